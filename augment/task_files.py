@@ -1,0 +1,208 @@
+"""Task documents (one puzzle) and Kaggle documents (many, by id), in and out."""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from augment.errors import Place, PuzzleError
+from augment.json_files import MEBIBYTE, read_json
+from augment.names import BLANK_NAME
+from augment.puzzle import Grid, Pair, Puzzle, Task
+
+MAX_TASK_BYTES = 16 * MEBIBYTE
+MAX_KAGGLE_BYTES = 256 * MEBIBYTE
+MAX_DEMONSTRATIONS = 10
+MAX_TEST_INPUTS = 10
+MAX_NAME_LENGTH = 200
+
+
+def parse_task(document: object, name: str) -> Task:
+    """Check a task document and make a task of it; a `name` or `id` inside wins over `name`.
+
+    Raises: PuzzleError with the place of the first fault.
+    Source: ARC task files; eleven public ones carry a `name`.
+    """
+    fields = _fields(document, (), required=("train", "test"), optional=("name", "id"))
+    for field in ("id", "name"):
+        if field in fields:
+            name = _name(fields[field], (field,))
+    return _task(fields, _name(name, ("name",)), ())
+
+
+def read_task(path: str | PathLike[str]) -> Task:
+    """Read a task file; its stem is the task's name unless the file holds one.
+
+    Raises: TaskFileError, PuzzleError.
+    """
+    path = Path(path)
+    document = read_json(path, MAX_TASK_BYTES)
+    try:
+        return parse_task(document, path.stem)
+    except PuzzleError as error:
+        raise error.within(str(path)) from None
+
+
+def task_document(task: Task) -> dict[str, Any]:
+    """Return the document that `parse_task` reads as this task."""
+    train = [
+        {"input": pair.input.to_rows(), "output": pair.output.to_rows()}
+        for pair in task.puzzle.train
+    ]
+    test = []
+    for grid, expected in zip(task.puzzle.test, task.expected, strict=True):
+        entry = {"input": grid.to_rows()}
+        if expected is not None:
+            entry["output"] = expected.to_rows()
+        test.append(entry)
+    return {"name": task.puzzle.name, "train": train, "test": test}
+
+
+def parse_challenges(
+    document: object, solutions: Mapping[str, Sequence[Grid]] | None = None
+) -> tuple[Task, ...]:
+    """Check a Kaggle document {id: task} and make tasks of it, in its order.
+
+    The id names the task, whatever the task's own `name` says: a submission is filed by id.
+    Solutions, where given, must be those of the same ids.
+
+    Raises: PuzzleError with the place of the first fault.
+    """
+    if not isinstance(document, dict):
+        raise PuzzleError((), "is not an object; give {id: task, ...}")
+    tasks = []
+    for task_id, entry in document.items():
+        path = (_name(task_id, (task_id,)),)
+        fields = _fields(entry, path, required=("train", "test"), optional=("name", "id"))
+        task = _task(fields, task_id, path)
+        tasks.append(task if solutions is None else _with_solution(task, solutions))
+    if solutions is not None:
+        for task_id in solutions:
+            if task_id not in document:
+                problem = "is in the solutions, but not in the challenges; give files that match"
+                raise PuzzleError((task_id,), problem)
+    return tuple(tasks)
+
+
+def parse_solutions(document: object) -> dict[str, tuple[Grid, ...]]:
+    """Check a Kaggle document {id: [grid, ...]}.
+
+    Raises: PuzzleError with the place of the first fault.
+    """
+    if not isinstance(document, dict):
+        raise PuzzleError((), "is not an object; give {id: [grid, ...], ...}")
+    solutions = {}
+    for task_id, entry in document.items():
+        path = (_name(task_id, (task_id,)),)
+        grids = _items(entry, path, MAX_TEST_INPUTS, "test outputs")
+        solutions[task_id] = tuple(
+            Grid.from_rows(rows, (*path, index)) for index, rows in enumerate(grids)
+        )
+    return solutions
+
+
+def read_challenges(
+    path: str | PathLike[str], solutions: str | PathLike[str] | None = None
+) -> tuple[Task, ...]:
+    """Read a Kaggle challenges file and, where given, the solutions file that belongs to it.
+
+    Raises: TaskFileError, PuzzleError.
+    """
+    path = Path(path)
+    outputs = None if solutions is None else read_solutions(solutions)
+    document = read_json(path, MAX_KAGGLE_BYTES)
+    try:
+        return parse_challenges(document, outputs)
+    except PuzzleError as error:
+        raise error.within(str(path)) from None
+
+
+def read_solutions(path: str | PathLike[str]) -> dict[str, tuple[Grid, ...]]:
+    """Read a Kaggle solutions file.
+
+    Raises: TaskFileError, PuzzleError.
+    """
+    path = Path(path)
+    document = read_json(path, MAX_KAGGLE_BYTES)
+    try:
+        return parse_solutions(document)
+    except PuzzleError as error:
+        raise error.within(str(path)) from None
+
+
+def _task(fields: dict[str, Any], name: str, path: Place) -> Task:
+    train = []
+    place: Place = (*path, "train")
+    for index, entry in enumerate(
+        _items(fields["train"], place, MAX_DEMONSTRATIONS, "demonstrations")
+    ):
+        here = (*place, index)
+        pair = _fields(entry, here, required=("input", "output"))
+        train.append(
+            Pair(
+                Grid.from_rows(pair["input"], (*here, "input")),
+                Grid.from_rows(pair["output"], (*here, "output")),
+            )
+        )
+    test, expected = [], []
+    place = (*path, "test")
+    for index, entry in enumerate(_items(fields["test"], place, MAX_TEST_INPUTS, "test inputs")):
+        here = (*place, index)
+        pair = _fields(entry, here, required=("input",), optional=("output",))
+        test.append(Grid.from_rows(pair["input"], (*here, "input")))
+        expected.append(
+            Grid.from_rows(pair["output"], (*here, "output")) if "output" in pair else None
+        )
+    return Task(Puzzle(name, tuple(train), tuple(test)), tuple(expected))
+
+
+def _with_solution(task: Task, solutions: Mapping[str, Sequence[Grid]]) -> Task:
+    name = task.puzzle.name
+    if name not in solutions:
+        raise PuzzleError((name,), "has no solution; give the solutions of the same challenges")
+    outputs = tuple(solutions[name])
+    if len(outputs) != len(task.expected):
+        problem = f"{len(task.expected)} test inputs, but the solutions hold {len(outputs)} outputs"
+        raise PuzzleError((name, "test"), f"{problem}; give one for each")
+    for index, (given, solution) in enumerate(zip(task.expected, outputs, strict=True)):
+        if given is not None and given != solution:
+            problem = "differs from the solutions file; remove one of the two"
+            raise PuzzleError((name, "test", index, "output"), problem)
+    return Task(task.puzzle, outputs)
+
+
+def _fields(
+    value: object, path: Place, required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    known = (*required, *optional)
+    if not isinstance(value, dict):
+        raise PuzzleError(path, f"is not an object; give one with {', '.join(required)}")
+    for field in value:
+        if field not in known:
+            shown = str(field)[:80]
+            raise PuzzleError((*path, shown), f"unknown field; known are {', '.join(known)}")
+    for field in required:
+        if field not in value:
+            raise PuzzleError((*path, field), "is missing; add it")
+    return value
+
+
+def _items(value: object, path: Place, most: int, what: str) -> Sequence[object]:
+    if not isinstance(value, list | tuple):
+        raise PuzzleError(path, f"is not a list; give 1..{most} {what}")
+    if not 1 <= len(value) <= most:
+        raise PuzzleError(path, f"{len(value)} {what}; a task has 1..{most}")
+    return value
+
+
+def _name(value: object, path: Place) -> str:
+    if not isinstance(value, str):
+        raise PuzzleError(path, "is not a text; give the puzzle's name")
+    if not 1 <= len(value) <= MAX_NAME_LENGTH:
+        problem = f"{len(value)} characters; a name has 1..{MAX_NAME_LENGTH}"
+        raise PuzzleError(tuple(str(key)[:80] for key in path), problem)
+    if not value.isprintable():
+        raise PuzzleError(path, "holds a character that cannot be printed; choose another name")
+    if value == BLANK_NAME:
+        raise PuzzleError(path, f"{BLANK_NAME} is kept for the blank row; choose another name")
+    return value

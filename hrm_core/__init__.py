@@ -1,0 +1,55 @@
+"""The network room: checkpoints, the two networks, the engine, training."""
+
+from hrm_core.attention.choice import BACKEND_NAMES
+from hrm_core.checkpoint import Checkpoint, open_checkpoint
+from hrm_core.config import ARC_CANVAS, ARC_VOCAB_SIZE, ModelConfig, parse_arch
+from hrm_core.device import can_compile, pick_device
+from hrm_core.engine import Engine, EngineConfig
+from hrm_core.errors import (
+    AttentionError,
+    CheckpointError,
+    ConfigError,
+    DeviceMemoryError,
+    EngineError,
+    HRMCoreError,
+    TrainingError,
+)
+from hrm_core.halting import Halting, HaltReason
+from hrm_core.samples import Outcome, Sample
+from hrm_core.scheduler import Priority
+from hrm_core.training import (
+    Pretraining,
+    TrainingArrays,
+    TrainProgress,
+    TrainSettings,
+)
+
+__all__ = [
+    "ARC_CANVAS",
+    "ARC_VOCAB_SIZE",
+    "BACKEND_NAMES",
+    "AttentionError",
+    "Checkpoint",
+    "CheckpointError",
+    "ConfigError",
+    "DeviceMemoryError",
+    "Engine",
+    "EngineConfig",
+    "EngineError",
+    "HRMCoreError",
+    "HaltReason",
+    "Halting",
+    "ModelConfig",
+    "Outcome",
+    "Pretraining",
+    "Priority",
+    "Sample",
+    "TrainProgress",
+    "TrainSettings",
+    "TrainingArrays",
+    "TrainingError",
+    "can_compile",
+    "open_checkpoint",
+    "parse_arch",
+    "pick_device",
+]

@@ -1,0 +1,5 @@
+"""Full attention behind one contract: `(q, k, v) -> out`, all [B, S, heads, head_dim]."""
+
+from hrm_core.attention.choice import Choice, Timing, available_backends, choose, load_backend
+
+__all__ = ["Choice", "Timing", "available_backends", "choose", "load_backend"]

@@ -1,0 +1,113 @@
+"""The engine's tensors: state and inputs of every slot, and the step that moves them on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hrm_core.halting import Halting
+from hrm_core.network import Network
+from hrm_core.scheduler import Entry
+
+
+@dataclass(slots=True)
+class Carry:
+    """What slots carry from segment to segment. The only mutable value; never leaves the engine.
+
+    Shapes: z_H, z_L [B, P + S, D]; tokens int32 [B, S]; puzzle_rows float32 [B, n]; steps,
+    max_steps int32 [B]; is_fresh, is_act bool [B].
+    """
+
+    z_H: Tensor
+    z_L: Tensor
+    tokens: Tensor
+    puzzle_rows: Tensor
+    steps: Tensor
+    max_steps: Tensor
+    is_fresh: Tensor
+    is_act: Tensor
+
+    @classmethod
+    def empty(cls, network: Network, num_slots: int, device: torch.device) -> "Carry":
+        """Make the tensors for a number of slots; free slots compute on blanks."""
+        config = network.config
+        z_H, z_L = network.fresh_state(num_slots)
+        return cls(
+            z_H,
+            z_L,
+            tokens=torch.zeros(num_slots, config.seq_len, dtype=torch.int32, device=device),
+            puzzle_rows=torch.zeros(num_slots, config.puzzle_emb_ndim, device=device),
+            steps=torch.zeros(num_slots, dtype=torch.int32, device=device),
+            max_steps=torch.ones(num_slots, dtype=torch.int32, device=device),
+            is_fresh=torch.ones(num_slots, dtype=torch.bool, device=device),
+            is_act=torch.zeros(num_slots, dtype=torch.bool, device=device),
+        )
+
+    def seat(self, slots: Sequence[int], entries: Sequence[Entry]) -> None:
+        """Write new samples over the given slots."""
+        device = self.tokens.device
+        index = torch.tensor(slots, device=device)
+        tokens = np.stack([entry.sample.tokens for entry in entries])
+        rows = np.stack([entry.sample.puzzle_row for entry in entries])
+        self.tokens[index] = torch.from_numpy(tokens).to(device)
+        self.puzzle_rows[index] = torch.from_numpy(rows).to(device)
+        max_steps = [entry.rule.max_segments for entry in entries]
+        self.max_steps[index] = torch.tensor(max_steps, dtype=torch.int32, device=device)
+        is_act = [entry.rule.halting is Halting.ACT for entry in entries]
+        self.is_act[index] = torch.tensor(is_act, device=device)
+        self.steps[index] = 0
+        self.is_fresh[index] = True
+
+    def advance(self, network: Network, run: "Run") -> tuple[Tensor, Tensor]:
+        """Move every slot on by one segment; gives the report and the predictions.
+
+        Shapes: float32 [B, 4], uint8 [B, S], both on the device.
+        """
+        self.z_H, self.z_L, report, predictions = run(
+            network,
+            self.z_H,
+            self.z_L,
+            self.tokens,
+            self.puzzle_rows,
+            self.steps,
+            self.max_steps,
+            self.is_fresh,
+            self.is_act,
+        )
+        self.steps += 1
+        self.is_fresh.fill_(False)
+        return report, predictions
+
+
+Run = Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]
+
+
+def run_segment(
+    network: Network,
+    z_H: Tensor,
+    z_L: Tensor,
+    tokens: Tensor,
+    puzzle_rows: Tensor,
+    steps: Tensor,
+    max_steps: Tensor,
+    is_fresh: Tensor,
+    is_act: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Compute one segment for every slot, at a static shape.
+
+    Shapes: as `Carry`; gives z_H, z_L, a report float32 [B, 4] of (halted, steps, q_halt,
+    q_continue), and predictions uint8 [B, S].
+    """
+    fresh = is_fresh.view(-1, 1, 1)
+    z_H = torch.where(fresh, network.H_init, z_H)
+    z_L = torch.where(fresh, network.L_init, z_L)
+    z_H, z_L = network.segment(z_H, z_L, network.embed(tokens, puzzle_rows))
+    q_halt, q_continue = network.read_q(z_H)
+    predictions = network.read_logits(z_H).argmax(-1).to(torch.uint8)
+    steps = steps + 1
+    threshold = torch.zeros_like(q_continue) if network.config.no_ACT_continue else q_continue
+    halted = (steps >= max_steps) | (is_act & (q_halt > threshold))
+    report = torch.stack((halted.float(), steps.float(), q_halt, q_continue), dim=-1)
+    return z_H, z_L, report, predictions

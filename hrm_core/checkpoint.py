@@ -1,0 +1,323 @@
+"""Open a checkpoint folder as published: strict, without running code, without reading the table."""
+
+import hashlib
+import json
+import math
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from hrm_core.build import build_network, widen_products
+from hrm_core.config import ARC_CANVAS, ARC_VOCAB_SIZE, ModelConfig, parse_arch
+from hrm_core.device import lacks_half_precision
+from hrm_core.errors import CheckpointError, ConfigError
+from hrm_core.layers import Attend
+from hrm_core.network import Network
+from hrm_core.row_table import RowTable, SafetensorsRows, TensorRows
+from hrm_core.writer import CONFIG_NAME, DATASET_NAME, IDENTIFIERS_NAME, TABLE_KEY
+
+_PREFIX = re.compile(r"^(_orig_mod\.)?(model\.)?(inner\.)?")
+_STEP_NAME = re.compile(r"step_(\d+)")
+_NUM_HASHED_ROWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """An opened checkpoint folder; its table of rows stays on disk.
+
+    `names` is the list row -> variant name of `identifiers.json`, or None where the folder has
+    none. `sha256` identifies trunk, configuration and names, and the table by shape and samples.
+    `trunk` maps parameter names, without prefix, to tensors that are read when touched.
+    """
+
+    folder: Path
+    weights_path: Path
+    config: ModelConfig
+    trunk: Mapping[str, Tensor]
+    rows: RowTable
+    names: tuple[str, ...] | None
+    sha256: str
+
+    @property
+    def num_parameters(self) -> int:
+        """Parameters of the trunk, the table not counted."""
+        return sum(tensor.numel() for tensor in self.trunk.values())
+
+    def load_network(self, attend: Attend, device: torch.device, dtype: torch.dtype) -> Network:
+        """Put the trunk on a device, cast once to the computation's dtype."""
+        network = build_network(self.config, attend, dtype, meta=True)
+        trunk = {name: tensor.to(device, dtype) for name, tensor in self.trunk.items()}
+        network.load_state_dict(trunk, strict=True, assign=True)
+        if dtype != torch.float32 and lacks_half_precision(device):
+            widen_products(network)
+        # Rotary tables were computed on the CPU and stay float32.
+        return network.to(device).eval().requires_grad_(False)
+
+
+def open_checkpoint(folder: Path, canvas: int | None = None) -> Checkpoint:
+    """Open a folder: weights, `all_config.yaml`, and where present `dataset.json` and names.
+
+    `canvas` is the side of the canvas, for a folder that does not tell it.
+
+    Raises: CheckpointError, naming the file at fault and the mend.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(
+            folder, "no such folder", "Give a checkpoint folder, or fetch one with `hrm-arc pull`."
+        )
+    settings_path = folder / CONFIG_NAME
+    document = _read_yaml(settings_path)
+    weights_path = find_weights(folder)
+    tensors, rows = _read_weights(weights_path)
+    try:
+        settings = parse_arch(document)
+        vocab_size = _vocab_size(tensors, weights_path)
+        prefix_len = settings.puzzle_emb_len
+        seq_len = _seq_len(folder, tensors, vocab_size, prefix_len, canvas)
+        config = settings.configure(
+            vocab_size=vocab_size,
+            seq_len=seq_len,
+            num_rows=rows.num_rows if settings.values["puzzle_emb_ndim"] else 0,
+        )
+    except ConfigError as error:
+        raise CheckpointError(
+            settings_path, str(error), "Use the all_config.yaml that was published beside the weights."
+        ) from error
+    _check_tensors(weights_path, config, tensors, rows)
+    names = _read_names(folder, config)
+    sha256 = _identify(config, tensors, rows, names)
+    return Checkpoint(folder, weights_path, config, tensors, rows, names, sha256)
+
+
+def find_weights(folder: Path) -> Path:
+    """Name the weights file: `checkpoint`, the only `*.safetensors`, or the highest `step_N`.
+
+    Raises: CheckpointError when there is none, or no telling which.
+    """
+    if (folder / "checkpoint").is_file():
+        return folder / "checkpoint"
+    safetensors = sorted(folder.glob("*.safetensors"))
+    if len(safetensors) > 1:
+        listed = ", ".join(path.name for path in safetensors)
+        raise CheckpointError(folder, f"several weights files: {listed}", "Keep one of them.")
+    if safetensors:
+        return safetensors[0]
+    steps = {
+        int(match[1]): path
+        for path in folder.iterdir()
+        if (match := _STEP_NAME.fullmatch(path.name)) and path.is_file()
+    }
+    if not steps:
+        raise CheckpointError(
+            folder,
+            "no weights: neither `checkpoint`, nor *.safetensors, nor step_N",
+            "Put the published weights file there.",
+        )
+    return steps[max(steps)]
+
+
+def _read_yaml(path: Path) -> object:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            path,
+            "missing",
+            "It holds cycles, heads and halting, which the weights do not tell: copy the one that "
+            "was published with them.",
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = " ".join(str(error).split())
+        raise CheckpointError(path, f"not readable as YAML ({problem})", "Copy it anew.") from error
+
+
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], RowTable]:
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    tensors = _strip_prefixes(_load_torch(path), path)
+    table = tensors.pop(TABLE_KEY, None)
+    return tensors, TensorRows(torch.zeros(0, 0) if table is None else table)
+
+
+def _load_torch(path: Path) -> dict[str, Any]:
+    copy_anew = "Download or copy it again."
+    try:
+        loaded = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            path,
+            "it holds something other than tensors (pickled code is never run)",
+            "Export the bare weights with torch.save(model.state_dict()), or as safetensors.",
+        ) from error
+    except (RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
+        if "mmap can only be used" in str(error):
+            raise CheckpointError(
+                path,
+                "saved in torch's old format, or cut short, so that it cannot be mapped",
+                copy_anew + " If it is old, save it again with a present torch.",
+            ) from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(path, f"damaged or cut short ({reason})", copy_anew) from error
+    if not isinstance(loaded, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
+    ):
+        raise CheckpointError(
+            path, "no plain mapping of names to tensors", "Export model.state_dict() alone."
+        )
+    return loaded
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], RowTable]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            table_name = next((n for n in names if _PREFIX.sub("", n) == TABLE_KEY), None)
+            tensors = {name: file.get_tensor(name) for name in names if name != table_name}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            path, f"damaged or cut short ({error})", "Download or copy it again."
+        ) from error
+    rows = SafetensorsRows(path, table_name) if table_name else TensorRows(torch.zeros(0, 0))
+    return _strip_prefixes(tensors, path), rows
+
+
+def _strip_prefixes(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    stripped = {_PREFIX.sub("", name): tensor for name, tensor in tensors.items()}
+    if len(stripped) != len(tensors):
+        raise CheckpointError(path, "two tensors of one name", "Keep one set of weights in it.")
+    return stripped
+
+
+def _vocab_size(tensors: Mapping[str, Tensor], path: Path) -> int:
+    embedding = tensors.get("embed_tokens.embedding_weight")
+    if embedding is None or embedding.ndim != 2:
+        raise CheckpointError(
+            path, "no embed_tokens.embedding_weight [vocab, D]", "Is this an HRM or TRM checkpoint?"
+        )
+    return int(embedding.shape[0])
+
+
+def _seq_len(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    vocab_size: int,
+    prefix_len: int,
+    canvas: int | None,
+) -> int:
+    """Take S from dataset.json, else from a tensor that spans positions, else from convention."""
+    told: dict[str, int] = {}
+    path = folder / DATASET_NAME
+    if path.exists():
+        try:
+            dataset = json.loads(path.read_text(encoding="utf-8"))
+            told[DATASET_NAME] = int(dataset["seq_len"])
+            dataset_vocab = int(dataset.get("vocab_size", vocab_size))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                path, f"no readable seq_len ({error})", "Copy it anew, or delete it."
+            ) from error
+        if dataset_vocab != vocab_size:
+            raise CheckpointError(
+                path,
+                f"vocab_size {dataset_vocab}, but the weights have {vocab_size}",
+                "The file belongs to another checkpoint: copy the right one, or delete it.",
+            )
+    for name, axis in (
+        ("embed_pos.embedding_weight", 0),
+        ("L_level.layers.0.mlp_t.down_proj.weight", 0),
+    ):
+        if name in tensors:
+            told[name] = int(tensors[name].shape[axis]) - prefix_len
+    if canvas is not None:
+        told["--canvas"] = canvas**2
+    if len(set(told.values())) > 1:
+        listed = ", ".join(f"{source} says {cells}" for source, cells in told.items())
+        raise CheckpointError(
+            folder, f"the canvas's size is contradictory: {listed}", "Mend the odd one out."
+        )
+    if told:
+        return next(iter(told.values()))
+    if vocab_size == ARC_VOCAB_SIZE:
+        return ARC_CANVAS**2
+    raise CheckpointError(
+        folder,
+        f"nothing tells the canvas's size (vocabulary {vocab_size}, no dataset.json)",
+        "Give it with --canvas SIDE.",
+    )
+
+
+def _check_tensors(
+    path: Path, config: ModelConfig, tensors: Mapping[str, Tensor], rows: RowTable
+) -> None:
+    network = build_network(config, lambda q, k, v: v, torch.float32, meta=True)
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    missing = sorted(expected.keys() - tensors.keys())
+    surplus = sorted(tensors.keys() - expected.keys())
+    mend = f"Do weights and {CONFIG_NAME} belong together?"
+    if missing or surplus:
+        parts = [
+            f"{word} {', '.join(names[:3])}" + (f" and {len(names) - 3} more" * (len(names) > 3))
+            for word, names in (("lacks", missing), ("has unexpected", surplus))
+            if names
+        ]
+        raise CheckpointError(path, "; ".join(parts), mend)
+    for name, shape in expected.items():
+        found = tuple(tensors[name].shape)
+        if found != shape:
+            raise CheckpointError(path, f"{name} is {found}, expected {shape}", mend)
+        if not tensors[name].is_floating_point():
+            raise CheckpointError(path, f"{name} is {tensors[name].dtype}, not floating", mend)
+    if config.puzzle_emb_ndim and rows.ndim != config.puzzle_emb_ndim:
+        raise CheckpointError(
+            path,
+            f"{TABLE_KEY} has rows of {rows.ndim}, expected {config.puzzle_emb_ndim}"
+            if rows.num_rows
+            else f"lacks {TABLE_KEY}",
+            mend,
+        )
+
+
+def _read_names(folder: Path, config: ModelConfig) -> tuple[str, ...] | None:
+    path = folder / IDENTIFIERS_NAME
+    if not path.exists():
+        return None
+    mend = "A checkpoint needs the very list it was trained with: copy that one."
+    try:
+        names = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(path, f"not readable as JSON ({error})", mend) from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CheckpointError(path, "no JSON list of names", mend)
+    if len(names) != config.num_rows:
+        raise CheckpointError(
+            path, f"{len(names)} names, but the table has {config.num_rows} rows", mend
+        )
+    return tuple(names)
+
+
+def _identify(
+    config: ModelConfig,
+    tensors: Mapping[str, Tensor],
+    rows: RowTable,
+    names: tuple[str, ...] | None,
+) -> str:
+    digest = hashlib.sha256(repr(config).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(memoryview(tensor.view(torch.uint8).numpy()).cast("B"))
+    digest.update(f"table {rows.num_rows} x {rows.ndim}".encode())
+    if rows.num_rows:
+        stride = math.ceil(rows.num_rows / _NUM_HASHED_ROWS)
+        digest.update(rows.gather(range(0, rows.num_rows, stride)).tobytes())
+    digest.update("\n".join(names or ()).encode())
+    return digest.hexdigest()

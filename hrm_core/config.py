@@ -1,0 +1,233 @@
+"""The model's shape: read from `all_config.yaml` and the tensors, never from the environment."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from hrm_core.errors import ConfigError
+
+Architecture = Literal["hrm", "trm"]
+PosEncodings = Literal["rope", "learned", "none"]
+ForwardDtype = Literal["bfloat16", "float16", "float32"]
+
+ARC_VOCAB_SIZE = 12
+ARC_CANVAS = 30
+
+_CLASS_NAMES: Mapping[str, Architecture] = {
+    "HierarchicalReasoningModel_ACTV1": "hrm",
+    "TinyRecursiveReasoningModel_ACTV1": "trm",
+}
+# TRM's repository carries a copy of HRM that also knows `mlp_t` and `pos_encodings: none`.
+_EXTENDED_HRM = "recursive_reasoning."
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Everything that fixes the network's computation.
+
+    `seq_len` is S, the number of canvas cells; `puzzle_emb_len` is P, the number of positions
+    before the canvas that carry the puzzle row; `hidden_size` is D.
+
+    Source: arXiv 2506.21734 section 2 (HRM), arXiv 2510.04871 section 4 (TRM).
+    """
+
+    architecture: Architecture
+    vocab_size: int
+    seq_len: int
+    num_rows: int
+    puzzle_emb_ndim: int
+    puzzle_emb_len: int
+    hidden_size: int
+    num_heads: int
+    expansion: float
+    H_cycles: int
+    L_cycles: int
+    H_layers: int
+    L_layers: int
+    halt_max_steps: int
+    halt_exploration_prob: float
+    pos_encodings: PosEncodings
+    forward_dtype: ForwardDtype
+    rms_norm_eps: float = 1e-5
+    rope_theta: float = 10000.0
+    mlp_t: bool = False
+    no_ACT_continue: bool = False
+
+    @property
+    def num_positions(self) -> int:
+        """P + S, the length of the network's state."""
+        return self.puzzle_emb_len + self.seq_len
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_heads
+
+    @property
+    def canvas(self) -> int:
+        """Side of the square canvas.
+
+        Raises: ConfigError when the S positions are not a square.
+        """
+        side = math.isqrt(self.seq_len)
+        if side * side != self.seq_len:
+            raise ConfigError(f"a canvas of {self.seq_len} cells is no square")
+        return side
+
+    @property
+    def class_path(self) -> str:
+        """`arch.name` as the published configuration files spell it."""
+        if self.architecture == "trm":
+            return "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1"
+        if self.mlp_t or self.pos_encodings == "none":
+            return "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1"
+        return "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1"
+
+    def arch_document(self) -> dict[str, Any]:
+        """Write the `arch` part of an `all_config.yaml` that reads back as this configuration."""
+        derived = {"architecture", "vocab_size", "seq_len", "num_rows", "puzzle_emb_len"}
+        if self.architecture == "hrm":
+            derived |= {"no_ACT_continue"}
+        document = {key: value for key, value in asdict(self).items() if key not in derived}
+        document["name"] = self.class_path
+        document["loss"] = {
+            "name": "losses@ACTLossHead",
+            "loss_type": "stablemax_cross_entropy",
+        }
+        if self.architecture == "trm":
+            document["puzzle_emb_len"] = self.puzzle_emb_len
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class ArchSettings:
+    """The `arch` part of an `all_config.yaml`, checked; shapes that the tensors tell are not in it.
+
+    `explicit_puzzle_emb_len` is TRM's setting of P (0: derived from `puzzle_emb_ndim`).
+    """
+
+    architecture: Architecture
+    values: Mapping[str, Any]
+    explicit_puzzle_emb_len: int
+
+    @property
+    def puzzle_emb_len(self) -> int:
+        """P: the explicit length, else as many positions as the row fills, else 0."""
+        return self.explicit_puzzle_emb_len or -(
+            -self.values["puzzle_emb_ndim"] // self.values["hidden_size"]
+        )
+
+    def configure(self, *, vocab_size: int, seq_len: int, num_rows: int) -> ModelConfig:
+        """Complete the settings with what only the tensors know."""
+        return ModelConfig(
+            architecture=self.architecture,
+            vocab_size=vocab_size,
+            seq_len=seq_len,
+            num_rows=num_rows,
+            puzzle_emb_len=self.puzzle_emb_len,
+            **self.values,
+        )
+
+
+def parse_arch(document: object) -> ArchSettings:
+    """Read the `arch` mapping of an `all_config.yaml`.
+
+    Settings that the named architecture does not read (the reference ignores them too) are left.
+
+    Raises: ConfigError, naming the setting, when one is missing, of the wrong type, or unknown.
+    """
+    if not isinstance(document, Mapping) or not isinstance(document.get("arch"), Mapping):
+        raise ConfigError("it has no mapping `arch` with the model's settings")
+    arch: Mapping[str, Any] = document["arch"]
+    class_path = str(_require(arch, "name"))
+    architecture = _CLASS_NAMES.get(re.split(r"[.@]", class_path)[-1])
+    if architecture is None:
+        known = ", ".join(sorted(_CLASS_NAMES))
+        raise ConfigError(f"arch.name: unknown architecture {class_path!r} (known: {known})")
+    is_trm = architecture == "trm"
+    is_extended = is_trm or _EXTENDED_HRM in class_path
+
+    values: dict[str, Any] = {
+        key: _integer(arch, key, minimum)
+        for key, minimum in (
+            ("hidden_size", 1),
+            ("num_heads", 1),
+            ("H_cycles", 1),
+            ("L_cycles", 1),
+            ("L_layers", 1),
+            ("halt_max_steps", 1),
+        )
+    }
+    values["H_layers"] = 0 if is_trm else _integer(arch, "H_layers", 1)
+    values["puzzle_emb_ndim"] = _integer(arch, "puzzle_emb_ndim", 0, default=0)
+    values["expansion"] = _number(arch, "expansion")
+    values["halt_exploration_prob"] = _number(arch, "halt_exploration_prob", default=0.0)
+    values["rms_norm_eps"] = _number(arch, "rms_norm_eps", default=1e-5)
+    values["rope_theta"] = _number(arch, "rope_theta", default=10000.0)
+    values["forward_dtype"] = _choice(
+        arch, "forward_dtype", ("bfloat16", "float16", "float32"), default="bfloat16"
+    )
+    encodings = ("rope", "learned", "none") if is_extended else ("rope", "learned")
+    values["pos_encodings"] = _choice(arch, "pos_encodings", encodings)
+    values["mlp_t"] = is_extended and _boolean(arch, "mlp_t", default=False)
+    values["no_ACT_continue"] = is_trm and _boolean(arch, "no_ACT_continue", default=True)
+    explicit_len = _integer(arch, "puzzle_emb_len", 0, default=16) if is_trm else 0
+
+    hidden_size, num_heads = values["hidden_size"], values["num_heads"]
+    if hidden_size % num_heads or (hidden_size // num_heads) % 2:
+        raise ConfigError(
+            f"arch.hidden_size {hidden_size} does not divide into {num_heads} heads of even width"
+        )
+    settings = ArchSettings(architecture, values, explicit_len)
+    if values["puzzle_emb_ndim"] > settings.puzzle_emb_len * hidden_size:
+        raise ConfigError(
+            f"arch.puzzle_emb_ndim {values['puzzle_emb_ndim']} does not fit into "
+            f"{settings.puzzle_emb_len} positions of {hidden_size}"
+        )
+    if values["puzzle_emb_ndim"] == 0 and explicit_len:
+        # Without a table the reference adds no prefix, but would still cut P positions off.
+        settings = ArchSettings(architecture, values, 0)
+    return settings
+
+
+def _require(arch: Mapping[str, Any], key: str) -> Any:
+    if key not in arch:
+        raise ConfigError(f"arch.{key} is missing")
+    return arch[key]
+
+
+def _integer(arch: Mapping[str, Any], key: str, minimum: int, default: int | None = None) -> int:
+    value = _require(arch, key) if default is None else arch.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ConfigError(f"arch.{key}: {value!r} is not a whole number of at least {minimum}")
+    return value
+
+
+def _number(arch: Mapping[str, Any], key: str, default: float | None = None) -> float:
+    value = _require(arch, key) if default is None else arch.get(key, default)
+    if isinstance(value, str):  # YAML 1.1 reads 1e-5 as a string
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"arch.{key}: {value!r} is not a number")
+    return float(value)
+
+
+def _boolean(arch: Mapping[str, Any], key: str, default: bool) -> bool:
+    value = arch.get(key, default)
+    if not isinstance(value, bool):
+        raise ConfigError(f"arch.{key}: {value!r} is neither true nor false")
+    return value
+
+
+def _choice(
+    arch: Mapping[str, Any], key: str, choices: tuple[str, ...], default: str | None = None
+) -> str:
+    value = _require(arch, key) if default is None else arch.get(key, default)
+    if value not in choices:
+        raise ConfigError(f"arch.{key}: {value!r} is none of {', '.join(choices)}")
+    return str(value)

@@ -1,0 +1,51 @@
+"""Who sits where. Touches no tensor."""
+
+from collections.abc import Hashable, Sequence
+
+from hrm_core.errors import EngineError
+from hrm_core.scheduler import Entry
+
+
+class SlotTable:
+    """A fixed number of slots, each free or held by one entry."""
+
+    def __init__(self, num_slots: int) -> None:
+        self._entries: list[Entry | None] = [None] * num_slots
+
+    @property
+    def num_taken(self) -> int:
+        """Slots held."""
+        return len(self.taken())
+
+    def taken(self) -> list[int]:
+        """Slots held, lowest first."""
+        return [slot for slot, entry in enumerate(self._entries) if entry is not None]
+
+    def free(self) -> list[int]:
+        """Free slots, lowest first."""
+        return [slot for slot, entry in enumerate(self._entries) if entry is None]
+
+    def seat(self, entries: Sequence[Entry]) -> list[int]:
+        """Give each entry a free slot; there must be enough of them."""
+        slots = self.free()[: len(entries)]
+        for slot, entry in zip(slots, entries, strict=True):
+            self._entries[slot] = entry
+        return slots
+
+    def release(self, slot: int) -> Entry:
+        """Free a taken slot; returns who sat there.
+
+        Raises: EngineError when nobody did.
+        """
+        entry = self._entries[slot]
+        if entry is None:
+            raise EngineError(f"slot {slot} is free already")
+        self._entries[slot] = None
+        return entry
+
+    def evict(self, job: Hashable) -> list[int]:
+        """Free every slot of a job; returns them."""
+        slots = [s for s, entry in enumerate(self._entries) if entry and entry.job == job]
+        for slot in slots:
+            self.release(slot)
+        return slots

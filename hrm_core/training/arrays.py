@@ -1,0 +1,140 @@
+"""What training learns from: token arrays and row ids, nothing of puzzles or files."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hrm_core.errors import TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingArrays:
+    """Examples of every variant of every puzzle, laid at the canvas's top-left corner.
+
+    A group is a puzzle with its variants; variant v holds the examples
+    `variant_starts[v]:variant_starts[v + 1]`, group g the variants
+    `group_starts[g]:group_starts[g + 1]`.
+
+    Shapes: inputs, labels uint8 [E, S] tokens; room uint8 [E, 2], how far an example can move down
+    and right; rows int64 [V], the variant's row in the table; variant_starts int64 [V + 1];
+    group_starts int64 [G + 1].
+    """
+
+    canvas: int
+    inputs: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.uint8]
+    room: npt.NDArray[np.uint8]
+    rows: npt.NDArray[np.int64]
+    variant_starts: npt.NDArray[np.int64]
+    group_starts: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        num_examples = len(self.inputs)
+        consistent = (
+            self.inputs.shape == self.labels.shape == (num_examples, self.canvas**2)
+            and self.room.shape == (num_examples, 2)
+            and self.variant_starts.shape == (len(self.rows) + 1,)
+            and self.variant_starts[-1] == num_examples
+            and self.group_starts[-1] == len(self.rows)
+        )
+        if not consistent or num_examples == 0:
+            raise TrainingError("the training arrays are empty or do not belong together")
+
+
+class ExampleStream:
+    """An endless shuffled stream of examples.
+
+    Each round visits every puzzle once, in random order, with all examples of one random variant.
+    Input and label move together by a random offset; one example of each visit stays at the corner,
+    which is where inference lays them.
+
+    Source: arXiv 2506.21734, Methods (puzzles, not examples, are drawn evenly).
+    """
+
+    def __init__(self, arrays: TrainingArrays, seed: int, translate: bool = True) -> None:
+        self.arrays = arrays
+        self.translate = translate
+        self.num_rounds = 0
+        self._rng = np.random.Generator(np.random.PCG64(seed))
+        self._groups: list[int] = []
+        self._waiting: list[tuple[int, int, int, int]] = []  # example, row, down, right
+
+    def take(
+        self, num: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """Draw the next examples.
+
+        Shapes: inputs, labels uint8 [num, S]; rows int64 [num].
+        """
+        while len(self._waiting) < num:
+            self._visit_next_group()
+        taken, self._waiting = self._waiting[:num], self._waiting[num:]
+        plan = np.array(taken, dtype=np.int64).reshape(num, 4)
+        examples, rows, down, right = plan.T
+        canvas = self.arrays.canvas
+        return (
+            shift(self.arrays.inputs[examples], canvas, down, right),
+            shift(self.arrays.labels[examples], canvas, down, right),
+            rows,
+        )
+
+    def state(self) -> dict[str, object]:
+        """Everything needed to go on where the stream stands."""
+        return {
+            "rng": self._rng.bit_generator.state,
+            "groups": self._groups,
+            "waiting": self._waiting,
+            "num_rounds": self.num_rounds,
+        }
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Go on from what `state` gave."""
+        self._rng.bit_generator.state = state["rng"]  # type: ignore[assignment]
+        self._groups = list(state["groups"])  # type: ignore[call-overload]
+        self._waiting = [tuple(entry) for entry in state["waiting"]]  # type: ignore[attr-defined]
+        self.num_rounds = int(state["num_rounds"])  # type: ignore[call-overload]
+
+    def _visit_next_group(self) -> None:
+        arrays, rng = self.arrays, self._rng
+        if not self._groups:
+            self._groups = rng.permutation(len(arrays.group_starts) - 1).tolist()
+            self.num_rounds += 1
+        group = self._groups.pop()
+        variant = int(rng.integers(arrays.group_starts[group], arrays.group_starts[group + 1]))
+        start, stop = arrays.variant_starts[variant : variant + 2]
+        examples = rng.permutation(np.arange(start, stop))
+        offsets = rng.integers(0, arrays.room[examples].astype(np.int64) + 1)
+        if self.translate:
+            offsets[rng.integers(len(examples))] = 0
+        else:
+            offsets[:] = 0
+        row = int(arrays.rows[variant])
+        self._waiting.extend(
+            (int(example), row, int(down), int(right))
+            for example, (down, right) in zip(examples, offsets, strict=True)
+        )
+
+
+def shift(
+    tokens: npt.NDArray[np.uint8],
+    canvas: int,
+    down: npt.NDArray[np.int64],
+    right: npt.NDArray[np.int64],
+) -> npt.NDArray[np.uint8]:
+    """Move each canvas's content; what leaves the edge is lost, PAD comes in.
+
+    Exact as long as a grid stays on the canvas: only its end marks can leave.
+
+    Shapes: tokens uint8 [N, S]; down, right int [N]; result uint8 [N, S].
+    """
+    steps = np.arange(canvas)
+    source_rows = steps[None, :] - down[:, None]
+    source_cols = steps[None, :] - right[:, None]
+    moved = tokens.reshape(-1, canvas, canvas)[
+        np.arange(len(tokens))[:, None, None],
+        source_rows.clip(0)[:, :, None],
+        source_cols.clip(0)[:, None, :],
+    ]
+    moved[(source_rows < 0)[:, :, None] | (source_cols < 0)[:, None, :]] = 0
+    return moved.reshape(len(tokens), canvas * canvas)

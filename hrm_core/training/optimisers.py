@@ -1,0 +1,80 @@
+"""Adam-atan2 for the trunk, sign-SGD for the touched puzzle rows, and the trunk's moving average."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class AdamAtan2(torch.optim.Optimizer):
+    """Scale-free Adam: the update is an angle, so there is no epsilon and no gradient scale.
+
+    Decoupled decay first; the first moment's bias correction stands outside the arctangent.
+
+    Source: arXiv 2407.05872; the order of operations is that of the reference's package.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.95),
+        weight_decay: float = 0.1,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        """Take one step from the gradients at hand."""
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for param in group["params"]:
+                if param.grad is None:
+                    continue
+                state = self.state[param]
+                if not state:
+                    state["step"] = 0
+                    state["mean"] = torch.zeros_like(param)
+                    state["square"] = torch.zeros_like(param)
+                state["step"] += 1
+                mean = state["mean"].lerp_(param.grad, 1 - beta1)
+                square = state["square"].mul_(beta2).addcmul_(
+                    param.grad, param.grad, value=1 - beta2
+                )
+                root = square.div(1 - beta2 ** state["step"]).sqrt_()
+                param.mul_(1 - group["lr"] * group["weight_decay"])
+                step_size = group["lr"] / (1 - beta1 ** state["step"])
+                param.sub_(torch.atan2(mean, root), alpha=step_size)
+
+
+def sign_sgd_rows_(
+    table: Tensor, rows: Tensor, gradients: Tensor, lr: float, weight_decay: float
+) -> None:
+    """Move the touched rows of the table one step, in place.
+
+    Gradients of one row are summed before the sign is taken.
+
+    Shapes: table [num_rows, n]; rows int64 [B], with repeats; gradients [B, n].
+    """
+    touched, position = rows.unique(return_inverse=True)
+    summed = torch.zeros(touched.shape[0], table.shape[1], dtype=gradients.dtype, device=table.device)
+    summed.index_add_(0, position, gradients)
+    table[touched] = table[touched] * (1 - lr * weight_decay) - lr * summed.sign()
+
+
+class MovingAverage:
+    """Exponential moving average of the trunk's parameters.
+
+    Source: arXiv 2510.04871 section 4.7.
+    """
+
+    def __init__(self, params: Iterable[tuple[str, Tensor]], decay: float) -> None:
+        self.decay = decay
+        self.shadow = {name: param.detach().clone() for name, param in params}
+
+    @torch.no_grad()
+    def update(self, params: Iterable[tuple[str, Tensor]]) -> None:
+        """Move the average towards the present values."""
+        for name, param in params:
+            self.shadow[name].lerp_(param, 1 - self.decay)

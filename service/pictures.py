@@ -1,0 +1,313 @@
+"""Pictures of puzzles and answers, as PNG or SVG."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from augment import Grid, Task
+from service.colours import ARC_COLOURS
+from service.errors import PictureError
+
+# All lengths are inches, all font sizes points.
+_MARGIN = 0.35
+_GAP = 0.34  # between panels, wide enough for the arrow
+_BLOCK_GAP = 0.6  # between pairs on one line
+_ROW_GAP = 0.3
+_LINE = 0.17  # one line of small text
+_TITLE = 1.6 * _LINE
+_CAPTION_LINE = 1.1 * _LINE
+_HEADING = 0.34
+_MIN_COLUMN = 0.7  # room for a title above a narrow grid
+_MIN_CAPTION = 1.3  # room for a verdict above and a caption below it
+_CHARACTER = 0.072  # mean width of small text
+_MIN_WIDTH = 8.0
+_DPI = 150
+_FONT = "DejaVu Sans"  # ships with matplotlib: the same picture on every machine
+_SMALL = 8
+_INK = "#222222"
+_LINES = "#666666"
+_RIGHT = "#0B7A28"
+_WRONG = "#B3261E"
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """Hold one grid (or a remark where there is none) with the texts above and below it.
+
+    `column` is the width to centre it in, the same for panels that stand below each other.
+    """
+
+    grid: Grid | None
+    title: str
+    column: float
+    caption: str = ""
+    right: bool | None = None
+
+    def caption_lines(self, cell: float) -> list[str]:
+        return textwrap.wrap(self.caption, max(8, int(self.column / _CHARACTER)))
+
+    def grid_width(self, cell: float) -> float:
+        return self.grid.size[1] * cell if self.grid else 0.0
+
+    def grid_height(self, cell: float) -> float:
+        return self.grid.size[0] * cell if self.grid else _LINE
+
+    def caption_height(self, cell: float) -> float:
+        return _CAPTION_LINE * len(self.caption_lines(cell))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Hold panels that stand side by side, in blocks whose second panel an arrow points to."""
+
+    heading: str
+    blocks: tuple[tuple[_Panel, ...], ...]
+
+    @property
+    def width(self) -> float:
+        panels = [panel for block in self.blocks for panel in block]
+        gaps = _GAP * (len(panels) - len(self.blocks)) + _BLOCK_GAP * (len(self.blocks) - 1)
+        return sum(panel.column for panel in panels) + gaps
+
+    def tallest(self, cell: float) -> float:
+        return max(panel.grid_height(cell) for block in self.blocks for panel in block)
+
+    def height(self, cell: float) -> float:
+        # Grids are centred on one line, titles and captions keep to their grids.
+        tallest = self.tallest(cell)
+        below = max(
+            panel.caption_height(cell) - (tallest - panel.grid_height(cell)) / 2
+            for block in self.blocks
+            for panel in block
+        )
+        return (_HEADING if self.heading else 0) + _TITLE + tallest + max(0.0, below)
+
+
+def draw_answer(
+    task: Task,
+    attempts: Sequence[Sequence[Grid]],
+    captions: Sequence[Sequence[str]],
+    path: Path,
+) -> None:
+    """Draw a puzzle and the attempts at each of its test inputs, as the path's suffix says.
+
+    Demonstrations come first; then each test input with its attempts, a caption under each, and the
+    expected output where the task knows it. Attempts are then marked right or wrong, by a word and
+    by the style of their frame.
+
+    Raises: PictureError, for a suffix other than .png and .svg, for attempts and captions that do
+    not belong to the task's test inputs, or for a path that cannot be written.
+    """
+    file_format = path.suffix.lower().removeprefix(".")
+    if file_format not in ("png", "svg"):
+        raise PictureError(f"{path}: a picture ends in .png or .svg; give one of these suffixes")
+    _check_lengths(task, attempts, captions)
+    cell = _cell_size(task, attempts)
+    tests = _test_rows(task, attempts, captions, cell)
+    width = max([_MIN_WIDTH, *(row.width for row in tests)])
+    rows = (*_demonstration_rows(task, cell, width), *tests)
+    figure = _draw(task.puzzle.name, rows, cell)
+    try:
+        # Without the date, the same answer makes the same picture.
+        metadata = {"Date": None} if file_format == "svg" else None
+        figure.savefig(path, format=file_format, dpi=_DPI, metadata=metadata)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise PictureError(f"{path} cannot be written: {reason}") from error
+
+
+def _check_lengths(
+    task: Task, attempts: Sequence[Sequence[Grid]], captions: Sequence[Sequence[str]]
+) -> None:
+    num_test = len(task.puzzle.test)
+    if [len(grids) for grids in attempts] != [len(texts) for texts in captions]:
+        raise PictureError("every attempt needs a caption, and every caption an attempt")
+    if len(attempts) != num_test:
+        raise PictureError(f"{num_test} test inputs, but attempts at {len(attempts)}")
+
+
+def _cell_size(task: Task, attempts: Sequence[Sequence[Grid]]) -> float:
+    """Return the side of a cell, one for the whole picture, so that grids compare by eye.
+
+    A panel grows with the square root of its grid: 3 x 3 is no speck and 30 x 30 no poster.
+    """
+    puzzle = task.puzzle
+    pairs = [grid for pair in puzzle.train for grid in (pair.input, pair.output)]
+    expected = [grid for grid in task.expected if grid]
+    tried = [grid for grids in attempts for grid in grids]
+    largest = max(max(grid.size) for grid in (*pairs, *puzzle.test, *expected, *tried))
+    return min(0.4, 0.65 / largest**0.5)
+
+
+def _demonstration_rows(task: Task, cell: float, width: float) -> Iterator[_Row]:
+    """Lay the demonstrations in lines no wider than `width`, as many in each as fit."""
+    pairs = task.puzzle.train
+    inputs = _column([pair.input for pair in pairs], cell, _MIN_COLUMN)
+    outputs = _column([pair.output for pair in pairs], cell, _MIN_COLUMN)
+    blocks = [
+        (
+            _Panel(pair.input, f"Input {number}", inputs),
+            _Panel(pair.output, f"Output {number}", outputs),
+        )
+        for number, pair in enumerate(pairs, start=1)
+    ]
+    fits = [_Row("", tuple(blocks[:num])).width <= width for num in range(1, len(blocks) + 1)]
+    per_line = max(1, sum(fits))
+    for start in range(0, len(blocks), per_line):
+        line = tuple(blocks[start : start + per_line])
+        yield _Row("" if start else "Demonstrations", line)
+
+
+def _test_rows(
+    task: Task, attempts: Sequence[Sequence[Grid]], captions: Sequence[Sequence[str]], cell: float
+) -> list[_Row]:
+    inputs = _column(task.puzzle.test, cell, _MIN_COLUMN)
+    answers = [grid for grid in (*chain(*attempts), *task.expected) if grid]
+    outputs = _column(answers, cell, _MIN_CAPTION)
+    rows = []
+    for number, (grid, tried, texts, right) in enumerate(
+        zip(task.puzzle.test, attempts, captions, task.expected, strict=True), start=1
+    ):
+        panels = [_Panel(grid, "Input", inputs)]
+        for place, (attempt, text) in enumerate(zip(tried, texts, strict=True), start=1):
+            verdict = None if right is None else attempt == right
+            panels.append(_Panel(attempt, f"Attempt {place}", outputs, text, verdict))
+        if not tried:
+            panels.append(_Panel(None, "No attempt", outputs, "no vote was a grid"))
+        if right is not None:
+            panels.append(_Panel(right, "Expected", outputs))
+        rows.append(_Row(f"Test {number}", (tuple(panels),)))
+    return rows
+
+
+def _column(grids: Sequence[Grid], cell: float, least: float) -> float:
+    """Return the width that holds each of the grids."""
+    return max([least, *(grid.size[1] * cell for grid in grids)])
+
+
+def _draw(name: str, rows: Sequence[_Row], cell: float) -> Any:
+    """Return a matplotlib Figure of all rows."""
+    from matplotlib.figure import Figure  # here: it takes half a second to import
+
+    width = 2 * _MARGIN + max([_MIN_WIDTH, *(row.width for row in rows)])
+    heights = [row.height(cell) for row in rows]
+    height = 2 * _MARGIN + _HEADING + sum(heights) + _ROW_GAP * (len(rows) - 1)
+    figure = Figure(figsize=(width, height), facecolor="white")
+    # One pair of axes over the whole figure, in inches from its top left corner.
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    title = textwrap.shorten(name, max(12, int(width / 0.12)), placeholder=" …")
+    _write(axes, _MARGIN, _MARGIN, title, size=13, weight="bold", ha="left")
+    top = _MARGIN + _HEADING
+    for row, row_height in zip(rows, heights, strict=True):
+        _draw_row(axes, row, top, cell)
+        top += row_height + _ROW_GAP
+    return figure
+
+
+def _draw_row(axes: Any, row: _Row, top: float, cell: float) -> None:
+    if row.heading:
+        _write(axes, _MARGIN, top + 0.12, row.heading, size=10, weight="bold", ha="left")
+        top += _HEADING
+    middle = top + _TITLE + row.tallest(cell) / 2
+    left = _MARGIN
+    for block in row.blocks:
+        for index, panel in enumerate(block):
+            if index == 1:
+                # Between the edges of the two grids, which may be narrower than their columns.
+                edge = left - _GAP - (block[0].column - block[0].grid_width(cell)) / 2
+                start = left + (panel.column - panel.grid_width(cell)) / 2
+                _write(axes, (edge + start) / 2, middle, "→", size=13)
+            _draw_panel(axes, panel, left + panel.column / 2, middle, cell)
+            left += panel.column + _GAP
+        left += _BLOCK_GAP - _GAP
+
+
+def _draw_panel(axes: Any, panel: _Panel, centre: float, middle: float, cell: float) -> None:
+    """Draw a panel whose grid is centred at (centre, middle)."""
+    width, height = panel.grid_width(cell), panel.grid_height(cell)
+    left, top = centre - width / 2, middle - height / 2
+    colour = {None: _INK, True: _RIGHT, False: _WRONG}[panel.right]
+    verdict = {None: "", True: ": right", False: ": wrong"}[panel.right]
+    weight = "normal" if panel.right is None else "bold"
+    _write(axes, centre, top - _LINE * 0.9, panel.title + verdict, colour=colour, weight=weight)
+    if panel.grid is not None:
+        _draw_grid(axes, panel.grid, left, top, cell)
+    if panel.right is not None:
+        _draw_frame(axes, left, top, width, height, colour, "-" if panel.right else (0, (3, 2)))
+    for number, line in enumerate(panel.caption_lines(cell)):
+        _write(axes, centre, top + height + _LINE + _CAPTION_LINE * number, line)
+
+
+def _draw_grid(axes: Any, grid: Grid, left: float, top: float, cell: float) -> None:
+    from matplotlib.collections import LineCollection
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path as Outline
+
+    cells = grid.cells
+    height, width = grid.size
+    # One shape per colour, not per cell, keeps an SVG of ten large grids small.
+    for value, colour in enumerate(ARC_COLOURS):
+        squares = [
+            Outline(
+                [
+                    (left + (column + right) * cell, top + (row + down) * cell)
+                    for right, down in ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0))
+                ],
+                closed=True,
+            )
+            for row, column in zip(*(cells == value).nonzero(), strict=True)
+        ]
+        if squares:
+            shape = Outline.make_compound_path(*squares)
+            axes.add_patch(PathPatch(shape, facecolor=colour, linewidth=0))
+    bottom, right = top + height * cell, left + width * cell
+    across = [[(left, top + row * cell), (right, top + row * cell)] for row in range(height + 1)]
+    down = [[(left + col * cell, top), (left + col * cell, bottom)] for col in range(width + 1)]
+    axes.add_collection(LineCollection(across + down, colors=_LINES, linewidths=0.5))
+
+
+def _draw_frame(
+    axes: Any, left: float, top: float, width: float, height: float, colour: str, style: Any
+) -> None:
+    from matplotlib.patches import Rectangle
+
+    pad = 0.045
+    frame = Rectangle(
+        (left - pad, top - pad),
+        width + 2 * pad,
+        height + 2 * pad,
+        fill=False,
+        edgecolor=colour,
+        linewidth=1.8,
+        linestyle=style,
+    )
+    axes.add_patch(frame)
+
+
+def _write(
+    axes: Any,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    size: int = _SMALL,
+    colour: str = _INK,
+    weight: str = "normal",
+    ha: str = "center",
+) -> None:
+    axes.text(
+        x,
+        y,
+        text,
+        fontsize=size,
+        color=colour,
+        fontweight=weight,
+        fontfamily=_FONT,
+        horizontalalignment=ha,
+        verticalalignment="center",
+        parse_math=False,  # a name may hold a dollar sign
+    )
