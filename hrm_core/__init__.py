@@ -1,11 +1,13 @@
 """The network room: checkpoints, the two networks, the engine, training."""
 
+from hrm_core.agreement import Agreement, compare_segments
 from hrm_core.attention.choice import BACKEND_NAMES
 from hrm_core.checkpoint import Checkpoint, open_checkpoint
 from hrm_core.config import ARC_CANVAS, ARC_VOCAB_SIZE, ModelConfig, parse_arch
 from hrm_core.device import can_compile, pick_device
 from hrm_core.engine import Engine, EngineConfig
 from hrm_core.errors import (
+    AgreementError,
     AttentionError,
     CheckpointError,
     ConfigError,
@@ -28,6 +30,8 @@ __all__ = [
     "ARC_CANVAS",
     "ARC_VOCAB_SIZE",
     "BACKEND_NAMES",
+    "Agreement",
+    "AgreementError",
     "AttentionError",
     "Checkpoint",
     "CheckpointError",
@@ -49,6 +53,7 @@ __all__ = [
     "TrainingArrays",
     "TrainingError",
     "can_compile",
+    "compare_segments",
     "open_checkpoint",
     "parse_arch",
     "pick_device",

@@ -24,7 +24,7 @@ def build_network(
 
 
 def widen_products(network: Network) -> None:
-    """Let a half-precision network multiply in float32, its weights and results rounded as before."""
+    """Let a half-precision network multiply in float32; weights and results round as before."""
     for module in network.modules():
         if isinstance(module, Linear):
             module.float()

@@ -1,4 +1,4 @@
-"""Open a checkpoint folder as published: strict, without running code, without reading the table."""
+"""Open a checkpoint folder as published: strict, running no code, not reading the table."""
 
 import hashlib
 import json
@@ -8,14 +8,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as brief
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import yaml
 from torch import Tensor
 
 from hrm_core.build import build_network, widen_products
-from hrm_core.config import ARC_CANVAS, ARC_VOCAB_SIZE, ModelConfig, parse_arch
+from hrm_core.config import ARC_CANVAS, ARC_VOCAB_SIZE, ArchSettings, ModelConfig, parse_arch
 from hrm_core.device import lacks_half_precision
 from hrm_core.errors import CheckpointError, ConfigError
 from hrm_core.layers import Attend
@@ -25,7 +28,11 @@ from hrm_core.writer import CONFIG_NAME, DATASET_NAME, IDENTIFIERS_NAME, TABLE_K
 
 _PREFIX = re.compile(r"^(_orig_mod\.)?(model\.)?(inner\.)?")
 _STEP_NAME = re.compile(r"step_(\d+)")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LAYER_NAME = re.compile(r"([HL]_level)\.layers\.(\d{1,6})\.")
 _NUM_HASHED_ROWS = 256
+_MAX_VOCAB_SIZE = 256  # predictions are handed out as bytes
+_MAX_POSITIONS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +86,8 @@ def open_checkpoint(folder: Path, canvas: int | None = None) -> Checkpoint:
     try:
         settings = parse_arch(document)
         vocab_size = _vocab_size(tensors, weights_path)
-        prefix_len = settings.puzzle_emb_len
-        seq_len = _seq_len(folder, tensors, vocab_size, prefix_len, canvas)
+        _check_depth(weights_path, settings, tensors)
+        seq_len = _seq_len(folder, tensors, vocab_size, settings.puzzle_emb_len, rows, canvas)
         config = settings.configure(
             vocab_size=vocab_size,
             seq_len=seq_len,
@@ -88,7 +95,9 @@ def open_checkpoint(folder: Path, canvas: int | None = None) -> Checkpoint:
         )
     except ConfigError as error:
         raise CheckpointError(
-            settings_path, str(error), "Use the all_config.yaml that was published beside the weights."
+            settings_path,
+            str(error),
+            "Use the all_config.yaml that was published beside the weights.",
         ) from error
     _check_tensors(weights_path, config, tensors, rows)
     names = _read_names(folder, config)
@@ -133,7 +142,7 @@ def _read_yaml(path: Path) -> object:
             "It holds cycles, heads and halting, which the weights do not tell: copy the one that "
             "was published with them.",
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         problem = " ".join(str(error).split())
         raise CheckpointError(path, f"not readable as YAML ({problem})", "Copy it anew.") from error
 
@@ -142,8 +151,10 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], RowTable]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     tensors = _strip_prefixes(_load_torch(path), path)
-    table = tensors.pop(TABLE_KEY, None)
-    return tensors, TensorRows(torch.zeros(0, 0) if table is None else table)
+    table = tensors.pop(TABLE_KEY, torch.zeros(0, 0))
+    if table.ndim != 2:
+        raise _no_table(path, tuple(table.shape))
+    return tensors, TensorRows(table)
 
 
 def _load_torch(path: Path) -> dict[str, Any]:
@@ -156,7 +167,7 @@ def _load_torch(path: Path) -> dict[str, Any]:
             "it holds something other than tensors (pickled code is never run)",
             "Export the bare weights with torch.save(model.state_dict()), or as safetensors.",
         ) from error
-    except (RuntimeError, ValueError, EOFError, OSError, KeyError) as error:
+    except Exception as error:  # torch's reader raises many kinds for a damaged file
         if "mmap can only be used" in str(error):
             raise CheckpointError(
                 path,
@@ -182,16 +193,25 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], RowTable]:
             names = list(file.keys())
             table_name = next((n for n in names if _PREFIX.sub("", n) == TABLE_KEY), None)
             tensors = {name: file.get_tensor(name) for name in names if name != table_name}
-    except (SafetensorError, OSError) as error:
+            shape = file.get_slice(table_name).get_shape() if table_name else [0, 0]
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(
             path, f"damaged or cut short ({error})", "Download or copy it again."
         ) from error
+    if len(shape) != 2:
+        raise _no_table(path, tuple(shape))
     rows = SafetensorsRows(path, table_name) if table_name else TensorRows(torch.zeros(0, 0))
     return _strip_prefixes(tensors, path), rows
 
 
+def _no_table(path: Path, shape: tuple[int, ...]) -> CheckpointError:
+    return CheckpointError(
+        path, f"{TABLE_KEY} is {shape}, expected rows", "Is this an HRM or TRM checkpoint?"
+    )
+
+
 def _strip_prefixes(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    stripped = {_PREFIX.sub("", name): tensor for name, tensor in tensors.items()}
+    stripped = {_PREFIX.sub("", name): tensor.detach() for name, tensor in tensors.items()}
     if len(stripped) != len(tensors):
         raise CheckpointError(path, "two tensors of one name", "Keep one set of weights in it.")
     return stripped
@@ -203,7 +223,28 @@ def _vocab_size(tensors: Mapping[str, Tensor], path: Path) -> int:
         raise CheckpointError(
             path, "no embed_tokens.embedding_weight [vocab, D]", "Is this an HRM or TRM checkpoint?"
         )
-    return int(embedding.shape[0])
+    vocab_size = int(embedding.shape[0])
+    if not 0 < vocab_size <= _MAX_VOCAB_SIZE:
+        raise CheckpointError(
+            path, f"a vocabulary of {vocab_size}", f"1..{_MAX_VOCAB_SIZE} tokens can be served."
+        )
+    return vocab_size
+
+
+def _check_depth(path: Path, settings: ArchSettings, tensors: Mapping[str, Tensor]) -> None:
+    """Compare the number of layers before a network of so many is built."""
+    layers: dict[str, set[int]] = {"H_level": set(), "L_level": set()}
+    for match in filter(None, map(_LAYER_NAME.match, tensors)):
+        layers[match[1]].add(int(match[2]))
+    for level, found in layers.items():
+        setting = f"{level[0]}_layers"
+        num_layers = settings.values[setting]
+        if num_layers and len(found) != num_layers:
+            raise CheckpointError(
+                path,
+                f"{level} has {len(found)} layers, but arch.{setting} is {num_layers}",
+                f"Do weights and {CONFIG_NAME} belong together?",
+            )
 
 
 def _seq_len(
@@ -211,41 +252,30 @@ def _seq_len(
     tensors: Mapping[str, Tensor],
     vocab_size: int,
     prefix_len: int,
+    rows: RowTable,
     canvas: int | None,
 ) -> int:
     """Take S from dataset.json, else from a tensor that spans positions, else from convention."""
     told: dict[str, int] = {}
     path = folder / DATASET_NAME
     if path.exists():
-        try:
-            dataset = json.loads(path.read_text(encoding="utf-8"))
-            told[DATASET_NAME] = int(dataset["seq_len"])
-            dataset_vocab = int(dataset.get("vocab_size", vocab_size))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(
-                path, f"no readable seq_len ({error})", "Copy it anew, or delete it."
-            ) from error
-        if dataset_vocab != vocab_size:
-            raise CheckpointError(
-                path,
-                f"vocab_size {dataset_vocab}, but the weights have {vocab_size}",
-                "The file belongs to another checkpoint: copy the right one, or delete it.",
-            )
-    for name, axis in (
-        ("embed_pos.embedding_weight", 0),
-        ("L_level.layers.0.mlp_t.down_proj.weight", 0),
-    ):
-        if name in tensors:
-            told[name] = int(tensors[name].shape[axis]) - prefix_len
+        told[DATASET_NAME] = _read_dataset(path, vocab_size, rows)
+    for name in ("embed_pos.embedding_weight", "L_level.layers.0.mlp_t.down_proj.weight"):
+        if name in tensors and tensors[name].ndim:
+            told[name] = int(tensors[name].shape[0]) - prefix_len
     if canvas is not None:
         told["--canvas"] = canvas**2
+    listed = ", ".join(f"{source} says {cells}" for source, cells in told.items())
     if len(set(told.values())) > 1:
-        listed = ", ".join(f"{source} says {cells}" for source, cells in told.items())
         raise CheckpointError(
             folder, f"the canvas's size is contradictory: {listed}", "Mend the odd one out."
         )
-    if told:
-        return next(iter(told.values()))
+    for seq_len in told.values():
+        if not 0 < seq_len <= _MAX_POSITIONS:
+            raise CheckpointError(
+                folder, f"no canvas has so many cells: {listed}", "Mend or delete what says so."
+            )
+        return seq_len
     if vocab_size == ARC_VOCAB_SIZE:
         return ARC_CANVAS**2
     raise CheckpointError(
@@ -253,6 +283,29 @@ def _seq_len(
         f"nothing tells the canvas's size (vocabulary {vocab_size}, no dataset.json)",
         "Give it with --canvas SIDE.",
     )
+
+
+def _read_dataset(path: Path, vocab_size: int, rows: RowTable) -> int:
+    """Read S, and hold what else the file tells against the weights."""
+    mend = "Copy it anew, or delete it."
+    try:
+        dataset = json.loads(path.read_bytes())
+    except (ValueError, RecursionError, OSError) as error:
+        raise CheckpointError(path, f"not readable as JSON ({error})", mend) from error
+    if not isinstance(dataset, dict) or type(dataset.get("seq_len")) is not int:
+        raise CheckpointError(path, "no whole number seq_len", mend)
+    found = {"vocab_size": vocab_size, "num_puzzle_identifiers": rows.num_rows}
+    if not rows.num_rows:  # without a table the number of names is free
+        del found["num_puzzle_identifiers"]
+    for key, value in found.items():
+        if dataset.get(key, value) != value:
+            raise CheckpointError(
+                path,
+                f"{key} {brief(dataset[key])}, but the weights have {value}",
+                "The file belongs to another checkpoint: copy the right one, or delete it.",
+            )
+    seq_len: int = dataset["seq_len"]
+    return seq_len
 
 
 def _check_tensors(
@@ -274,8 +327,10 @@ def _check_tensors(
         found = tuple(tensors[name].shape)
         if found != shape:
             raise CheckpointError(path, f"{name} is {found}, expected {shape}", mend)
-        if not tensors[name].is_floating_point():
-            raise CheckpointError(path, f"{name} is {tensors[name].dtype}, not floating", mend)
+        if not _is_readable(tensors[name]):
+            raise CheckpointError(path, f"{name} holds no finite floating numbers", mend)
+    if rows.num_rows and not config.puzzle_emb_ndim:
+        raise CheckpointError(path, f"has {TABLE_KEY}, but arch.puzzle_emb_ndim is 0", mend)
     if config.puzzle_emb_ndim and rows.ndim != config.puzzle_emb_ndim:
         raise CheckpointError(
             path,
@@ -286,22 +341,32 @@ def _check_tensors(
         )
 
 
+def _is_readable(tensor: Tensor) -> bool:
+    is_dense = tensor.layout is torch.strided and tensor.device.type == "cpu"
+    return is_dense and tensor.is_floating_point() and bool(tensor.float().isfinite().all())
+
+
 def _read_names(folder: Path, config: ModelConfig) -> tuple[str, ...] | None:
     path = folder / IDENTIFIERS_NAME
-    if not path.exists():
+    if not path.exists() or not config.puzzle_emb_ndim:  # without rows, names mean nothing
         return None
     mend = "A checkpoint needs the very list it was trained with: copy that one."
     try:
         names = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise CheckpointError(path, f"not readable as JSON ({error})", mend) from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not all(_is_name(name) for name in names):
         raise CheckpointError(path, "no JSON list of names", mend)
     if len(names) != config.num_rows:
         raise CheckpointError(
             path, f"{len(names)} names, but the table has {config.num_rows} rows", mend
         )
     return tuple(names)
+
+
+def _is_name(name: object) -> bool:
+    # Half a surrogate pair, which JSON can spell, could be neither printed nor hashed.
+    return isinstance(name, str) and (name.isascii() or not _SURROGATE.search(name))
 
 
 def _identify(
@@ -314,7 +379,8 @@ def _identify(
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(memoryview(tensor.view(torch.uint8).numpy()).cast("B"))
+        content: npt.NDArray[np.uint8] = tensor.view(torch.uint8).numpy()
+        digest.update(content.data)
     digest.update(f"table {rows.num_rows} x {rows.ndim}".encode())
     if rows.num_rows:
         stride = math.ceil(rows.num_rows / _NUM_HASHED_ROWS)

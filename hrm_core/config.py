@@ -1,9 +1,11 @@
 """The model's shape: read from `all_config.yaml` and the tensors, never from the environment."""
 
+import contextlib
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from reprlib import repr as brief
 from typing import Any, Literal
 
 from hrm_core.errors import ConfigError
@@ -19,6 +21,7 @@ _CLASS_NAMES: Mapping[str, Architecture] = {
     "HierarchicalReasoningModel_ACTV1": "hrm",
     "TinyRecursiveReasoningModel_ACTV1": "trm",
 }
+_LARGEST = 1 << 16  # larger whole numbers are mistakes, and would take all memory or time
 # TRM's repository carries a copy of HRM that also knows `mlp_t` and `pos_encodings: none`.
 _EXTENDED_HRM = "recursive_reasoning."
 
@@ -141,7 +144,9 @@ def parse_arch(document: object) -> ArchSettings:
     if not isinstance(document, Mapping) or not isinstance(document.get("arch"), Mapping):
         raise ConfigError("it has no mapping `arch` with the model's settings")
     arch: Mapping[str, Any] = document["arch"]
-    class_path = str(_require(arch, "name"))
+    class_path = _require(arch, "name")
+    if not isinstance(class_path, str):
+        raise ConfigError(f"arch.name: {brief(class_path)} is no class path")
     architecture = _CLASS_NAMES.get(re.split(r"[.@]", class_path)[-1])
     if architecture is None:
         known = ", ".join(sorted(_CLASS_NAMES))
@@ -162,10 +167,10 @@ def parse_arch(document: object) -> ArchSettings:
     }
     values["H_layers"] = 0 if is_trm else _integer(arch, "H_layers", 1)
     values["puzzle_emb_ndim"] = _integer(arch, "puzzle_emb_ndim", 0, default=0)
-    values["expansion"] = _number(arch, "expansion")
+    values["expansion"] = _number(arch, "expansion", least=1e-3)
     values["halt_exploration_prob"] = _number(arch, "halt_exploration_prob", default=0.0)
     values["rms_norm_eps"] = _number(arch, "rms_norm_eps", default=1e-5)
-    values["rope_theta"] = _number(arch, "rope_theta", default=10000.0)
+    values["rope_theta"] = _number(arch, "rope_theta", default=10000.0, least=1e-3)
     values["forward_dtype"] = _choice(
         arch, "forward_dtype", ("bfloat16", "float16", "float32"), default="bfloat16"
     )
@@ -176,9 +181,11 @@ def parse_arch(document: object) -> ArchSettings:
     explicit_len = _integer(arch, "puzzle_emb_len", 0, default=16) if is_trm else 0
 
     hidden_size, num_heads = values["hidden_size"], values["num_heads"]
-    if hidden_size % num_heads or (hidden_size // num_heads) % 2:
+    is_odd = hidden_size // num_heads % 2 and values["pos_encodings"] == "rope"
+    if hidden_size % num_heads or is_odd:
         raise ConfigError(
-            f"arch.hidden_size {hidden_size} does not divide into {num_heads} heads of even width"
+            f"arch.hidden_size {hidden_size} does not divide into {num_heads} heads"
+            + " of even width" * bool(is_odd)
         )
     settings = ArchSettings(architecture, values, explicit_len)
     if values["puzzle_emb_ndim"] > settings.puzzle_emb_len * hidden_size:
@@ -200,27 +207,31 @@ def _require(arch: Mapping[str, Any], key: str) -> Any:
 
 def _integer(arch: Mapping[str, Any], key: str, minimum: int, default: int | None = None) -> int:
     value = _require(arch, key) if default is None else arch.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ConfigError(f"arch.{key}: {value!r} is not a whole number of at least {minimum}")
+    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= _LARGEST:
+        raise ConfigError(
+            f"arch.{key}: {brief(value)} is not a whole number in {minimum}..{_LARGEST}"
+        )
     return value
 
 
-def _number(arch: Mapping[str, Any], key: str, default: float | None = None) -> float:
+def _number(
+    arch: Mapping[str, Any], key: str, default: float | None = None, least: float = 0.0
+) -> float:
     value = _require(arch, key) if default is None else arch.get(key, default)
-    if isinstance(value, str):  # YAML 1.1 reads 1e-5 as a string
-        try:
-            value = float(value)
-        except ValueError:
-            pass
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ConfigError(f"arch.{key}: {value!r} is not a number")
-    return float(value)
+    number = math.nan
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        # YAML 1.1 reads 1e-5 as a string.
+        with contextlib.suppress(ValueError, OverflowError):
+            number = float(value)
+    if not math.isfinite(number) or number < least:
+        raise ConfigError(f"arch.{key}: {brief(value)} is not a number of at least {least:g}")
+    return number
 
 
 def _boolean(arch: Mapping[str, Any], key: str, default: bool) -> bool:
     value = arch.get(key, default)
     if not isinstance(value, bool):
-        raise ConfigError(f"arch.{key}: {value!r} is neither true nor false")
+        raise ConfigError(f"arch.{key}: {brief(value)} is neither true nor false")
     return value
 
 
@@ -229,5 +240,5 @@ def _choice(
 ) -> str:
     value = _require(arch, key) if default is None else arch.get(key, default)
     if value not in choices:
-        raise ConfigError(f"arch.{key}: {value!r} is none of {', '.join(choices)}")
+        raise ConfigError(f"arch.{key}: {brief(value)} is none of {', '.join(choices)}")
     return str(value)

@@ -1,6 +1,6 @@
 """How samples share the device: a fixed number of slots, and a step that is one segment."""
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from hrm_core.carry import Carry, Run, run_segment
 from hrm_core.checkpoint import Checkpoint
 from hrm_core.errors import DeviceMemoryError, EngineError
 from hrm_core.halting import Halting, HaltReason, HaltRule
-from hrm_core.memory import guess_slots, is_out_of_memory, release_memory
+from hrm_core.memory import count_fitting, guess_slots, is_out_of_memory, release_memory
 from hrm_core.samples import Outcome, Sample
 from hrm_core.scheduler import Priority, Scheduler
 from hrm_core.slots import SlotTable
@@ -24,8 +24,8 @@ from hrm_core.slots import SlotTable
 class EngineConfig:
     """How an engine runs.
 
-    `num_slots` None: as many as the device's free memory suggests. `precision` None: the
-    checkpoint's `forward_dtype`.
+    `num_slots` None: as many as the device's free memory suggests, but no more than `max_slots`.
+    `precision` None: the checkpoint's `forward_dtype`.
     """
 
     device: torch.device
@@ -33,6 +33,7 @@ class EngineConfig:
     precision: str | None = None
     attention: str = "auto"
     compile: bool = False
+    max_slots: int | None = None
 
 
 class Engine:
@@ -56,9 +57,17 @@ class Engine:
                 f"unknown precision {self.precision!r}: use float32, bfloat16 or float16"
             )
         dtype: torch.dtype = getattr(torch, self.precision)
-        num_slots = config.num_slots or guess_slots(checkpoint.config, self.device, dtype)
+        num_slots = config.num_slots
+        if num_slots is None:
+            num_slots = guess_slots(checkpoint.config, self.device, dtype)
+            num_slots = min(num_slots, config.max_slots or num_slots)
         if num_slots < 1:
             raise EngineError(f"{num_slots} slots: at least one is needed")
+        if self.device.type == "cpu":
+            # A system grants more memory than it has and kills who uses it: no trying that out.
+            most = max(1, count_fitting(checkpoint.config, self.device, dtype))
+            while num_slots > most:
+                num_slots //= 2
         self._network = checkpoint.load_network(sdpa, self.device, dtype)
         self._run: Run = (
             torch.compile(run_segment, dynamic=False) if config.compile else run_segment
@@ -115,15 +124,21 @@ class Engine:
                     f"sample {sample.sample_id!r} has shapes {shapes}, the model wants "
                     f"({model.seq_len},) tokens and a row of ({model.puzzle_emb_ndim},)"
                 )
+            if sample.tokens.dtype.kind not in "iu":
+                raise EngineError(
+                    f"sample {sample.sample_id!r} has tokens of {sample.tokens.dtype}, not integers"
+                )
             if sample.tokens.min() < 0 or sample.tokens.max() >= model.vocab_size:
                 raise EngineError(
                     f"sample {sample.sample_id!r} has tokens outside 0..{model.vocab_size - 1}"
                 )
         self._scheduler.add(job, checked, HaltRule(halting, max_segments), priority)
 
-    def cancel(self, job: Hashable) -> int:
-        """Drop a job's samples, waiting and seated; returns how many there were."""
-        return self._scheduler.cancel(job) + len(self._slots.evict(job))
+    def cancel(
+        self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True
+    ) -> int:
+        """Drop a job's samples, waiting and seated, or those whose id is wanted; gives how many."""
+        return self._scheduler.cancel(job, wanted) + len(self._slots.evict(job, wanted))
 
     def step(self) -> list[Outcome]:
         """Seat who waits, run one segment for all slots, hand out who halted."""
@@ -141,6 +156,7 @@ class Engine:
         if not halted:
             return []
         tokens = predictions[torch.tensor(halted, device=self.device)].cpu().numpy()
+        tokens.setflags(write=False)
         return [self._finish(slot, tokens[i], flags[slot]) for i, slot in enumerate(halted)]
 
     def drain(self) -> Iterator[Outcome]:

@@ -1,6 +1,7 @@
 """How many slots a device's memory holds, and what running out of it looks like."""
 
 import os
+from pathlib import Path
 
 import torch
 
@@ -15,17 +16,18 @@ _OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough me
 
 
 def guess_slots(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> int:
-    """Estimate the slots that fit into a share of the free memory; the engine tries them out."""
-    per_position = _widest_moment(config) * dtype.itemsize
-    per_slot = per_position * config.num_positions
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-    else:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    slots = int(free * MEMORY_SHARE / per_slot)
+    """Choose as many slots as a share of the free memory holds; the engine tries them out."""
+    slots = int(MEMORY_SHARE * count_fitting(config, device, dtype))
     if device.type == "cpu":
         slots = min(slots, max(1, CPU_POSITIONS // config.num_positions))
     return max(1, min(slots, MAX_SLOTS[device.type]))
+
+
+def count_fitting(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> int:
+    """Estimate the slots that fit into all of the free memory."""
+    per_slot = _widest_moment(config) * dtype.itemsize * config.num_positions
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_host_memory()
+    return int(free // per_slot)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
@@ -39,6 +41,15 @@ def release_memory(device: torch.device) -> None:
     """Hand cached blocks back to the device."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def _free_host_memory() -> int:
+    """Bytes that can be had without swapping, in Linux's own estimate; elsewhere all there are."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if "MemAvailable" in line)
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _widest_moment(config: ModelConfig) -> int:

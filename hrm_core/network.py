@@ -100,5 +100,3 @@ class Network(nn.Module, ABC):
         """
         shape = (batch, self.config.num_positions, self.config.hidden_size)
         return self.H_init.expand(shape).clone(), self.L_init.expand(shape).clone()
-
-

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +66,8 @@ class SafetensorsRows:
         from safetensors import safe_open
 
         # Kept open: the handle maps the file, it does not read it.
-        self._slice = safe_open(path, framework="pt").get_slice(name)
+        file: Any = safe_open(path, framework="pt")
+        self._slice = file.get_slice(name)
         self._num_rows, self._ndim = self._slice.get_shape()
 
     @property

@@ -1,7 +1,7 @@
 """What goes into the engine and what comes out."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +11,12 @@ from hrm_core.halting import HaltReason
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One canvas with its puzzle row.
+    """One canvas with its puzzle row. The id is whatever its owner knows it by, and hashable.
 
     Shapes: tokens int32 [S]; puzzle_row float32 [puzzle_emb_ndim].
     """
 
-    sample_id: Hashable
+    sample_id: Any
     tokens: npt.NDArray[np.int32]
     puzzle_row: npt.NDArray[np.float32]
 
@@ -28,7 +28,7 @@ class Outcome:
     Shapes: tokens uint8 [S]. `steps` are segments.
     """
 
-    sample_id: Hashable
+    sample_id: Any
     tokens: npt.NDArray[np.uint8]
     q_halt_logit: float
     q_continue_logit: float

@@ -1,7 +1,7 @@
 """Who enters next. Touches no tensor."""
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -47,9 +47,17 @@ class Scheduler:
         if not queue:
             del self._queues[priority][job]
 
-    def cancel(self, job: Hashable) -> int:
-        """Forget a job's waiting samples; returns how many there were."""
-        return sum(len(queues.pop(job, ())) for queues in self._queues.values())
+    def cancel(
+        self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True
+    ) -> int:
+        """Forget a job's waiting samples, or those whose id is wanted; returns how many."""
+        num_before = len(self)
+        for queues in self._queues.values():
+            if job in queues:
+                queues[job] = deque(e for e in queues[job] if not wanted(e.sample.sample_id))
+                if not queues[job]:
+                    del queues[job]
+        return num_before - len(self)
 
     def take(self, num: int) -> list[Entry]:
         """Take up to `num` entries: interactive first, jobs in turn, batch now and then."""
@@ -63,7 +71,10 @@ class Scheduler:
 
     def _next_priority(self) -> Priority | None:
         interactive, batch = (bool(self._queues[priority]) for priority in Priority)
-        if interactive and not (batch and self._num_interactive_in_a_row >= BATCH_EVERY - 1):
+        if interactive and not batch:
+            self._num_interactive_in_a_row = 0
+            return Priority.INTERACTIVE
+        if interactive and self._num_interactive_in_a_row < BATCH_EVERY - 1:
             self._num_interactive_in_a_row += 1
             return Priority.INTERACTIVE
         self._num_interactive_in_a_row = 0

@@ -1,6 +1,6 @@
 """Who sits where. Touches no tensor."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from hrm_core.errors import EngineError
 from hrm_core.scheduler import Entry
@@ -43,9 +43,15 @@ class SlotTable:
         self._entries[slot] = None
         return entry
 
-    def evict(self, job: Hashable) -> list[int]:
-        """Free every slot of a job; returns them."""
-        slots = [s for s, entry in enumerate(self._entries) if entry and entry.job == job]
+    def evict(
+        self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True
+    ) -> list[int]:
+        """Free the slots of a job, or of its samples whose id is wanted; returns them."""
+        slots = [
+            slot
+            for slot, entry in enumerate(self._entries)
+            if entry and entry.job == job and wanted(entry.sample.sample_id)
+        ]
         for slot in slots:
             self.release(slot)
         return slots

@@ -1,7 +1,6 @@
 """Write a checkpoint folder in the published layout."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,9 @@ def write_checkpoint(
     Shapes: table float32 [num_rows, puzzle_emb_ndim], or None for a model without one.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {WEIGHT_PREFIX + name: value.detach().cpu().contiguous() for name, value in trunk.items()}
+    weights = {
+        WEIGHT_PREFIX + name: value.detach().cpu().contiguous() for name, value in trunk.items()
+    }
     if table is not None and config.puzzle_emb_ndim:
         weights[WEIGHT_PREFIX + TABLE_KEY] = table.detach().cpu().contiguous()
     _write_text(
@@ -55,7 +56,7 @@ def write_checkpoint(
     target = folder / f"step_{step}"
     partial = folder / f".step_{step}.partial"
     torch.save(weights, partial)
-    os.replace(partial, target)
+    partial.replace(target)
     for other in folder.glob("step_*"):
         if other != target and other.name.removeprefix("step_").isdigit():
             other.unlink()
@@ -64,4 +65,4 @@ def write_checkpoint(
 def _write_text(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    partial.replace(path)

@@ -6,6 +6,7 @@
     ├── InputError              the person's input cannot be used as given
     │   ├── DatasetError        the puzzles make no training set
     │   ├── PuzzleIndexError    a checkpoint's puzzles.json is missing or damaged
+    │   ├── AlignmentError      the alignment self-test has too little to go on
     │   └── EnrolmentError      the checkpoint cannot answer the puzzle
     │       └── UnknownPuzzle   it has no trained rows for it
     ├── HubError                a published checkpoint could not be fetched
@@ -27,6 +28,10 @@ class DatasetError(InputError):
 
 class PuzzleIndexError(InputError):
     """A checkpoint's puzzles.json is missing or damaged."""
+
+
+class AlignmentError(InputError):
+    """The alignment self-test has too little to go on."""
 
 
 class EnrolmentError(InputError):

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ _HEADING = 0.34
 _MIN_COLUMN = 0.7  # room for a title above a narrow grid
 _MIN_CAPTION = 1.3  # room for a verdict above and a caption below it
 _CHARACTER = 0.072  # mean width of small text
-_MIN_WIDTH = 8.0
+_LINE_WIDTH = 8.0  # demonstrations share a line up to this width, or the tests' where wider
+_MIN_WIDTH = 4.0
 _DPI = 150
 _FONT = "DejaVu Sans"  # ships with matplotlib: the same picture on every machine
 _SMALL = 8
@@ -53,7 +55,7 @@ class _Panel:
         return self.grid.size[1] * cell if self.grid else 0.0
 
     def grid_height(self, cell: float) -> float:
-        return self.grid.size[0] * cell if self.grid else _LINE
+        return self.grid.size[0] * cell if self.grid else 0.0
 
     def caption_height(self, cell: float) -> float:
         return _CAPTION_LINE * len(self.caption_lines(cell))
@@ -107,7 +109,8 @@ def draw_answer(
     _check_lengths(task, attempts, captions)
     cell = _cell_size(task, attempts)
     tests = _test_rows(task, attempts, captions, cell)
-    width = max([_MIN_WIDTH, *(row.width for row in tests)])
+    # Two pairs are as wide as a test with two attempts, but for the gap between them.
+    width = max([_LINE_WIDTH, *(row.width + _BLOCK_GAP for row in tests)])
     rows = (*_demonstration_rows(task, cell, width), *tests)
     figure = _draw(task.puzzle.name, rows, cell)
     try:
@@ -139,7 +142,7 @@ def _cell_size(task: Task, attempts: Sequence[Sequence[Grid]]) -> float:
     expected = [grid for grid in task.expected if grid]
     tried = [grid for grids in attempts for grid in grids]
     largest = max(max(grid.size) for grid in (*pairs, *puzzle.test, *expected, *tried))
-    return min(0.4, 0.65 / largest**0.5)
+    return min(0.4, 0.65 / sqrt(largest))
 
 
 def _demonstration_rows(task: Task, cell: float, width: float) -> Iterator[_Row]:

@@ -48,9 +48,7 @@ def read_index(folder: Path) -> PuzzleIndex | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         demonstrations = {str(k): str(v) for k, v in document["demonstrations"].items()}
-        probes = tuple(
-            parse_task(task, name).puzzle for name, task in document["probes"].items()
-        )
+        probes = tuple(parse_task(task, name).puzzle for name, task in document["probes"].items())
     except (ValueError, KeyError, TypeError, AttributeError, AugmentError) as error:
         raise PuzzleIndexError(
             f"{path} is damaged ({error}): write it anew with `hrm-arc index {folder} --tasks …`"

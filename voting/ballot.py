@@ -64,4 +64,5 @@ def _scaled_q(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
         raise BallotError(f"q_halt_logits[{int(np.isnan(logits).argmax())}] is not a number")
     # exp(-log(1 + exp(-x))): no overflow at either end.
     q = np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))
-    return np.rint(q * Q_ONE).astype(np.int64)
+    scaled: NDArray[np.int64] = np.rint(q * Q_ONE).astype(np.int64)
+    return scaled

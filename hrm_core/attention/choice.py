@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,13 +77,12 @@ def choose(
     Raises: AttentionError when the named backend cannot run this shape on this device.
     """
     if name != "auto":
-        attend = load_backend(name)
         if name in FLASH_MODULES and (device.type != "cuda" or dtype == torch.float32):
             raise AttentionError(
                 f"attention backend {name!r} runs on CUDA in bfloat16 or float16 only "
                 f"(asked for: {device.type}, {dtype}). Use --attention sdpa"
             )
-        return Choice(name, attend)
+        return Choice(name, load_backend(name))
     candidates = available_backends(device, dtype)
     if len(candidates) == 1:
         return Choice(candidates[0], load_backend(candidates[0]))
@@ -121,11 +122,12 @@ def _time_cuda(attend: Attend, q: Tensor, k: Tensor, v: Tensor, num_calls: int =
     """Median seconds of one call on the device's own clock, after a warm-up."""
     for _ in range(3):
         attend(q, k, v)
-    marks = [torch.cuda.Event(enable_timing=True) for _ in range(num_calls + 1)]
+    new_mark: Callable[..., Any] = torch.cuda.Event
+    marks = [new_mark(enable_timing=True) for _ in range(num_calls + 1)]
     for mark in marks[:-1]:
         mark.record()
         attend(q, k, v)
     marks[-1].record()
     torch.cuda.synchronize(q.device)
-    spans = [a.elapsed_time(b) for a, b in zip(marks, marks[1:], strict=False)]
+    spans = [float(start.elapsed_time(stop)) for start, stop in pairwise(marks)]
     return median(spans) / 1e3

@@ -25,7 +25,7 @@ def load_flash(name: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """
     try:
         kernel: Callable[..., Any] = importlib.import_module(FLASH_MODULES[name]).flash_attn_func
-    except (ImportError, OSError, AttributeError) as error:  # a build for another CUDA fails as OSError
+    except (ImportError, OSError, AttributeError) as error:  # OSError: built for another CUDA
         raise AttentionError(
             f"attention backend {name!r} needs the Python module {FLASH_MODULES[name]!r}, which "
             f"does not import here: {error}"

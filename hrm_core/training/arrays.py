@@ -1,5 +1,6 @@
 """What training learns from: token arrays and row ids, nothing of puzzles or files."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,11 +36,20 @@ class TrainingArrays:
             self.inputs.shape == self.labels.shape == (num_examples, self.canvas**2)
             and self.room.shape == (num_examples, 2)
             and self.variant_starts.shape == (len(self.rows) + 1,)
-            and self.variant_starts[-1] == num_examples
-            and self.group_starts[-1] == len(self.rows)
+            and _are_starts(self.variant_starts, num_examples)
+            and _are_starts(self.group_starts, len(self.rows))
         )
         if not consistent or num_examples == 0:
             raise TrainingError("the training arrays are empty or do not belong together")
+
+    def digest(self) -> str:
+        """Sum up everything in the arrays (sha256, hex)."""
+        digest = hashlib.sha256(str(self.canvas).encode())
+        for name in ("inputs", "labels", "room", "rows", "variant_starts", "group_starts"):
+            array = np.ascontiguousarray(getattr(self, name))
+            digest.update(f"{name} {array.shape}".encode())
+            digest.update(array.data)
+        return digest.hexdigest()
 
 
 class ExampleStream:
@@ -83,8 +93,8 @@ class ExampleStream:
         """Everything needed to go on where the stream stands."""
         return {
             "rng": self._rng.bit_generator.state,
-            "groups": self._groups,
-            "waiting": self._waiting,
+            "groups": list(self._groups),
+            "waiting": list(self._waiting),
             "num_rounds": self.num_rounds,
         }
 
@@ -116,6 +126,16 @@ class ExampleStream:
         )
 
 
+def _are_starts(starts: npt.NDArray[np.int64], num: int) -> bool:
+    """Tell whether the boundaries cut `num` things into runs, none of them empty."""
+    return (
+        len(starts) > 1
+        and starts[0] == 0
+        and starts[-1] == num
+        and bool((np.diff(starts) > 0).all())
+    )
+
+
 def shift(
     tokens: npt.NDArray[np.uint8],
     canvas: int,
@@ -137,4 +157,5 @@ def shift(
         source_cols.clip(0)[:, None, :],
     ]
     moved[(source_rows < 0)[:, :, None] | (source_cols < 0)[:, None, :]] = 0
-    return moved.reshape(len(tokens), canvas * canvas)
+    shifted: npt.NDArray[np.uint8] = moved.reshape(len(tokens), canvas * canvas)
+    return shifted

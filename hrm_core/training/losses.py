@@ -17,8 +17,7 @@ PAD = 0  # the label that is left out of the loss
 class SegmentLosses:
     """Losses of one segment, each divided by the batch size; `total` is what is minimised.
 
-    `num_right` counts the samples with every label right, `q_halt_right` the samples whose q_halt
-    says so correctly.
+    `is_right` [B] tells the samples with every label right.
     """
 
     total: Tensor
@@ -76,9 +75,7 @@ def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return log_sum - chosen.log()
 
 
-def continue_target(
-    next_q_halt: Tensor, next_q_continue: Tensor, is_last_step: Tensor
-) -> Tensor:
+def continue_target(next_q_halt: Tensor, next_q_continue: Tensor, is_last_step: Tensor) -> Tensor:
     """Bootstrap the continue head from the next segment's q.
 
     Shapes: logits [B], bool [B]; the result is a probability [B].

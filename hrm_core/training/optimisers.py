@@ -1,7 +1,6 @@
-"""Adam-atan2 for the trunk, sign-SGD for the touched puzzle rows, and the trunk's moving average."""
+"""Adam-atan2 for the trunk, sign-SGD for the touched rows, and the trunk's moving average."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +24,7 @@ class AdamAtan2(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step from the gradients at hand."""
         for group in self.param_groups:
             beta1, beta2 = group["betas"]
@@ -39,8 +38,8 @@ class AdamAtan2(torch.optim.Optimizer):
                     state["square"] = torch.zeros_like(param)
                 state["step"] += 1
                 mean = state["mean"].lerp_(param.grad, 1 - beta1)
-                square = state["square"].mul_(beta2).addcmul_(
-                    param.grad, param.grad, value=1 - beta2
+                square = (
+                    state["square"].mul_(beta2).addcmul_(param.grad, param.grad, value=1 - beta2)
                 )
                 root = square.div(1 - beta2 ** state["step"]).sqrt_()
                 param.mul_(1 - group["lr"] * group["weight_decay"])
@@ -57,8 +56,10 @@ def sign_sgd_rows_(
 
     Shapes: table [num_rows, n]; rows int64 [B], with repeats; gradients [B, n].
     """
-    touched, position = rows.unique(return_inverse=True)
-    summed = torch.zeros(touched.shape[0], table.shape[1], dtype=gradients.dtype, device=table.device)
+    touched, position = torch.unique(rows, return_inverse=True)
+    summed = torch.zeros(
+        touched.shape[0], table.shape[1], dtype=gradients.dtype, device=table.device
+    )
     summed.index_add_(0, position, gradients)
     table[touched] = table[touched] * (1 - lr * weight_decay) - lr * summed.sign()
 

@@ -113,10 +113,13 @@ class Pretraining:
         """
         if arrays.canvas != config.canvas:
             raise TrainingError(f"arrays of canvas {arrays.canvas}, model of {config.canvas}")
-        if int(arrays.rows.max()) >= config.num_rows:
+        if arrays.rows.min() < 0 or arrays.rows.max() >= config.num_rows:
             raise TrainingError(f"row {arrays.rows.max()} is outside a table of {config.num_rows}")
+        if max(arrays.inputs.max(), arrays.labels.max()) >= config.vocab_size:
+            raise TrainingError(f"tokens outside a vocabulary of {config.vocab_size}")
         self.folder, self.config, self.settings = folder, config, settings
         self.documents, self.device = documents, device
+        self.data_sha256 = arrays.digest()
         self.step = 0
         self.seconds = 0.0
         self.stream = ExampleStream(arrays, settings.seed, settings.translate)
@@ -200,6 +203,7 @@ class Pretraining:
             self.folder,
             {
                 "settings": json.dumps(self._identity()),
+                "data": self.data_sha256,
                 "step": self.step,
                 "seconds": self.seconds,
                 "network": self.network.state_dict(),
@@ -249,6 +253,11 @@ class Pretraining:
             raise TrainingError(
                 f"{self.folder} holds a training run with other settings: give another folder, or "
                 "the settings it was started with"
+            )
+        if state.get("data", self.data_sha256) != self.data_sha256:
+            raise TrainingError(
+                f"{self.folder} holds a training run on other puzzles: give another folder, or the "
+                "puzzles it was started with"
             )
         self.step, self.seconds = state["step"], state["seconds"]
         self.network.load_state_dict(state["network"])

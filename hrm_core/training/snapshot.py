@@ -1,6 +1,5 @@
 """The state of a training run on disk, kept apart from the checkpoint that it makes."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ def write_snapshot(folder: Path, state: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / (SNAPSHOT_NAME + ".partial")
     torch.save(state, partial)
-    os.replace(partial, folder / SNAPSHOT_NAME)
+    partial.replace(folder / SNAPSHOT_NAME)
 
 
 def read_snapshot(folder: Path, device: torch.device) -> dict[str, Any] | None:

@@ -6,8 +6,14 @@ import typer
 
 from augment import AugmentError
 from hrm_core import HRMCoreError
-from service.cli.output import console
-from service.cli.train import train
+from service.cli.evaluate import evaluate_command
+from service.cli.files import pull_command, score_command
+from service.cli.index import index_command
+from service.cli.inspect import inspect_command
+from service.cli.output import notices
+from service.cli.solve import solve_command
+from service.cli.train import train_command
+from service.cli.verify import verify_command
 from service.errors import ServiceError
 from voting import VotingError
 
@@ -16,12 +22,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Solve ARC puzzles with trained Hierarchical Reasoning Models.",
 )
-app.command()(train)
-
-
-@app.callback()
-def root() -> None:
-    """Solve ARC puzzles with trained Hierarchical Reasoning Models."""
+app.command("solve")(solve_command)
+app.command("evaluate")(evaluate_command)
+app.command("verify")(verify_command)
+app.command("inspect")(inspect_command)
+app.command("index")(index_command)
+app.command("pull")(pull_command)
+app.command("score")(score_command)
+app.command("train")(train_command)
 
 
 def main() -> None:
@@ -29,5 +37,5 @@ def main() -> None:
     try:
         app()
     except (AugmentError, VotingError, HRMCoreError, ServiceError) as error:
-        console.print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
+        notices.print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(2)

@@ -1,5 +1,36 @@
-"""The one console the command line prints to."""
+"""The consoles the command line prints to, and its progress bar."""
+
+import json
+from typing import Any
 
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 console = Console(highlight=False)
+# Progress, notices and errors go to the error stream: what is piped on is the result alone.
+notices = Console(stderr=True, highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """Print a JSON document, unwrapped, so that it can be piped."""
+    console.print(json.dumps(document), soft_wrap=True, markup=False)
+
+
+def progress_bar() -> Progress:
+    """Make the bar of long work; it disappears when the work is done."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=notices,
+        transient=True,
+    )

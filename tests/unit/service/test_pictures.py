@@ -1,0 +1,163 @@
+"""Pictures of answers: the right kind of file, the right cells in it, and clear refusals."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib import image
+
+from augment import Grid, Pair, Puzzle, Task
+from service.colours import ARC_COLOURS
+from service.errors import PictureError
+from service.pictures import draw_answer
+
+INPUT = Grid.from_rows([[0, 1, 2], [3, 4, 5]])
+OUTPUT = Grid.from_rows([[6, 7], [8, 9]])
+WRONG = Grid.from_rows([[6, 6], [8, 9]])
+PUZZLE = Puzzle("price $5 and $6", (Pair(INPUT, OUTPUT),), (INPUT,))
+TASK = Task(PUZZLE, (OUTPUT,))
+CAPTIONS = [["12 votes, 60 %", "8 votes, 40 %"]]
+
+
+def words(path: Path) -> str:
+    """Return the texts of an SVG, which the renderer leaves behind as comments."""
+    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
+    root = ElementTree.parse(path, parser).getroot()
+    return "|".join(it.text.strip() for it in root.iter(ElementTree.Comment) if it.text)
+
+
+def squares(path: Path) -> Counter[str]:
+    """Return the number of cells of each colour in an SVG."""
+    svg = "{http://www.w3.org/2000/svg}"
+    found: Counter[str] = Counter()
+    for group in ElementTree.parse(path).getroot().iter(f"{svg}g"):
+        if not group.get("id", "").startswith("patch_"):
+            continue
+        for shape in group.iter(f"{svg}path"):
+            style = f"{shape.get('style', '')};"
+            # Black is what SVG fills with where nothing is said.
+            fill = style.partition("fill: ")[2].partition(";")[0].upper() or "#000000"
+            if fill in ARC_COLOURS:
+                found[fill] += shape.get("d", "").count("z")
+    return found
+
+
+def test_a_png_shows_every_colour_of_the_grids(tmp_path: Path) -> None:
+    path = tmp_path / "answer.png"
+    draw_answer(TASK, [[OUTPUT, WRONG]], CAPTIONS, path)
+
+    assert path.read_bytes().startswith(b"\x89PNG")
+    pixels = (image.imread(path)[..., :3] * 255).round().astype(int)
+    shown = Counter(map(tuple, pixels.reshape(-1, 3).tolist()))
+    for colour in ARC_COLOURS:
+        rgb = tuple(int(colour[start : start + 2], 16) for start in (1, 3, 5))
+        assert shown[rgb] > 1000, colour
+
+
+def test_an_svg_holds_one_square_for_each_cell(tmp_path: Path) -> None:
+    path = tmp_path / "answer.svg"
+    draw_answer(TASK, [[OUTPUT, WRONG]], CAPTIONS, path)
+
+    cells = np.concatenate([grid.cells.ravel() for grid in (INPUT, OUTPUT) * 2 + (OUTPUT, WRONG)])
+    expected = Counter(ARC_COLOURS[value] for value in cells)
+    assert squares(path) == expected
+
+
+def test_the_texts_tell_attempts_and_verdicts_without_colour(tmp_path: Path) -> None:
+    path = tmp_path / "answer.svg"
+    draw_answer(TASK, [[WRONG, OUTPUT]], CAPTIONS, path)
+
+    texts = words(path)
+    for text in ("price $5 and $6", "Attempt 1: wrong", "Attempt 2: right", "Expected"):
+        assert text in texts
+    for caption in CAPTIONS[0]:
+        assert caption in texts
+    assert "stroke-dasharray" in path.read_text()
+
+
+def test_an_unknown_output_is_neither_shown_nor_judged(tmp_path: Path) -> None:
+    path = tmp_path / "answer.svg"
+    draw_answer(Task(PUZZLE, (None,)), [[OUTPUT, WRONG]], CAPTIONS, path)
+
+    texts = words(path)
+    assert "Attempt 1" in texts
+    for text in ("Expected", "right", "wrong"):
+        assert text not in texts
+
+
+def test_a_test_input_without_attempts_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "answer.svg"
+    draw_answer(TASK, [[]], [[]], path)
+
+    assert "No attempt" in words(path)
+
+
+def test_the_same_answer_makes_the_same_png(tmp_path: Path) -> None:
+    for name in ("one.png", "two.png"):
+        draw_answer(TASK, [[OUTPUT, WRONG]], CAPTIONS, tmp_path / name)
+
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_cells_are_squares_whatever_the_shapes(tmp_path: Path) -> None:
+    path = tmp_path / "answer.png"
+    tall = Grid.from_rows([[1] * 10] * 30)
+    wide = Grid.from_rows([[2] * 30] * 10)
+    draw_answer(Task(Puzzle("p", (Pair(tall, wide),), (tall,)), (None,)), [[]], [[]], path)
+
+    pixels = (image.imread(path)[..., :3] * 255).round().astype(int)
+    blue = np.argwhere((pixels == (0, 0x74, 0xD9)).all(axis=-1))
+    red = np.argwhere((pixels == (0xFF, 0x41, 0x36)).all(axis=-1))
+    height, width = np.ptp(red, axis=0) + 1
+    assert width / height == pytest.approx(3, rel=0.02)
+    # The two tall grids stand above each other in one column.
+    assert np.ptp(blue[:, 1]) + 1 == pytest.approx(height, abs=2)
+
+
+@pytest.mark.parametrize("name", ["answer.pdf", "answer", "answer.png.txt"])
+def test_another_suffix_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r"ends in \.png or \.svg"):
+        draw_answer(TASK, [[OUTPUT]], [["a"]], tmp_path / name)
+
+    assert not (tmp_path / name).exists()
+
+
+def test_a_suffix_may_be_in_capitals(tmp_path: Path) -> None:
+    draw_answer(TASK, [[OUTPUT]], [["a"]], tmp_path / "answer.PNG")
+
+    assert (tmp_path / "answer.PNG").read_bytes().startswith(b"\x89PNG")
+
+
+def test_attempts_and_captions_must_belong_together(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="every attempt needs a caption"):
+        draw_answer(TASK, [[OUTPUT, WRONG]], [["a"]], tmp_path / "answer.png")
+    with pytest.raises(PictureError, match="1 test inputs, but attempts at 2"):
+        draw_answer(TASK, [[OUTPUT], [WRONG]], [["a"], ["b"]], tmp_path / "answer.png")
+
+
+def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="cannot be written: No such file"):
+        draw_answer(TASK, [[OUTPUT]], [["a"]], tmp_path / "none" / "answer.png")
+
+
+def test_drawing_leaves_pyplot_alone_and_importing_leaves_matplotlib_alone(tmp_path: Path) -> None:
+    script = (
+        "import sys; from service.pictures import draw_answer; from augment import *\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "from pathlib import Path; grid = Grid.from_rows([[1]])\n"
+        "task = Task(Puzzle('p', (Pair(grid, grid),), (grid,)), (None,))\n"
+        "draw_answer(task, [[grid]], [['a']], Path(sys.argv[1]))\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "a.svg")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
