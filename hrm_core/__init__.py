@@ -19,12 +19,14 @@ from hrm_core.errors import (
 from hrm_core.halting import Halting, HaltReason
 from hrm_core.samples import Outcome, Sample
 from hrm_core.scheduler import Priority
+from hrm_core.synthetic import synthetic_checkpoint
 from hrm_core.training import (
     Pretraining,
     TrainingArrays,
     TrainProgress,
     TrainSettings,
 )
+from hrm_core.writer import write_checkpoint
 
 __all__ = [
     "ARC_CANVAS",
@@ -57,4 +59,6 @@ __all__ = [
     "open_checkpoint",
     "parse_arch",
     "pick_device",
+    "synthetic_checkpoint",
+    "write_checkpoint",
 ]

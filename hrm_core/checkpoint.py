@@ -54,8 +54,9 @@ class Checkpoint:
 
     @property
     def num_parameters(self) -> int:
-        """Parameters of the trunk, the table not counted."""
-        return sum(tensor.numel() for tensor in self.trunk.values())
+        """Learned numbers of the trunk: neither the table nor the initial states are counted."""
+        learned = (name for name in self.trunk if name not in ("H_init", "L_init"))
+        return sum(self.trunk[name].numel() for name in learned)
 
     def load_network(self, attend: Attend, device: torch.device, dtype: torch.dtype) -> Network:
         """Put the trunk on a device, cast once to the computation's dtype."""

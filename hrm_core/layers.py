@@ -38,7 +38,9 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.is_wide:
-            return F.linear(x.float(), self.weight, self.bias).to(x.dtype)
+            # Inference has rounded its weights once; training keeps them exact and rounds at use.
+            weight = self.weight.to(x.dtype).float() if self.training else self.weight
+            return F.linear(x.float(), weight, self.bias).to(x.dtype)
         bias = None if self.bias is None else self.bias.to(x.dtype)
         return F.linear(x, self.weight.to(x.dtype), bias)
 

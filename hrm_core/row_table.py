@@ -54,7 +54,7 @@ class TensorRows:
 
         Shapes: rows [V]; result float32 [V, ndim].
         """
-        index = torch.from_numpy(np.asarray(rows, dtype=np.int64))
+        index = torch.from_numpy(np.array(rows, dtype=np.int64))
         gathered: npt.NDArray[np.float32] = self._table[index].float().numpy()
         return gathered
 

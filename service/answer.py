@@ -15,8 +15,8 @@ class TestAnswer:
     """The vote on one test input.
 
     `attempts` are the best candidates, fewer than asked for where the votes name fewer grids.
-    `num_segments` counts variant-segments. `decided_early`: variants were left out because they
-    could not have changed the attempts.
+    `num_segments` counts the variant-segments of the outcomes that voted. `decided_early`: variants
+    were left out because they could not have changed the attempts.
     """
 
     __test__ = False  # not a test class, whatever its name makes pytest think

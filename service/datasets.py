@@ -37,7 +37,8 @@ def build_dataset(
     Rows are numbered from 1, puzzle by puzzle, the untransformed variant first. A `Puzzle` has no
     test outputs, so none can get in.
 
-    Raises: DatasetError for no puzzles or two of one name; CanvasError when a grid does not fit.
+    Raises: DatasetError for no puzzles, two of one name, or a name in another dialect; CanvasError
+    when a grid does not fit.
     """
     if not puzzles:
         raise DatasetError("there is no puzzle to train on: give other tasks or a larger canvas")
@@ -45,6 +46,12 @@ def build_dataset(
     if len(set(names)) != len(names):
         doubled = sorted({name for name in names if names.count(name) > 1})
         raise DatasetError(f"two puzzles of one name: {', '.join(doubled[:5])}")
+    if dialect is not Dialect.TRM and Dialect.of(names) is Dialect.TRM:
+        foreign = next(name for name in names if Dialect.of([name]) is Dialect.TRM)
+        raise DatasetError(
+            f"puzzle name {foreign!r} holds {Dialect.TRM.separator!r}, which marks TRM's names of "
+            "variants, so no row of the checkpoint could be told from it; rename it"
+        )
     inputs, labels, room = [], [], []
     identifiers = [BLANK_NAME]
     variant_starts, group_starts = [0], [0]

@@ -30,6 +30,9 @@ class Enrolment:
     rows: npt.NDArray[np.int64]
     kind: Literal["trained", "adapted"] = "trained"
 
+    def __post_init__(self) -> None:
+        self.rows.setflags(write=False)
+
     def draw(self, num_variants: int | None, seed: int) -> "Enrolment":
         """Keep the untransformed variant and a seeded choice of others; all when None.
 

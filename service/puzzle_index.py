@@ -26,8 +26,8 @@ class PuzzleIndex:
 
 def index_document(puzzles: Sequence[Puzzle], max_probes: int = MAX_PROBES) -> dict[str, object]:
     """Make the content of a `puzzles.json`: probes are spread evenly, without test outputs."""
-    step = max(1, len(puzzles) // max_probes)
-    probes = puzzles[::step][:max_probes]
+    num_probes = min(max_probes, len(puzzles))
+    probes = [puzzles[place * len(puzzles) // num_probes] for place in range(num_probes)]
     return {
         "demonstrations": {puzzle.name: puzzle.demonstrations_hash for puzzle in puzzles},
         "probes": {
@@ -49,7 +49,15 @@ def read_index(folder: Path) -> PuzzleIndex | None:
         document = json.loads(path.read_text(encoding="utf-8"))
         demonstrations = {str(k): str(v) for k, v in document["demonstrations"].items()}
         probes = tuple(parse_task(task, name).puzzle for name, task in document["probes"].items())
-    except (ValueError, KeyError, TypeError, AttributeError, AugmentError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        AugmentError,
+    ) as error:
         raise PuzzleIndexError(
             f"{path} is damaged ({error}): write it anew with `hrm-arc index {folder} --tasks …`"
         ) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from augment import Puzzle, encode_variants
+from augment import CanvasError, Puzzle, encode_variants
 from hrm_core import Engine, Halting, Outcome, Priority, Sample
 from service.answer import Answer, TestAnswer
 from service.enrolment import Enrolment
@@ -53,6 +53,8 @@ class Solving:
             raise InputError(f"{options.num_variants} variants: at least one is needed")
         if options.num_attempts < 1:
             raise InputError(f"{options.num_attempts} attempts: at least one is needed")
+        if options.seed < 0:
+            raise InputError(f"seed {options.seed} is negative: give 0 or more")
         self.puzzle, self.options = puzzle, options
         self.enrolment = enrolment.draw(options.num_variants, options.seed)
         num_inputs = len(puzzle.test)
@@ -122,7 +124,8 @@ class Solving:
     def answer(self, engine: Engine) -> Answer:
         """Rank the votes as they stand."""
         options, checkpoint = self.options, engine.checkpoint
-        timings = self._timings_s | {"run": self._finished_at - self._entered_at}
+        finished_at = self._finished_at or time.monotonic()
+        timings = self._timings_s | {"run": finished_at - self._entered_at}
         return Answer(
             puzzle_name=self.puzzle.name,
             enrolled_as=self.enrolment.puzzle_name,
@@ -191,8 +194,13 @@ def solve(
     Raises: CanvasError, before anything runs, when a test input does not fit the canvas.
     """
     pending = list(solvings)
-    for solving in pending:
-        solving.enter(engine)
+    try:
+        for solving in pending:
+            solving.enter(engine)
+    except CanvasError:
+        for solving in pending:
+            engine.cancel(solving)
+        raise
     while not engine.is_idle:
         by_solving: dict[Solving, list[Outcome]] = {}
         for outcome in engine.step():

@@ -1,10 +1,14 @@
-"""What tests of several rooms share: where the golden data lies, and an option to swap it."""
+"""What tests of several rooms share: golden data, and checkpoints that really answer."""
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from augment import Task, parse_task, task_document
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 
@@ -32,3 +36,133 @@ def golden_pipeline(pytestconfig: pytest.Config) -> dict[str, Any]:
 def golden_folder() -> Path:
     """Return the folder of golden data."""
     return GOLDEN
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: models this small only lose by sharing work out."""
+    import torch  # here, so that tests of the rooms without torch start without it
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def demo_folder() -> Path:
+    """Return the checkpoint that is committed, without which `make demo` shows nothing."""
+    folder = Path(__file__).parents[1] / "checkpoints" / "demo"
+    if not (folder / "all_config.yaml").is_file():
+        pytest.fail(f"{folder} is missing: it belongs to the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def constant_tasks() -> tuple[Task, ...]:
+    """Return four tasks over the same inputs, each with one output whatever the input.
+
+    So the puzzle row alone tells the answer, and a model of a few thousand weights learns all of
+    it. "square" has two test inputs, which are equal.
+    """
+    inputs = (
+        [[1, 2, 3], [4, 5, 6], [7, 8, 9]],
+        [[0, 1, 1], [2, 0, 3], [4, 4, 0]],
+        [[5, 0, 6], [0, 7, 0], [8, 0, 9]],
+    )
+    outputs = {
+        "square": [[1, 1], [1, 1]],
+        "bar": [[3, 3, 3]],
+        "steps": [[5, 0], [6, 5]],
+        "column": [[2], [7], [2]],
+    }
+    return tuple(
+        parse_task(
+            {
+                "train": [{"input": rows, "output": output} for rows in inputs],
+                "test": [{"input": inputs[0], "output": output}] * (2 if name == "square" else 1),
+            },
+            name,
+        )
+        for name, output in outputs.items()
+    )
+
+
+@pytest.fixture(scope="session")
+def task_folder(constant_tasks: tuple[Task, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a file for each of the four tasks, test outputs included."""
+    folder = tmp_path_factory.mktemp("tasks")
+    for task in constant_tasks:
+        path = folder / f"{task.puzzle.name}.json"
+        path.write_text(json.dumps(task_document(task)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_folders(
+    constant_tasks: tuple[Task, ...], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """Train a tiny model on the four tasks, 6 variants each: as it was early on, and at the end."""
+    import torch
+
+    from hrm_core import ARC_VOCAB_SIZE, Pretraining, TrainSettings, parse_arch
+    from service.datasets import build_dataset
+    from service.puzzle_index import PUZZLES_NAME, index_document
+
+    folder = tmp_path_factory.mktemp("trained")
+    dataset = build_dataset([task.puzzle for task in constant_tasks], 3, 6, seed=0)
+    arch = {
+        "name": "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
+        "hidden_size": 32,
+        "num_heads": 2,
+        "H_layers": 1,
+        "L_layers": 1,
+        "H_cycles": 1,
+        "L_cycles": 1,
+        "expansion": 2,
+        "halt_max_steps": 3,
+        "halt_exploration_prob": 0.5,
+        "puzzle_emb_ndim": 32,
+        "pos_encodings": "rope",
+        "forward_dtype": "float32",
+    }
+    config = parse_arch({"arch": arch}).configure(
+        vocab_size=ARC_VOCAB_SIZE, seq_len=9, num_rows=len(dataset.identifiers)
+    )
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    run = Pretraining(
+        folder / "end",
+        config,
+        dataset.arrays,
+        TrainSettings(num_steps=300, batch_size=48, lr=2e-3, warmup_steps=10),
+        {
+            "identifiers.json": list(dataset.identifiers),
+            PUZZLES_NAME: index_document(dataset.puzzles),
+        },
+        device=torch.device("cpu"),
+        compile_step=False,
+    )
+    run.train(lambda progress: None, lambda: run.step >= 100)
+    shutil.copytree(folder / "end", folder / "early")
+    run.train(lambda progress: None)
+    torch.set_num_threads(num_threads)
+    return folder / "early", folder / "end"
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(trained_folders: tuple[Path, Path]) -> Path:
+    """Return a tiny checkpoint folder that solves the four tasks. Copy it before changing it."""
+    return trained_folders[1]
+
+
+@pytest.fixture(scope="session")
+def early_folder(trained_folders: tuple[Path, Path]) -> Path:
+    """Return the same checkpoint after a third of its training, whose votes are divided."""
+    return trained_folders[0]
+
+
+@pytest.fixture
+def tiny_copy(tiny_folder: Path, tmp_path: Path) -> Path:
+    """Return a copy of the tiny checkpoint folder, to be spoilt."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "checkpoint"))

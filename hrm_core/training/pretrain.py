@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from hrm_core.attention import load_backend
-from hrm_core.build import build_network
+from hrm_core.build import build_network, widen_products
 from hrm_core.config import ModelConfig
+from hrm_core.device import lacks_half_precision
 from hrm_core.errors import TrainingError
 from hrm_core.initialisation import initialise
 from hrm_core.training.arrays import ExampleStream, TrainingArrays
@@ -128,6 +129,8 @@ class Pretraining:
         attend = load_backend("matmul" if short else "sdpa")
         self.network = build_network(config, attend, getattr(torch, config.forward_dtype))
         initialise(self.network, self.generator)
+        if self.network.dtype != torch.float32 and lacks_half_precision(device):
+            widen_products(self.network)
         self.network.to(device)
         self.table = torch.zeros(config.num_rows, config.puzzle_emb_ndim, device=device)
         self.optimiser = AdamAtan2(

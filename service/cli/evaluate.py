@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from augment import Task
 from hrm_core import Engine, Halting, open_checkpoint
@@ -33,7 +34,7 @@ def evaluate_command(
     compare_halting: Annotated[
         bool, typer.Option("--compare-halting", help="Run the other halting too, and compare.")
     ] = False,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
     device: options.DeviceOption = "auto",
     slots: options.SlotsOption = None,
     precision: options.PrecisionOption = None,
@@ -106,7 +107,8 @@ def _print(engine: Engine, results: dict[Halting, Evaluation], as_json: bool) ->
     if as_json:
         print_json(document)
         return
-    table = Table(title=f"{engine.checkpoint.folder} on {engine.device}, {engine.precision}")
+    title = f"{engine.checkpoint.folder} on {engine.device}, {engine.precision}"
+    table = Table(title=Text(title))
     table.add_column("")
     for rule in results:
         table.add_column(f"{rule.value} halting", justify="right")

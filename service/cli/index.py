@@ -38,7 +38,7 @@ def index_command(
         typer.Option(help="The builder's subsets in order: training,evaluation,concept"),
     ] = None,
     variants: Annotated[int, typer.Option(min=0, help="Variants in the replay.")] = 1000,
-    seed: Annotated[int, typer.Option(help="The builder's seed.")] = 42,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The builder's seed.")] = 42,
     canvas: options.CanvasOption = None,
 ) -> None:
     """Write puzzles.json: which puzzle each name stands for, by the hash of its demonstrations.

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from hrm_core import Checkpoint, open_checkpoint
 from service.cli import engine_options as options
@@ -24,13 +25,13 @@ def inspect_command(
     if as_json:
         print_json(document)
         return
-    table = Table(title=str(folder), show_header=False)
+    table = Table(title=Text(str(folder)), show_header=False)
     for key, value in document.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
         elif isinstance(value, list):
             value = ", ".join(map(str, value))
-        table.add_row(key, "none" if value is None else str(value))
+        table.add_row(key, Text("none" if value is None else str(value)))
     console.print(table)
 
 

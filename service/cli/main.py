@@ -36,6 +36,6 @@ def main() -> None:
     """Run the program: exit 0 when good, 1 when a check failed, 2 on bad input."""
     try:
         app()
-    except (AugmentError, VotingError, HRMCoreError, ServiceError) as error:
+    except (AugmentError, VotingError, HRMCoreError, ServiceError, OSError) as error:
         notices.print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(2)

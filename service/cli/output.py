@@ -13,14 +13,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-console = Console(highlight=False)
+# No emoji: a puzzle may be called ":smile:".
+console = Console(highlight=False, emoji=False)
 # Progress, notices and errors go to the error stream: what is piped on is the result alone.
-notices = Console(stderr=True, highlight=False)
+notices = Console(stderr=True, highlight=False, emoji=False)
 
 
 def print_json(document: Any) -> None:
     """Print a JSON document, unwrapped, so that it can be piped."""
-    console.print(json.dumps(document), soft_wrap=True, markup=False)
+    console.out(json.dumps(document), highlight=False)
 
 
 def progress_bar() -> Progress:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.rule import Rule
+from rich.text import Text
 
 from augment import Grid, Task
 from hrm_core import Engine, Halting, open_checkpoint
@@ -47,7 +48,9 @@ def solve_command(
             "--stop-early/--whole-vote", help="Stop once the attempts can no longer change."
         ),
     ] = True,
-    seed: Annotated[int, typer.Option(help="Draws the variants when fewer than all vote.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Draws the variants when fewer than all vote.")
+    ] = 0,
     device: options.DeviceOption = "auto",
     slots: options.SlotsOption = None,
     precision: options.PrecisionOption = None,
@@ -106,7 +109,7 @@ def solve_command(
 def print_answer(task: Task, answer: Answer) -> None:
     """Print a puzzle and the vote on it, right or wrong where that is known."""
     puzzle = task.puzzle
-    console.print(Rule(f"puzzle {puzzle.name}"))
+    console.print(Rule(Text(f"puzzle {puzzle.name}")))
     console.print(pairs_table(puzzle.train))
     for index, (grid, test, expected) in enumerate(
         zip(puzzle.test, answer.tests, task.expected, strict=True), start=1

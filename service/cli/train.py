@@ -30,7 +30,9 @@ CLASS_PATHS = {
 def train_command(
     folder: Annotated[Path, typer.Argument(help="The checkpoint folder to make or to go on with.")],
     tasks: Annotated[list[str], typer.Option("--tasks", help=TASKS_HELP)],
-    steps: Annotated[int, typer.Option(help="Optimiser steps; one is one segment of a batch.")],
+    steps: Annotated[
+        int, typer.Option(min=1, help="Optimiser steps; one is one segment of a batch.")
+    ],
     canvas: Annotated[int, typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas.")] = 30,
     fitting: Annotated[
         bool, typer.Option("--fitting", help="Leave out the puzzles that do not fit the canvas.")
@@ -95,6 +97,7 @@ def train_command(
     if compile_step and not can_compile(where):
         console.print("No compiler at hand: training runs uncompiled, and slower.")
         compile_step = False
+    folder.mkdir(parents=True, exist_ok=True)  # better refused now than after an hour
     run = Pretraining(
         folder,
         config,
@@ -122,12 +125,13 @@ def train_command(
     console.print(
         f"{len(puzzles)} puzzles, {len(dataset.identifiers) - 1} rows, "
         f"{len(dataset.arrays.inputs)} examples, {run.num_parameters} parameters, on {where}"
-        + (f"; going on at step {run.step}" if run.step else "")
+        + (f"; going on at step {run.step}" if run.step else ""),
+        markup=False,
     )
     if not _train_with_bar(run, steps):
         console.print(f"Stopped at step {run.step}. The same command goes on from here.")
         raise typer.Exit(130)
-    console.print(f"Done: {folder}")
+    console.print(f"Done: {folder}", markup=False)
 
 
 def _train_with_bar(run: Pretraining, num_steps: int) -> bool:

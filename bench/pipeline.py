@@ -1,0 +1,100 @@
+"""What a variant costs outside the network: encoding, decoding with inversion, the vote."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from augment import (
+    Grid,
+    Pair,
+    Puzzle,
+    Variant,
+    decode_variants,
+    draw_variants,
+    encode_variants,
+)
+from bench.clock import Times, time_call
+from bench.report import Cell, Section
+from voting import count_ballots
+
+CANVAS = 30
+NUM_VARIANTS = 1000
+ROUNDS = 15
+LIMIT_US = 20.0
+COLUMNS = ("votes", "stage", "best us", "median us", "worst us")
+Tokens = npt.NDArray[np.uint8]
+
+
+def measure_pipeline() -> Section:
+    """Time the stages for 1,000 variants of 30 x 30 grids, when all agree and when none does.
+
+    Raises: RuntimeError when the votes do not come out as they were made.
+    """
+    generator = np.random.default_rng(0)
+    grids = [Grid(generator.integers(0, 10, (CANVAS, CANVAS), dtype=np.uint8)) for _ in range(3)]
+    puzzle = Puzzle("noise", (Pair(grids[0], grids[1]),), (grids[2],))
+    variants = draw_variants(puzzle, NUM_VARIANTS, seed=0)
+    rows: list[tuple[Cell, ...]] = []
+    totals = []
+    for label, tokens, num_grids in (
+        ("all agree", encode_variants(grids[2], variants, CANVAS).astype(np.uint8), 1),
+        ("all differ", _differing(grids[2], variants), NUM_VARIANTS),
+    ):
+        stages, total = _time_stages(grids[2], variants, tokens, num_grids)
+        rows += [_row(label, stage, times) for stage, times in stages.items()]
+        totals.append(total)
+    worst = max(totals)
+    return Section(
+        f"Pipeline: {NUM_VARIANTS} variants of {CANVAS} x {CANVAS} at once, a variant",
+        COLUMNS,
+        tuple(rows),
+        (
+            "Processor time of the one thread that it takes, so other programs do not count.",
+            "Counting decodes and inverts itself, so `all` is encoding and counting.",
+            f"Median of `all` at most {worst:.1f} us a variant (limit {LIMIT_US:g} us): "
+            + ("met" if worst <= LIMIT_US else "NOT MET"),
+        ),
+    )
+
+
+def _time_stages(
+    grid: Grid, variants: tuple[Variant, ...], tokens: Tokens, num_grids: int
+) -> tuple[dict[str, Times], float]:
+    logits = np.random.default_rng(1).normal(size=len(variants)).astype(np.float32)
+    tally = count_ballots(tokens, logits, variants)
+    if (len(tally.entries), tally.num_votes) != (num_grids, len(variants)):
+        raise RuntimeError(f"{len(tally.entries)} grids in the tally, made to be {num_grids}")
+    calls: dict[str, Callable[[], object]] = {
+        "encode": lambda: encode_variants(grid, variants, CANVAS),
+        "decode and invert": lambda: decode_variants(tokens, variants),
+        "count (decoding included)": lambda: count_ballots(tokens, logits, variants),
+        "all": lambda: (
+            encode_variants(grid, variants, CANVAS),
+            count_ballots(tokens, logits, variants),
+        ),
+    }
+    times = {
+        stage: time_call(call, ROUNDS, clock=time.thread_time) for stage, call in calls.items()
+    }
+    return times, _per_variant_us(times["all"].median_s)
+
+
+def _differing(grid: Grid, variants: tuple[Variant, ...]) -> Tokens:
+    """Make predictions that all decode to another grid: three cells count through the variants."""
+    canvases = []
+    for number, variant in enumerate(variants):
+        cells = grid.cells.copy()
+        cells[0, :3] = (number // 100, number // 10 % 10, number % 10)
+        canvases.append(encode_variants(Grid(cells), (variant,), CANVAS))
+    return np.concatenate(canvases).astype(np.uint8)
+
+
+def _row(label: str, stage: str, times: Times) -> tuple[Cell, ...]:
+    spans = (times.best_s, times.median_s, times.worst_s)
+    return (label, stage, *(_per_variant_us(span) for span in spans))
+
+
+def _per_variant_us(seconds: float) -> float:
+    return seconds / NUM_VARIANTS * 1e6

@@ -1,0 +1,81 @@
+"""What was measured: tables on the screen, and a record of them as JSON and Markdown."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One table of measurements; the units stand in the columns' names."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def print_section(console: Console, section: Section) -> None:
+    """Print a section."""
+    if section.rows:
+        table = Table(title=section.title, title_justify="left")
+        for column in section.columns:
+            table.add_column(column, justify="right", overflow="fold")
+        for row in section.rows:
+            table.add_row(*map(_show, row))
+        console.print(table)
+    else:
+        console.print(section.title, style="italic")
+    for note in section.notes:
+        console.print(note, markup=False)
+
+
+def write_record(path: Path, hardware: Mapping[str, Cell], sections: Sequence[Section]) -> None:
+    """Write `path`.json with every digit, and `path`.md for reading."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {
+        "hardware": dict(hardware),
+        "sections": [
+            {
+                "title": section.title,
+                "rows": [dict(zip(section.columns, row, strict=True)) for row in section.rows],
+                "notes": list(section.notes),
+            }
+            for section in sections
+        ],
+    }
+    path.with_name(f"{path.name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    path.with_name(f"{path.name}.md").write_text(_markdown(path.name, hardware, sections))
+
+
+def _markdown(name: str, hardware: Mapping[str, Cell], sections: Sequence[Section]) -> str:
+    lines = [
+        f"# {name}",
+        "",
+        "; ".join(f"{key}: {_show(value)}" for key, value in hardware.items()),
+    ]
+    for section in sections:
+        lines += ["", f"## {section.title}", ""]
+        if section.rows:
+            lines.append(_markdown_row(section.columns))
+            lines.append("|" + "--:|" * len(section.columns))
+            lines += [_markdown_row([_show(cell) for cell in row]) for row in section.rows]
+            lines.append("")
+        lines += [f"{note}  " for note in section.notes]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _show(cell: Cell) -> str:
+    if cell is None:
+        return "-"
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)

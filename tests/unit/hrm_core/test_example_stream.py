@@ -1,0 +1,180 @@
+"""The stream of examples: translation, fairness between puzzles, going on where it stood."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from augment import encode
+from hrm_core import TrainingArrays, TrainingError
+from hrm_core.training import ExampleStream
+from hrm_core.training.arrays import shift
+
+CANVAS = 6
+Sizes = tuple[tuple[int, int], tuple[int, int]]
+
+
+def arrays_of(variants_of_groups: list[int], num_examples: int = 3) -> TrainingArrays:
+    """Make puzzles of so many variants; an example's colours tell which one it is."""
+    rng = np.random.default_rng(5)
+    num_variants = sum(variants_of_groups)
+    inputs, labels, room = [], [], []
+    for variant in range(num_variants):
+        for example in range(num_examples):
+            grids = [
+                rng.integers(0, 10, rng.integers(1, CANVAS - 1, 2)).astype(np.uint8)
+                for _ in range(2)
+            ]
+            grids[0].flat[0], grids[1].flat[0] = variant % 10, example
+            laid = encode(grids, CANVAS).astype(np.uint8)
+            inputs.append(laid[0])
+            labels.append(laid[1])
+            room.append(CANVAS - np.max([grid.shape for grid in grids], axis=0))
+    return TrainingArrays(
+        canvas=CANVAS,
+        inputs=np.stack(inputs),
+        labels=np.stack(labels),
+        room=np.array(room, dtype=np.uint8),
+        rows=np.arange(1, num_variants + 1),
+        variant_starts=np.arange(num_variants + 1) * num_examples,
+        group_starts=np.cumsum([0, *variants_of_groups]),
+    )
+
+
+@given(
+    sizes=st.lists(
+        st.tuples(
+            st.tuples(st.integers(1, 6), st.integers(1, 6)), st.tuples(*[st.integers(1, 6)] * 2)
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    seed=st.integers(0, 10_000),
+)
+def test_shifting_a_canvas_equals_encoding_at_an_offset(sizes: list[Sizes], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    grids = [rng.integers(0, 10, pair).astype(np.uint8) for both in sizes for pair in both]
+    room = np.repeat([CANVAS - np.max(both, axis=0) for both in sizes], 2, axis=0)
+    offsets = rng.integers(0, room + 1)
+    at_corner = encode(grids, CANVAS).astype(np.uint8)
+    shifted = shift(at_corner, CANVAS, offsets[:, 0], offsets[:, 1])
+    np.testing.assert_array_equal(shifted, encode(grids, CANVAS, offsets))
+
+
+def test_each_round_visits_every_puzzle_once_with_all_examples_of_one_variant() -> None:
+    arrays = arrays_of([1, 4, 2, 7, 3])
+    stream = ExampleStream(arrays, seed=3)
+    rows_by_round = []
+    for _ in range(20):
+        _, _, rows = stream.take(5 * 3)
+        rows_by_round.append(rows)
+        visits = rows.reshape(5, 3)
+        assert (visits == visits[:, :1]).all()
+        groups = np.searchsorted(arrays.group_starts, visits[:, 0] - 1, side="right") - 1
+        assert sorted(groups.tolist()) == [0, 1, 2, 3, 4]
+    assert stream.num_rounds == 20
+    orders = {tuple(rows.tolist()) for rows in rows_by_round}
+    assert len(orders) > 10
+    assert {row for rows in rows_by_round for row in rows.tolist()} == set(range(1, 18))
+
+
+def test_input_and_label_move_together_by_all_offsets_there_is_room_for() -> None:
+    arrays = arrays_of([1], num_examples=1)
+    down, right = arrays.room[0].tolist()
+    expected = {
+        (
+            shift(arrays.inputs, CANVAS, np.array([row]), np.array([col])).tobytes(),
+            shift(arrays.labels, CANVAS, np.array([row]), np.array([col])).tobytes(),
+        )
+        for row in range(down + 1)
+        for col in range(right + 1)
+    }
+    # A lone example is the one that stays; among twins, the other one moves.
+    twice = TrainingArrays(
+        canvas=CANVAS,
+        inputs=arrays.inputs.repeat(2, axis=0),
+        labels=arrays.labels.repeat(2, axis=0),
+        room=arrays.room.repeat(2, axis=0),
+        rows=arrays.rows,
+        variant_starts=np.array([0, 2]),
+        group_starts=arrays.group_starts,
+    )
+    inputs, labels, _ = ExampleStream(twice, seed=0).take(1000)
+    found = {(a.tobytes(), b.tobytes()) for a, b in zip(inputs, labels, strict=True)}
+    assert len(expected) > 1
+    assert found == expected
+
+
+def test_one_example_of_each_visit_stays_at_the_corner() -> None:
+    arrays = arrays_of([2, 3, 1])
+    inputs, labels, _ = ExampleStream(arrays, seed=1).take(3 * 300)
+    at_corner = {
+        (a.tobytes(), b.tobytes()) for a, b in zip(arrays.inputs, arrays.labels, strict=True)
+    }
+    stays = np.array(
+        [(a.tobytes(), b.tobytes()) in at_corner for a, b in zip(inputs, labels, strict=True)]
+    ).reshape(-1, 3)
+    assert stays.any(axis=1).all()
+    assert not stays.all()
+
+
+def test_without_translation_every_example_stays_at_the_corner() -> None:
+    arrays = arrays_of([2, 3])
+    inputs, _, _ = ExampleStream(arrays, seed=1, translate=False).take(60)
+    assert {a.tobytes() for a in inputs} <= {a.tobytes() for a in arrays.inputs}
+
+
+def test_the_same_seed_gives_the_same_stream_whatever_the_batches() -> None:
+    arrays = arrays_of([2, 3, 1])
+    whole = ExampleStream(arrays, seed=7).take(60)
+    pieces = ExampleStream(arrays, seed=7)
+    parts = [pieces.take(num) for num in (1, 0, 17, 2, 40)]
+    for i, array in enumerate(whole):
+        np.testing.assert_array_equal(array, np.concatenate([part[i] for part in parts]))
+    other = ExampleStream(arrays, seed=8).take(60)
+    assert (whole[2] != other[2]).any()
+
+
+@pytest.mark.parametrize("num_before", [0, 1, 8, 31])
+def test_a_restored_stream_goes_on_identically(num_before: int) -> None:
+    arrays = arrays_of([2, 3, 1])
+    stream = ExampleStream(arrays, seed=7)
+    stream.take(num_before)
+    state = stream.state()
+    expected = stream.take(50)  # the state must not move along
+    restored = ExampleStream(arrays, seed=0)
+    restored.restore(json.loads(json.dumps(state)))
+    assert Counter(restored.take(50)[2].tolist()) == Counter(expected[2].tolist())
+    restored.restore(state)
+    for found, wanted in zip(restored.take(50), expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"inputs": np.zeros((5, CANVAS**2), dtype=np.uint8)},
+        {"room": np.zeros((6, 1), dtype=np.uint8)},
+        {"canvas": CANVAS + 1},
+        {"variant_starts": np.array([0, 3, 3])},
+        {"variant_starts": np.array([1, 3, 6])},
+        {"variant_starts": np.array([0, 7, 6])},
+        {"group_starts": np.array([0, 1])},
+        {"group_starts": np.array([], dtype=np.int64)},
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(change: dict[str, object]) -> None:
+    arrays = arrays_of([2])
+    fields = {name: getattr(arrays, name) for name in TrainingArrays.__slots__}
+    TrainingArrays(**fields)
+    with pytest.raises(TrainingError, match="do not belong together"):
+        TrainingArrays(**{**fields, **change})
+
+
+def test_a_digest_tells_arrays_apart() -> None:
+    arrays, again, other = arrays_of([2]), arrays_of([2]), arrays_of([1, 1])
+    assert arrays.digest() == again.digest()
+    assert arrays.digest() != other.digest()
