@@ -21,7 +21,7 @@ from voting import count_ballots
 
 CANVAS = 30
 NUM_VARIANTS = 1000
-ROUNDS = 15
+ROUNDS = 30
 LIMIT_US = 20.0
 COLUMNS = ("votes", "stage", "best us", "median us", "worst us")
 Tokens = npt.NDArray[np.uint8]

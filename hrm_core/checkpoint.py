@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from reprlib import repr as brief
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,14 @@ import yaml
 from torch import Tensor
 
 from hrm_core.build import build_network, widen_products
-from hrm_core.config import ARC_CANVAS, ARC_VOCAB_SIZE, ArchSettings, ModelConfig, parse_arch
+from hrm_core.config import (
+    ARC_CANVAS,
+    ARC_VOCAB_SIZE,
+    ArchSettings,
+    ModelConfig,
+    brief,
+    parse_arch,
+)
 from hrm_core.device import lacks_half_precision
 from hrm_core.errors import CheckpointError, ConfigError
 from hrm_core.layers import Attend

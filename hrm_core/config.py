@@ -5,7 +5,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from reprlib import repr as brief
 from typing import Any, Literal
 
 from hrm_core.errors import ConfigError
@@ -150,7 +149,7 @@ def parse_arch(document: object) -> ArchSettings:
     architecture = _CLASS_NAMES.get(re.split(r"[.@]", class_path)[-1])
     if architecture is None:
         known = ", ".join(sorted(_CLASS_NAMES))
-        raise ConfigError(f"arch.name: unknown architecture {class_path!r} (known: {known})")
+        raise ConfigError(f"arch.name: unknown architecture {brief(class_path)} (known: {known})")
     is_trm = architecture == "trm"
     is_extended = is_trm or _EXTENDED_HRM in class_path
 
@@ -197,6 +196,16 @@ def parse_arch(document: object) -> ArchSettings:
         # Without a table the reference adds no prefix, but would still cut P positions off.
         settings = ArchSettings(architecture, values, 0)
     return settings
+
+
+def brief(value: object) -> str:
+    """Name a refused value in few words, however deep, long or large it is."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "a huge number"
+    if isinstance(value, str | int | float | None):
+        text = repr(value)
+        return text if len(text) < 100 else text[:90] + "…"
+    return f"a {type(value).__name__}"
 
 
 def _require(arch: Mapping[str, Any], key: str) -> Any:

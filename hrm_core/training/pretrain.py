@@ -243,8 +243,12 @@ class Pretraining:
         return torch.stack([value.detach().double() for value in figures + shares]).tolist()
 
     def _identity(self) -> dict[str, Any]:
-        """What must be equal for a snapshot to be this run's (its length may change)."""
-        free = {"num_steps", "snapshot_s", "log_every"}
+        """What must be equal for a snapshot to be this run's.
+
+        Its length may change, and translation be turned off: late in a short run, practice where
+        inference lays its grids is worth more.
+        """
+        free = {"num_steps", "translate", "snapshot_s", "log_every"}
         settings = {k: v for k, v in asdict(self.settings).items() if k not in free}
         return {"config": asdict(self.config), "settings": settings}
 

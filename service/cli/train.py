@@ -55,6 +55,9 @@ def train_command(
     weight_decay: Annotated[float, typer.Option()] = 0.1,
     row_weight_decay: Annotated[float, typer.Option()] = 0.1,
     ema: Annotated[float, typer.Option(min=0, max=1, help="Decay of the average; 0: none.")] = 0.0,
+    translate: Annotated[
+        bool, typer.Option("--translate/--no-translate", help="Move grids about on the canvas.")
+    ] = True,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     compile_step: Annotated[
@@ -112,6 +115,7 @@ def train_command(
             weight_decay=weight_decay,
             row_weight_decay=row_weight_decay,
             ema_decay=ema,
+            translate=translate,
             seed=seed,
             snapshot_s=snapshot_s,
         ),

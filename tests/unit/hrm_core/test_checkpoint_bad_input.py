@@ -83,7 +83,7 @@ def test_a_missing_configuration_is_refused(folder: Path) -> None:
         b"arch:\n\t- tab",
         b"\xff\xfe\xfa\x00",
         b"a: 2001-99-99",
-        b"[" * 100_000,
+        b"[" * 3000,
         b"arch: !!python/object/apply:os.getcwd []",
     ],
     ids=["unclosed", "tab", "not-utf8", "no-date", "nested", "python-tag"],
@@ -162,6 +162,7 @@ def test_a_missing_setting_is_refused_by_name(folder: Path, setting: str) -> Non
         ("hidden_size", 10**9),
         ("num_heads", [2]),
         ("halt_max_steps", "${halt}"),
+        ("halt_max_steps", 16**5000),
         ("expansion", "wide"),
         ("expansion", -4),
         ("expansion", float("nan")),
@@ -196,7 +197,7 @@ def test_a_configuration_that_unfolds_without_end_is_refused_in_few_words(folder
     (folder / "all_config.yaml").write_text("\n".join(lines) + "\n" + text)
     error = refused(folder)
     assert error.problem.startswith("arch.num_heads: ")
-    assert len(error.problem) < 2000
+    assert len(error.problem) < 200
 
 
 @pytest.mark.parametrize("heads", [3, 32])
