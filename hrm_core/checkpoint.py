@@ -3,12 +3,10 @@
 import hashlib
 import json
 import math
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +27,10 @@ from hrm_core.device import lacks_half_precision
 from hrm_core.errors import CheckpointError, ConfigError
 from hrm_core.layers import Attend
 from hrm_core.network import Network
-from hrm_core.row_table import RowTable, SafetensorsRows, TensorRows
+from hrm_core.row_table import RowTable
+from hrm_core.weights import find_weights, read_weights
 from hrm_core.writer import CONFIG_NAME, DATASET_NAME, IDENTIFIERS_NAME, TABLE_KEY
 
-_PREFIX = re.compile(r"^(_orig_mod\.)?(model\.)?(inner\.)?")
-_STEP_NAME = re.compile(r"step_(\d+)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LAYER_NAME = re.compile(r"([HL]_level)\.layers\.(\d{1,6})\.")
 _NUM_HASHED_ROWS = 256
@@ -89,7 +86,7 @@ def open_checkpoint(folder: Path, canvas: int | None = None) -> Checkpoint:
     settings_path = folder / CONFIG_NAME
     document = _read_yaml(settings_path)
     weights_path = find_weights(folder)
-    tensors, rows = _read_weights(weights_path)
+    tensors, rows = read_weights(weights_path)
     try:
         settings = parse_arch(document)
         vocab_size = _vocab_size(tensors, weights_path)
@@ -112,33 +109,6 @@ def open_checkpoint(folder: Path, canvas: int | None = None) -> Checkpoint:
     return Checkpoint(folder, weights_path, config, tensors, rows, names, sha256)
 
 
-def find_weights(folder: Path) -> Path:
-    """Name the weights file: `checkpoint`, the only `*.safetensors`, or the highest `step_N`.
-
-    Raises: CheckpointError when there is none, or no telling which.
-    """
-    if (folder / "checkpoint").is_file():
-        return folder / "checkpoint"
-    safetensors = sorted(folder.glob("*.safetensors"))
-    if len(safetensors) > 1:
-        listed = ", ".join(path.name for path in safetensors)
-        raise CheckpointError(folder, f"several weights files: {listed}", "Keep one of them.")
-    if safetensors:
-        return safetensors[0]
-    steps = {
-        int(match[1]): path
-        for path in folder.iterdir()
-        if (match := _STEP_NAME.fullmatch(path.name)) and path.is_file()
-    }
-    if not steps:
-        raise CheckpointError(
-            folder,
-            "no weights: neither `checkpoint`, nor *.safetensors, nor step_N",
-            "Put the published weights file there.",
-        )
-    return steps[max(steps)]
-
-
 def _read_yaml(path: Path) -> object:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -152,76 +122,6 @@ def _read_yaml(path: Path) -> object:
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         problem = " ".join(str(error).split())
         raise CheckpointError(path, f"not readable as YAML ({problem})", "Copy it anew.") from error
-
-
-def _read_weights(path: Path) -> tuple[dict[str, Tensor], RowTable]:
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    tensors = _strip_prefixes(_load_torch(path), path)
-    table = tensors.pop(TABLE_KEY, torch.zeros(0, 0))
-    if table.ndim != 2:
-        raise _no_table(path, tuple(table.shape))
-    return tensors, TensorRows(table)
-
-
-def _load_torch(path: Path) -> dict[str, Any]:
-    copy_anew = "Download or copy it again."
-    try:
-        loaded = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            path,
-            "it holds something other than tensors (pickled code is never run)",
-            "Export the bare weights with torch.save(model.state_dict()), or as safetensors.",
-        ) from error
-    except Exception as error:  # torch's reader raises many kinds for a damaged file
-        if "mmap can only be used" in str(error):
-            raise CheckpointError(
-                path,
-                "saved in torch's old format, or cut short, so that it cannot be mapped",
-                copy_anew + " If it is old, save it again with a present torch.",
-            ) from error
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(path, f"damaged or cut short ({reason})", copy_anew) from error
-    if not isinstance(loaded, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
-    ):
-        raise CheckpointError(
-            path, "no plain mapping of names to tensors", "Export model.state_dict() alone."
-        )
-    return loaded
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], RowTable]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            table_name = next((n for n in names if _PREFIX.sub("", n) == TABLE_KEY), None)
-            tensors = {name: file.get_tensor(name) for name in names if name != table_name}
-            shape = file.get_slice(table_name).get_shape() if table_name else [0, 0]
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            path, f"damaged or cut short ({error})", "Download or copy it again."
-        ) from error
-    if len(shape) != 2:
-        raise _no_table(path, tuple(shape))
-    rows = SafetensorsRows(path, table_name) if table_name else TensorRows(torch.zeros(0, 0))
-    return _strip_prefixes(tensors, path), rows
-
-
-def _no_table(path: Path, shape: tuple[int, ...]) -> CheckpointError:
-    return CheckpointError(
-        path, f"{TABLE_KEY} is {shape}, expected rows", "Is this an HRM or TRM checkpoint?"
-    )
-
-
-def _strip_prefixes(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    stripped = {_PREFIX.sub("", name): tensor.detach() for name, tensor in tensors.items()}
-    if len(stripped) != len(tensors):
-        raise CheckpointError(path, "two tensors of one name", "Keep one set of weights in it.")
-    return stripped
 
 
 def _vocab_size(tensors: Mapping[str, Tensor], path: Path) -> int:

@@ -83,7 +83,7 @@ def test_a_missing_configuration_is_refused(folder: Path) -> None:
         b"arch:\n\t- tab",
         b"\xff\xfe\xfa\x00",
         b"a: 2001-99-99",
-        b"[" * 3000,
+        b"[" * 700,
         b"arch: !!python/object/apply:os.getcwd []",
     ],
     ids=["unclosed", "tab", "not-utf8", "no-date", "nested", "python-tag"],
@@ -162,7 +162,6 @@ def test_a_missing_setting_is_refused_by_name(folder: Path, setting: str) -> Non
         ("hidden_size", 10**9),
         ("num_heads", [2]),
         ("halt_max_steps", "${halt}"),
-        ("halt_max_steps", 16**5000),
         ("expansion", "wide"),
         ("expansion", -4),
         ("expansion", float("nan")),
@@ -189,11 +188,14 @@ def test_a_setting_of_the_wrong_kind_is_refused_by_name(
     assert error.problem.startswith(f"arch.{setting}: ")
 
 
-def test_a_configuration_that_unfolds_without_end_is_refused_in_few_words(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "value", ["*a11", "0x" + "f" * 5000, "[" * 90 + "]" * 90, "'" + "x" * 5000 + "'"]
+)
+def test_a_setting_without_end_is_refused_in_few_words(folder: Path, value: str) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
     text = (folder / "all_config.yaml").read_text()
-    text = text.replace("num_heads: 2", "num_heads: *a11")
+    text = text.replace("num_heads: 2", f"num_heads: {value}")
     (folder / "all_config.yaml").write_text("\n".join(lines) + "\n" + text)
     error = refused(folder)
     assert error.problem.startswith("arch.num_heads: ")

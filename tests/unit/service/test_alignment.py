@@ -13,6 +13,8 @@ from service.alignment import Alignment, check_alignment
 from service.enrolment import Registrar
 from service.errors import AlignmentError, EnrolmentError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def check(folder: Path) -> Alignment:
     checkpoint = open_checkpoint(folder)

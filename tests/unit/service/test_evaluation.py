@@ -11,6 +11,8 @@ from service.errors import InputError
 from service.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
 from service.solve import SolveOptions
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WHOLE = SolveOptions(stop_early=False)
 WRONG = Grid.from_rows([[9, 9, 9], [9, 9, 9]])
 

@@ -13,6 +13,8 @@ from service.errors import InputError
 from service.solve import Progress, SolveOptions, Solving, solve
 from voting import Ranking
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NUM_VARIANTS = 6
 WHOLE = SolveOptions(stop_early=False)
 
