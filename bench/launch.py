@@ -16,11 +16,12 @@ def main() -> None:
     start = time.monotonic()
     done = subprocess.run(sys.argv[1:], capture_output=True, text=True, check=False)
     wall_s = time.monotonic() - start
-    peak_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     report = {
         "exit_code": done.returncode,
         "wall_s": wall_s,
-        "peak_bytes": peak_kib * 1024,
+        "processor_s": usage.ru_utime + usage.ru_stime,
+        "peak_bytes": usage.ru_maxrss * 1024,  # Linux counts in KiB
         "stdout": done.stdout,
         "stderr": done.stderr,
     }

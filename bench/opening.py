@@ -20,6 +20,7 @@ COLUMNS = (
     "to ready s",
     "to first segment s",
     "whole command s",
+    "processor s",
     "peak resident GB",
 )
 
@@ -30,12 +31,14 @@ class Opening:
 
     timings_s: dict[str, float]
     wall_s: float
+    processor_s: float
     peak_gb: float
 
     def row(self, label: str) -> tuple[Cell, ...]:
         """Lay the run out in the columns."""
         stages = ("start_to_opened", "start_to_ready", "to_first_segment")
-        return (label, *(self.timings_s.get(s) for s in stages), self.wall_s, self.peak_gb)
+        spans = (*(self.timings_s.get(stage) for stage in stages), self.wall_s, self.processor_s)
+        return (label, *spans, self.peak_gb)
 
 
 def measure_opening(folder: Path, device: str, rounds: int = 3) -> Section:
@@ -74,7 +77,7 @@ def _open_once(folder: Path, address: str, device: str) -> Opening:
     if report["exit_code"]:
         raise RuntimeError(f"{' '.join(command)} failed:\n{report['stderr']}")
     timings_s = json.loads(report["stdout"])["timings_s"]
-    return Opening(timings_s, report["wall_s"], report["peak_bytes"] / 1e9)
+    return Opening(timings_s, report["wall_s"], report["processor_s"], report["peak_bytes"] / 1e9)
 
 
 def _drop_from_page_cache(folder: Path) -> None:

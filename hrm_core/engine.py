@@ -165,14 +165,18 @@ class Engine:
             yield from self.step()
 
     def _fits(self, num_slots: int, dtype: torch.dtype) -> bool:
-        """Make the carry and run a step on blanks; False when the device's memory is too small."""
+        """Make the carry and run a step on blanks; False when the device's memory is too small.
+
+        An uncompiled step on the CPU has nothing to warm up, and takes as long on blanks as not.
+        """
         model = self.checkpoint.config
         shape = (num_slots, model.num_positions, model.num_heads, model.head_dim)
         try:
             self.attention: Choice = choose(self.config.attention, shape, self.device, dtype)
             self._network.attend = self.attention.attend
             self._carry = Carry.empty(self._network, num_slots, self.device)
-            self._advance()
+            if self.device.type != "cpu" or self.config.compile:
+                self._advance()
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise

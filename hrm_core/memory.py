@@ -9,8 +9,9 @@ from hrm_core.config import ModelConfig
 from hrm_core.layers import swiglu_width
 
 MAX_SLOTS = {"cuda": 1024, "cpu": 512}
-# Beyond this many positions at once a CPU gains nothing; a GPU fills its memory.
-CPU_POSITIONS = 16_384
+# Numbers of a state for each thread, beyond which a CPU gains nothing but longer steps: results
+# come later and take more memory. A GPU fills its memory.
+CPU_NUMBERS_PER_THREAD = 1 << 19
 MEMORY_SHARE = 0.7
 _OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -19,7 +20,8 @@ def guess_slots(config: ModelConfig, device: torch.device, dtype: torch.dtype) -
     """Choose as many slots as a share of the free memory holds; the engine tries them out."""
     slots = int(MEMORY_SHARE * count_fitting(config, device, dtype))
     if device.type == "cpu":
-        slots = min(slots, max(1, CPU_POSITIONS // config.num_positions))
+        gainful = torch.get_num_threads() * CPU_NUMBERS_PER_THREAD
+        slots = min(slots, gainful // (config.num_positions * config.hidden_size))
     return max(1, min(slots, MAX_SLOTS[device.type]))
 
 

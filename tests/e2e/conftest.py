@@ -50,10 +50,10 @@ def hrm_arc(
 
 
 @pytest.fixture
-def start_hrm_arc() -> Callable[..., "subprocess.Popen[str]"]:
+def start_hrm_arc() -> Callable[..., subprocess.Popen[str]]:
     """Return what starts the program as a person would, without waiting for it."""
 
-    def start(*arguments: object) -> "subprocess.Popen[str]":
+    def start(*arguments: object) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [str(PROGRAM), *map(str, arguments)],
             stdout=subprocess.PIPE,

@@ -18,7 +18,7 @@ def test_it_solves_or_fails_in_the_open(hrm_arc: Any, demo_folder: Path) -> None
     for name in PUZZLES:
         assert f"puzzle {name}" in done.out
     verdicts = [line for line in done.out.splitlines() if line.startswith(("right", "wrong"))]
-    assert len(verdicts) == len(PUZZLES)
+    assert len(verdicts) == 4  # 25ff71a9 has two test inputs
 
 
 def test_its_rows_fit_their_names(hrm_arc: Any, demo_folder: Path) -> None:

@@ -19,14 +19,14 @@ TINY_MODEL = (
 
 def test_a_run_stopped_by_ctrl_c_goes_on_and_solves(
     hrm_arc: Any,
-    start_hrm_arc: Callable[..., "subprocess.Popen[str]"],
+    start_hrm_arc: Callable[..., subprocess.Popen[str]],
     task_folder: Path,
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "run"
     command = (
-        *("train", folder, "--tasks", task_folder, "--variants", 1, "--steps", 200),
-        *(*TINY_MODEL, "--snapshot-s", 0),
+        *("train", folder, "--tasks", task_folder, "--variants", 1, "--steps", 150),
+        *(*TINY_MODEL, "--snapshot-s", 0.05),
     )
     process = start_hrm_arc(*command)
     deadline = time.monotonic() + START_LIMIT_S
@@ -40,14 +40,14 @@ def test_a_run_stopped_by_ctrl_c_goes_on_and_solves(
     assert "The same command goes on from here" in out
     (stopped,) = folder.glob("step_*")
     step = int(stopped.name.removeprefix("step_"))
-    assert 0 < step < 200
+    assert 0 < step < 150
 
     again = hrm_arc(*command)
     solved = hrm_arc("solve", task_folder / "bar.json", "--checkpoint", folder)
 
     assert again.code == 0
     assert f"going on at step {step}" in again.out
-    assert [path.name for path in folder.glob("step_*")] == ["step_200"]
+    assert [path.name for path in folder.glob("step_*")] == ["step_150"]
     assert solved.code == 0
     assert "right: attempt 1" in solved.out
 

@@ -64,8 +64,9 @@ def test_safetensors_give_the_same_network_rows_and_answers(
 @pytest.mark.parametrize("prefix", ["model.inner.", "inner.", "_orig_mod.model.inner.", ""])
 @pytest.mark.parametrize("kind", ["torch", "safetensors"])
 def test_every_published_prefix_is_removed(copy_golden: CopyGolden, kind: str, prefix: str) -> None:
-    folder = copy_golden("trm")
+    folder = copy_golden("trm-mlp")
     expected = open_checkpoint(folder)
+    expected_answers = answers(expected)
     renamed = {prefix + k.removeprefix(PREFIX): v for k, v in load_weights(folder).items()}
     if kind == "torch":
         torch.save(renamed, folder / "step_1000")
@@ -74,7 +75,7 @@ def test_every_published_prefix_is_removed(copy_golden: CopyGolden, kind: str, p
         save_file(renamed, folder / "model.safetensors")
     checkpoint = open_checkpoint(folder)
     assert checkpoint.sha256 == expected.sha256
-    assert answers(checkpoint) == answers(expected)
+    assert answers(checkpoint) == expected_answers
 
 
 def test_weights_saved_as_parameters_that_want_gradients_open_alike(
@@ -86,7 +87,7 @@ def test_weights_saved_as_parameters_that_want_gradients_open_alike(
     torch.save(weights, folder / "step_1000")
     checkpoint = open_checkpoint(folder)
     assert checkpoint.sha256 == expected
-    assert not checkpoint.rows.gather([1]).flags.writeable or checkpoint.rows.ndim == 32
+    assert checkpoint.rows.gather([1]).shape == (1, 32)
 
 
 def test_the_highest_step_wins_and_predictions_are_no_weights(copy_golden: CopyGolden) -> None:

@@ -223,7 +223,7 @@ def test_half_precision_weights_load_and_stay_near_the_exact_model(
     logits, q = NumpyModel(checkpoint).run(tokens, row, 1)
     top_two = np.sort(logits, axis=-1)[:, -2:]
     is_clear = top_two[:, 1] - top_two[:, 0] > 0.2
-    assert is_clear.sum() > 8
+    assert is_clear.sum() > 4
     assert (outcome.tokens == logits.argmax(axis=-1))[is_clear].all()
     assert outcome.q_halt_logit == pytest.approx(q[0], abs=0.15)
 

@@ -88,6 +88,20 @@ def test_an_agreed_vote_stops_early_and_says_so(
     assert tiny_engine.is_idle
 
 
+def test_a_decided_test_input_leaves_the_engine(
+    tiny_engine: Engine, tiny_registrar: Registrar, puzzles: list[Puzzle]
+) -> None:
+    fixed = SolveOptions(num_attempts=1, halting=Halting.FIXED)
+    num_steps = []
+    for options in (fixed, replace(fixed, stop_early=False)):
+        before = tiny_engine.num_steps
+        solved(tiny_engine, tiny_registrar, puzzles[:1], options)
+        num_steps.append(tiny_engine.num_steps - before)
+
+    # 12 samples over 4 slots, 3 segments each; four votes of one mind decide among six.
+    assert num_steps == [2 * 3, 3 * 3]
+
+
 def test_the_same_seed_gives_the_same_answer(
     early_engine: Engine, early_registrar: Registrar, puzzles: list[Puzzle]
 ) -> None:

@@ -1,0 +1,88 @@
+"""Attention backends: one contract, and a clear word where one cannot serve."""
+
+import pytest
+import torch
+
+from hrm_core import AttentionError
+from hrm_core.attention import available_backends, choose, load_backend
+from hrm_core.attention.flash import FLASH_MODULES
+
+CPU = torch.device("cpu")
+SHAPE = (2, 7, 3, 8)
+
+
+def draw(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(SHAPE, generator=generator).to(dtype) for _ in range(3))
+    return q, k, v
+
+
+@pytest.mark.parametrize("name", ["sdpa", "matmul"])
+def test_a_dense_backend_computes_softmax_attention_for_every_head(name: str) -> None:
+    q, k, v = draw(torch.float64)
+    out = load_backend(name)(q, k, v)
+    assert out.shape == SHAPE
+    for sample in range(SHAPE[0]):
+        for head in range(SHAPE[2]):
+            scores = q[sample, :, head] @ k[sample, :, head].T / SHAPE[3] ** 0.5
+            expected = scores.softmax(-1) @ v[sample, :, head]
+            torch.testing.assert_close(out[sample, :, head], expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2), (torch.float16, 3e-3)]
+)
+def test_matmul_equals_sdpa_to_rounding(dtype: torch.dtype, tolerance: float) -> None:
+    q, k, v = draw(dtype)
+    by_matmul, by_sdpa = load_backend("matmul")(q, k, v), load_backend("sdpa")(q, k, v)
+    assert by_matmul.dtype == by_sdpa.dtype == dtype
+    torch.testing.assert_close(by_matmul, by_sdpa, atol=tolerance, rtol=0)
+
+
+def test_matmul_and_sdpa_have_the_same_gradients() -> None:
+    gradients = []
+    for name in ("matmul", "sdpa"):
+        leaves = [x.requires_grad_() for x in draw(torch.float32)]
+        load_backend(name)(*leaves).square().sum().backward()
+        gradients.append([leaf.grad for leaf in leaves])
+    for by_matmul, by_sdpa in zip(*gradients, strict=True):
+        torch.testing.assert_close(by_matmul, by_sdpa, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["flash9", "", "SDPA"])
+def test_an_unknown_backend_is_refused_naming_the_known_ones(name: str) -> None:
+    with pytest.raises(AttentionError, match="unknown attention backend") as caught:
+        choose(name, SHAPE, CPU, torch.float32)
+    assert "sdpa" in str(caught.value)
+    assert "auto" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", FLASH_MODULES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_flash_backend_is_refused_on_the_cpu(name: str, dtype: torch.dtype) -> None:
+    with pytest.raises(AttentionError, match="runs on CUDA in bfloat16 or float16 only"):
+        choose(name, SHAPE, CPU, dtype)
+
+
+@pytest.mark.parametrize("name", FLASH_MODULES)
+def test_a_flash_backend_that_is_not_installed_names_the_module_it_needs(name: str) -> None:
+    try:
+        __import__(FLASH_MODULES[name])
+    except ImportError:
+        with pytest.raises(AttentionError, match=FLASH_MODULES[name]):
+            load_backend(name)
+    else:
+        pytest.skip(f"{FLASH_MODULES[name]} is installed here")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_auto_on_the_cpu_is_sdpa_unmeasured(dtype: torch.dtype) -> None:
+    choice = choose("auto", SHAPE, CPU, dtype)
+    assert choice.name == "sdpa"
+    assert choice.attend is load_backend("sdpa")
+    assert choice.timings == ()
+    assert available_backends(CPU, dtype) == ("sdpa",)
+
+
+def test_a_named_dense_backend_is_taken_as_asked() -> None:
+    assert choose("matmul", SHAPE, CPU, torch.float32).attend is load_backend("matmul")

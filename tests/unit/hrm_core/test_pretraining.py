@@ -1,0 +1,271 @@
+"""Training runs in a folder: interrupted and taken up again, learning, and what they leave."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from augment import encode
+from hrm_core import (
+    Engine,
+    EngineConfig,
+    Halting,
+    ModelConfig,
+    Pretraining,
+    Sample,
+    TrainingArrays,
+    TrainingError,
+    TrainProgress,
+    TrainSettings,
+    open_checkpoint,
+)
+from hrm_core.training import remove_snapshot
+from hrm_core.training.step import TrainCarry, train_segment
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+MakeConfig = Callable[..., ModelConfig]
+CPU = torch.device("cpu")
+CANVAS = 4
+TRM_NAME = "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1"
+ARCHITECTURES = {
+    "hrm": {"H_cycles": 1, "L_cycles": 2},
+    "trm": {"name": TRM_NAME, "puzzle_emb_len": 2, "L_cycles": 2},
+    "hrm in bfloat16": {"H_cycles": 1, "L_cycles": 1, "forward_dtype": "bfloat16"},
+    "hrm without rows": {"H_cycles": 1, "L_cycles": 1, "puzzle_emb_ndim": 0},
+}
+SETTINGS = TrainSettings(
+    num_steps=9, batch_size=6, lr=1e-3, warmup_steps=2, ema_decay=0.9, snapshot_s=1e9, log_every=4
+)
+
+
+@pytest.fixture(scope="module")
+def arrays() -> TrainingArrays:
+    """Return two puzzles, one that copies and one that paints everything in colour 3."""
+    rng = np.random.default_rng(0)
+    inputs = [rng.integers(0, 10, (2, 3)).astype(np.uint8) for _ in range(6)]
+    outputs = [grid if i < 3 else np.full_like(grid, 3) for i, grid in enumerate(inputs)]
+    return TrainingArrays(
+        canvas=CANVAS,
+        inputs=encode(inputs, CANVAS).astype(np.uint8),
+        labels=encode(outputs, CANVAS).astype(np.uint8),
+        room=np.array([[2, 1]] * 6, dtype=np.uint8),
+        rows=np.array([1, 2]),
+        variant_starts=np.array([0, 3, 6]),
+        group_starts=np.array([0, 1, 2]),
+    )
+
+
+def start(
+    folder: Path, config: ModelConfig, arrays: TrainingArrays, settings: TrainSettings = SETTINGS
+) -> Pretraining:
+    documents = {"identifiers.json": ["<blank>", "copy", "paint"]}
+    return Pretraining(folder, config, arrays, settings, documents, device=CPU, compile_step=False)
+
+
+def ignore(progress: TrainProgress) -> None:
+    """Take no notice of progress."""
+
+
+def weights_in(folder: Path, step: int) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = torch.load(folder / f"step_{step}", weights_only=True)
+    return weights
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_interrupted_run_ends_with_the_very_weights_of_an_undisturbed_one(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays, name: str
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES[name])
+    assert start(tmp_path / "whole", config, arrays).train(ignore)
+    for stop_at in (2, 5):  # at 5, some samples are in the midst of theirs
+        run = start(tmp_path / "pieces", config, arrays)
+        assert not run.train(ignore, lambda run=run, stop_at=stop_at: run.step == stop_at)
+        assert run.step == stop_at
+    run = start(tmp_path / "pieces", config, arrays)
+    assert run.step == 5
+    assert run.train(ignore)
+    whole, pieces = (weights_in(tmp_path / folder, 9) for folder in ("whole", "pieces"))
+    assert whole.keys() == pieces.keys()
+    for key, value in whole.items():
+        assert torch.equal(value, pieces[key]), key
+    assert [path.name for path in (tmp_path / "pieces").glob("step_*")] == ["step_9"]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_folder_a_run_leaves_is_a_checkpoint(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays, name: str
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES[name])
+    run = start(tmp_path, config, arrays)
+    run.train(ignore)
+    checkpoint = open_checkpoint(tmp_path)
+    has_rows = bool(config.puzzle_emb_ndim)
+    assert checkpoint.config == (config if has_rows else replace(config, num_rows=0))
+    assert checkpoint.names == (("<blank>", "copy", "paint") if has_rows else None)
+    if has_rows:
+        np.testing.assert_array_equal(checkpoint.rows.gather([0, 1, 2]), run.table.numpy())
+        assert not run.table[0].any()  # the blank row is never touched
+        assert run.table[1:].any(dim=1).all()
+    assert remove_snapshot(tmp_path) is None
+    assert open_checkpoint(tmp_path).sha256 == checkpoint.sha256
+
+
+def test_the_exported_weights_are_the_average_and_the_rows_are_not_averaged(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["trm"])
+    run = start(tmp_path, config, arrays)
+    run.train(ignore)
+    trunk = open_checkpoint(tmp_path).trunk
+    assert run.average is not None
+    live = run.network.state_dict()
+    for name, value in run.average.shadow.items():
+        assert torch.equal(trunk[name], value), name
+    moved = [name for name in run.average.shadow if not torch.equal(trunk[name], live[name])]
+    assert len(moved) > len(run.average.shadow) / 2
+    assert torch.equal(trunk["H_init"], live["H_init"])
+
+
+def test_without_an_average_the_live_weights_are_exported(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    run = start(tmp_path, config, arrays, replace(SETTINGS, ema_decay=0.0, num_steps=3))
+    run.train(ignore)
+    trunk = open_checkpoint(tmp_path).trunk
+    for name, value in run.network.state_dict().items():
+        assert torch.equal(trunk[name], value), name
+
+
+def test_training_learns_two_puzzles_to_the_last_cell(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, hidden_size=32, puzzle_emb_ndim=32, H_cycles=1, L_cycles=1)
+    settings = replace(
+        SETTINGS,
+        num_steps=100,
+        batch_size=12,
+        lr=3e-3,
+        warmup_steps=10,
+        lr_min_ratio=0.1,
+        ema_decay=0.8,
+        log_every=10,
+        translate=False,
+    )
+    progress: list[TrainProgress] = []
+    start(tmp_path, config, arrays, settings).train(progress.append)
+    assert [report.step for report in progress] == list(range(10, 101, 10))
+    assert progress[-1].lm_loss < 0.4 * progress[0].lm_loss
+    assert progress[-1].right_share > 0.9 > progress[0].right_share
+    log = (tmp_path / "training_log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["lm_loss"] for line in log] == [r.lm_loss for r in progress]
+
+    checkpoint = open_checkpoint(tmp_path)
+    engine = Engine(checkpoint, EngineConfig(CPU, num_slots=4))
+    rows = checkpoint.rows.gather([1] * 3 + [2] * 3)
+    engine.add(
+        [Sample(i, arrays.inputs[i].astype(np.int32), row) for i, row in enumerate(rows)],
+        job="all",
+        halting=Halting.FIXED,
+    )
+    for outcome in engine.drain():
+        labels = arrays.labels[outcome.sample_id]
+        is_label = labels != 0
+        assert (outcome.tokens == labels)[is_label].all(), outcome.sample_id
+
+
+def test_a_run_with_other_settings_is_refused_in_the_same_folder(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    start(tmp_path, config, arrays, replace(SETTINGS, num_steps=1)).train(ignore)
+    for settings in (replace(SETTINGS, lr=2e-3), replace(SETTINGS, seed=1)):
+        with pytest.raises(TrainingError, match="a training run with other settings"):
+            start(tmp_path, config, arrays, settings)
+    with pytest.raises(TrainingError, match="a training run with other settings"):
+        start(tmp_path, replace(config, L_cycles=1), arrays)
+    # Its length may change: that is how a run is prolonged.
+    assert start(tmp_path, config, arrays, replace(SETTINGS, num_steps=2)).step == 1
+
+
+def test_a_run_on_other_puzzles_is_refused_in_the_same_folder(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    start(tmp_path, config, arrays, replace(SETTINGS, num_steps=1)).train(ignore)
+    others = replace(arrays, labels=arrays.labels[::-1].copy())
+    with pytest.raises(TrainingError, match="on other puzzles"):
+        start(tmp_path, config, others)
+
+
+def test_a_damaged_snapshot_is_refused_naming_the_file(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    start(tmp_path, config, arrays, replace(SETTINGS, num_steps=1)).train(ignore)
+    snapshot = tmp_path / ".training_state.pt"
+    snapshot.write_bytes(snapshot.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match=r"\.training_state\.pt cannot be read"):
+        start(tmp_path, config, arrays)
+
+
+@pytest.mark.parametrize(
+    ("of_config", "of_arrays", "problem"),
+    [
+        ({"canvas": 5}, {}, "arrays of canvas 4, model of 5"),
+        ({"num_rows": 2}, {}, "row 2 is outside a table of 2"),
+        ({}, {"rows": np.array([-1, 2])}, "outside a table of 3"),
+        ({"vocab_size": 11}, {}, "tokens outside a vocabulary of 11"),
+    ],
+)
+def test_arrays_that_do_not_fit_the_model_are_refused(
+    tmp_path: Path,
+    tiny_config: MakeConfig,
+    arrays: TrainingArrays,
+    of_config: dict[str, int],
+    of_arrays: dict[str, np.ndarray],
+    problem: str,
+) -> None:
+    config = tiny_config(**{"num_rows": 3, **of_config})
+    with pytest.raises(TrainingError, match=problem):
+        start(tmp_path, config, replace(arrays, **of_arrays))
+
+
+def test_exploration_holds_a_sure_sample_back_but_not_beyond_the_last_step(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    arch = {"halt_max_steps": 4, **ARCHITECTURES["hrm"]}
+    halted_by_prob = {}
+    for prob in (0.0, 1.0):
+        config = tiny_config(num_rows=3, halt_exploration_prob=prob, **arch)
+        network = start(tmp_path / str(prob), config, arrays).network
+        with torch.no_grad():
+            network.q_head.get_parameter("bias").copy_(torch.tensor([9.0, -9.0]))
+        carry = TrainCarry.empty(network, 6, CPU)
+        batch = [torch.from_numpy(a.astype(np.int64)) for a in (arrays.inputs, arrays.labels)]
+        generator = torch.Generator().manual_seed(0)
+        shares = []
+        for _ in range(4):
+            train_segment_on(network, carry, batch, generator)
+            shares.append(float(carry.halted.double().mean()))
+            carry.halted &= carry.steps >= 4  # keep them all going
+        halted_by_prob[prob] = shares
+    assert halted_by_prob[0.0] == [1.0] * 4
+    assert halted_by_prob[1.0][0] == 0.0
+    assert 0.0 < halted_by_prob[1.0][1] < 1.0
+    assert halted_by_prob[1.0][3] == 1.0
+
+
+def train_segment_on(
+    network: torch.nn.Module,
+    carry: TrainCarry,
+    batch: list[torch.Tensor],
+    generator: torch.Generator,
+) -> None:
+    carry.seat(*(array[carry.halted] for array in batch), torch.zeros(int(carry.halted.sum())))
+    train_segment(network, carry, torch.zeros(6, 16, requires_grad=True), generator)
