@@ -10,6 +10,7 @@ import tempfile
 import types
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -68,8 +69,7 @@ def measure_reference(path: Path, device: torch.device, with_compile: bool = Tru
 def _race(mode: str, steps: tuple[Step, ...], device: torch.device) -> Section:
     theirs, ours = time_in_turn(steps, ROUNDS[device.type], device)
     pairs = list(zip(theirs.samples_s, ours.samples_s, strict=True))
-    ratios = sorted(their_s / our_s for their_s, our_s in pairs)
-    ratio = ratios[len(ratios) // 2]
+    ratio = median(their_s / our_s for their_s, our_s in pairs)
     rows: list[tuple[Cell, ...]] = [
         (number, their_s, our_s, their_s / our_s)
         for number, (their_s, our_s) in enumerate(pairs, start=1)

@@ -94,16 +94,16 @@ def solve_command(
     times = {"start_to_opened": opened_s, "start_to_ready": seconds_since_start()}
     _run(engine, solvings, times)
     answers = [solving.answer(engine) for solving in solvings]
-    if image is not None:
-        _draw(read[0], answers[0], image)
     if as_json:
         documents = [
             _document(task, answer, times) for task, answer in zip(read, answers, strict=True)
         ]
         print_json(documents[0] if len(documents) == 1 else documents)
-        return
-    for task, answer in zip(read, answers, strict=True):
-        print_answer(task, answer)
+    else:
+        for task, answer in zip(read, answers, strict=True):
+            print_answer(task, answer)
+    if image is not None:  # last, so that a picture that fails costs no answer
+        _draw(read[0], answers[0], image)
 
 
 def print_answer(task: Task, answer: Answer) -> None:
@@ -154,7 +154,7 @@ def _caption(candidate: Candidate) -> str:
 def _vote_line(test: TestAnswer) -> str:
     early = ", decided early" if test.decided_early else ""
     return (
-        f"{test.num_votes} votes for {len(test.candidates)} grids, {test.num_abstained} abstained, "
+        f"{test.num_votes} vote(s) for {len(test.candidates)} grid(s), {test.num_abstained} abstained, "
         f"{test.num_variants_used} of {test.num_variants_asked} variants{early}, "
         f"{test.num_segments} segments"
     )

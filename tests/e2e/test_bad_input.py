@@ -215,7 +215,7 @@ def test_an_option_without_sense(
     assert words in refusal(task_folder / "bar.json", option, value)
 
 
-def test_an_image_that_cannot_be_written(
+def test_an_image_that_cannot_be_written_costs_no_answer(
     hrm_arc: Any, tiny_folder: Path, task_folder: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "none" / "answer.png"
@@ -224,3 +224,4 @@ def test_an_image_that_cannot_be_written(
 
     assert done.code == 2
     assert "answer.png" in done.said
+    assert "right: attempt 1" in done.out

@@ -32,7 +32,7 @@ def test_grids_votes_and_the_verdict_are_printed(
     assert "votes, 100%" in done.out
     assert "3 3 3" in done.out
     assert "1 2 3" in done.out
-    assert "6 votes for 1 grids, 0 abstained, 6 of 6 variants" in done.out
+    assert "6 vote(s) for 1 grid(s), 0 abstained, 6 of 6 variants" in done.out
     assert "right: attempt 1 is the expected output" in lines
     assert "act halting" in done.out
 

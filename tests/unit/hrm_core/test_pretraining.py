@@ -80,13 +80,22 @@ def weights_in(folder: Path, step: int) -> dict[str, torch.Tensor]:
 def test_an_interrupted_run_ends_with_the_very_weights_of_an_undisturbed_one(
     tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays, name: str
 ) -> None:
-    config = tiny_config(num_rows=3, **ARCHITECTURES[name])
-    assert start(tmp_path / "whole", config, arrays).train(ignore)
+    # Every sample would halt, and half of them may not before a random step: the draws must go on
+    # as well.
+    config = tiny_config(num_rows=3, halt_exploration_prob=0.5, **ARCHITECTURES[name])
+
+    def start_eagerly(folder: str) -> Pretraining:
+        run = start(tmp_path / folder, config, arrays)
+        if run.step == 0:
+            run.network.q_head.get_parameter("bias").data.copy_(torch.tensor([9.0, -9.0]))
+        return run
+
+    assert start_eagerly("whole").train(ignore)
     for stop_at in (2, 5):  # at 5, some samples are in the midst of theirs
-        run = start(tmp_path / "pieces", config, arrays)
+        run = start_eagerly("pieces")
         assert not run.train(ignore, lambda run=run, stop_at=stop_at: run.step == stop_at)
         assert run.step == stop_at
-    run = start(tmp_path / "pieces", config, arrays)
+    run = start_eagerly("pieces")
     assert run.step == 5
     assert run.train(ignore)
     whole, pieces = (weights_in(tmp_path / folder, 9) for folder in ("whole", "pieces"))

@@ -9,7 +9,7 @@ from hrm_core import Engine
 from service.enrolment import Registrar
 from service.errors import InputError
 from service.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
-from service.solve import SolveOptions
+from service.solve import SolveOptions, Solving, solve
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -56,6 +56,24 @@ def test_single_variants_are_the_mean_over_test_inputs(evaluation: Evaluation) -
     assert shares[1] == 0
     assert all(share > 0.5 for place, share in enumerate(shares) if place != 1)
     assert evaluation.single_variant_share == pytest.approx(sum(shares) / 5)
+
+
+def test_a_variant_that_abstains_is_a_wrong_one(
+    early_engine: Engine, early_registrar: Registrar, constant_tasks: tuple[Task, ...]
+) -> None:
+    solvings = [
+        Solving(task.puzzle, early_registrar.enrol(task.puzzle), WHOLE) for task in constant_tasks
+    ]
+    solve(early_engine, solvings)
+    shares = [
+        sum(entry.count for entry in tally.entries if entry.grid == expected) / 6
+        for solving, task in zip(solvings, constant_tasks, strict=True)
+        for tally, expected in zip(solving.tallies, task.expected, strict=True)
+    ]
+
+    evaluation = evaluate(early_engine, early_registrar, constant_tasks, WHOLE)
+
+    assert [e["single_variant_share"] for e in evaluation.per_input] == pytest.approx(shares)
 
 
 def test_variants_and_segments_are_summed(evaluation: Evaluation) -> None:
