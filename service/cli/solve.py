@@ -155,7 +155,8 @@ def _vote_line(test: TestAnswer) -> str:
     early = ", decided early" if test.decided_early else ""
     return (
         f"{test.num_votes} vote(s) for {len(test.candidates)} grid(s), "
-        f"{test.num_abstained} abstained, {test.num_variants_used} of {test.num_variants_asked} variants{early}, "
+        f"{test.num_abstained} abstained, "
+        f"{test.num_variants_used} of {test.num_variants_asked} variants{early}, "
         f"{test.num_segments} segments"
     )
 
