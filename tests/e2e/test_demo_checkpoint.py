@@ -24,9 +24,6 @@ def test_it_solves_or_fails_in_the_open(hrm_arc: Any, demo_folder: Path) -> None
     assert len(verdicts) == 4  # 25ff71a9 has two test inputs
 
 
-@pytest.mark.xfail(
-    strict=True, reason="trained too short: 14 of 32 demonstrations exact where 16 are wanted"
-)
 def test_its_rows_fit_their_names(hrm_arc: Any, demo_folder: Path) -> None:
     done = hrm_arc("verify", demo_folder, "--json")
 
@@ -57,12 +54,12 @@ def test_its_evaluation_holds_what_is_claimed(evaluation: Any) -> None:
     assert document["solved_two"] >= 0.4 * 53
     # The vote beats what a single variant does on average.
     assert document["solved_first"] / 53 > document["single_variant_share"]
+    assert document["act_segments_share"] < 0.8
 
 
 @pytest.mark.full
 @pytest.mark.xfail(
     strict=True, reason="trained too short: outputs that are wrong still change between segments"
 )
-def test_early_halting_saves_a_fifth_and_keeps_the_attempts(evaluation: Any) -> None:
-    assert evaluation["act_segments_share"] < 0.8
+def test_early_halting_keeps_the_attempts(evaluation: Any) -> None:
     assert evaluation["same_attempts_share"] >= 0.95
