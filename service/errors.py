@@ -7,8 +7,17 @@
     │   ├── DatasetError        the puzzles make no training set
     │   ├── PuzzleIndexError    a checkpoint's puzzles.json is missing or damaged
     │   ├── AlignmentError      the alignment self-test has too little to go on
+    │   ├── SettingsError       a setting is unknown or has no use as given
     │   └── EnrolmentError      the checkpoint cannot answer the puzzle
-    │       └── UnknownPuzzle   it has no trained rows for it
+    │       ├── UnknownPuzzle   it has no trained rows for it
+    │       └── UnknownCheckpoint   nobody serves a checkpoint of that name
+    ├── QueueError              the job layer
+    │   ├── QueueUnavailable    Redis cannot be reached
+    │   ├── QueueFull           no place for another job now
+    │   ├── IdempotencyConflict the key was used before, with another body
+    │   └── JobNotFound         no such job, or no longer
+    ├── EmbeddedServerError     the embedded Valkey server does not run
+    ├── ClientError             a service answered a client with an error, or not at all
     ├── HubError                a published checkpoint could not be fetched
     └── PictureError            a picture of a puzzle could not be drawn
 """
@@ -34,12 +43,61 @@ class AlignmentError(InputError):
     """The alignment self-test has too little to go on."""
 
 
+class SettingsError(InputError):
+    """A setting is unknown or has no use as given."""
+
+
 class EnrolmentError(InputError):
     """The checkpoint cannot answer the puzzle."""
 
 
 class UnknownPuzzle(EnrolmentError):  # noqa: N818 - the wire's own word for it
     """The checkpoint has no trained rows for the puzzle."""
+
+
+class UnknownCheckpoint(EnrolmentError):  # noqa: N818 - the wire's own word for it
+    """Nobody serves a checkpoint of that name."""
+
+
+class QueueError(ServiceError):
+    """The job layer could not do what was asked."""
+
+
+class QueueUnavailable(QueueError):  # noqa: N818 - a state, not a mistake
+    """Redis cannot be reached."""
+
+
+class QueueFull(QueueError):  # noqa: N818 - a state, not a mistake
+    """No place for another job now.
+
+    Units: retry_after_s in seconds. `is_share`: the caller's own part of the queue is full, not all
+    of it.
+    """
+
+    def __init__(self, sentence: str, *, retry_after_s: int, is_share: bool) -> None:
+        super().__init__(sentence)
+        self.retry_after_s = retry_after_s
+        self.is_share = is_share
+
+
+class IdempotencyConflict(QueueError):  # noqa: N818 - the wire's own word for it
+    """The idempotency key was used before, with another body."""
+
+
+class JobNotFound(QueueError):  # noqa: N818 - the wire's own word for it
+    """No such job, or no longer."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"no job {job_id!r}: it never was, or its time to be kept has passed")
+        self.job_id = job_id
+
+
+class EmbeddedServerError(ServiceError):
+    """The embedded Valkey server does not run."""
+
+
+class ClientError(ServiceError):
+    """A service answered a client with an error, or not at all."""
 
 
 class HubError(ServiceError):

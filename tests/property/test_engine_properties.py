@@ -134,7 +134,7 @@ def test_the_loop_s_decisions_are_clear_nearly_everywhere_and_not_all_alike(
 
 @pytest.mark.parametrize("halting", Halting)
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(num_slots=st.integers(1, 9), order=arrivals, steps_between=pauses)
 def test_the_engine_answers_what_the_loop_answers_at_any_number_of_slots(
     benches: dict[str, Bench],
@@ -156,7 +156,7 @@ def test_the_engine_answers_what_the_loop_answers_at_any_number_of_slots(
 
 @pytest.mark.parametrize("halting", Halting)
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(num_slots=st.sampled_from([1, 3, 7]), order=arrivals, steps_between=pauses)
 def test_at_one_number_of_slots_answers_are_bit_equal_however_samples_arrive(
     benches: dict[str, Bench],
@@ -171,18 +171,18 @@ def test_at_one_number_of_slots_answers_are_bit_equal_however_samples_arrive(
     assert found == bench.answers_in_order(num_slots, halting)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_answers_are_bit_equal_on_two_threads_too(benches: dict[str, Bench], name: str) -> None:
-    bench = benches[name]
+def test_answers_are_bit_equal_on_two_threads_too(benches: dict[str, Bench]) -> None:
+    bench = benches["hrm-rope"]
+    engine = bench.engine(3)
     torch.set_num_threads(2)
     try:
-        orders = (list(range(NUM_SAMPLES)), list(range(NUM_SAMPLES))[::-1])
-        first, second = (
-            run_in_engine(bench, 3, Halting.ACT, order, [1, 0, 2, 0, 1] * 2) for order in orders
-        )
+        found = []
+        for samples in (bench.samples[:5], bench.samples[4::-1]):
+            engine.add(samples, job="all", halting=Halting.FIXED, max_segments=2)
+            found.append(keys(list(engine.drain())))
     finally:
         torch.set_num_threads(1)
-    assert first == second
+    assert found[0] == found[1]
 
 
 def run_in_engine(
