@@ -1,0 +1,38 @@
+"""Jobs and their life in Redis."""
+
+from service.jobs.claims import Claim, Claims, Renewal
+from service.jobs.feed import EventFeed
+from service.jobs.keys import PRIORITIES, Priority
+from service.jobs.record import (
+    CheckpointRecord,
+    Event,
+    Failure,
+    Job,
+    JobState,
+    KnownPuzzle,
+    NewJob,
+    WorkerRecord,
+)
+from service.jobs.store import Depth, JobStore, Page, PuzzlePage, Submitted
+
+__all__ = [
+    "PRIORITIES",
+    "CheckpointRecord",
+    "Claim",
+    "Claims",
+    "Depth",
+    "Event",
+    "EventFeed",
+    "Failure",
+    "Job",
+    "JobState",
+    "JobStore",
+    "KnownPuzzle",
+    "NewJob",
+    "Page",
+    "Priority",
+    "PuzzlePage",
+    "Renewal",
+    "Submitted",
+    "WorkerRecord",
+]

@@ -1,0 +1,279 @@
+"""The job layer as a worker sees it: claim, renew, report, finish."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.commands.core import Script
+from redis.exceptions import ResponseError
+
+from service.jobs import keys
+from service.jobs.connection import connect, explained
+from service.jobs.keys import GROUP, PREFIX, PRIORITIES, Priority
+from service.jobs.lua import script
+from service.jobs.record import Failure, Job, KnownPuzzle, WorkerRecord
+
+# How long a checkpoint's list of puzzles outlives the last worker that served it.
+PUZZLES_TTL_S = 86_400
+WORKER_TTL_S = 30
+_SCRIPTS = ("start", "renew", "progress", "succeed", "end", "hand_back")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that is this worker's to run, the how-many-eth time."""
+
+    job: Job
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What renewing leases found: jobs that are another's by now, and jobs to be cancelled."""
+
+    lost: frozenset[str]
+    cancelled: frozenset[str]
+
+
+class Claims:
+    """Jobs in Redis, for a worker's threads. Every method may be called from any of them.
+
+    Raises, everywhere: QueueUnavailable while Redis is away.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        worker_id: str,
+        lease_s: float = 12.0,
+        max_attempts: int = 5,
+        result_ttl_s: int = 7 * 86_400,
+    ) -> None:
+        self.worker_id = worker_id
+        self.lease_s = lease_s
+        self._max_attempts = max_attempts
+        self._result_ttl_s = result_ttl_s
+        self._redis = connect(url)
+        self._scripts: dict[str, Script] = {
+            name: self._redis.register_script(script(name)) for name in _SCRIPTS
+        }
+        self._cancels_position: bytes | None = None
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._redis.close()
+
+    def claim(self, num_places: int, block_s: float, *, num_batch_places: int = 0) -> list[Claim]:
+        """Take waiting jobs, interactive ones first; wait for one when there is none.
+
+        `num_batch_places` of the places go to batch jobs first, so that these never starve. Jobs
+        past their deadline or out of attempts are ended on the way.
+        """
+        claims: list[Claim] = []
+        shares: tuple[tuple[Priority, int], ...] = (
+            ("batch", min(num_batch_places, num_places)),
+            ("interactive", num_places),
+            ("batch", num_places),
+        )
+        with explained():
+            for priority, share in shares:
+                num = min(share, num_places - len(claims))
+                if num > 0:
+                    claims += self._read((priority,), num, None)
+            if not claims and num_places > 0 and block_s > 0:
+                # COUNT is per stream, so with one place left only one stream can be waited for.
+                waited = PRIORITIES if num_places > 1 else PRIORITIES[:1]
+                claims += self._read(waited, 1, block_s)
+        return claims
+
+    def reclaim(self, num_places: int) -> list[Claim]:
+        """Take over jobs whose worker has not renewed its lease."""
+        claims: list[Claim] = []
+        with explained():
+            for priority in PRIORITIES:
+                start: Any = "0-0"
+                while len(claims) < num_places:
+                    start, entries, *_ = self._autoclaim(priority, start, num_places - len(claims))
+                    claims += self._start_all(priority, entries)
+                    if start in (b"0-0", "0-0"):
+                        break
+        return claims
+
+    def renew(self, job_ids: Collection[str]) -> Renewal:
+        """Keep jobs for another lease."""
+        ordered = list(job_ids)
+        if not ordered:
+            return Renewal(frozenset(), frozenset())
+        with explained():
+            verdicts = self._run("renew", PREFIX, self.worker_id, *ordered)
+        by_verdict = dict(zip(ordered, verdicts, strict=True))
+        return Renewal(
+            lost=frozenset(job for job, verdict in by_verdict.items() if verdict == b"lost"),
+            cancelled=frozenset(
+                job for job, verdict in by_verdict.items() if verdict == b"cancelled"
+            ),
+        )
+
+    def listen(self, block_s: float) -> frozenset[str]:
+        """Wait for jobs, anybody's, whose cancellation is asked for. For one thread only."""
+        with explained():
+            if self._cancels_position is None:
+                newest = self._redis.xrevrange(keys.CANCELS, count=1)
+                self._cancels_position = newest[0][0] if newest else b"0-0"
+            reply = self._redis.xread(
+                {keys.CANCELS: self._cancels_position}, block=max(1, int(block_s * 1000))
+            )
+        found = set()
+        for _, entries in reply or ():
+            for entry_id, fields in entries:
+                self._cancels_position = entry_id
+                found.add(fields[b"job"].decode())
+        return frozenset(found)
+
+    def progress(self, job_id: str, data: bytes) -> None:
+        """Tell how far a job is, as a JSON document."""
+        with explained():
+            self._run("progress", PREFIX, self.worker_id, job_id, data)
+
+    def succeed(self, job_id: str, result: bytes) -> bool:
+        """Write a job's result; False when it has ended already."""
+        with explained():
+            return bool(self._run("succeed", PREFIX, job_id, result, self._result_ttl_s))
+
+    def fail(self, job_id: str, failure: Failure) -> bool:
+        """End a job as failed; False when it is no longer this worker's."""
+        return self._end(job_id, "failed", failure.code, failure.detail)
+
+    def cancelled(self, job_id: str) -> bool:
+        """End a job as cancelled; False when it is no longer this worker's."""
+        return self._end(job_id, "cancelled", "", "")
+
+    def hand_back(self, job_id: str, *, charge: bool, reason: str = "") -> bool:
+        """Put a job back into the queue; False when it is no longer this worker's.
+
+        Uncharged, the attempt does not count. The reason is told should attempts run out.
+        """
+        charged = "1" if charge else "0"
+        with explained():
+            return bool(
+                self._run(
+                    "hand_back",
+                    *(PREFIX, self.worker_id, job_id, charged, reason, self._result_ttl_s),
+                )
+            )
+
+    def register(self, record: WorkerRecord) -> None:
+        """Tell that this worker lives; it counts as gone when this stops."""
+        with explained():
+            seconds, microseconds = self._redis.time()
+            now = seconds + microseconds / 1e6
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.set(keys.worker_key(record.id), record.to_json(), ex=WORKER_TTL_S)
+            pipeline.zadd(keys.WORKERS, {record.id: now})
+            pipeline.zremrangebyscore(keys.WORKERS, "-inf", now - WORKER_TTL_S)
+            for checkpoint in record.checkpoints:
+                pipeline.expire(keys.puzzles_key(checkpoint.sha256), PUZZLES_TTL_S)
+                pipeline.expire(keys.puzzle_names_key(checkpoint.sha256), PUZZLES_TTL_S)
+            pipeline.execute()
+
+    def publish_puzzles(self, sha256: str, puzzles: Iterable[KnownPuzzle]) -> None:
+        """Tell which puzzles a checkpoint has rows for."""
+        by_hash, by_name = keys.puzzles_key(sha256), keys.puzzle_names_key(sha256)
+        with explained():
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.delete(by_hash, by_name)
+            for puzzle in puzzles:
+                entry = f"{puzzle.num_variants} {puzzle.name}"
+                pipeline.hset(by_hash, puzzle.demonstrations_hash, entry)
+                pipeline.zadd(by_name, {f"{puzzle.name} {puzzle.demonstrations_hash}": 0})
+            pipeline.expire(by_hash, PUZZLES_TTL_S)
+            pipeline.expire(by_name, PUZZLES_TTL_S)
+            pipeline.execute()
+
+    def leave(self) -> None:
+        """Tell that this worker ends; its unfinished jobs are handed back before."""
+        with explained():
+            self._redis.zrem(keys.WORKERS, self.worker_id)
+            self._redis.delete(keys.worker_key(self.worker_id))
+            for priority in PRIORITIES:
+                self._leave_group(keys.queue_key(priority))
+
+    def _leave_group(self, queue: str) -> None:
+        """Leave a queue's consumer group, unless something is still pending under this name.
+
+        Deleting a consumer deletes its pending entries with it: those jobs would never run again.
+        """
+        try:
+            consumers = self._redis.xinfo_consumers(queue, GROUP)
+        except ResponseError:
+            return  # no such queue or group yet
+        names = {consumer["name"].decode(): consumer["pending"] for consumer in consumers}
+        if names.get(self.worker_id) == 0:
+            self._redis.xgroup_delconsumer(queue, GROUP, self.worker_id)
+
+    def _end(self, job_id: str, state: str, code: str, detail: str) -> bool:
+        with explained():
+            return bool(
+                self._run(
+                    "end",
+                    *(PREFIX, self.worker_id, job_id, state, code, detail, self._result_ttl_s),
+                )
+            )
+
+    def _read(self, priorities: Sequence[Priority], num: int, block_s: float | None) -> list[Claim]:
+        streams = {keys.queue_key(priority): ">" for priority in priorities}
+        block = None if block_s is None else max(1, int(block_s * 1000))
+        reply = self._in_group(
+            lambda: self._redis.xreadgroup(GROUP, self.worker_id, streams, count=num, block=block)
+        )
+        by_queue = {keys.queue_key(priority).encode(): priority for priority in priorities}
+        return [
+            claim
+            for queue, entries in reply or ()
+            for claim in self._start_all(by_queue[queue], entries)
+        ]
+
+    def _autoclaim(self, priority: Priority, start: Any, num: int) -> Any:
+        queue, idle_ms = keys.queue_key(priority), int(self.lease_s * 1000)
+        return self._in_group(
+            lambda: self._redis.xautoclaim(queue, GROUP, self.worker_id, idle_ms, start, count=num)
+        )
+
+    def _in_group(self, command: Callable[[], Any]) -> Any:
+        """Run a command of the consumer groups, making them where there are none.
+
+        There are none on a new server, or on one that was emptied.
+        """
+        try:
+            return command()
+        except ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+        for priority in PRIORITIES:
+            try:
+                self._redis.xgroup_create(keys.queue_key(priority), GROUP, id="0", mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+        return command()
+
+    def _start_all(self, priority: Priority, entries: Sequence[Any]) -> list[Claim]:
+        claims = []
+        for entry_id, fields in entries:
+            if not fields:
+                continue  # deleted while pending: the server has dropped it
+            job_id = fields[b"job"].decode()
+            verdict, *record = self._run(
+                "start",
+                *(PREFIX, self.worker_id, priority, entry_id, job_id),
+                *(self._max_attempts, self._result_ttl_s),
+            )
+            if verdict == b"run":
+                flat = record[0]
+                job = Job.from_fields(job_id, dict(zip(flat[::2], flat[1::2], strict=True)))
+                claims.append(Claim(job, job.attempts))
+        return claims
+
+    def _run(self, name: str, *arguments: Any) -> Any:
+        return self._scripts[name](keys=[keys.queue_key("interactive")], args=list(arguments))

@@ -1,0 +1,96 @@
+"""The stream of events, read once per process and handed to whoever waits for a job."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from service.errors import JobNotFound, QueueUnavailable
+from service.jobs import keys
+from service.jobs.record import Event
+from service.jobs.store import JobStore
+
+BLOCK_MS = 2_000
+PAGE = 500
+RETRY_S = (0.1, 0.3, 1.0, 2.0)
+
+
+class EventFeed:
+    """Tails the events of all jobs with one connection.
+
+    After a lost connection every waiting subscriber is told its job's present state, so that none
+    waits for an event that it missed.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._redis = client
+        self._store = JobStore(client)
+        self._subscribers: dict[str, set[asyncio.Queue[Event]]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    async def start(self) -> None:
+        """Begin to tail."""
+        self._task = asyncio.create_task(self._tail(), name="event feed")
+
+    async def stop(self) -> None:
+        """Stop tailing."""
+        # A cancellation in the middle of a read may come out of the library as a timeout, so the
+        # loop asks for itself too.
+        self._is_stopping = True
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self, job_id: str) -> AsyncIterator[asyncio.Queue[Event]]:
+        """Receive a job's events from now on. Read the job after this, not before."""
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        self._subscribers.setdefault(job_id, set()).add(queue)
+        try:
+            yield queue
+        finally:
+            mine = self._subscribers[job_id]
+            mine.discard(queue)
+            if not mine:
+                del self._subscribers[job_id]
+
+    async def _tail(self) -> None:
+        position: bytes | None = None
+        num_failures = 0
+        while not self._is_stopping:
+            try:
+                if position is None:
+                    newest = await self._redis.xrevrange(keys.EVENTS, count=1)
+                    position = newest[0][0] if newest else b"0-0"
+                    await self._tell_all()
+                reply = await self._redis.xread({keys.EVENTS: position}, count=PAGE, block=BLOCK_MS)
+                num_failures = 0
+                for _, entries in reply or ():
+                    for entry_id, fields in entries:
+                        position = entry_id
+                        self._hand_out(fields[b"job"].decode(), entry_id, fields)
+            except (RedisError, OSError, QueueUnavailable):
+                # Back at the newest event: a server that lost its last writes may have gone back
+                # behind the position that was held.
+                position = None
+                await asyncio.sleep(RETRY_S[min(num_failures, len(RETRY_S) - 1)])
+                num_failures += 1
+
+    def _hand_out(self, job_id: str, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
+        queues = self._subscribers.get(job_id)
+        if queues:
+            event = Event.from_fields(entry_id, fields)
+            for queue in queues:
+                queue.put_nowait(event)
+
+    async def _tell_all(self) -> None:
+        for job_id in list(self._subscribers):
+            with contextlib.suppress(JobNotFound):
+                job = await self._store.get(job_id)
+                for queue in self._subscribers.get(job_id, ()):
+                    queue.put_nowait(Event.of_state(job))

@@ -1,0 +1,45 @@
+"""The names of everything the job layer keeps in Redis."""
+
+from typing import Final, Literal, get_args
+
+Priority = Literal["interactive", "batch"]
+PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
+
+# One hash tag for all, so that scripts may touch several keys on a Redis Cluster too.
+PREFIX: Final = "{hrm-arc}:"
+GROUP: Final = "workers"
+EVENTS: Final = f"{PREFIX}events"
+CANCELS: Final = f"{PREFIX}cancels"
+DEAD: Final = f"{PREFIX}dead"
+WAITING: Final = f"{PREFIX}waiting"
+WORKERS: Final = f"{PREFIX}workers"
+
+
+def job_key(job_id: str) -> str:
+    """Name a job's record."""
+    return f"{PREFIX}job:{job_id}"
+
+
+def queue_key(priority: Priority) -> str:
+    """Name the stream that jobs of a priority wait in."""
+    return f"{PREFIX}queue:{priority}"
+
+
+def jobs_key(owner: str) -> str:
+    """Name the list of an owner's jobs, by time of creation."""
+    return f"{PREFIX}jobs:{owner}"
+
+
+def worker_key(worker_id: str) -> str:
+    """Name a worker's record."""
+    return f"{PREFIX}worker:{worker_id}"
+
+
+def puzzles_key(checkpoint_sha256: str) -> str:
+    """Name a checkpoint's puzzles, by the hash of their demonstrations."""
+    return f"{PREFIX}puzzles:{checkpoint_sha256}"
+
+
+def puzzle_names_key(checkpoint_sha256: str) -> str:
+    """Name the sorted list of a checkpoint's puzzle names."""
+    return f"{PREFIX}puzzle-names:{checkpoint_sha256}"

@@ -1,0 +1,204 @@
+"""What the job layer knows: jobs, events, workers and the puzzles they can answer."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Literal, cast
+
+from service.jobs.keys import Priority
+
+
+class JobState(StrEnum):
+    """Where a job is in its life: queued, running, then one of the three ends."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing more will happen by itself."""
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job failed: a code for programs, a sentence for people."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be queued.
+
+    `fingerprint` tells bodies of the same idempotency key apart. `share`: how many of this owner's
+    jobs may wait; None for no limit of their own.
+
+    Units: deadline_s in seconds from now.
+    """
+
+    owner: str
+    name: str
+    priority: Priority
+    request: bytes
+    fingerprint: str
+    deadline_s: float | None = None
+    idempotency_key: str | None = None
+    share: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it stands. `request`, `progress` and `result` are JSON documents.
+
+    Units: times in seconds since 1970, by the clock of Redis.
+    """
+
+    id: str
+    owner: str
+    name: str
+    state: JobState
+    priority: Priority
+    request: bytes
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    deadline_at: float | None
+    attempts: int
+    worker: str | None
+    cancel_requested: bool
+    progress: bytes | None
+    result: bytes | None
+    failure: Failure | None
+    last_event: str
+
+    @classmethod
+    def from_fields(cls, job_id: str, fields: Mapping[bytes, bytes]) -> "Job":
+        """Read a record's fields."""
+        code = _text(fields, b"failure_code")
+        return cls(
+            id=job_id,
+            owner=_text(fields, b"owner"),
+            name=_text(fields, b"name"),
+            state=JobState(_text(fields, b"state")),
+            priority=cast(Priority, _text(fields, b"priority")),
+            request=fields.get(b"request", b""),
+            created_at=_seconds(fields, b"created_ms") or 0.0,
+            started_at=_seconds(fields, b"started_ms"),
+            finished_at=_seconds(fields, b"finished_ms"),
+            deadline_at=_seconds(fields, b"deadline_ms"),
+            attempts=int(fields.get(b"attempts", 0)),
+            worker=_text(fields, b"worker") or None,
+            cancel_requested=b"cancel" in fields,
+            progress=fields.get(b"progress"),
+            result=fields.get(b"result"),
+            failure=Failure(code, _text(fields, b"failure_detail")) if code else None,
+            last_event=_text(fields, b"last_event"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job.
+
+    Each tells the whole state, so seeing one twice is harmless.
+
+    `data` is a JSON document. `is_last`: the job has ended.
+    """
+
+    id: str
+    job_id: str
+    kind: Literal["state", "progress"]
+    data: bytes
+    is_last: bool
+
+    @classmethod
+    def from_fields(cls, event_id: bytes, fields: Mapping[bytes, bytes]) -> "Event":
+        """Read an entry of the stream of events."""
+        return cls(
+            id=event_id.decode(),
+            job_id=_text(fields, b"job"),
+            kind=cast(Literal["state", "progress"], _text(fields, b"kind")),
+            data=fields[b"data"],
+            is_last=fields[b"last"] == b"1",
+        )
+
+    @classmethod
+    def of_state(cls, job: Job) -> "Event":
+        """Tell a job's present state as an event."""
+        document: dict[str, Any] = {"id": job.id, "state": job.state, "attempts": job.attempts}
+        if job.failure is not None:
+            document["error"] = asdict(job.failure)
+        return cls(job.last_event, job.id, "state", json_bytes(document), job.state.is_final)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """A checkpoint that a worker serves. `verdict` is the alignment self-test's, as a sentence."""
+
+    name: str
+    sha256: str
+    architecture: str
+    canvas: int
+    num_parameters: int
+    num_rows: int
+    num_puzzles: int
+    halt_max_steps: int
+    verified: bool
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """What a worker tells of itself.
+
+    Units: times in seconds since 1970; `seen_at` by the clock of Redis, written when read.
+    """
+
+    id: str
+    host: str
+    device: str
+    state: Literal["starting", "ready", "stalled", "draining"]
+    num_running: int
+    num_slots: int | None
+    checkpoints: tuple[CheckpointRecord, ...]
+    started_at: float
+    seen_at: float = 0.0
+
+    def to_json(self) -> bytes:
+        """Write the record as JSON."""
+        return json_bytes(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes, seen_at: float) -> "WorkerRecord":
+        """Read a record written by `to_json`."""
+        document = json.loads(data)
+        checkpoints = tuple(CheckpointRecord(**entry) for entry in document.pop("checkpoints"))
+        return cls(**(document | {"checkpoints": checkpoints, "seen_at": seen_at}))
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPuzzle:
+    """A puzzle that a checkpoint has rows for."""
+
+    name: str
+    demonstrations_hash: str
+    num_variants: int
+
+
+def json_bytes(document: object) -> bytes:
+    """Write a JSON document without blanks."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:
+    return fields.get(name, b"").decode()
+
+
+def _seconds(fields: Mapping[bytes, bytes], name: bytes) -> float | None:
+    return int(fields[name]) / 1000 if name in fields else None

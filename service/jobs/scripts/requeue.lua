@@ -1,0 +1,13 @@
+-- Puts a failed job back into its queue as if new, without its deadline. Gives its state before.
+local id = ARGV[2]
+local key = job_key(id)
+local fields = redis.call('HMGET', key, 'state', 'owner', 'priority')
+if not fields[1] then return false end
+if fields[1] ~= 'failed' then return fields[1] end
+redis.call('PERSIST', key)
+redis.call('HDEL', key, 'failure_code', 'failure_detail', 'finished_ms', 'started_ms', 'deadline_ms', 'progress', 'reason')
+redis.call('HSET', key, 'attempts', '0')
+redis.call('ZREM', prefix .. 'dead', id)
+enqueue(id, fields[2], fields[3])
+state_event(id)
+return 'failed'

@@ -1,0 +1,66 @@
+-- Put before every script. Keys share one hash tag, so a script may name more of them than it is
+-- given; ARGV[1] is their prefix.
+local prefix = ARGV[1]
+local group = 'workers'
+local events_kept = 5000
+
+local function job_key(id) return prefix .. 'job:' .. id end
+local function queue_key(priority) return prefix .. 'queue:' .. priority end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Lua writes large numbers as 1.7e+12 unless told otherwise.
+local function whole(number) return string.format('%.0f', number) end
+
+local function event(id, kind, data, is_last)
+  local entry = redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', events_kept, '*',
+    'job', id, 'kind', kind, 'data', data, 'last', is_last and '1' or '0')
+  redis.call('HSET', job_key(id), 'last_event', entry)
+end
+
+local function state_event(id)
+  local fields = redis.call('HMGET', job_key(id), 'state', 'attempts', 'failure_code', 'failure_detail')
+  local document = {id = id, state = fields[1], attempts = tonumber(fields[2])}
+  if fields[3] then document.error = {code = fields[3], detail = fields[4]} end
+  local is_last = fields[1] ~= 'queued' and fields[1] ~= 'running'
+  event(id, 'state', cjson.encode(document), is_last)
+end
+
+local function is_final(state) return state ~= 'queued' and state ~= 'running' end
+
+local function count_waiting(owner, change)
+  redis.call('HINCRBY', prefix .. 'waiting', '', change)
+  if redis.call('HINCRBY', prefix .. 'waiting', 'of:' .. owner, change) <= 0 then
+    redis.call('HDEL', prefix .. 'waiting', 'of:' .. owner)
+  end
+end
+
+local function enqueue(id, owner, priority)
+  local entry = redis.call('XADD', queue_key(priority), '*', 'job', id)
+  redis.call('HSET', job_key(id), 'state', 'queued', 'entry', entry)
+  redis.call('HDEL', job_key(id), 'worker')
+  count_waiting(owner, 1)
+end
+
+local function drop_entry(priority, entry)
+  redis.call('XACK', queue_key(priority), group, entry)
+  redis.call('XDEL', queue_key(priority), entry)
+end
+
+-- Ends a job, whatever its state was; the record stays for ttl_s.
+local function finish(id, state, ttl_s, failure_code, failure_detail)
+  local key = job_key(id)
+  local fields = redis.call('HMGET', key, 'state', 'owner', 'priority', 'entry')
+  if fields[1] == 'queued' then count_waiting(fields[2], -1) end
+  drop_entry(fields[3], fields[4])
+  redis.call('HSET', key, 'state', state, 'finished_ms', whole(now_ms()))
+  redis.call('HDEL', key, 'cancel')
+  if failure_code then
+    redis.call('HSET', key, 'failure_code', failure_code, 'failure_detail', failure_detail)
+  end
+  redis.call('EXPIRE', key, ttl_s)
+  state_event(id)
+end

@@ -1,0 +1,33 @@
+-- Makes a delivered entry a running job of this worker and charges an attempt.
+-- Gives run and the job's fields; or gone, deadline, dead, cancelled.
+local worker, priority, entry, id = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local max_attempts, result_ttl_s = tonumber(ARGV[6]), ARGV[7]
+local key = job_key(id)
+local fields = redis.call('HMGET', key, 'state', 'owner', 'entry', 'attempts', 'deadline_ms', 'cancel', 'reason')
+
+if not fields[1] or is_final(fields[1]) or fields[3] ~= entry then
+  drop_entry(priority, entry)
+  return {'gone'}
+end
+local now = now_ms()
+if fields[6] then
+  finish(id, 'cancelled', result_ttl_s)
+  return {'cancelled'}
+end
+if fields[5] and now >= tonumber(fields[5]) then
+  finish(id, 'failed', result_ttl_s, 'deadline_exceeded', 'the deadline passed before the job could be run')
+  return {'deadline'}
+end
+local attempts = tonumber(fields[4])
+if attempts >= max_attempts then
+  local reason = fields[7] or 'its worker disappeared'
+  finish(id, 'failed', result_ttl_s, 'attempts_exhausted',
+    attempts .. ' attempts ended without a result; the last one: ' .. reason)
+  redis.call('ZADD', prefix .. 'dead', whole(now), id)
+  return {'dead'}
+end
+if fields[1] == 'queued' then count_waiting(fields[2], -1) end
+redis.call('HSET', key, 'state', 'running', 'worker', worker, 'attempts', attempts + 1, 'started_ms', whole(now))
+redis.call('HDEL', key, 'progress', 'reason')
+state_event(id)
+return {'run', redis.call('HGETALL', key)}

@@ -1,0 +1,39 @@
+-- Queues a job, unless its idempotency key is known or there is no place for it.
+-- Gives new, same, conflict, full or share, and a job id or how many wait.
+local id, owner, priority, name = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local request, fingerprint, idempotency_key = ARGV[6], ARGV[7], ARGV[8]
+local idempotency_ttl_s, result_ttl_s, deadline_s = ARGV[9], ARGV[10], ARGV[11]
+local max_queued, share = tonumber(ARGV[12]), ARGV[13]
+local now = now_ms()
+local idempotency = prefix .. 'idempotency:' .. owner .. ':' .. idempotency_key
+
+if idempotency_key ~= '' then
+  local seen = redis.call('GET', idempotency)
+  if seen then
+    local job, print = seen:match('^(%S+) (%S+)$')
+    if redis.call('EXISTS', job_key(job)) == 1 then
+      return {print == fingerprint and 'same' or 'conflict', job}
+    end
+  end
+end
+
+local waiting = tonumber(redis.call('HGET', prefix .. 'waiting', '') or 0)
+if waiting >= max_queued then return {'full', whole(waiting)} end
+local of_owner = tonumber(redis.call('HGET', prefix .. 'waiting', 'of:' .. owner) or 0)
+if share ~= '' and of_owner >= tonumber(share) then return {'share', whole(of_owner)} end
+
+redis.call('HSET', job_key(id), 'owner', owner, 'priority', priority, 'name', name,
+  'request', request, 'attempts', '0', 'created_ms', whole(now))
+if deadline_s ~= '' then
+  redis.call('HSET', job_key(id), 'deadline_ms', whole(now + tonumber(deadline_s) * 1000))
+end
+enqueue(id, owner, priority)
+if idempotency_key ~= '' then
+  redis.call('SET', idempotency, id .. ' ' .. fingerprint, 'EX', idempotency_ttl_s)
+end
+local jobs = prefix .. 'jobs:' .. owner
+redis.call('ZADD', jobs, whole(now), id)
+-- Twice the time results are kept: a job may have waited and run for long before that time began.
+redis.call('ZREMRANGEBYSCORE', jobs, '-inf', whole(now - 2000 * tonumber(result_ttl_s)))
+state_event(id)
+return {'new', id}

@@ -1,0 +1,10 @@
+-- Writes a job's result. A job is a pure function of its request, so the first result wins whoever
+-- brings it: also one who lost the lease meanwhile.
+local id, result, result_ttl_s = ARGV[2], ARGV[3], ARGV[4]
+local key = job_key(id)
+local state = redis.call('HGET', key, 'state')
+if not state or is_final(state) then return 0 end
+redis.call('HSET', key, 'result', result)
+redis.call('HDEL', key, 'progress')
+finish(id, 'succeeded', result_ttl_s)
+return 1

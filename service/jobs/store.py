@@ -1,0 +1,385 @@
+"""The job layer as callers see it: submit, look up, list, cancel."""
+
+import math
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.commands.core import AsyncScript
+
+from service.errors import IdempotencyConflict, JobNotFound, QueueError, QueueFull
+from service.jobs import keys
+from service.jobs.connection import connect_async, explained_async
+from service.jobs.keys import PREFIX, PRIORITIES, Priority
+from service.jobs.lua import script
+from service.jobs.record import Event, Job, JobState, KnownPuzzle, NewJob, WorkerRecord
+
+ID_BYTES = 16
+# A record not renewed for this long is of a worker that is gone.
+WORKER_SEEN_S = 10.0
+DURABLE_TIMEOUT_MS = 5_000
+_LISTED = (
+    *("owner", "name", "state", "priority", "request", "created_ms", "started_ms", "finished_ms"),
+    *("deadline_ms", "attempts", "worker", "cancel", "failure_code", "failure_detail"),
+    *("last_event",),
+)
+_LIST_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A job as queued, or the one that the same idempotency key queued before."""
+
+    job: Job
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of a list; `next` is where to go on, None at its end."""
+
+    jobs: tuple[Job, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PuzzlePage:
+    """Some of a checkpoint's puzzles, by name; `next` is where to go on, None at the end."""
+
+    puzzles: tuple[KnownPuzzle, ...]
+    next: str | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much waits and how much runs.
+
+    Units: oldest_waiting_s in seconds, 0 where nothing waits.
+    """
+
+    waiting: dict[Priority, int]
+    running: int
+    oldest_waiting_s: dict[Priority, float]
+
+
+class JobStore:
+    """Jobs in Redis, for an event loop."""
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        max_queued: int = 10_000,
+        result_ttl_s: int = 7 * 86_400,
+        idempotency_ttl_s: int = 86_400,
+        strict_durability: bool = False,
+    ) -> None:
+        self.redis = client
+        self._max_queued = max_queued
+        self._result_ttl_s = result_ttl_s
+        self._idempotency_ttl_s = idempotency_ttl_s
+        self._strict = strict_durability
+        self._scripts: dict[str, AsyncScript] = {
+            name: client.register_script(script(name)) for name in ("submit", "cancel", "requeue")
+        }
+
+    @classmethod
+    def connect(cls, url: str, **limits: Any) -> "JobStore":
+        """Make a store of the Redis at an address; it connects when first used."""
+        return cls(connect_async(url), **limits)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self.redis.aclose()
+
+    async def ping(self) -> None:
+        """Ask whether Redis answers.
+
+        Raises: QueueUnavailable when not, as every method here.
+        """
+        async with explained_async():
+            await self.redis.ping()
+
+    async def submit(self, new: NewJob) -> Submitted:
+        """Queue a job, once per idempotency key.
+
+        Raises: QueueFull; IdempotencyConflict for a key that came with another body before.
+        """
+        job_id = secrets.token_urlsafe(ID_BYTES)
+        outcome, about = await self._run_submit(job_id, new)
+        if outcome == "conflict":
+            raise IdempotencyConflict(
+                f"idempotency key {new.idempotency_key!r} was used before with another body (job "
+                f"{about}): send the same body again, or a new key"
+            )
+        if outcome in ("full", "share"):
+            is_share = outcome == "share"
+            whose = "of yours wait, your part of the queue" if is_share else "wait"
+            raise QueueFull(
+                f"{about} jobs {whose}: no place for another one now. Try again later",
+                retry_after_s=await self._retry_after_s(),
+                is_share=is_share,
+            )
+        return Submitted(await self.get(about), is_new=outcome == "new")
+
+    async def get(self, job_id: str, owner: str | None = None) -> Job:
+        """Read a job; of another owner than the one named, none is there.
+
+        Raises: JobNotFound.
+        """
+        async with explained_async():
+            fields = await self.redis.hgetall(keys.job_key(job_id))
+        if not fields or (owner is not None and fields[b"owner"].decode() != owner):
+            raise JobNotFound(job_id)
+        return Job.from_fields(job_id, fields)
+
+    async def list(
+        self,
+        owner: str,
+        *,
+        states: Collection[JobState] = (),
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page:
+        """List an owner's jobs, newest first, without progress and results.
+
+        Raises: QueueError for a cursor that no list gave out.
+        """
+        found: list[Job] = []
+        position = _Cursor.parse(after) if after is not None else None
+        while True:
+            entries = await self._listed_after(owner, position)
+            jobs = await self._read_listed([job_id for job_id, _ in entries])
+            for (job_id, created_ms), job in zip(entries, jobs, strict=True):
+                if len(found) == limit:
+                    return Page(tuple(found), str(position))
+                position = _Cursor(created_ms, job_id)
+                if job is not None and (not states or job.state in states):
+                    found.append(job)
+            if not entries:
+                return Page(tuple(found), None)
+
+    async def cancel(self, job_id: str, owner: str | None = None) -> Job:
+        """Cancel a queued job at once, ask for it of a running one; leave an ended one alone.
+
+        Raises: JobNotFound.
+        """
+        await self.get(job_id, owner)
+        async with explained_async():
+            await self._scripts["cancel"](
+                keys=[keys.job_key(job_id)], args=[PREFIX, job_id, self._result_ttl_s]
+            )
+        return await self.get(job_id)
+
+    async def requeue(self, job_id: str) -> Job:
+        """Queue a failed job anew, with all its attempts and without its deadline.
+
+        Raises: JobNotFound; QueueError for a job that did not fail.
+        """
+        async with explained_async():
+            before = await self._scripts["requeue"](
+                keys=[keys.job_key(job_id)], args=[PREFIX, job_id]
+            )
+        if before is None:
+            raise JobNotFound(job_id)
+        if before != b"failed":
+            raise QueueError(
+                f"job {job_id} is {before.decode()}: only failed jobs can be queued again"
+            )
+        return await self.get(job_id)
+
+    async def dead(self, limit: int = 100) -> tuple[Job, ...]:
+        """List jobs that used up their attempts, the latest first."""
+        async with explained_async():
+            ids = [
+                member.decode() for member in await self.redis.zrevrange(keys.DEAD, 0, limit - 1)
+            ]
+            jobs = await self._read_listed(ids)
+            gone = [job_id for job_id, job in zip(ids, jobs, strict=True) if job is None]
+            if gone:
+                await self.redis.zrem(keys.DEAD, *gone)
+        return tuple(job for job in jobs if job is not None)
+
+    async def events_since(self, job_id: str, event_id: str) -> tuple[Event, ...] | None:
+        """Read a job's events after one; None when that one is older than what is kept.
+
+        Raises: QueueError for an id that is none of an event.
+        """
+        _check_event_id(event_id)
+        async with explained_async():
+            oldest = await self.redis.xrange(keys.EVENTS, count=1)
+            entries = await self.redis.xrange(keys.EVENTS, min=f"({event_id}")
+        if not oldest or _order(oldest[0][0].decode()) > _order(event_id):
+            return None
+        return tuple(
+            Event.from_fields(entry_id, fields)
+            for entry_id, fields in entries
+            if fields[b"job"].decode() == job_id
+        )
+
+    async def workers(self) -> tuple[WorkerRecord, ...]:
+        """List the workers seen of late, by id."""
+        async with explained_async():
+            seconds, microseconds = await self.redis.time()
+            since = seconds + microseconds / 1e6 - WORKER_SEEN_S
+            seen = await self.redis.zrangebyscore(keys.WORKERS, since, "+inf", withscores=True)
+            if not seen:
+                return ()
+            ids = sorted((member.decode(), score) for member, score in seen)
+            records = await self.redis.mget([keys.worker_key(worker_id) for worker_id, _ in ids])
+        return tuple(
+            WorkerRecord.from_json(data, seen_at)
+            for data, (_, seen_at) in zip(records, ids, strict=True)
+            if data is not None
+        )
+
+    async def find_puzzle(self, sha256: str, demonstrations_hash: str) -> KnownPuzzle | None:
+        """Look a puzzle up by its demonstrations, among those a checkpoint has rows for."""
+        async with explained_async():
+            entry = await self.redis.hget(keys.puzzles_key(sha256), demonstrations_hash)
+        return _known_puzzle(demonstrations_hash, entry) if entry is not None else None
+
+    async def puzzles(
+        self, sha256: str, *, after: str | None = None, limit: int = 100
+    ) -> PuzzlePage:
+        """List the puzzles that a checkpoint has rows for, by name."""
+        names = keys.puzzle_names_key(sha256)
+        lowest = "-" if after is None else f"({after}"
+        async with explained_async():
+            total = await self.redis.zcard(names)
+            members = await self.redis.zrangebylex(names, lowest, "+", 0, limit + 1)
+            hashes = [member.rpartition(b" ")[2].decode() for member in members[:limit]]
+            entries = await self.redis.hmget(keys.puzzles_key(sha256), hashes) if hashes else []
+        puzzles = tuple(
+            _known_puzzle(found, entry)
+            for found, entry in zip(hashes, entries, strict=True)
+            if entry is not None
+        )
+        following = members[limit - 1].decode() if len(members) > limit else None
+        return PuzzlePage(puzzles, following, int(total))
+
+    async def depth(self) -> Depth:
+        """Count what waits and runs."""
+        waiting: dict[Priority, int] = {}
+        oldest: dict[Priority, float] = {}
+        num_running = 0
+        async with explained_async():
+            seconds, microseconds = await self.redis.time()
+            now = seconds + microseconds / 1e6
+            for priority in PRIORITIES:
+                queue = keys.queue_key(priority)
+                length = await self.redis.xlen(queue)
+                groups = await self.redis.xinfo_groups(queue) if length else []
+                pending = sum(group["pending"] for group in groups)
+                delivered = groups[0]["last-delivered-id"].decode() if groups else "0-0"
+                first = await self.redis.xrange(queue, min=f"({delivered}", count=1)
+                waiting[priority] = max(0, length - pending)
+                num_running += pending
+                age = now - _order(first[0][0].decode())[0] / 1000 if first else 0.0
+                oldest[priority] = max(0.0, age)
+        return Depth(waiting, num_running, oldest)
+
+    async def _run_submit(self, job_id: str, new: NewJob) -> tuple[str, str]:
+        arguments = [
+            *(PREFIX, job_id, new.owner, new.priority, new.name, new.request, new.fingerprint),
+            *(new.idempotency_key or "", self._idempotency_ttl_s, self._result_ttl_s),
+            *("" if new.deadline_s is None else new.deadline_s, self._max_queued),
+            "" if new.share is None else new.share,
+        ]
+        submit = self._scripts["submit"]
+        queue = [keys.queue_key(new.priority)]
+        async with explained_async():
+            if self._strict:
+                # One connection for both: WAITAOF waits for what its own connection wrote.
+                async with self.redis.client() as one:
+                    reply = await submit(keys=queue, args=arguments, client=one)
+                    await one.execute_command("WAITAOF", 1, 0, DURABLE_TIMEOUT_MS)
+            else:
+                reply = await submit(keys=queue, args=arguments)
+        return reply[0].decode(), reply[1].decode()
+
+    async def _retry_after_s(self) -> int:
+        """Seconds until a place may be free, judging by how long the oldest waiting job has."""
+        depth = await self.depth()
+        num_waiting = max(1, sum(depth.waiting.values()))
+        return max(1, math.ceil(max(depth.oldest_waiting_s.values()) / num_waiting))
+
+    async def _listed_after(
+        self, owner: str, position: "_Cursor | None"
+    ) -> Sequence[tuple[str, int]]:
+        """Read a page of an owner's job ids with their times of creation, newest first."""
+        highest = "+inf" if position is None else position.created_ms
+        skip = 0
+        while True:
+            async with explained_async():
+                entries = await self.redis.zrevrangebyscore(
+                    keys.jobs_key(owner), highest, "-inf", skip, _LIST_PAGE, withscores=True
+                )
+            page = [(member.decode(), int(score)) for member, score in entries]
+            # Jobs of one millisecond come in descending order of their ids.
+            fresh = [e for e in page if position is None or (e[1], e[0]) < position.key]
+            if fresh or not page:
+                return fresh
+            skip += len(page)
+
+    async def _read_listed(self, job_ids: Sequence[str]) -> Sequence[Job | None]:
+        if not job_ids:
+            return []
+        async with explained_async():
+            pipeline = self.redis.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipeline.hmget(keys.job_key(job_id), _LISTED)
+            rows = await pipeline.execute()
+        return [
+            Job.from_fields(job_id, fields) if b"state" in fields else None
+            for job_id, row in zip(job_ids, rows, strict=True)
+            if (
+                fields := {
+                    name.encode(): value
+                    for name, value in zip(_LISTED, row, strict=True)
+                    if value is not None
+                }
+            )
+            is not None
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cursor:
+    """Where a page of jobs ended."""
+
+    created_ms: int
+    job_id: str
+
+    @classmethod
+    def parse(cls, text: str) -> "_Cursor":
+        created_ms, _, job_id = text.partition("-")
+        if not (created_ms.isascii() and created_ms.isdigit() and len(created_ms) < 16 and job_id):
+            raise QueueError(f"{text!r} is no cursor of a list of jobs: leave it out to start anew")
+        return cls(int(created_ms), job_id)
+
+    def __str__(self) -> str:
+        return f"{self.created_ms}-{self.job_id}"
+
+    @property
+    def key(self) -> tuple[int, str]:
+        return self.created_ms, self.job_id
+
+
+def _order(event_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = event_id.partition("-")
+    return int(milliseconds), int(sequence or 0)
+
+
+def _check_event_id(event_id: str) -> None:
+    milliseconds, dash, sequence = event_id.partition("-")
+    digits = (milliseconds, sequence) if dash else (milliseconds,)
+    if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in digits):
+        raise QueueError(f"{event_id!r} is no id of an event: leave Last-Event-ID out")
+
+
+def _known_puzzle(demonstrations_hash: str, entry: bytes) -> KnownPuzzle:
+    num_variants, _, name = entry.decode().partition(" ")
+    return KnownPuzzle(name, demonstrations_hash, int(num_variants))

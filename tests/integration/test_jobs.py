@@ -1,0 +1,523 @@
+"""Jobs in a real Valkey: what callers and workers may rely on."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import pytest
+import redis
+
+from service.errors import (
+    IdempotencyConflict,
+    JobNotFound,
+    QueueError,
+    QueueFull,
+    QueueUnavailable,
+)
+from service.jobs import (
+    CheckpointRecord,
+    Claims,
+    EventFeed,
+    Failure,
+    JobState,
+    JobStore,
+    KnownPuzzle,
+    NewJob,
+    Priority,
+    WorkerRecord,
+)
+
+T = TypeVar("T")
+
+
+def job(
+    name: str = "puzzle",
+    *,
+    owner: str = "anna",
+    priority: Priority = "interactive",
+    key: str | None = None,
+    body: str = "{}",
+    deadline_s: float | None = None,
+    share: int | None = None,
+) -> NewJob:
+    return NewJob(
+        owner=owner,
+        name=name,
+        priority=priority,
+        request=body.encode(),
+        fingerprint=str(hash(body)),
+        deadline_s=deadline_s,
+        idempotency_key=key,
+        share=share,
+    )
+
+
+class Desk:
+    """A store that tests use without an event loop of their own: every call runs in a new one."""
+
+    def __init__(self, url: str, **limits: Any) -> None:
+        self._url, self._limits = url, limits
+
+    def __call__(self, call: Callable[[JobStore], Coroutine[Any, Any, T]]) -> T:
+        async def run() -> T:
+            store = JobStore.connect(self._url, **self._limits)
+            try:
+                return await call(store)
+            finally:
+                await store.close()
+
+        return asyncio.run(run())
+
+    def submit(self, new: NewJob) -> str:
+        return self(lambda store: store.submit(new)).job.id
+
+    def state(self, job_id: str) -> JobState:
+        return self(lambda store: store.get(job_id)).state
+
+
+@pytest.fixture
+def url(valkey_url: str, fresh_redis: redis.Redis) -> str:
+    """Return the address of a server that holds nothing yet."""
+    return valkey_url
+
+
+@pytest.fixture
+def desk(url: str) -> Desk:
+    return Desk(url)
+
+
+@pytest.fixture
+def worker(url: str) -> Iterator[Claims]:
+    with_short_lease = Claims(url, worker_id="one", lease_s=0.2, max_attempts=3)
+    yield with_short_lease
+    with_short_lease.close()
+
+
+@pytest.fixture
+def other(url: str) -> Iterator[Claims]:
+    with_short_lease = Claims(url, worker_id="two", lease_s=0.2, max_attempts=3)
+    yield with_short_lease
+    with_short_lease.close()
+
+
+def test_a_job_goes_from_queued_through_running_to_its_result(desk: Desk, worker: Claims) -> None:
+    job_id = desk.submit(job("p1", body='{"a":1}', priority="batch"))
+    assert desk.state(job_id) is JobState.QUEUED
+    (claim,) = worker.claim(4, 0.1)
+    assert (claim.job.id, claim.attempt, claim.job.request) == (job_id, 1, b'{"a":1}')
+    assert desk.state(job_id) is JobState.RUNNING
+    worker.progress(job_id, b'{"outcomes":1}')
+    assert desk(lambda store: store.get(job_id)).progress == b'{"outcomes":1}'
+    assert worker.succeed(job_id, b'{"answer":7}')
+    found = desk(lambda store: store.get(job_id))
+    assert (found.state, found.result, found.worker) == (JobState.SUCCEEDED, b'{"answer":7}', "one")
+    assert found.started_at is not None
+    assert found.finished_at is not None
+    assert found.created_at <= found.started_at <= found.finished_at
+    assert worker.claim(4, 0.01) == []
+
+
+def test_ids_cannot_be_guessed(desk: Desk) -> None:
+    ids = {desk.submit(job()) for _ in range(5)}
+    assert len(ids) == 5
+    assert all(len(job_id) >= 22 for job_id in ids)  # 128 bits in base 64
+
+
+def test_the_same_key_and_body_give_the_same_job(desk: Desk) -> None:
+    first = desk(lambda store: store.submit(job(key="k", body="1")))
+    again = desk(lambda store: store.submit(job(key="k", body="1")))
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.job.id == first.job.id
+    with pytest.raises(IdempotencyConflict, match="'k' was used before"):
+        desk.submit(job(key="k", body="2"))
+    of_another = desk(lambda store: store.submit(job(key="k", body="2", owner="ben")))
+    assert of_another.is_new
+
+
+def test_a_full_queue_refuses_and_takes_again_once_a_job_is_claimed(
+    url: str, worker: Claims
+) -> None:
+    desk = Desk(url, max_queued=2)
+    desk.submit(job())
+    desk.submit(job(owner="ben"))
+    with pytest.raises(QueueFull, match="2 jobs wait") as refused:
+        desk.submit(job())
+    assert refused.value.retry_after_s >= 1
+    assert not refused.value.is_share
+    worker.claim(1, 0)
+    desk.submit(job())
+
+
+def test_one_owner_cannot_take_more_than_a_share_of_the_queue(desk: Desk) -> None:
+    desk.submit(job(share=1))
+    with pytest.raises(QueueFull, match="your part") as refused:
+        desk.submit(job(share=1))
+    assert refused.value.is_share
+    desk.submit(job(owner="ben", share=1))
+
+
+@pytest.mark.parametrize("how", ["cancel", "claim"])
+def test_a_share_is_free_again_when_its_job_waits_no_more(
+    desk: Desk, worker: Claims, how: str
+) -> None:
+    job_id = desk.submit(job(share=1))
+    if how == "cancel":
+        desk(lambda store: store.cancel(job_id))
+    else:
+        worker.claim(1, 0)
+    desk.submit(job(share=1))
+
+
+def test_interactive_jobs_go_first_and_batch_keeps_its_places(desk: Desk, worker: Claims) -> None:
+    batch = [desk.submit(job(priority="batch")) for _ in range(3)]
+    interactive = [desk.submit(job()) for _ in range(5)]
+    first = [claim.job.id for claim in worker.claim(3, 0, num_batch_places=1)]
+    assert first == [batch[0], *interactive[:2]]
+    rest = [claim.job.id for claim in worker.claim(9, 0)]
+    assert rest == [*interactive[2:], *batch[1:]]
+
+
+def test_a_waiting_worker_wakes_when_a_job_comes(desk: Desk, worker: Claims) -> None:
+    found: list[str] = []
+    waiting = threading.Thread(
+        target=lambda: found.extend(claim.job.id for claim in worker.claim(2, 5.0))
+    )
+    waiting.start()
+    time.sleep(0.1)
+    started = time.monotonic()
+    job_id = desk.submit(job())
+    waiting.join()
+    assert found == [job_id]
+    assert time.monotonic() - started < 2.0
+
+
+def test_two_workers_never_run_one_job_together(desk: Desk, worker: Claims, other: Claims) -> None:
+    ids = {desk.submit(job()) for _ in range(40)}
+    found: dict[str, list[str]] = {"one": [], "two": []}
+
+    def take(claims: Claims) -> None:
+        while taken := claims.claim(1, 0.05):
+            found[claims.worker_id] += [claim.job.id for claim in taken]
+
+    threads = [threading.Thread(target=take, args=(claims,)) for claims in (worker, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found["one"] + found["two"]) == sorted(ids)
+
+
+def test_a_job_whose_worker_is_silent_is_taken_over(
+    desk: Desk, worker: Claims, other: Claims
+) -> None:
+    job_id = desk.submit(job())
+    worker.claim(1, 0)
+    assert other.reclaim(4) == []
+    time.sleep(0.25)
+    (claim,) = other.reclaim(4)
+    assert (claim.job.id, claim.attempt, claim.job.worker) == (job_id, 2, "two")
+    assert worker.renew([job_id]).lost == {job_id}
+
+
+def test_a_renewed_job_is_not_taken_over(desk: Desk, worker: Claims, other: Claims) -> None:
+    job_id = desk.submit(job())
+    worker.claim(1, 0)
+    for _ in range(4):
+        time.sleep(0.1)
+        renewal = worker.renew([job_id])
+        assert (renewal.lost, renewal.cancelled) == (frozenset(), frozenset())
+        assert other.reclaim(4) == []
+
+
+def test_the_first_result_wins_whoever_brings_it(desk: Desk, worker: Claims, other: Claims) -> None:
+    job_id = desk.submit(job())
+    worker.claim(1, 0)
+    time.sleep(0.25)
+    other.reclaim(1)
+    assert worker.succeed(job_id, b"1")
+    assert not other.succeed(job_id, b"2")
+    assert desk(lambda store: store.get(job_id)).result == b"1"
+    assert other.renew([job_id]).lost == {job_id}
+
+
+def test_only_the_owner_may_fail_cancel_hand_back_or_report(
+    desk: Desk, worker: Claims, other: Claims
+) -> None:
+    job_id = desk.submit(job())
+    worker.claim(1, 0)
+    assert not other.fail(job_id, Failure("engine_failed", "no"))
+    assert not other.cancelled(job_id)
+    assert not other.hand_back(job_id, charge=False)
+    other.progress(job_id, b'{"outcomes":9}')
+    found = desk(lambda store: store.get(job_id))
+    assert (found.state, found.progress) == (JobState.RUNNING, None)
+    assert worker.fail(job_id, Failure("engine_failed", "no"))
+
+
+def test_attempts_run_out_and_an_operator_queues_again(desk: Desk, worker: Claims) -> None:
+    job_id = desk.submit(job())
+    for attempt in (1, 2, 3):
+        (claim,) = worker.claim(1, 0)
+        assert claim.attempt == attempt
+        worker.hand_back(job_id, charge=True, reason=f"device lost {attempt}")
+    assert worker.claim(1, 0.01) == []
+    found = desk(lambda store: store.get(job_id))
+    assert found.state is JobState.FAILED
+    assert found.failure == Failure(
+        "attempts_exhausted", "3 attempts ended without a result; the last one: device lost 3"
+    )
+    assert [dead.id for dead in desk(lambda store: store.dead())] == [job_id]
+    again = desk(lambda store: store.requeue(job_id))
+    assert (again.state, again.attempts, again.failure) == (JobState.QUEUED, 0, None)
+    assert desk(lambda store: store.dead()) == ()
+    (claim,) = worker.claim(1, 0)
+    assert worker.succeed(job_id, b"1")
+    with pytest.raises(QueueError, match="is succeeded: only failed jobs"):
+        desk(lambda store: store.requeue(job_id))
+
+
+def test_handing_back_uncharged_costs_no_attempt(desk: Desk, worker: Claims, other: Claims) -> None:
+    job_id = desk.submit(job())
+    for _ in range(5):
+        worker.claim(1, 0)
+        assert worker.hand_back(job_id, charge=False)
+        assert desk.state(job_id) is JobState.QUEUED
+    (claim,) = other.claim(1, 0)
+    assert claim.attempt == 1
+
+
+def test_a_queued_job_is_cancelled_at_once(desk: Desk, worker: Claims) -> None:
+    job_id = desk.submit(job())
+    assert desk(lambda store: store.cancel(job_id)).state is JobState.CANCELLED
+    assert worker.claim(1, 0.01) == []
+
+
+def test_a_running_job_s_worker_hears_of_its_cancellation(desk: Desk, worker: Claims) -> None:
+    job_id = desk.submit(job())
+    worker.listen(0.01)
+    worker.claim(1, 0)
+    asked = desk(lambda store: store.cancel(job_id))
+    assert (asked.state, asked.cancel_requested) == (JobState.RUNNING, True)
+    assert worker.listen(1.0) == {job_id}
+    assert worker.renew([job_id]).cancelled == {job_id}
+    assert worker.cancelled(job_id)
+    assert desk.state(job_id) is JobState.CANCELLED
+    assert desk(lambda store: store.cancel(job_id)).state is JobState.CANCELLED
+
+
+def test_a_cancelled_job_of_a_dead_worker_is_not_run_again(
+    desk: Desk, worker: Claims, other: Claims
+) -> None:
+    job_id = desk.submit(job())
+    worker.claim(1, 0)
+    desk(lambda store: store.cancel(job_id))
+    time.sleep(0.25)
+    assert other.reclaim(1) == []
+    assert desk.state(job_id) is JobState.CANCELLED
+
+
+def test_a_job_past_its_deadline_is_not_run(desk: Desk, worker: Claims) -> None:
+    job_id = desk.submit(job(deadline_s=0.05))
+    in_time = desk.submit(job(deadline_s=60))
+    time.sleep(0.1)
+    assert [claim.job.id for claim in worker.claim(4, 0)] == [in_time]
+    found = desk(lambda store: store.get(job_id))
+    assert found.failure is not None
+    assert found.failure.code == "deadline_exceeded"
+
+
+def test_lists_are_an_owner_s_own_newest_first_in_pages(desk: Desk, worker: Claims) -> None:
+    ids = [desk.submit(job(f"p{i}")) for i in range(7)]
+    desk.submit(job(owner="ben"))
+    worker.claim(2, 0)
+    seen, after = [], None
+    while True:
+        page = desk(lambda store, after=after: store.list("anna", after=after, limit=3))
+        seen += [found.id for found in page.jobs]
+        after = page.next
+        if after is None:
+            break
+        assert len(page.jobs) == 3
+    assert sorted(seen) == sorted(ids)
+    created = [desk(lambda store, i=i: store.get(i)).created_at for i in seen]
+    assert created == sorted(created, reverse=True)
+    running = desk(lambda store: store.list("anna", states=[JobState.RUNNING])).jobs
+    assert {found.id for found in running} == set(ids[:2])
+    with pytest.raises(QueueError, match="no cursor"):
+        desk(lambda store: store.list("anna", after="x"))
+
+
+def test_many_jobs_of_one_moment_are_all_listed(desk: Desk, url: str) -> None:
+    ids = [desk.submit(job()) for _ in range(5)]
+    with redis.Redis.from_url(url) as client:
+        client.zadd("{hrm-arc}:jobs:anna", dict.fromkeys(ids, 1_000))
+    seen, after = [], None
+    while True:
+        page = desk(lambda store, after=after: store.list("anna", after=after, limit=2))
+        seen += [found.id for found in page.jobs]
+        after = page.next
+        if after is None:
+            break
+    assert sorted(seen) == sorted(ids)
+
+
+def test_a_job_is_nobody_else_s(desk: Desk) -> None:
+    job_id = desk.submit(job())
+    with pytest.raises(JobNotFound):
+        desk(lambda store: store.get(job_id, "ben"))
+    with pytest.raises(JobNotFound):
+        desk(lambda store: store.cancel(job_id, "ben"))
+    assert desk.state(job_id) is JobState.QUEUED
+    with pytest.raises(JobNotFound, match="'nobody'"):
+        desk(lambda store: store.get("nobody"))
+
+
+def test_results_are_forgotten_after_their_time(url: str) -> None:
+    desk = Desk(url)
+    worker = Claims(url, worker_id="one", result_ttl_s=1)
+    job_id = desk.submit(job())
+    worker.claim(1, 0)
+    worker.succeed(job_id, b"1")
+    assert desk.state(job_id) is JobState.SUCCEEDED
+    time.sleep(1.2)
+    with pytest.raises(JobNotFound):
+        desk.state(job_id)
+    assert desk(lambda store: store.list("anna")).jobs == ()
+    worker.close()
+
+
+@asynccontextmanager
+async def feeding(url: str) -> AsyncIterator[tuple[JobStore, EventFeed]]:
+    store = JobStore.connect(url)
+    feed = EventFeed(store.redis)
+    await feed.start()
+    try:
+        yield store, feed
+    finally:
+        await feed.stop()
+        await store.close()
+
+
+def test_a_subscriber_sees_every_state_and_progress_in_order(url: str, worker: Claims) -> None:
+    async def run() -> list[tuple[str, Any, bool]]:
+        async with feeding(url) as (store, feed):
+            job_id = (await store.submit(job())).job.id
+            seen = []
+            async with feed.subscribe(job_id) as events:
+                await asyncio.sleep(0.2)  # until the tail stands behind the submission
+                await asyncio.to_thread(worker.claim, 1, 0)
+                await asyncio.to_thread(worker.progress, job_id, b'{"outcomes":3}')
+                await asyncio.to_thread(worker.succeed, job_id, b"1")
+                while True:
+                    event = await asyncio.wait_for(events.get(), 5)
+                    data = json.loads(event.data)
+                    seen.append(
+                        (event.kind, data.get("state", data.get("outcomes")), event.is_last)
+                    )
+                    if event.is_last:
+                        return seen
+
+    seen = asyncio.run(run())
+    assert seen[-3:] == [
+        ("state", "running", False),
+        ("progress", 3, False),
+        ("state", "succeeded", True),
+    ]
+
+
+def test_missed_events_are_replayed_from_an_id(desk: Desk, worker: Claims) -> None:
+    job_id = desk.submit(job())
+    position = desk(lambda store: store.get(job_id)).last_event
+    desk.submit(job())
+    worker.claim(1, 0)
+    worker.fail(job_id, Failure("engine_failed", "why"))
+    events = desk(lambda store: store.events_since(job_id, position))
+    assert events is not None
+    documents = [json.loads(event.data) for event in events]
+    assert [document["state"] for document in documents] == ["running", "failed"]
+    assert documents[-1]["error"] == {"code": "engine_failed", "detail": "why"}
+    assert desk(lambda store: store.events_since(job_id, "0-1")) is None  # older than is kept
+    with pytest.raises(QueueError, match="no id of an event"):
+        desk(lambda store: store.events_since(job_id, "now"))
+
+
+def test_depth_tells_waiting_from_running(desk: Desk, worker: Claims) -> None:
+    for priority in ("interactive", "interactive", "batch"):
+        desk.submit(job(priority=priority))
+    worker.claim(1, 0)
+    time.sleep(0.05)
+    depth = desk(lambda store: store.depth())
+    assert depth.waiting == {"interactive": 1, "batch": 1}
+    assert depth.running == 1
+    assert all(0.04 < age < 60 for age in depth.oldest_waiting_s.values())
+
+
+def record(worker_id: str) -> WorkerRecord:
+    checkpoint = CheckpointRecord("demo", "ab" * 32, "HRM", 6, 10, 20, 2, 8, True, "aligned")
+    return WorkerRecord(worker_id, "host", "cpu", "ready", 0, 8, (checkpoint,), 5.0)
+
+
+def test_workers_and_their_puzzles_are_known_until_they_leave(desk: Desk, worker: Claims) -> None:
+    worker.claim(1, 0.01)
+    worker.register(record("one"))
+    (found,) = desk(lambda store: store.workers())
+    assert (found.checkpoints, found.id) == (record("one").checkpoints, "one")
+    assert found.seen_at > 1e9
+    sha256 = "ab" * 32
+    names = [f"puzzle {i}" for i in range(5)]
+    worker.publish_puzzles(
+        sha256, [KnownPuzzle(name, f"{i:064x}", 64) for i, name in enumerate(names)]
+    )
+    assert desk(lambda store: store.find_puzzle(sha256, f"{3:064x}")) == KnownPuzzle(
+        "puzzle 3", f"{3:064x}", 64
+    )
+    assert desk(lambda store: store.find_puzzle(sha256, "f" * 64)) is None
+    seen, after = [], None
+    while True:
+        page = desk(lambda store, after=after: store.puzzles(sha256, after=after, limit=2))
+        assert page.total == 5
+        seen += [puzzle.name for puzzle in page.puzzles]
+        after = page.next
+        if after is None:
+            break
+    assert seen == names
+    worker.leave()
+    assert desk(lambda store: store.workers()) == ()
+
+
+def test_leaving_never_drops_a_job(desk: Desk, worker: Claims, other: Claims) -> None:
+    job_id = desk.submit(job())
+    worker.claim(1, 0)
+    worker.leave()
+    time.sleep(0.25)
+    assert [claim.job.id for claim in other.reclaim(1)] == [job_id]
+
+
+def test_queues_and_their_groups_come_back_after_everything_is_deleted(
+    url: str, desk: Desk, worker: Claims
+) -> None:
+    worker.claim(1, 0.01)
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+    job_id = desk.submit(job())
+    assert [claim.job.id for claim in worker.claim(1, 0)] == [job_id]
+
+
+def test_an_unreachable_redis_is_said_so() -> None:
+    nowhere = "unix:///nonexistent/socket"
+    with pytest.raises(QueueUnavailable, match="Redis cannot be used now"):
+        Desk(nowhere)(lambda store: store.ping())
+    with pytest.raises(QueueUnavailable, match="Redis cannot be used now"):
+        Claims(nowhere, worker_id="one").claim(1, 0)
+    with pytest.raises(QueueUnavailable, match="no address of a Redis"):
+        JobStore.connect("somewhere")
+
+
+def test_a_strict_store_waits_until_a_job_is_on_disk(url: str) -> None:
+    desk = Desk(url, strict_durability=True)
+    job_id = desk.submit(job())
+    assert desk.state(job_id) is JobState.QUEUED
