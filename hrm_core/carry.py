@@ -10,6 +10,7 @@ from torch import Tensor
 from hrm_core.halting import Halting
 from hrm_core.network import Network
 from hrm_core.scheduler import Entry
+from hrm_core.settling import SETTLED_SEGMENTS, answer_part
 
 
 @dataclass(slots=True)
@@ -17,7 +18,9 @@ class Carry:
     """What slots carry from segment to segment. The only mutable value; never leaves the engine.
 
     Shapes: z_H, z_L [B, P + S, D]; tokens int32 [B, S]; puzzle_rows float32 [B, n]; steps,
-    max_steps int32 [B]; is_fresh, is_act bool [B].
+    max_steps int32 [B]; is_fresh, is_act bool [B]; answer uint8 [B, S], the last one's part that
+    counts; num_unchanged int32 [B], segments it has stayed so; q_said bool [B], whether q has said
+    stop.
     """
 
     z_H: Tensor
@@ -28,6 +31,9 @@ class Carry:
     max_steps: Tensor
     is_fresh: Tensor
     is_act: Tensor
+    answer: Tensor
+    num_unchanged: Tensor
+    q_said: Tensor
 
     @classmethod
     def empty(cls, network: Network, num_slots: int, device: torch.device) -> "Carry":
@@ -43,6 +49,9 @@ class Carry:
             max_steps=torch.ones(num_slots, dtype=torch.int32, device=device),
             is_fresh=torch.ones(num_slots, dtype=torch.bool, device=device),
             is_act=torch.zeros(num_slots, dtype=torch.bool, device=device),
+            answer=torch.zeros(num_slots, config.seq_len, dtype=torch.uint8, device=device),
+            num_unchanged=torch.zeros(num_slots, dtype=torch.int32, device=device),
+            q_said=torch.zeros(num_slots, dtype=torch.bool, device=device),
         )
 
     def seat(self, slots: Sequence[int], entries: Sequence[Entry]) -> None:
@@ -65,7 +74,7 @@ class Carry:
 
         Shapes: float32 [B, 4], uint8 [B, S], both on the device.
         """
-        self.z_H, self.z_L, report, predictions = run(
+        moved = run(
             network,
             self.z_H,
             self.z_L,
@@ -75,13 +84,18 @@ class Carry:
             self.max_steps,
             self.is_fresh,
             self.is_act,
+            self.answer,
+            self.num_unchanged,
+            self.q_said,
         )
+        self.z_H, self.z_L, self.answer, self.num_unchanged, self.q_said = moved[:5]
         self.steps += 1
         self.is_fresh.fill_(False)
-        return report, predictions
+        return moved[5], moved[6]
 
 
-Run = Callable[..., tuple[Tensor, Tensor, Tensor, Tensor]]
+Moved = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+Run = Callable[..., Moved]
 
 
 def run_segment(
@@ -94,11 +108,14 @@ def run_segment(
     max_steps: Tensor,
     is_fresh: Tensor,
     is_act: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    answer: Tensor,
+    num_unchanged: Tensor,
+    q_said: Tensor,
+) -> Moved:
     """Compute one segment for every slot, at a static shape.
 
-    Shapes: as `Carry`; gives z_H, z_L, a report float32 [B, 4] of (halted, steps, q_halt,
-    q_continue), and predictions uint8 [B, S].
+    Shapes: as `Carry`; gives z_H, z_L, answer, num_unchanged, q_said, a report float32 [B, 4] of
+    (halted, steps, q_halt, q_continue), and predictions uint8 [B, S].
     """
     fresh = is_fresh.view(-1, 1, 1)
     z_H = torch.where(fresh, network.H_init, z_H)
@@ -108,6 +125,11 @@ def run_segment(
     predictions = network.read_logits(z_H).argmax(-1).to(torch.uint8)
     steps = steps + 1
     threshold = torch.zeros_like(q_continue) if network.config.no_ACT_continue else q_continue
-    halted = (steps >= max_steps) | (is_act & (q_halt > threshold))
+    q_said = (q_said & ~is_fresh) | (q_halt > threshold)
+    answer_now = answer_part(predictions, network.config)
+    is_unchanged = (answer_now == answer).all(-1) & ~is_fresh
+    num_unchanged = torch.where(is_unchanged, num_unchanged + 1, 0)
+    is_settled = num_unchanged >= SETTLED_SEGMENTS
+    halted = (steps >= max_steps) | (is_act & q_said & is_settled)
     report = torch.stack((halted.float(), steps.float(), q_halt, q_continue), dim=-1)
-    return z_H, z_L, report, predictions
+    return z_H, z_L, answer_now, num_unchanged, q_said, report, predictions

@@ -5,7 +5,11 @@ from enum import Enum
 
 
 class Halting(Enum):
-    """`ACT`: as soon as q says so. `FIXED`: after all segments, as the reference evaluates."""
+    """`ACT`: once q has said stop and the answer has settled. `FIXED`: after all segments.
+
+    `FIXED` is how the reference evaluates. q alone, the rule of training, stops answers that would
+    still change: each is one vote of many, but where votes are few a single one moves an attempt.
+    """
 
     ACT = "act"
     FIXED = "fixed"

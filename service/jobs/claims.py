@@ -11,7 +11,7 @@ from service.jobs import keys
 from service.jobs.connection import connect, explained
 from service.jobs.keys import GROUP, PREFIX, PRIORITIES, Priority
 from service.jobs.lua import script
-from service.jobs.record import Failure, Job, KnownPuzzle, WorkerRecord
+from service.jobs.record import Failure, Job, KnownPuzzle, WorkerRecord, pairs
 
 # How long a checkpoint's list of puzzles outlives the last worker that served it.
 PUZZLES_TTL_S = 86_400
@@ -270,8 +270,7 @@ class Claims:
                 *(self._max_attempts, self._result_ttl_s),
             )
             if verdict == b"run":
-                flat = record[0]
-                job = Job.from_fields(job_id, dict(zip(flat[::2], flat[1::2], strict=True)))
+                job = Job.from_fields(job_id, pairs(record[0]))
                 claims.append(Claim(job, job.attempts))
         return claims
 

@@ -1,7 +1,7 @@
 """What the job layer knows: jobs, events, workers and the puzzles they can answer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Literal, cast
@@ -194,6 +194,11 @@ class KnownPuzzle:
 def json_bytes(document: object) -> bytes:
     """Write a JSON document without blanks."""
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Read a hash as scripts give it: names and values in turn."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:

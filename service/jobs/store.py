@@ -13,7 +13,15 @@ from service.jobs import keys
 from service.jobs.connection import connect_async, explained_async
 from service.jobs.keys import PREFIX, PRIORITIES, Priority
 from service.jobs.lua import script
-from service.jobs.record import Event, Job, JobState, KnownPuzzle, NewJob, WorkerRecord
+from service.jobs.record import (
+    Event,
+    Job,
+    JobState,
+    KnownPuzzle,
+    NewJob,
+    WorkerRecord,
+    pairs,
+)
 
 ID_BYTES = 16
 # A record not renewed for this long is of a worker that is gone.
@@ -22,7 +30,7 @@ DURABLE_TIMEOUT_MS = 5_000
 _LISTED = (
     *("owner", "name", "state", "priority", "request", "created_ms", "started_ms", "finished_ms"),
     *("deadline_ms", "attempts", "worker", "cancel", "failure_code", "failure_detail"),
-    *("last_event",),
+    *("last_event", "progress"),
 )
 _LIST_PAGE = 200
 
@@ -108,21 +116,22 @@ class JobStore:
         Raises: QueueFull; IdempotencyConflict for a key that came with another body before.
         """
         job_id = secrets.token_urlsafe(ID_BYTES)
-        outcome, about = await self._run_submit(job_id, new)
+        outcome, about, *record = await self._run_submit(job_id, new)
+        if record:
+            job = Job.from_fields(about, pairs(record[0]))
+            return Submitted(job, is_new=outcome == "new")
         if outcome == "conflict":
             raise IdempotencyConflict(
                 f"idempotency key {new.idempotency_key!r} was used before with another body (job "
                 f"{about}): send the same body again, or a new key"
             )
-        if outcome in ("full", "share"):
-            is_share = outcome == "share"
-            whose = "of yours wait, your part of the queue" if is_share else "wait"
-            raise QueueFull(
-                f"{about} jobs {whose}: no place for another one now. Try again later",
-                retry_after_s=await self._retry_after_s(),
-                is_share=is_share,
-            )
-        return Submitted(await self.get(about), is_new=outcome == "new")
+        is_share = outcome == "share"
+        whose = "of yours wait, your part of the queue" if is_share else "wait"
+        raise QueueFull(
+            f"{about} jobs {whose}: no place for another one now. Try again later",
+            retry_after_s=await self._retry_after_s(),
+            is_share=is_share,
+        )
 
     async def get(self, job_id: str, owner: str | None = None) -> Job:
         """Read a job; of another owner than the one named, none is there.
@@ -143,7 +152,7 @@ class JobStore:
         after: str | None = None,
         limit: int = 50,
     ) -> Page:
-        """List an owner's jobs, newest first, without progress and results.
+        """List an owner's jobs, newest first, without results.
 
         Raises: QueueError for a cursor that no list gave out.
         """
@@ -210,6 +219,7 @@ class JobStore:
         _check_event_id(event_id)
         async with explained_async():
             oldest = await self.redis.xrange(keys.EVENTS, count=1)
+            # The stream is bounded, so this is too; what is kept of it is mostly of other jobs.
             entries = await self.redis.xrange(keys.EVENTS, min=f"({event_id}")
         if not oldest or _order(oldest[0][0].decode()) > _order(event_id):
             return None
@@ -281,7 +291,7 @@ class JobStore:
                 oldest[priority] = max(0.0, age)
         return Depth(waiting, num_running, oldest)
 
-    async def _run_submit(self, job_id: str, new: NewJob) -> tuple[str, str]:
+    async def _run_submit(self, job_id: str, new: NewJob) -> tuple[Any, ...]:
         arguments = [
             *(PREFIX, job_id, new.owner, new.priority, new.name, new.request, new.fingerprint),
             *(new.idempotency_key or "", self._idempotency_ttl_s, self._result_ttl_s),
@@ -298,7 +308,8 @@ class JobStore:
                     await one.execute_command("WAITAOF", 1, 0, DURABLE_TIMEOUT_MS)
             else:
                 reply = await submit(keys=queue, args=arguments)
-        return reply[0].decode(), reply[1].decode()
+        outcome, about, *record = reply
+        return outcome.decode(), about.decode(), *record
 
     async def _retry_after_s(self) -> int:
         """Seconds until a place may be free, judging by how long the oldest waiting job has."""

@@ -1,5 +1,6 @@
 -- Queues a job, unless its idempotency key is known or there is no place for it.
--- Gives new, same, conflict, full or share, and a job id or how many wait.
+-- Gives new or same with the job's id and fields; or conflict with a job id; or full or share with
+-- how many wait.
 local id, owner, priority, name = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local request, fingerprint, idempotency_key = ARGV[6], ARGV[7], ARGV[8]
 local idempotency_ttl_s, result_ttl_s, deadline_s = ARGV[9], ARGV[10], ARGV[11]
@@ -12,7 +13,8 @@ if idempotency_key ~= '' then
   if seen then
     local job, print = seen:match('^(%S+) (%S+)$')
     if redis.call('EXISTS', job_key(job)) == 1 then
-      return {print == fingerprint and 'same' or 'conflict', job}
+      if print ~= fingerprint then return {'conflict', job} end
+      return {'same', job, redis.call('HGETALL', job_key(job))}
     end
   end
 end
@@ -36,4 +38,4 @@ redis.call('ZADD', jobs, whole(now), id)
 -- Twice the time results are kept: a job may have waited and run for long before that time began.
 redis.call('ZREMRANGEBYSCORE', jobs, '-inf', whole(now - 2000 * tonumber(result_ttl_s)))
 state_event(id)
-return {'new', id}
+return {'new', id, redis.call('HGETALL', job_key(id))}

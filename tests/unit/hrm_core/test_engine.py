@@ -34,8 +34,9 @@ def checkpoint(make_checkpoint: Callable[..., Path]) -> Checkpoint:
 
 
 def with_q_bias(checkpoint: Checkpoint, q_halt: float, q_continue: float) -> Checkpoint:
-    """Give every sample these two q logits."""
+    """Give every sample these two q logits, and an answer that never changes."""
     trunk = dict(checkpoint.trunk)
+    trunk["lm_head.weight"] = torch.zeros_like(trunk["lm_head.weight"])
     trunk["q_head.weight"] = torch.zeros_like(trunk["q_head.weight"])
     trunk["q_head.bias"] = torch.tensor([q_halt, q_continue])
     return replace(checkpoint, trunk=trunk)
@@ -70,8 +71,8 @@ def test_fixed_halting_runs_all_segments_whatever_q_says(checkpoint: Checkpoint)
 @pytest.mark.parametrize(
     ("q_halt", "q_continue", "steps", "reason"),
     [
-        (0.5, 0.4, 1, HaltReason.Q_HALT),
-        (-0.5, -0.6, 1, HaltReason.Q_HALT),
+        (0.5, 0.4, 4, HaltReason.Q_HALT),
+        (-0.5, -0.6, 4, HaltReason.Q_HALT),
         (0.5, 0.5, 5, HaltReason.MAX_SEGMENTS),
         (0.5, 0.6, 5, HaltReason.MAX_SEGMENTS),
     ],
@@ -87,7 +88,7 @@ def test_act_halting_compares_q_halt_with_q_continue(
     assert found == pytest.approx((q_halt, q_continue))
 
 
-@pytest.mark.parametrize(("q_halt", "steps"), [(0.1, 1), (0.0, 5), (-0.1, 5)])
+@pytest.mark.parametrize(("q_halt", "steps"), [(0.1, 4), (0.0, 5), (-0.1, 5)])
 def test_act_halting_without_a_continue_head_compares_q_halt_with_zero(
     make_checkpoint: Callable[..., Path], q_halt: float, steps: int
 ) -> None:
