@@ -4,7 +4,7 @@ from hrm_core.agreement import Agreement, compare_segments
 from hrm_core.attention.choice import BACKEND_NAMES
 from hrm_core.checkpoint import Checkpoint, open_checkpoint
 from hrm_core.config import ARC_CANVAS, ARC_VOCAB_SIZE, ModelConfig, parse_arch
-from hrm_core.device import can_compile, pick_device
+from hrm_core.device import can_compile, keep_compiled, pick_device
 from hrm_core.engine import Engine, EngineConfig
 from hrm_core.errors import (
     AgreementError,
@@ -17,6 +17,7 @@ from hrm_core.errors import (
     TrainingError,
 )
 from hrm_core.halting import Halting, HaltReason
+from hrm_core.memory import release_memory, used_memory
 from hrm_core.samples import Outcome, Sample
 from hrm_core.scheduler import Priority
 from hrm_core.synthetic import synthetic_checkpoint
@@ -56,9 +57,12 @@ __all__ = [
     "TrainingError",
     "can_compile",
     "compare_segments",
+    "keep_compiled",
     "open_checkpoint",
     "parse_arch",
     "pick_device",
+    "release_memory",
     "synthetic_checkpoint",
+    "used_memory",
     "write_checkpoint",
 ]

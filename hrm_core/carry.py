@@ -19,8 +19,7 @@ class Carry:
 
     Shapes: z_H, z_L [B, P + S, D]; tokens int32 [B, S]; puzzle_rows float32 [B, n]; steps,
     max_steps int32 [B]; is_fresh, is_act bool [B]; answer uint8 [B, S], the last one's part that
-    counts; num_unchanged int32 [B], segments it has stayed so; q_said bool [B], whether q has said
-    stop.
+    counts; num_unchanged int32 [B], segments it has stayed so.
     """
 
     z_H: Tensor
@@ -33,7 +32,6 @@ class Carry:
     is_act: Tensor
     answer: Tensor
     num_unchanged: Tensor
-    q_said: Tensor
 
     @classmethod
     def empty(cls, network: Network, num_slots: int, device: torch.device) -> "Carry":
@@ -51,7 +49,6 @@ class Carry:
             is_act=torch.zeros(num_slots, dtype=torch.bool, device=device),
             answer=torch.zeros(num_slots, config.seq_len, dtype=torch.uint8, device=device),
             num_unchanged=torch.zeros(num_slots, dtype=torch.int32, device=device),
-            q_said=torch.zeros(num_slots, dtype=torch.bool, device=device),
         )
 
     def seat(self, slots: Sequence[int], entries: Sequence[Entry]) -> None:
@@ -86,15 +83,14 @@ class Carry:
             self.is_act,
             self.answer,
             self.num_unchanged,
-            self.q_said,
         )
-        self.z_H, self.z_L, self.answer, self.num_unchanged, self.q_said = moved[:5]
+        self.z_H, self.z_L, self.answer, self.num_unchanged = moved[:4]
         self.steps += 1
         self.is_fresh.fill_(False)
-        return moved[5], moved[6]
+        return moved[4], moved[5]
 
 
-Moved = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+Moved = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 Run = Callable[..., Moved]
 
 
@@ -110,11 +106,10 @@ def run_segment(
     is_act: Tensor,
     answer: Tensor,
     num_unchanged: Tensor,
-    q_said: Tensor,
 ) -> Moved:
     """Compute one segment for every slot, at a static shape.
 
-    Shapes: as `Carry`; gives z_H, z_L, answer, num_unchanged, q_said, a report float32 [B, 4] of
+    Shapes: as `Carry`; gives z_H, z_L, answer, num_unchanged, a report float32 [B, 4] of
     (halted, steps, q_halt, q_continue), and predictions uint8 [B, S].
     """
     fresh = is_fresh.view(-1, 1, 1)
@@ -124,12 +119,10 @@ def run_segment(
     q_halt, q_continue = network.read_q(z_H)
     predictions = network.read_logits(z_H).argmax(-1).to(torch.uint8)
     steps = steps + 1
-    threshold = torch.zeros_like(q_continue) if network.config.no_ACT_continue else q_continue
-    q_said = (q_said & ~is_fresh) | (q_halt > threshold)
     answer_now = answer_part(predictions, network.config)
     is_unchanged = (answer_now == answer).all(-1) & ~is_fresh
     num_unchanged = torch.where(is_unchanged, num_unchanged + 1, 0)
     is_settled = num_unchanged >= SETTLED_SEGMENTS
-    halted = (steps >= max_steps) | (is_act & q_said & is_settled)
+    halted = (steps >= max_steps) | (is_act & (q_halt > 0) & is_settled)
     report = torch.stack((halted.float(), steps.float(), q_halt, q_continue), dim=-1)
-    return z_H, z_L, answer_now, num_unchanged, q_said, report, predictions
+    return z_H, z_L, answer_now, num_unchanged, report, predictions

@@ -1,6 +1,8 @@
 """Devices, and what this machine can do."""
 
+import os
 import shutil
+from pathlib import Path
 
 import torch
 
@@ -32,6 +34,14 @@ def can_compile(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.utils._triton.has_triton()
     return any(shutil.which(name) for name in ("g++", "clang++", "c++"))
+
+
+def keep_compiled(folder: Path) -> None:
+    """Let torch.compile keep its work in a folder, so that a restarted process finds it again.
+
+    Call it before anything is compiled. TORCHINDUCTOR_CACHE_DIR, where set, goes before it.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 
 def lacks_half_precision(device: torch.device) -> bool:

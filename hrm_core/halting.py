@@ -5,10 +5,12 @@ from enum import Enum
 
 
 class Halting(Enum):
-    """`ACT`: once q has said stop and the answer has settled. `FIXED`: after all segments.
+    """`ACT`: once q calls the answer right (q_halt > 0) and it has settled. `FIXED`: at the end.
 
-    `FIXED` is how the reference evaluates. q alone, the rule of training, stops answers that would
-    still change: each is one vote of many, but where votes are few a single one moves an attempt.
+    `FIXED`, all segments, is how the reference evaluates. Training's rule, q_halt > q_continue, is
+    no use for stopping early: q_continue learns the best q still to come, which for a settled
+    answer is its own, so the two take turns by chance, and answers that would still change stop.
+    Each is one vote of many, but where votes are divided a single one moves an attempt.
     """
 
     ACT = "act"

@@ -45,6 +45,14 @@ def release_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
+def used_memory(device: torch.device) -> int | None:
+    """Bytes taken on a CUDA device, by whomever; None where the device has no memory of its own."""
+    if device.type != "cuda":
+        return None
+    free, total = torch.cuda.mem_get_info(device)
+    return int(total - free)
+
+
 def _free_host_memory() -> int:
     """Bytes that can be had without swapping, in Linux's own estimate; elsewhere all there are."""
     try:

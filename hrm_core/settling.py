@@ -6,7 +6,7 @@ from torch import Tensor
 from hrm_core.config import ARC_VOCAB_SIZE, ModelConfig
 
 # An answer counts as settled when it has stayed the same for so many segments.
-SETTLED_SEGMENTS = 3
+SETTLED_SEGMENTS = 4
 FIRST_COLOUR = 2
 
 

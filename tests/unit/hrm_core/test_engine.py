@@ -25,6 +25,7 @@ from hrm_core import (
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
+HRM_NAME = "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1"
 TRM_NAME = "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1"
 
 
@@ -71,33 +72,28 @@ def test_fixed_halting_runs_all_segments_whatever_q_says(checkpoint: Checkpoint)
 @pytest.mark.parametrize(
     ("q_halt", "q_continue", "steps", "reason"),
     [
-        (0.5, 0.4, 4, HaltReason.Q_HALT),
-        (-0.5, -0.6, 4, HaltReason.Q_HALT),
-        (0.5, 0.5, 5, HaltReason.MAX_SEGMENTS),
-        (0.5, 0.6, 5, HaltReason.MAX_SEGMENTS),
+        (0.5, 0.4, 5, HaltReason.Q_HALT),
+        (0.5, 0.6, 5, HaltReason.Q_HALT),
+        (0.0, -1.0, 7, HaltReason.MAX_SEGMENTS),
+        (-0.5, -0.6, 7, HaltReason.MAX_SEGMENTS),
     ],
 )
-def test_act_halting_compares_q_halt_with_q_continue(
-    checkpoint: Checkpoint, q_halt: float, q_continue: float, steps: int, reason: HaltReason
+@pytest.mark.parametrize("name", [HRM_NAME, TRM_NAME])
+def test_act_halting_stops_a_settled_answer_that_q_calls_right(
+    make_checkpoint: Callable[..., Path],
+    name: str,
+    q_halt: float,
+    q_continue: float,
+    steps: int,
+    reason: HaltReason,
 ) -> None:
-    engine = engine_of(with_q_bias(checkpoint, q_halt, q_continue))
-    engine.add(samples(checkpoint, 1), job=1)
+    folder = make_checkpoint(name=name, halt_max_steps=7, num_rows=20)
+    engine = engine_of(with_q_bias(open_checkpoint(folder), q_halt, q_continue))
+    engine.add(samples(engine.checkpoint, 1), job=1)
     (outcome,) = engine.drain()
     assert (outcome.steps, outcome.halt_reason) == (steps, reason)
     found = (outcome.q_halt_logit, outcome.q_continue_logit)
     assert found == pytest.approx((q_halt, q_continue))
-
-
-@pytest.mark.parametrize(("q_halt", "steps"), [(0.1, 4), (0.0, 5), (-0.1, 5)])
-def test_act_halting_without_a_continue_head_compares_q_halt_with_zero(
-    make_checkpoint: Callable[..., Path], q_halt: float, steps: int
-) -> None:
-    checkpoint = open_checkpoint(
-        make_checkpoint(name=TRM_NAME, puzzle_emb_len=1, halt_max_steps=5, num_rows=20)
-    )
-    engine = engine_of(with_q_bias(checkpoint, q_halt, -9.0 if q_halt <= 0 else 9.0))
-    engine.add(samples(checkpoint, 1), job=1)
-    assert [outcome.steps for outcome in engine.drain()] == [steps]
 
 
 def test_a_step_without_samples_costs_nothing_and_gives_nothing(checkpoint: Checkpoint) -> None:

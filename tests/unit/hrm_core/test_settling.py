@@ -10,8 +10,8 @@ from torch import Tensor
 from hrm_core.carry import run_segment
 from hrm_core.settling import SETTLED_SEGMENTS, answer_part
 
-ARC: Any = SimpleNamespace(vocab_size=12, canvas=3, no_ACT_continue=False)
-SUDOKU: Any = SimpleNamespace(vocab_size=11, canvas=3, no_ACT_continue=False)
+ARC: Any = SimpleNamespace(vocab_size=12, canvas=3)
+SUDOKU: Any = SimpleNamespace(vocab_size=11, canvas=3)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ class Script:
     config = ARC
     H_init = L_init = torch.zeros(1)
 
-    def __init__(self, colours: list[int], excesses: list[float]) -> None:
-        self.colours, self.excesses = iter(colours), iter(excesses)
+    def __init__(self, colours: list[int], q_halts: list[float]) -> None:
+        self.colours, self.q_halts = iter(colours), iter(q_halts)
 
     def embed(self, tokens: Tensor, rows: Tensor) -> None:
         """Give nothing."""
@@ -52,8 +52,8 @@ class Script:
         return z_H, z_L
 
     def read_q(self, z_H: Tensor) -> tuple[Tensor, Tensor]:
-        """Say the next excess of q_halt."""
-        return torch.tensor([next(self.excesses)]), torch.zeros(1)
+        """Say the next q_halt; q_continue always more."""
+        return torch.tensor([next(self.q_halts)]), torch.full((1,), 9.0)
 
     def read_logits(self, z_H: Tensor) -> Tensor:
         """Fill the canvas with the next colour."""
@@ -61,31 +61,30 @@ class Script:
 
 
 @pytest.mark.parametrize(
-    ("colours", "excesses", "stops_at"),
+    ("colours", "q_halts", "stops_at"),
     [
-        ([3, 3, 3, 3, 3, 3], [1, 1, 1, 1, 1, 1], 4),
-        ([3, 4, 4, 4, 4, 4], [1, 1, 1, 1, 1, 1], 5),
-        ([3, 3, 3, 4, 3, 3], [1, 1, 1, 1, 1, 1], 6),
-        ([3, 3, 3, 3, 3, 3], [-1, 1, -1, -1, -1, -1], 4),
-        ([3, 3, 3, 3, 3, 3], [-1, -1, -1, -1, 1, -1], 5),
-        ([3, 3, 3, 3, 3, 3], [-1, -1, -1, -1, -1, -1], 6),
+        ([3, 3, 3, 3, 3, 3, 3], [1, 1, 1, 1, 1, 1, 1], 5),
+        ([3, 4, 4, 4, 4, 4, 4], [1, 1, 1, 1, 1, 1, 1], 6),
+        ([3, 3, 3, 3, 4, 3, 3], [1, 1, 1, 1, 1, 1, 1], 7),
+        ([3, 3, 3, 3, 3, 3, 3], [-1, -1, -1, -1, -1, 1, 1], 6),
+        ([3, 3, 3, 3, 3, 3, 3], [1, 1, 1, 1, -1, -1, -1], 7),
     ],
 )
-def test_act_halts_once_q_has_said_so_and_the_answer_has_settled(
-    colours: list[int], excesses: list[float], stops_at: int
+def test_act_halts_once_q_calls_the_answer_right_and_it_has_settled(
+    colours: list[int], q_halts: list[float], stops_at: int
 ) -> None:
-    assert SETTLED_SEGMENTS == 3
-    network: Any = Script(colours, excesses)
+    assert SETTLED_SEGMENTS == 4
+    network: Any = Script(colours, q_halts)
     state = torch.zeros(1, 1, 1)
     answer = torch.zeros(1, 9, dtype=torch.uint8)
-    unchanged, said = torch.zeros(1, dtype=torch.int32), torch.ones(1, dtype=torch.bool)
-    for step in range(6):  # a fresh slot: what its last sample left behind must not count
-        _, _, answer, unchanged, said, report, _ = run_segment(
+    unchanged = torch.full((1,), 9, dtype=torch.int32)
+    for step in range(7):  # a fresh slot: what its last sample left behind must not count
+        _, _, answer, unchanged, report, _ = run_segment(
             network,
             *(state, state, answer, state),
-            *(torch.tensor([step]), torch.tensor([6])),
+            *(torch.tensor([step]), torch.tensor([7])),
             *(torch.tensor([step == 0]), torch.tensor([True])),
-            *(answer, unchanged, said),
+            *(answer, unchanged),
         )
         if report[0, 0]:
             break

@@ -156,14 +156,17 @@ def test_fixed_halting_takes_all_segments_and_act_no_more(
         halting: [
             test.num_segments
             for answer in solved(
-                tiny_engine, tiny_registrar, puzzles, replace(WHOLE, halting=halting)
+                tiny_engine,
+                tiny_registrar,
+                puzzles,
+                replace(WHOLE, halting=halting, max_segments=6),
             )
             for test in answer.tests
         ]
         for halting in Halting
     }
 
-    most = NUM_VARIANTS * tiny_engine.checkpoint.config.halt_max_steps
+    most = NUM_VARIANTS * 6
     assert num_segments[Halting.FIXED] == [most] * 5
     assert sum(num_segments[Halting.ACT]) < 5 * most
 
