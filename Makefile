@@ -21,7 +21,7 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 demo: install
-	$(BIN)/hrm-arc solve $(DEMO_PUZZLES) --checkpoint checkpoints/demo
+	$(BIN)/python deploy/demo.py $(DEMO_PUZZLES)
 
 check: install
 	$(BIN)/ruff check .

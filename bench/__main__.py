@@ -11,13 +11,14 @@ from bench.full_size import make_full_size
 from bench.hardware import describe_hardware
 from bench.model import NUM_ROWS
 from bench.opening import measure_opening
+from bench.overhead import measure_overhead
 from bench.pipeline import measure_pipeline
 from bench.reference import measure_reference, skipped
 from bench.report import Section, print_section, write_record
 from bench.throughput import measure_throughput
 from hrm_core import ARC_CANVAS, pick_device
 
-PARTS = ("pipeline", "throughput", "reference", "opening")
+PARTS = ("pipeline", "overhead", "throughput", "reference", "opening")
 
 app = typer.Typer(pretty_exceptions_enable=False, help="Measure hrm-arc on this machine.")
 console = Console(highlight=False)
@@ -49,7 +50,7 @@ def measure(
         bool, typer.Option("--compile/--no-compile", help="Also measure compiled networks.")
     ] = True,
 ) -> None:
-    """Measure pipeline, throughput and reference, print tables and keep a record."""
+    """Measure pipeline, service, throughput and reference, print tables and keep a record."""
     if context.invoked_subcommand is not None:
         return
     unknown = set(part or ()) - set(PARTS)
@@ -72,6 +73,8 @@ def measure(
     parts = part or PARTS
     if "pipeline" in parts:
         keep(measure_pipeline())
+    if "overhead" in parts:
+        keep(measure_overhead())
     if "opening" in parts and opening is not None:
         for where in devices:
             keep(measure_opening(opening, str(where)))

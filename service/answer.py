@@ -1,6 +1,6 @@
 """What solving a puzzle gives, with everything needed to repeat it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,11 @@ class TestAnswer:
     num_segments: int
     decided_early: bool
 
+    @property
+    def num_candidates(self) -> int:
+        """The number of distinct grids voted for."""
+        return len(self.candidates)
+
     def document(self) -> dict[str, Any]:
         """Write the vote as JSON values; of the candidates, the first few."""
         return {
@@ -43,7 +48,7 @@ class TestAnswer:
                 }
                 for candidate in self.candidates[:CANDIDATES_SHOWN]
             ],
-            "distinct_candidates": len(self.candidates),
+            "distinct_candidates": self.num_candidates,
             "votes": self.num_votes,
             "abstained": self.num_abstained,
             "variants_used": self.num_variants_used,
@@ -77,8 +82,18 @@ class Answer:
     tests: tuple[TestAnswer, ...]
     timings_s: Mapping[str, float]
 
-    def document(self) -> dict[str, Any]:
-        """Write the answer as JSON values."""
+    def document(self, expected: Sequence[Grid | None] | None = None) -> dict[str, Any]:
+        """Write the answer as JSON values.
+
+        `expected`, one for each test input, are compared with where they are known.
+        """
+        tests = [test.document() for test in self.tests]
+        for document, test, grid in zip(
+            tests, self.tests, expected or [None] * len(tests), strict=True
+        ):
+            if grid is not None:
+                document["expected"] = grid.to_rows()
+                document["right"] = grid in test.attempts
         return {
             "puzzle": self.puzzle_name,
             "enrolled_as": self.enrolled_as,
@@ -94,6 +109,6 @@ class Answer:
             "precision": self.precision,
             "attention": self.attention,
             "slots": self.num_slots,
-            "tests": [test.document() for test in self.tests],
+            "tests": tests,
             "timings_s": dict(self.timings_s),
         }

@@ -4,11 +4,14 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from augment import Task, parse_task, task_document
+
+if TYPE_CHECKING:
+    import redis
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 
@@ -166,3 +169,22 @@ def early_folder(trained_folders: tuple[Path, Path]) -> Path:
 def tiny_copy(tiny_folder: Path, tmp_path: Path) -> Path:
     """Return a copy of the tiny checkpoint folder, to be spoilt."""
     return Path(shutil.copytree(tiny_folder, tmp_path / "checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the URL of a real server, the same for the whole run."""
+    from service.embedded import EmbeddedServer
+
+    with EmbeddedServer(tmp_path_factory.mktemp("state")) as url:
+        yield url
+
+
+@pytest.fixture
+def fresh_redis(valkey_url: str) -> Iterator["redis.Redis"]:
+    """Return a client of the server at `valkey_url`, which holds nothing yet."""
+    import redis
+
+    with redis.Redis.from_url(valkey_url) as client:
+        client.flushall()
+        yield client

@@ -1,21 +1,13 @@
-"""The options of every command that runs an engine, and the engine they make."""
+"""The options of every command that runs an engine. Loads no torch, for the command line's sake."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from hrm_core import (
-    ARC_CANVAS,
-    BACKEND_NAMES,
-    Checkpoint,
-    Engine,
-    EngineConfig,
-    Halting,
-    can_compile,
-    pick_device,
-)
-from service.cli.output import notices
+ARC_CANVAS = 30
+# The engine's own list of these comes with torch; a test holds the two together.
+BACKEND_NAMES = ("sdpa", "matmul", "flash3", "flash3_fwd", "flash2")
 
 FolderArgument = Annotated[Path, typer.Argument(help="A checkpoint folder, as published.")]
 CanvasOption = Annotated[
@@ -41,43 +33,9 @@ CompileOption = Annotated[
     ),
 ]
 HaltOption = Annotated[
-    Halting, typer.Option("--halt", help="act: stop when q says so. fixed: all segments.")
+    Literal["act", "fixed"],
+    typer.Option(
+        "--halt",
+        help="act: stop once q calls the answer right and it has settled. fixed: all segments.",
+    ),
 ]
-JSONOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-
-
-def make_engine(
-    checkpoint: Checkpoint,
-    *,
-    device: str = "auto",
-    slots: int | None = None,
-    precision: str | None = None,
-    attention: str = "auto",
-    compiled: bool | None = None,
-    num_samples: int | None = None,
-) -> Engine:
-    """Make the engine that the options describe, saying so where it is not what was asked for.
-
-    `num_samples`, where known, keeps the default from making more slots than there is work for.
-    """
-    where = pick_device(device)
-    wants_compile = where.type == "cuda" if compiled is None else compiled
-    if wants_compile and not can_compile(where):
-        notices.print("No compiler at hand: the network runs uncompiled, and slower.")
-        wants_compile = False
-    engine = Engine(
-        checkpoint,
-        EngineConfig(
-            device=where,
-            num_slots=slots,
-            precision=precision,
-            attention=attention,
-            compile=wants_compile,
-            max_slots=num_samples,
-        ),
-    )
-    if slots is not None and engine.num_slots < slots:
-        notices.print(
-            f"{slots} slots do not fit into {where}'s memory: running with {engine.num_slots}."
-        )
-    return engine

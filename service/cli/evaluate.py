@@ -11,7 +11,8 @@ from rich.text import Text
 from augment import Task
 from hrm_core import Engine, Halting, open_checkpoint
 from service.cli import engine_options as options
-from service.cli.output import console, print_json, progress_bar
+from service.cli.engine import make_engine
+from service.cli.output import JSONOption, console, print_json, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.enrolment import Registrar
 from service.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
@@ -30,7 +31,7 @@ def evaluate_command(
         Path | None, typer.Option(help="A Kaggle solutions JSON for the challenges given.")
     ] = None,
     variants: Annotated[int | None, typer.Option(min=1, help="Variants of each puzzle.")] = None,
-    halt: options.HaltOption = Halting.ACT,
+    halt: options.HaltOption = "act",
     compare_halting: Annotated[
         bool, typer.Option("--compare-halting", help="Run the other halting too, and compare.")
     ] = False,
@@ -41,7 +42,7 @@ def evaluate_command(
     attention: options.AttentionOption = "auto",
     compiled: options.CompileOption = None,
     canvas: options.CanvasOption = None,
-    as_json: options.JSONOption = False,
+    as_json: JSONOption = False,
 ) -> None:
     """Solve every known task with an expected output and count what comes out right.
 
@@ -50,7 +51,7 @@ def evaluate_command(
     checkpoint = open_checkpoint(folder, canvas)
     registrar = Registrar(checkpoint)
     known = known_tasks(registrar, read_tasks(tasks or DEFAULT_TASKS, solutions))
-    engine = options.make_engine(
+    engine = make_engine(
         checkpoint,
         device=device,
         slots=slots,
@@ -58,9 +59,9 @@ def evaluate_command(
         attention=attention,
         compiled=compiled,
     )
-    haltings = [halt]
+    haltings = [Halting(halt)]
     if compare_halting:
-        haltings.append(Halting.FIXED if halt is Halting.ACT else Halting.ACT)
+        haltings += [rule for rule in Halting if rule not in haltings]
     results = {
         rule: _run(
             engine,

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from augment import read_solutions
-from service.cli import engine_options as options
-from service.cli.output import console, print_json
+from service.cli.output import JSONOption, console, print_json
 from service.hub import pull
 from voting import read_submission, score
 
@@ -28,7 +27,7 @@ def pull_command(
 def score_command(
     submission: Annotated[Path, typer.Argument(help="A Kaggle submission.json.")],
     solutions: Annotated[Path, typer.Argument(help="A Kaggle solutions JSON.")],
-    as_json: options.JSONOption = False,
+    as_json: JSONOption = False,
 ) -> None:
     """Score a submission by all three rules in use."""
     scores = score(read_submission(submission), read_solutions(solutions))

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from hrm_core import Checkpoint, open_checkpoint
 from service.cli import engine_options as options
-from service.cli.output import console, print_json
+from service.cli.output import JSONOption, console, print_json
 from service.enrolment import Registrar
 
 NAMES_SHOWN = 5
@@ -17,7 +17,7 @@ NAMES_SHOWN = 5
 def inspect_command(
     folder: options.FolderArgument,
     canvas: options.CanvasOption = None,
-    as_json: options.JSONOption = False,
+    as_json: JSONOption = False,
 ) -> None:
     """Show a checkpoint's architecture, rows, names, puzzles and size."""
     checkpoint = open_checkpoint(folder, canvas)

@@ -1,8 +1,9 @@
 """The consoles the command line prints to, and its progress bar."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -12,6 +13,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+JSONOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 # No emoji: a puzzle may be called ":smile:".
 console = Console(highlight=False, emoji=False)

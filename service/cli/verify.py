@@ -9,7 +9,8 @@ import typer
 from hrm_core import Checkpoint, compare_segments, open_checkpoint, pick_device
 from service.alignment import MAX_DEMONSTRATIONS, check_alignment
 from service.cli import engine_options as options
-from service.cli.output import console, print_json, progress_bar
+from service.cli.engine import make_engine
+from service.cli.output import JSONOption, console, print_json, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.enrolment import Registrar
 
@@ -28,7 +29,7 @@ def verify_command(
     precision: options.PrecisionOption = None,
     attention: options.AttentionOption = "auto",
     canvas: options.CanvasOption = None,
-    as_json: options.JSONOption = False,
+    as_json: JSONOption = False,
 ) -> None:
     """Compare with stored reference outputs, or run the alignment self-test; exit 1 when it fails.
 
@@ -38,7 +39,7 @@ def verify_command(
     if golden is not None:
         document = _compare(checkpoint, golden, device)
     else:
-        engine = options.make_engine(
+        engine = make_engine(
             checkpoint,
             device=device,
             precision=precision,

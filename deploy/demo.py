@@ -1,0 +1,69 @@
+"""Runs the service with the demo checkpoint, asks it about real puzzles over HTTP, and stops it.
+
+`make demo` runs it; arguments are the puzzles. It ends as `hrm-arc solve` does.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+HRM_ARC = Path(sys.executable).with_name("hrm-arc")
+CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "demo"
+ADDRESS = re.compile(r"Listening on (http://\S+?),")
+
+
+def main(puzzles: list[str]) -> int:
+    """Serve, solve, stop."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # the service stops first
+    # A network this small gains nothing by threads, which on a busy machine wait for each other.
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
+    with TemporaryDirectory(prefix="hrm-arc-demo-") as state:
+        options = ["--port", "0", "--checkpoints", CHECKPOINT, "--state-folder", state]
+        with subprocess.Popen(
+            [HRM_ARC, "serve", *options, "--log-level", "warning"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,  # a terminal's Ctrl-C comes here, and is passed on once
+        ) as serve:
+            try:
+                url = wait_until_ready(serve)
+                if url is None:
+                    return serve.wait()
+                command = [HRM_ARC, "solve", *puzzles, "--url", url]
+                return subprocess.run(command, check=False).returncode
+            finally:
+                serve.terminate()
+                pass_on(serve)
+
+
+def wait_until_ready(serve: "subprocess.Popen[str]") -> str | None:
+    """Show what the service says until it is ready; give its address, or None when it ended."""
+    url = None
+    for line in serve.stdout or ():
+        show(line)
+        if found := ADDRESS.search(line):
+            url = found[1]
+        if line.startswith("Ready"):
+            return url
+    return None
+
+
+def pass_on(serve: "subprocess.Popen[str]") -> None:
+    """Show what the service says until it ends."""
+    for line in serve.stdout or ():
+        show(line)
+
+
+def show(line: str) -> None:
+    """Print a line now, in its place among those of other programs."""
+    sys.stdout.write(line)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,154 @@
+"""The app: routes, errors and what is opened at its start, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from augment import AugmentError
+from service.api import openapi
+from service.api.auth import KeyRing
+from service.api.context import Context
+from service.api.fleet import Fleet
+from service.api.metrics import APIMetrics
+from service.api.observing import Observed
+from service.api.problems import Fault, Problem, problem_of, problem_of_status
+from service.api.routes import checkpoints, events, health, jobs, metrics, solve
+from service.api.waits import Waits
+from service.errors import QueueUnavailable, ServiceError, SettingsError
+from service.jobs import EventFeed, JobStore
+from service.settings import PREFIX, Settings
+
+_ROUTERS: Final = (
+    solve.router,
+    jobs.router,
+    events.router,
+    checkpoints.router,
+    health.router,
+    metrics.router,
+)
+# nginx's number for a sender that went away; nobody receives it, but logs and counts show it.
+_GONE: Final = 499
+
+
+class API(FastAPI):
+    """The framework's app, with our own OpenAPI document."""
+
+    def __init__(self, *, needs_key: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self._needs_key = needs_key
+
+    def openapi(self) -> dict[str, Any]:
+        """Write the OpenAPI document, once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = openapi.describe(self.routes, needs_key=self._needs_key)
+        return self.openapi_schema
+
+
+def create_app(
+    settings: Settings, *, store: JobStore | None = None, feed: EventFeed | None = None
+) -> FastAPI:
+    """Make the app. A store and a feed that are given stay the caller's to start and to close.
+
+    Raises: SettingsError when nothing says where the queue is.
+    """
+    if store is None and settings.redis_url is None:
+        raise SettingsError(
+            f"{PREFIX}REDIS_URL says where jobs wait, and is not set: give the address of a Redis "
+            "or Valkey, or run `hrm-arc serve`, which brings one"
+        )
+    keys = KeyRing.parse(settings.api_keys.get_secret_value())
+    counts = APIMetrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        opened_store = store or _connect(settings)
+        opened_feed = feed or EventFeed(opened_store.redis)
+        if feed is None:
+            await opened_feed.start()
+        waits = Waits()
+        fleet = Fleet(opened_store, settings.default_checkpoint)
+        app.state.context = Context(settings, keys, opened_store, opened_feed, fleet, counts, waits)
+        try:
+            yield
+        finally:
+            waits.end()
+            if feed is None:
+                await opened_feed.stop()
+            if store is None:
+                await opened_store.close()
+
+    app = API(
+        needs_key=bool(keys.keys),
+        title=openapi.TITLE,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for router in _ROUTERS:
+        app.include_router(router)
+    for raised in (ServiceError, AugmentError):
+        app.add_exception_handler(raised, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_validation_error)
+    app.add_exception_handler(HTTPException, _answer_status)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_middleware(Observed, metrics=counts)
+    return app
+
+
+def _connect(settings: Settings) -> JobStore:
+    return JobStore.connect(
+        settings.redis_url or "",
+        max_queued=settings.max_queued,
+        result_ttl_s=settings.result_ttl_s,
+        idempotency_ttl_s=settings.idempotency_ttl_s,
+        strict_durability=settings.strict_durability,
+    )
+
+
+async def _answer_error(_request: Request, error: Exception) -> Response:
+    problem = problem_of(error)
+    log = structlog.get_logger(__name__)
+    if problem.code == "internal":
+        log.error("request failed", exc_info=error)
+    elif isinstance(error, QueueUnavailable):
+        log.warning("queue unavailable", reason=str(error))
+    return problem.response()
+
+
+async def _answer_validation_error(_request: Request, error: Exception) -> Response:
+    """Tell which parameters are wrong: bodies are checked elsewhere."""
+    found = error.errors() if isinstance(error, RequestValidationError) else ()
+    faults = tuple(Fault(str(entry["msg"]), parameter=str(entry["loc"][1])[:80]) for entry in found)
+    detail = "; ".join(f"{fault.parameter}: {fault.detail}" for fault in faults[:3])
+    return Problem("invalid_request", detail, faults).response()
+
+
+async def _answer_status(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = {"Allow": ", ".join(_allowed(request.scope["path"]))} if status == 405 else {}
+    return problem_of_status(status, headers).response()
+
+
+async def _answer_nobody(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=_GONE)
+
+
+def _allowed(path: str) -> list[str]:
+    """List the methods of an address; the framework knows those of one route only."""
+    return sorted(
+        {
+            method
+            for router in _ROUTERS
+            for route in router.routes
+            if isinstance(route, APIRoute) and route.path_regex.match(path)
+            for method in route.methods or ()
+        }
+    )

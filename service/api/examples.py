@@ -1,0 +1,137 @@
+"""Examples of the OpenAPI document: a public puzzle, which the demo checkpoint knows."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+JOB_ID: Final = "d0aXyZ2m1f3lbgYp4nQ5sA"
+
+# ARC puzzle 6150a2bd.
+TASK: Final[dict[str, Any]] = {
+    "train": [
+        {
+            "input": [[3, 3, 8], [3, 7, 0], [5, 0, 0]],
+            "output": [[0, 0, 5], [0, 7, 3], [8, 3, 3]],
+        },
+        {
+            "input": [[5, 5, 2], [1, 0, 0], [0, 0, 0]],
+            "output": [[0, 0, 0], [0, 0, 1], [2, 5, 5]],
+        },
+    ],
+    "test": [{"input": [[6, 3, 5], [6, 8, 0], [4, 0, 0]]}],
+}
+TASK_WITH_OPTIONS: Final[dict[str, Any]] = TASK | {
+    "name": "6150a2bd",
+    "options": {"checkpoint": "demo", "variants": 64, "stop_early": False, "deadline_s": 600},
+}
+
+_GRID: Final = [[0, 0, 4], [0, 8, 6], [5, 3, 6]]
+_OPTIONS: Final[dict[str, Any]] = {
+    "checkpoint": "demo",
+    "variants": None,
+    "attempts": 2,
+    "halting": "act",
+    "max_segments": None,
+    "ranking": "count",
+    "seed": 0,
+    "stop_early": True,
+    "priority": "interactive",
+    "deadline_s": None,
+}
+QUEUED_JOB: Final[dict[str, Any]] = {
+    "id": JOB_ID,
+    "state": "queued",
+    "name": "6150a2bd",
+    "priority": "interactive",
+    "created_at": "2026-11-22T09:30:00.120Z",
+    "started_at": None,
+    "finished_at": None,
+    "attempts": 0,
+    "cancel_requested": False,
+    "options": _OPTIONS,
+    "progress": None,
+    "result": None,
+    "error": None,
+    "links": {"self": f"/v1/jobs/{JOB_ID}", "events": f"/v1/jobs/{JOB_ID}/events"},
+}
+_ANSWER: Final[dict[str, Any]] = {
+    "puzzle": "6150a2bd",
+    "enrolled_as": "6150a2bd",
+    "enrolment": "trained",
+    "checkpoint": "demo",
+    "checkpoint_sha256": "5f0c" * 16,
+    "halting": "act",
+    "max_segments": 16,
+    "ranking": "count",
+    "seed": 0,
+    "stop_early": True,
+    "device": "cuda:0",
+    "precision": "bfloat16",
+    "attention": "sdpa",
+    "slots": 128,
+    "verified": True,
+    "tests": [
+        {
+            "attempts": [_GRID],
+            "candidates": [{"grid": _GRID, "count": 70, "share": 1.0, "mean_q_halt": 0.98}],
+            "distinct_candidates": 1,
+            "votes": 70,
+            "abstained": 0,
+            "variants_used": 70,
+            "variants_asked": 128,
+            "segments": 210,
+            "decided_early": True,
+        }
+    ],
+    "timings_s": {"queue": 0.002, "encode": 0.004, "run": 0.31, "vote": 0.006, "total": 0.322},
+}
+FINISHED_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
+    "state": "succeeded",
+    "started_at": "2026-11-22T09:30:00.122Z",
+    "finished_at": "2026-11-22T09:30:00.442Z",
+    "attempts": 1,
+    "progress": {
+        "outcomes": 70,
+        "asked": 128,
+        "decided": 1,
+        "test_inputs": 1,
+        "tests": [
+            {
+                "votes": 70,
+                "abstained": 0,
+                "candidates": [{"grid": _GRID, "count": 70, "share": 1.0}],
+            }
+        ],
+    },
+    "result": _ANSWER,
+}
+CHECKPOINT: Final[dict[str, Any]] = {
+    "name": "demo",
+    "sha256": "5f0c" * 16,
+    "architecture": "trm",
+    "canvas": 10,
+    "parameters": 1_000_000,
+    "rows": 5_900,
+    "puzzles": 46,
+    "halt_max_steps": 16,
+    "verified": True,
+    "verdict": "aligned: the rows belong to their names",
+    "workers": 1,
+    "default": True,
+    "links": {"self": "/v1/checkpoints/demo", "puzzles": "/v1/checkpoints/demo/puzzles"},
+}
+
+# Of answers, by operation and status: name and document.
+ANSWERS: Final[Mapping[tuple[str, int], tuple[str, Mapping[str, Any]]]] = {
+    ("solve", 200): ("solved", FINISHED_JOB),
+    ("solve", 202): ("queued", QUEUED_JOB),
+    ("submit_job", 200): ("solved", FINISHED_JOB),
+    ("submit_job", 202): ("queued", QUEUED_JOB),
+    ("get_job", 200): ("solved", FINISHED_JOB),
+    ("cancel_job", 200): ("cancelled", QUEUED_JOB | {"state": "cancelled"}),
+    ("list_jobs", 200): (
+        "the last page",
+        {"jobs": [{k: v for k, v in QUEUED_JOB.items() if k != "result"}], "next": None},
+    ),
+    ("get_checkpoint", 200): ("demo", CHECKPOINT),
+    ("list_checkpoints", 200): ("one", {"checkpoints": [CHECKPOINT]}),
+}

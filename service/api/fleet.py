@@ -1,0 +1,127 @@
+"""What the workers serve, as far as the API knows: their records, read at most once a second."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from service.api.problems import RETRY_AFTER_S, Problem, Refused
+from service.errors import UnknownCheckpoint
+from service.jobs import CheckpointRecord, JobStore, WorkerRecord
+
+MAX_AGE_S: Final = 1.0
+# Which puzzles a checkpoint knows changes only when its puzzles.json is written anew.
+KNOWN_FOR_S: Final = 60.0
+MAX_REMEMBERED: Final = 4096
+FAVOURITE: Final = "demo"
+_STATES: Final = ("ready", "stalled", "starting", "draining")
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The workers as last seen, and by name what they serve.
+
+    Where workers serve different checkpoints of one name, a ready worker's counts.
+    """
+
+    workers: tuple[WorkerRecord, ...]
+    checkpoints: dict[str, CheckpointRecord]
+
+    @classmethod
+    def of(cls, workers: tuple[WorkerRecord, ...]) -> "Sighting":
+        """Gather the checkpoints of workers."""
+        checkpoints: dict[str, CheckpointRecord] = {}
+        for worker in sorted(workers, key=lambda worker: _STATES.index(worker.state)):
+            for checkpoint in worker.checkpoints:
+                checkpoints.setdefault(checkpoint.name, checkpoint)
+        return cls(workers, dict(sorted(checkpoints.items())))
+
+    def count_servers(self, name: str) -> int:
+        """Count the workers that serve a checkpoint."""
+        return sum(
+            any(checkpoint.name == name for checkpoint in worker.checkpoints)
+            for worker in self.workers
+        )
+
+    def can_work(self, allow_unverified: bool) -> bool:
+        """Tell whether a ready worker serves a checkpoint that may be used."""
+        return any(
+            worker.state == "ready"
+            and any(checkpoint.verified or allow_unverified for checkpoint in worker.checkpoints)
+            for worker in self.workers
+        )
+
+
+class Fleet:
+    """The workers' records, the choice of a checkpoint among them, and what that knows."""
+
+    def __init__(self, store: JobStore, default_checkpoint: str | None) -> None:
+        self._store = store
+        self._default = default_checkpoint
+        self._seen = Sighting((), {})
+        self._seen_at = -MAX_AGE_S
+        self._lock = asyncio.Lock()
+        self._known_until: dict[tuple[str, str], float] = {}
+
+    async def look(self, max_age_s: float = MAX_AGE_S) -> Sighting:
+        """Give the records, read anew when they are too old.
+
+        Raises: QueueUnavailable.
+        """
+        if time.monotonic() - self._seen_at >= max_age_s:
+            async with self._lock:  # the first to come reads for all who wait
+                if time.monotonic() - self._seen_at >= max_age_s:
+                    self._seen = Sighting.of(await self._store.workers())
+                    self._seen_at = time.monotonic()
+        return self._seen
+
+    async def choose(self, name: str | None) -> CheckpointRecord:
+        """Find a checkpoint by name, or the service's own choice.
+
+        Raises: Refused while no worker is there; UnknownCheckpoint; QueueUnavailable.
+        """
+        seen = await self.look()
+        name = name or self.default_name(seen)
+        found = seen.checkpoints.get(name or "")
+        if found is not None:
+            return found
+        if not seen.checkpoints or any(not worker.checkpoints for worker in seen.workers):
+            raise not_ready()
+        raise UnknownCheckpoint(
+            f"no worker serves a checkpoint {str(name)[:200]!r}; there are "
+            f"{', '.join(seen.checkpoints)} (GET /v1/checkpoints tells more)"
+        )
+
+    async def knows(self, checkpoint: CheckpointRecord, demonstrations_hash: str) -> bool:
+        """Tell whether a checkpoint has rows for a puzzle; a yes is remembered for a minute.
+
+        Raises: QueueUnavailable.
+        """
+        key = (checkpoint.sha256, demonstrations_hash)
+        now = time.monotonic()
+        if self._known_until.get(key, now) > now:
+            return True
+        if await self._store.find_puzzle(*key) is None:
+            return False
+        if len(self._known_until) >= MAX_REMEMBERED:
+            self._known_until.clear()
+        self._known_until[key] = now + KNOWN_FOR_S
+        return True
+
+    def default_name(self, seen: Sighting) -> str | None:
+        """Name the checkpoint of jobs that name none: the set one, else `demo`, else the first."""
+        if self._default is not None:
+            return self._default
+        return FAVOURITE if FAVOURITE in seen.checkpoints else next(iter(seen.checkpoints), None)
+
+
+def not_ready() -> Refused:
+    """Make the refusal for the time without workers."""
+    return Refused(
+        Problem(
+            "not_ready",
+            "no worker with a checkpoint is registered: one may be starting, so try again in a "
+            "moment. `hrm-arc worker` starts one; /health/ready tells when it is there",
+            headers={"Retry-After": str(RETRY_AFTER_S)},
+        )
+    )

@@ -1,0 +1,70 @@
+"""The OpenAPI document: what the framework makes of the routes, and what it cannot know."""
+
+from typing import Any, Final
+
+from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
+
+from service.api.answers import problems
+from service.api.examples import ANSWERS
+from service.api.schemas import ProblemOut, TaskIn, schemas
+
+TITLE: Final = "hrm-arc"
+VERSION: Final = "1"
+DESCRIPTION: Final = """\
+Solves ARC puzzles with trained Hierarchical Reasoning Models: a puzzle in, voted answers out.
+
+- `POST /v1/solve` waits for the answer; `POST /v1/jobs` queues a job and answers at once.
+- A checkpoint answers the puzzles that it has trained rows for (`GET /v1/checkpoints`), told by
+  their demonstrations; for others see the problem `unknown_puzzle`.
+- Every error is a problem document (RFC 9457) whose `code` is for programs. `errors` name the wrong
+  places of the body as JSON pointers.
+- `X-Request-ID` is on every answer: the caller's own where it sent one.
+"""
+TAGS: Final = (
+    {"name": "solve", "description": "A puzzle in, its answer out."},
+    {"name": "jobs", "description": "The same for programs: submit now, look later."},
+    {"name": "checkpoints", "description": "What can be solved, and with what."},
+    {"name": "health", "description": "For probes. Needs no key."},
+    {"name": "metrics", "description": "For Prometheus. Needs no key."},
+)
+_SCHEMES: Final[dict[str, Any]] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same."},
+}
+_NOT_OURS: Final = ("HTTPValidationError", "ValidationError")
+_GUARDED: Final = "/v1/"
+
+
+def describe(routes: list[BaseRoute], *, needs_key: bool) -> dict[str, Any]:
+    """Write the OpenAPI document; keys are in it only where callers must show one."""
+    document = get_openapi(
+        title=TITLE, version=VERSION, description=DESCRIPTION, tags=list(TAGS), routes=routes
+    )
+    components = document["components"]
+    components["schemas"] |= schemas(TaskIn, ProblemOut)
+    for name in _NOT_OURS:
+        components["schemas"].pop(name, None)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            _add_examples(operation)
+            # Where nothing can be wrong the framework still adds an answer in its own form.
+            if _NOT_OURS[0] in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+    if needs_key:
+        components["securitySchemes"] = _SCHEMES
+        (refused,) = (entry for status, entry in problems("unauthorized").items() if status == 401)
+        for path, operations in document["paths"].items():
+            if path.startswith(_GUARDED):
+                for operation in operations.values():
+                    operation["security"] = [{name: []} for name in _SCHEMES]
+                    operation["responses"]["401"] = refused
+    return document
+
+
+def _add_examples(operation: dict[str, Any]) -> None:
+    # Here and not at the routes: on its way the framework drops every member that is null.
+    for (operation_id, status), (name, value) in ANSWERS.items():
+        if operation["operationId"] == operation_id:
+            content = operation["responses"][str(status)]["content"]["application/json"]
+            content["examples"] = {name: {"value": value}}

@@ -1,0 +1,182 @@
+"""Problems (RFC 9457): the one table from what went wrong to what the client is told."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from augment import CanvasError, PuzzleError, TaskFileError
+from service.errors import (
+    EnrolmentError,
+    IdempotencyConflict,
+    JobNotFound,
+    QueueError,
+    QueueFull,
+    QueueUnavailable,
+    ServiceError,
+    UnknownCheckpoint,
+    UnknownPuzzle,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPE_PREFIX: Final = "urn:hrm-arc:problem:"
+MAX_FAULTS: Final = 20
+RETRY_AFTER_S: Final = 2
+
+# Every code that an answer can carry: its status, and what all its cases have in common.
+CODES: Final[Mapping[str, tuple[int, str]]] = {
+    "invalid_json": (400, "The body is not usable JSON"),
+    "unauthorized": (401, "An API key is needed"),
+    "not_found": (404, "There is nothing at this address"),
+    "job_not_found": (404, "There is no such job"),
+    "unknown_checkpoint": (404, "No worker serves this checkpoint"),
+    "unknown_puzzle": (404, "The checkpoint does not know this puzzle"),
+    "method_not_allowed": (405, "This address does not take this method"),
+    "body_too_large": (413, "The body is too large"),
+    "unsupported_media_type": (415, "The body is not sent as JSON"),
+    "invalid_request": (422, "The request breaks a rule"),
+    "canvas_exceeded": (422, "A grid does not fit the checkpoint's canvas"),
+    "unsolvable": (422, "The checkpoint cannot solve puzzles of this kind"),
+    "idempotency_conflict": (422, "The idempotency key was used with another body"),
+    "queue_full": (429, "The queue is full"),
+    "queue_share_exceeded": (429, "Your part of the queue is full"),
+    "internal": (500, "The service has a fault"),
+    "engine_failed": (500, "The engine failed"),
+    "attempts_exhausted": (500, "The job's attempts are used up"),
+    "not_ready": (503, "No worker is ready"),
+    "queue_unavailable": (503, "The queue cannot be reached"),
+    "deadline_exceeded": (504, "The job's deadline has passed"),
+}
+
+# Errors with a code of their own. Errors that only a start or a command can meet have none: should
+# one come up in a request all the same, it is `internal`.
+CODE_OF_ERROR: Final[Mapping[type[Exception], str]] = {
+    PuzzleError: "invalid_request",
+    TaskFileError: "invalid_json",
+    CanvasError: "canvas_exceeded",
+    EnrolmentError: "unsolvable",
+    UnknownPuzzle: "unknown_puzzle",
+    UnknownCheckpoint: "unknown_checkpoint",
+    QueueError: "invalid_request",  # itself: a cursor or an event id that was never given out
+    QueueUnavailable: "queue_unavailable",
+    QueueFull: "queue_full",
+    IdempotencyConflict: "idempotency_conflict",
+    JobNotFound: "job_not_found",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One wrong place: `pointer` (RFC 6901) into the body, or the name of a `parameter`."""
+
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+
+    def document(self) -> dict[str, str]:
+        """Write the fault as JSON values."""
+        where = {"pointer": self.pointer, "parameter": self.parameter}
+        return {k: v for k, v in where.items() if v is not None} | {"detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a client is told when its request is not answered.
+
+    `instance` is the address of what failed; `members` are further ones of the document.
+    """
+
+    code: str
+    detail: str
+    faults: tuple[Fault, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    instance: str | None = None
+    members: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return CODES[self.code][0]
+
+    def document(self) -> dict[str, Any]:
+        """Write the problem as JSON values; of the faults, the first few."""
+        document: dict[str, Any] = {
+            "type": TYPE_PREFIX + self.code,
+            "title": CODES[self.code][1],
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        if self.instance is not None:
+            document["instance"] = self.instance
+        if self.faults:
+            document["errors"] = [fault.document() for fault in self.faults[:MAX_FAULTS]]
+        return document | dict(self.members)
+
+    def response(self) -> Response:
+        """Make the HTTP answer."""
+        # As ASCII: what a stranger wrote may hold lone surrogates, which UTF-8 cannot carry.
+        content = json.dumps(self.document()).encode()
+        return Response(content, self.status, dict(self.headers), MEDIA_TYPE)
+
+
+class Refused(ServiceError):  # noqa: N818 - what happened to the request
+    """The API itself turns a request down, with a problem it has made."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def problem_of(error: Exception) -> Problem:
+    """Find the problem of an error that was raised on purpose; any other is `internal`."""
+    if isinstance(error, Refused):
+        return error.problem
+    code = CODE_OF_ERROR.get(type(error))
+    if code is None:
+        return internal_problem()
+    match error:
+        case PuzzleError():
+            return Problem(code, str(error), (Fault(error.problem, error.pointer),))
+        case QueueFull():
+            code = "queue_share_exceeded" if error.is_share else code
+            headers = {"Retry-After": str(error.retry_after_s)}
+            return Problem(code, str(error), headers=headers)
+        case QueueUnavailable():
+            # The reason names hosts of the inside: it is logged, not told.
+            return Problem(
+                code,
+                "the service cannot reach its queue. Nothing was lost: try again in a moment",
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        case _:
+            return Problem(code, str(error))
+
+
+def internal_problem() -> Problem:
+    """Make the problem that tells nothing: what went wrong is in the log."""
+    return Problem(
+        "internal",
+        "the service met a fault of its own; its log says which, under the request id that "
+        "X-Request-ID names",
+    )
+
+
+def problem_of_status(status: int, headers: Mapping[str, str]) -> Problem:
+    """Find the problem of a status that the framework chose itself."""
+    match status:
+        case HTTPStatus.NOT_FOUND:
+            return Problem(
+                "not_found", "there is nothing at this address; /openapi.json lists what there is"
+            )
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = headers.get("Allow", "")
+            return Problem(
+                "method_not_allowed", f"this address takes {allowed} only", headers=headers
+            )
+        case HTTPStatus.BAD_REQUEST:
+            return Problem("invalid_json", "the request cannot be read")
+    return internal_problem()

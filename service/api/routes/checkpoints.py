@@ -1,0 +1,135 @@
+"""`/v1/checkpoints`: what the workers serve, and which puzzles that knows."""
+
+from typing import Annotated
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from service.api.answers import json_answer, model_answer, problems, told
+from service.api.context import Known
+from service.api.fleet import Fleet, Sighting
+from service.api.schemas import (
+    CheckpointLinks,
+    CheckpointList,
+    CheckpointOut,
+    PuzzleList,
+    PuzzleOut,
+    PuzzlesQuery,
+)
+from service.errors import UnknownCheckpoint
+from service.jobs import CheckpointRecord
+
+router = APIRouter(tags=["checkpoints"])
+
+CheckpointName = Annotated[str, Path(description="A checkpoint's name.", examples=["demo"])]
+
+
+@router.get(
+    "/v1/checkpoints",
+    operation_id="list_checkpoints",
+    summary="List the checkpoints served",
+    response_class=Response,
+    responses={
+        200: told(
+            CheckpointList,
+            "What the workers serve now.",
+        ),
+        **problems("queue_unavailable"),
+    },
+)
+async def list_checkpoints(call: Known) -> Response:
+    """List the checkpoints that workers serve, by name."""
+    fleet = call.context.fleet
+    seen = await fleet.look()
+    return model_answer(
+        CheckpointList(
+            checkpoints=[_document(record, seen, fleet) for record in seen.checkpoints.values()]
+        )
+    )
+
+
+@router.get(
+    "/v1/checkpoints/{name}",
+    operation_id="get_checkpoint",
+    summary="Look a checkpoint up",
+    response_class=Response,
+    responses={
+        200: told(CheckpointOut, "The checkpoint."),
+        **problems("unknown_checkpoint", "not_found", "queue_unavailable"),
+    },
+)
+async def get_checkpoint(call: Known, name: CheckpointName) -> Response:
+    """Tell what a checkpoint is, and what the alignment self-test found."""
+    fleet = call.context.fleet
+    seen = await fleet.look()
+    return model_answer(_document(_served(name, seen), seen, fleet))
+
+
+@router.get(
+    "/v1/checkpoints/{name}/puzzles",
+    operation_id="list_puzzles",
+    summary="List the puzzles that a checkpoint knows",
+    response_class=Response,
+    responses={
+        200: told(PuzzleList, "Puzzles by name.", headers=("Link",)),
+        **problems("unknown_checkpoint", "not_found", "invalid_request", "queue_unavailable"),
+    },
+)
+async def list_puzzles(
+    call: Known, name: CheckpointName, query: Annotated[PuzzlesQuery, Query()]
+) -> Response:
+    """List the puzzles that a checkpoint has trained rows for: only these can it solve."""
+    checkpoint = _served(name, await call.context.fleet.look())
+    page = await call.context.store.puzzles(
+        checkpoint.sha256, after=query.cursor, limit=query.limit
+    )
+    following = None
+    if page.next is not None:
+        parameters = {"cursor": page.next, "limit": query.limit}
+        following = f"{_path(name)}/puzzles?{urlencode(parameters)}"
+    document = PuzzleList(
+        puzzles=[
+            PuzzleOut(
+                name=puzzle.name,
+                demonstrations_sha256=puzzle.demonstrations_hash,
+                variants=puzzle.num_variants,
+            )
+            for puzzle in page.puzzles
+        ],
+        total=page.total,
+        next=following,
+    )
+    links = {} if following is None else {"Link": f'<{following}>; rel="next"'}
+    return json_answer(document.model_dump_json().encode(), headers=links)
+
+
+def _served(name: str, seen: Sighting) -> CheckpointRecord:
+    checkpoint = seen.checkpoints.get(name)
+    if checkpoint is None:
+        served = ", ".join(seen.checkpoints) or "none at all now"
+        raise UnknownCheckpoint(f"no worker serves a checkpoint {name[:200]!r}; there are {served}")
+    return checkpoint
+
+
+def _document(record: CheckpointRecord, seen: Sighting, fleet: Fleet) -> CheckpointOut:
+    path = _path(record.name)
+    return CheckpointOut(
+        name=record.name,
+        sha256=record.sha256,
+        architecture=record.architecture,
+        canvas=record.canvas,
+        parameters=record.num_parameters,
+        rows=record.num_rows,
+        puzzles=record.num_puzzles,
+        halt_max_steps=record.halt_max_steps,
+        verified=record.verified,
+        verdict=record.verdict,
+        workers=seen.count_servers(record.name),
+        default=record.name == fleet.default_name(seen),
+        links=CheckpointLinks(self=path, puzzles=f"{path}/puzzles"),
+    )
+
+
+def _path(name: str) -> str:
+    return f"/v1/checkpoints/{quote(name, safe='')}"

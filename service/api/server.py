@@ -1,0 +1,62 @@
+"""Serving the app: uvicorn, and a stop that answers who is waiting."""
+
+import signal
+import socket
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.api.app import create_app
+from service.settings import Settings
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which before it stops ends all waits: solves answer 202, streams end."""
+
+    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let requests under way be answered, then stop."""
+        self._app.state.context.waits.end()
+        await super().shutdown(sockets)
+
+
+def run_api(settings: Settings) -> int:
+    """Serve until SIGINT or SIGTERM and give the exit code.
+
+    Raises: SettingsError for an address that strangers could reach without a key, or without a
+    queue's address.
+    """
+    settings.check_exposure()
+    app = create_app(settings)
+    server = _Server(
+        app,
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            access_log=False,  # our own line says more
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="on",
+            timeout_graceful_shutdown=max(1, round(settings.grace_s)),
+        ),
+    )
+    # uvicorn raises the signal anew once it has stopped, which would end the process as if killed.
+    previous = {number: signal.signal(number, _pass_over) for number in _SIGNALS}
+    try:
+        server.run()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    return 0 if server.started else 1
+
+
+def _pass_over(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: the server has heard the signal before."""

@@ -1,0 +1,96 @@
+"""Answers as a person reads them, wherever they were made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.rule import Rule
+from rich.text import Text
+
+from augment import Grid, Task
+from service.answer import Answer, TestAnswer
+from service.cli.output import console
+from service.pictures import draw_answer
+from service.terminal import grids_table, pairs_table
+
+if TYPE_CHECKING:  # who solves here need not wait for the client to load
+    from service.client import Answer as ServedAnswer
+    from service.client import TestAnswer as ServedTestAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """An answer made here or by a service, and its JSON document."""
+
+    answer: "Answer | ServedAnswer"
+    document: dict[str, Any]
+
+
+def print_answer(task: Task, answer: "Answer | ServedAnswer") -> None:
+    """Print a puzzle and the vote on it, right or wrong where that is known."""
+    puzzle = task.puzzle
+    tests: Sequence[TestAnswer | ServedTestAnswer] = answer.tests
+    console.print(Rule(Text(f"puzzle {puzzle.name}")))
+    console.print(pairs_table(puzzle.train))
+    for index, (grid, test, expected) in enumerate(
+        zip(puzzle.test, tests, task.expected, strict=True), start=1
+    ):
+        titled = [(grid, f"test input {index}")]
+        titled += [
+            (attempt, f"attempt {place}: {caption}" if caption else f"attempt {place}")
+            for place, (attempt, caption) in enumerate(
+                zip(test.attempts, _captions(test), strict=True), start=1
+            )
+        ]
+        if expected is not None:
+            titled.append((expected, "expected"))
+        console.print(grids_table([titled]))
+        console.print(_vote_line(test), markup=False)
+        if expected is not None:
+            console.print(_verdict(test, expected))
+    timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in answer.timings_s.items())
+    console.print(
+        f"{answer.checkpoint} ({answer.checkpoint_sha256[:12]}), {answer.enrolment} rows, "
+        f"{answer.halting} halting of {answer.max_segments} segments, {answer.ranking} ranking, "
+        f"seed {answer.seed}; {answer.device}, {answer.precision}, attention {answer.attention}, "
+        f"{answer.num_slots} slots; {timings}",
+        style="dim",
+        markup=False,
+    )
+
+
+def picture_answer(task: Task, answer: "Answer | ServedAnswer", path: Path) -> None:
+    """Draw a puzzle and its attempts into a file.
+
+    Raises: PictureError.
+    """
+    draw_answer(
+        task,
+        [test.attempts for test in answer.tests],
+        [_captions(test) for test in answer.tests],
+        path,
+    )
+
+
+def _captions(test: "TestAnswer | ServedTestAnswer") -> list[str]:
+    """Say the votes for each attempt; a service tells the first few candidates alone."""
+    shown = [f"{c.count} votes, {c.share:.0%}" for c in test.candidates[: len(test.attempts)]]
+    return shown + [""] * (len(test.attempts) - len(shown))
+
+
+def _vote_line(test: "TestAnswer | ServedTestAnswer") -> str:
+    early = ", decided early" if test.decided_early else ""
+    return (
+        f"{test.num_votes} vote(s) for {test.num_candidates} grid(s), "
+        f"{test.num_abstained} abstained, "
+        f"{test.num_variants_used} of {test.num_variants_asked} variants{early}, "
+        f"{test.num_segments} segments"
+    )
+
+
+def _verdict(test: "TestAnswer | ServedTestAnswer", expected: Grid) -> str:
+    if expected not in test.attempts:
+        return "[bold red]wrong[/]: no attempt is the expected output"
+    place = test.attempts.index(expected) + 1
+    return f"[bold green]right[/]: attempt {place} is the expected output"

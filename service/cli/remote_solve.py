@@ -1,0 +1,60 @@
+"""Solving by a service."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+from rich.progress import Progress as Bar
+
+from augment import Task
+from service.cli.answers import Solved
+from service.cli.output import progress_bar
+from service.client import AsyncClient, ClientError, Job, JobUnsuccessful, Options, Progress
+
+
+def solve_remotely(
+    tasks: Sequence[Task], url: str, api_key: str | None, options: Options
+) -> list[Solved]:
+    """Have puzzles solved by the service at an address, all at once.
+
+    Raises: ClientError, when it refuses or fails on one of them; the others are then cancelled.
+    """
+    with progress_bar() as bar:
+        jobs = asyncio.run(_solve_all(tasks, AsyncClient(url, api_key=api_key), options, bar))
+    return [_finish(job) for job in jobs]
+
+
+async def _solve_all(
+    tasks: Sequence[Task], client: AsyncClient, options: Options, bar: Bar
+) -> list[Job]:
+    line = bar.add_task("variants", total=None)
+    latest: dict[str, Progress] = {}
+
+    def show(job: Job, progress: Progress) -> None:
+        latest[job.id] = progress
+        bar.update(
+            line,
+            completed=sum(p.num_outcomes for p in latest.values()),
+            # What a job that waits will ask for, nobody knows yet.
+            total=sum(p.num_asked for p in latest.values()) if len(latest) == len(tasks) else None,
+        )
+
+    jobs: list[Job] = []
+    async with client:
+        try:
+            for task in tasks:
+                jobs.append(await client.submit(task, **options))  # noqa: PERF401 - kept one by one
+            waits = [client.wait(job, on_progress=partial(show, job)) for job in jobs]
+            return await asyncio.gather(*waits)
+        except BaseException:  # Ctrl-C too: nobody is left to read the answers
+            for job in jobs:
+                with suppress(ClientError):
+                    await client.cancel(job)
+            raise
+
+
+def _finish(job: Job) -> Solved:
+    if job.answer is None:
+        raise JobUnsuccessful(job)
+    return Solved(job.answer, dict(job.answer.document))

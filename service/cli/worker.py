@@ -1,0 +1,36 @@
+"""`hrm-arc worker`: one process that answers jobs on one device."""
+
+import typer
+
+from service.cli import service_options as options
+from service.devices import taken_device
+from service.logs import configure_logging
+from service.settings import Settings
+
+
+def worker_command(
+    checkpoints: options.CheckpointsOption = None,
+    device: options.DeviceOption = None,
+    slots: options.SlotsOption = None,
+    log_level: options.LogLevelOption = None,
+    log_format: options.LogFormatOption = None,
+) -> None:
+    """Run a worker: one process for one device.
+
+    Jobs come from the Redis that HRM_ARC_REDIS_URL names. Every setting is also a variable
+    HRM_ARC_…, and most are that only.
+    """
+    settings = Settings.load(
+        checkpoints=options.as_tuple(checkpoints),
+        device=device,
+        slots=slots,
+        log_level=log_level,
+        log_format=log_format,
+    )
+    settings.checkpoint_folders()
+    configure_logging(settings, "worker")
+    from service.worker import run_worker  # a bad setting is told without waiting for torch
+
+    with taken_device(settings.device, settings.state_folder) as device_taken:
+        code = run_worker(settings.model_copy(update={"device": device_taken}))
+    raise typer.Exit(code)

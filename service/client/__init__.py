@@ -1,0 +1,56 @@
+"""A client of the service: `Client`, and `AsyncClient` for asyncio.
+
+Both drive the same core (`core.py`), which does no input or output.
+"""
+
+from service.client.answer import Answer, Candidate, TestAnswer
+from service.client.async_client import AsyncClient
+from service.client.client import Client
+from service.client.errors import (
+    BadReply,
+    Fault,
+    JobUnfinished,
+    JobUnsuccessful,
+    ServiceProblem,
+    ServiceUnreachable,
+)
+from service.client.job import (
+    Checkpoint,
+    Failure,
+    Job,
+    JobPage,
+    JobState,
+    KnownPuzzle,
+    Options,
+    Progress,
+    PuzzlePage,
+    TestProgress,
+)
+from service.client.retries import Retries
+from service.errors import ClientError
+
+__all__ = [
+    "Answer",
+    "AsyncClient",
+    "BadReply",
+    "Candidate",
+    "Checkpoint",
+    "Client",
+    "ClientError",
+    "Failure",
+    "Fault",
+    "Job",
+    "JobPage",
+    "JobState",
+    "JobUnfinished",
+    "JobUnsuccessful",
+    "KnownPuzzle",
+    "Options",
+    "Progress",
+    "PuzzlePage",
+    "Retries",
+    "ServiceProblem",
+    "ServiceUnreachable",
+    "TestAnswer",
+    "TestProgress",
+]

@@ -1,0 +1,213 @@
+"""What the clients do, without doing it: every operation as steps for a driver to take."""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import inf
+from urllib.parse import quote
+
+from service.client.answer import Answer
+from service.client.errors import (
+    JobUnfinished,
+    JobUnsuccessful,
+    ServiceProblem,
+    ServiceUnreachable,
+)
+from service.client.events import EventDecoder
+from service.client.exchange import (
+    HangUp,
+    Listen,
+    NextChunk,
+    Pause,
+    Reply,
+    Request,
+    Steps,
+    Tell,
+)
+from service.client.job import Checkpoint, Job, JobPage, JobState, Options, PuzzlePage
+from service.client.replies import (
+    read_checkpoints,
+    read_job,
+    read_jobs,
+    read_progress,
+    read_puzzles,
+    read_state,
+)
+from service.client.retries import Retries, send
+from service.client.tasks import AnyTask, request_body
+
+# The service sends a sign of life every 15 s; what is silent for three of them is gone.
+SILENCE_S = 45.0
+# Proxies commonly cut a request off after a minute.
+MAX_SOLVE_WAIT_S = 50.0
+# So many streams in a row that told nothing, and the job is asked for from time to time instead.
+MAX_MUTE_STREAMS = 3
+LONGEST_POLL_PAUSE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What a stream told: the last event's id, and whether no byte came at all."""
+
+    last_event_id: str
+    is_mute: bool
+
+
+class Core:
+    """Builds requests, reads replies, tries again, follows jobs; performs nothing itself."""
+
+    def __init__(self, retries: Retries, clock: Callable[[], float] = time.monotonic) -> None:
+        self._retries, self._clock = retries, clock
+        self._polls = Retries(retries.most, retries.first_pause_s, LONGEST_POLL_PAUSE_S)
+
+    def submit(
+        self, task: AnyTask, options: Options, idempotency_key: str | None = None
+    ) -> Steps[Job]:
+        """Make a job."""
+        return (yield from self._submit("/v1/jobs", task, options, idempotency_key, 0.0))
+
+    def solve(
+        self, task: AnyTask, options: Options, *, wait_s: float | None, tells: bool
+    ) -> Steps[Answer]:
+        """Make a job and wait for its answer; `tells`: with its progress.
+
+        Raises: JobUnsuccessful, JobUnfinished.
+        """
+        deadline = self._deadline(wait_s)
+        if tells or (wait_s is not None and wait_s < 1):
+            job = yield from self.submit(task, options)
+        else:
+            patience_s = MAX_SOLVE_WAIT_S if wait_s is None else min(wait_s, MAX_SOLVE_WAIT_S)
+            try:
+                job = yield from self._submit("/v1/solve", task, options, None, patience_s)
+            except ServiceProblem as problem:
+                if problem.job_id is None:
+                    raise
+                job = yield from self.get(problem.job_id)  # it was made, and failed
+        if not job.state.is_final:
+            job = yield from self._follow(job.id, wait_s, deadline)
+        if job.answer is None:
+            raise JobUnsuccessful(job)
+        return job.answer
+
+    def get(self, job_id: str) -> Steps[Job]:
+        """Ask for a job."""
+        return read_job((yield from self._send(Request("GET", _job_path(job_id)))))
+
+    def wait(self, job_id: str, wait_s: float | None) -> Steps[Job]:
+        """Follow a job to its end.
+
+        Raises: JobUnfinished.
+        """
+        return (yield from self._follow(job_id, wait_s, self._deadline(wait_s)))
+
+    def cancel(self, job_id: str) -> Steps[Job]:
+        """Cancel a job; one that has ended stays as it is."""
+        return read_job((yield from self._send(Request("DELETE", _job_path(job_id)))))
+
+    def list(self, states: Iterable[str], after: str | None, limit: int | None) -> Steps[JobPage]:
+        """Ask for one's jobs, the newest first."""
+        query = (*(("state", str(state)) for state in states), *_page_query(after, limit))
+        return read_jobs((yield from self._send(Request("GET", "/v1/jobs", query=query))))
+
+    def checkpoints(self) -> Steps[tuple[Checkpoint, ...]]:
+        """Ask for the checkpoints served."""
+        return read_checkpoints((yield from self._send(Request("GET", "/v1/checkpoints"))))
+
+    def puzzles(self, checkpoint: str, after: str | None, limit: int | None) -> Steps[PuzzlePage]:
+        """Ask for the puzzles a checkpoint knows."""
+        path = f"/v1/checkpoints/{quote(checkpoint, safe='')}/puzzles"
+        request = Request("GET", path, query=_page_query(after, limit))
+        return read_puzzles((yield from self._send(request)))
+
+    def _deadline(self, wait_s: float | None) -> float:
+        return inf if wait_s is None else self._clock() + wait_s
+
+    def _send(self, request: Request) -> Steps[Reply]:
+        return send(request, self._retries)
+
+    def _submit(
+        self,
+        path: str,
+        task: AnyTask,
+        options: Options,
+        idempotency_key: str | None,
+        patience_s: float,
+    ) -> Steps[Job]:
+        # A key for every job, made before the first try: a try whose reply was lost made the job
+        # already, and the next one must find it.
+        headers = {
+            "Content-Type": "application/json",
+            "Idempotency-Key": idempotency_key or secrets.token_urlsafe(24),
+        }
+        if patience_s:
+            headers["Prefer"] = f"wait={int(patience_s)}"
+        body = request_body(task, options)
+        request = Request("POST", path, headers, content=body, patience_s=patience_s)
+        return read_job((yield from self._send(request)))
+
+    def _follow(self, job_id: str, wait_s: float | None, deadline: float) -> Steps[Job]:
+        """Listen for as long as the stream lasts, ask for the job, and begin again until it ends.
+
+        So a dropped stream is resumed where it broke off, and where there are no streams (a proxy
+        that holds them back, say) what remains is asking.
+        """
+        last_event_id = ""
+        num_mute = num_pauses = 0
+        while True:
+            if num_mute < MAX_MUTE_STREAMS and self._clock() < deadline:
+                heard = yield from self._listen(job_id, last_event_id, deadline)
+                last_event_id = heard.last_event_id
+                num_mute = num_mute + 1 if heard.is_mute else 0
+                num_pauses = num_pauses if heard.is_mute else 0
+            job = yield from self.get(job_id)
+            if job.state.is_final:
+                return job
+            remaining_s = deadline - self._clock()
+            if remaining_s <= 0:
+                raise JobUnfinished(job, wait_s or 0.0)
+            num_pauses = min(num_pauses + 1, self._polls.most)
+            pause_s = self._polls.pause_s(num_pauses)
+            yield Pause(min(LONGEST_POLL_PAUSE_S if pause_s is None else pause_s, remaining_s))
+
+    def _listen(self, job_id: str, last_event_id: str, deadline: float) -> Steps[_Heard]:
+        """Hear a job's events until it ends or the stream does."""
+        headers = {"Accept": "text/event-stream"}
+        if last_event_id:
+            headers["Last-Event-ID"] = last_event_id
+        silence_s = min(SILENCE_S, deadline - self._clock())
+        is_mute = True
+        try:
+            refusal: Reply | None = yield Listen(
+                Request("GET", f"{_job_path(job_id)}/events", headers), silence_s
+            )
+            decoder = EventDecoder()
+            is_over = refusal is not None  # why, the job's own address will tell
+            while not is_over and (chunk := (yield NextChunk())) is not None:
+                is_mute = False
+                for event in decoder.feed(chunk):
+                    last_event_id = event.id or last_event_id
+                    if event.kind == "progress":
+                        yield Tell(read_progress(event.data))
+                    elif event.kind == "state":
+                        is_over = is_over or _is_final(read_state(event.data))
+                # A stream may keep silent for longer than is left to wait: open a shorter one.
+                is_over = is_over or self._clock() + silence_s / 2 > deadline
+        except ServiceUnreachable:
+            pass  # the stream broke: the caller asks for the job, and that tells
+        yield HangUp()
+        return _Heard(last_event_id, is_mute)
+
+
+def _is_final(state: str) -> bool:
+    return state in set(JobState) and JobState(state).is_final
+
+
+def _job_path(job_id: str) -> str:
+    return f"/v1/jobs/{quote(job_id, safe='')}"
+
+
+def _page_query(after: str | None, limit: int | None) -> tuple[tuple[str, str], ...]:
+    query = {"cursor": after, "limit": limit}
+    return tuple((name, str(value)) for name, value in query.items() if value is not None)

@@ -1,0 +1,152 @@
+"""Jobs, checkpoints and puzzles, as a service tells of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, TypedDict
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import BeforeValidator, Field
+
+from service.client.answer import Answer, Candidate
+
+
+def _cursor_of(address: object) -> str | None:
+    """Read the cursor out of a next page's address."""
+    if not isinstance(address, str):
+        return None
+    return next(iter(parse_qs(urlsplit(address).query).get("cursor", ())), None)
+
+
+Cursor = Annotated[str | None, BeforeValidator(_cursor_of)]
+
+
+class Options(TypedDict, total=False):
+    """How a puzzle is to be solved; the service's own defaults where left out."""
+
+    checkpoint: str | None
+    variants: int | None
+    attempts: int
+    halting: Literal["act", "fixed"]
+    max_segments: int | None
+    ranking: Literal["count", "q_weighted"]
+    seed: int
+    stop_early: bool
+    priority: Literal["interactive", "batch"]
+    deadline_s: float | None
+
+
+class JobState(StrEnum):
+    """Where a job is in its life: queued, running, then one of the three ends."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing more will happen by itself."""
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class TestProgress:
+    """The vote on one test input so far."""
+
+    __test__ = False  # not a test class, whatever its name makes pytest think
+
+    num_votes: Annotated[int, Field(validation_alias="votes")]
+    num_abstained: Annotated[int, Field(validation_alias="abstained")]
+    candidates: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is: outcomes handed in, of those asked for, and test inputs decided."""
+
+    num_outcomes: Annotated[int, Field(validation_alias="outcomes")]
+    num_asked: Annotated[int, Field(validation_alias="asked")]
+    num_decided: Annotated[int, Field(validation_alias="decided")]
+    num_test_inputs: Annotated[int, Field(validation_alias="test_inputs")]
+    tests: tuple[TestProgress, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job failed: a code for programs, a sentence for people."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it stood when the service was asked.
+
+    `attempts`: how often it was begun. `answer` of a job that succeeded, `failure` of one that
+    failed; both are None in lists.
+    """
+
+    id: str
+    state: JobState
+    name: str
+    priority: str
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: int = 0
+    cancel_requested: bool = False
+    options: Mapping[str, Any] | None = None
+    progress: Progress | None = None
+    answer: Annotated[Answer | None, Field(validation_alias="result")] = None
+    failure: Annotated[Failure | None, Field(validation_alias="error")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some jobs, the newest first; `next` is where the following page begins, None at the end."""
+
+    jobs: tuple[Job, ...]
+    next: Cursor = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint that the service answers with.
+
+    `verdict` is its self-test's. `is_default`: it answers where a job names none.
+    """
+
+    name: str
+    sha256: str
+    architecture: str
+    canvas: int
+    num_parameters: Annotated[int, Field(validation_alias="parameters")]
+    num_rows: Annotated[int, Field(validation_alias="rows")]
+    num_puzzles: Annotated[int, Field(validation_alias="puzzles")]
+    halt_max_steps: int
+    is_verified: Annotated[bool, Field(validation_alias="verified")]
+    verdict: str
+    is_default: Annotated[bool, Field(validation_alias="default")] = False
+    num_workers: Annotated[int | None, Field(validation_alias="workers")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPuzzle:
+    """A puzzle that a checkpoint has rows for, known by its demonstrations."""
+
+    name: str
+    demonstrations_hash: Annotated[str, Field(validation_alias="demonstrations_sha256")]
+    num_variants: Annotated[int, Field(validation_alias="variants")]
+
+
+@dataclass(frozen=True, slots=True)
+class PuzzlePage:
+    """Some of a checkpoint's `total` puzzles; `next` is where the following page begins."""
+
+    puzzles: tuple[KnownPuzzle, ...]
+    total: int
+    next: Cursor = None

@@ -1,0 +1,33 @@
+"""What may be given as a task, and the body of the request it becomes."""
+
+import json
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+from augment import Puzzle, Task, read_task, task_document
+from service.client.job import Options
+
+AnyTask = Task | Puzzle | str | PathLike[str] | Mapping[str, Any]
+
+
+def request_body(task: AnyTask, options: Options) -> bytes:
+    """Write the body that asks for a task to be solved.
+
+    A text or path names a task file. A mapping goes out as it is, for the service to check; options
+    given here are laid over its own.
+
+    Raises: AugmentError for a file that holds no task.
+    """
+    document = _document(task)
+    if options:
+        document["options"] = {**(document.get("options") or {}), **options}
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _document(task: AnyTask) -> dict[str, Any]:
+    if isinstance(task, Mapping):
+        return dict(task)
+    if isinstance(task, Puzzle):
+        return task_document(Task(task, (None,) * len(task.test)))
+    return task_document(task if isinstance(task, Task) else read_task(task))

@@ -1,0 +1,43 @@
+"""The engine that settings or options describe."""
+
+from collections.abc import Callable
+
+from hrm_core import Checkpoint, Engine, EngineConfig, can_compile, pick_device
+
+
+def make_engine(
+    checkpoint: Checkpoint,
+    *,
+    say: Callable[[str], None],
+    device: str = "auto",
+    slots: int | None = None,
+    precision: str | None = None,
+    attention: str = "auto",
+    compiled: bool | None = None,
+    max_slots: int | None = None,
+) -> Engine:
+    """Make an engine, saying so where it is not what was asked for.
+
+    `slots` None: by free memory, but no more than `max_slots`. `compiled` None: on CUDA only.
+
+    Raises: EngineError, AttentionError for what the device cannot do.
+    """
+    where = pick_device(device)
+    wants_compile = where.type == "cuda" if compiled is None else compiled
+    if wants_compile and not can_compile(where):
+        say("No compiler at hand: the network runs uncompiled, and slower.")
+        wants_compile = False
+    engine = Engine(
+        checkpoint,
+        EngineConfig(
+            device=where,
+            num_slots=slots,
+            precision=precision,
+            attention=attention,
+            compile=wants_compile,
+            max_slots=max_slots,
+        ),
+    )
+    if slots is not None and engine.num_slots < slots:
+        say(f"{slots} slots do not fit into {where}'s memory: running with {engine.num_slots}.")
+    return engine

@@ -1,0 +1,345 @@
+"""The thread that owns the engines: jobs in, steps, ends out."""
+
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import Any
+
+import structlog
+
+from hrm_core import Engine, HRMCoreError, Outcome, used_memory
+from service.errors import AlignmentError, EnrolmentError, PuzzleIndexError, SettingsError
+from service.jobs import CheckpointRecord, KnownPuzzle
+from service.solve import Solving
+from service.worker.failures import JOB_ERRORS, deadline_exceeded, failure_of
+from service.worker.messages import (
+    Cancel,
+    Cancelled,
+    Drop,
+    End,
+    Failed,
+    Order,
+    Progressed,
+    Start,
+    Stop,
+    Succeeded,
+)
+from service.worker.metrics import WorkerMetrics
+from service.worker.pulse import Pulse
+from service.worker.request import read_request
+from service.worker.residents import Residents
+from service.worker.running import Running
+from service.worker.served import examine, known_puzzles
+
+MEMORY_EVERY_S = 1.0
+PREFERRED_DEFAULT = "demo"
+
+
+class EngineThread:
+    """Runs jobs through the engines of the resident checkpoints, many at once.
+
+    Whatever is wrong with one job ends that job. Any other error ends the thread, and is kept in
+    `error`: an engine is not to be trusted after it (errors of CUDA stay with the process).
+    """
+
+    def __init__(
+        self,
+        residents: Residents,
+        deliver: Callable[[End | Progressed], None],
+        metrics: WorkerMetrics,
+        *,
+        worker_id: str,
+        default_checkpoint: str | None = None,
+        allow_unverified: bool = False,
+    ) -> None:
+        self.error: Exception | None = None
+        self.pulse = Pulse()
+        self.records: tuple[CheckpointRecord, ...] = ()
+        self.puzzles: dict[str, tuple[KnownPuzzle, ...]] = {}
+        self.num_slots: int | None = None
+        self._residents = residents
+        self._deliver = deliver
+        self._metrics = metrics
+        self._worker_id = worker_id
+        self._default_checkpoint = default_checkpoint
+        self._allow_unverified = allow_unverified
+        self._orders: SimpleQueue[Order] = SimpleQueue()
+        self._starts: dict[str, Start] = {}
+        # In the order of arrival, those that wait for a place on the device among them.
+        self._running: dict[str, Running] = {}
+        self._is_ready, self._has_ended = Event(), Event()
+        self._is_stopping = False
+        self._measured_at = 0.0
+        self._log: Any = structlog.get_logger(__name__)
+        # A daemon: a hung device must not keep the process from ending.
+        self._thread = Thread(target=self._run, name="engine", daemon=True)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the checkpoints are loaded and tested."""
+        return self._is_ready.is_set()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the thread is over: it was stopped, or `error` says why."""
+        return self._has_ended.is_set()
+
+    def start(self) -> None:
+        """Load and test the checkpoints, then run what is ordered."""
+        self._thread.start()
+
+    def order(self, order: Order) -> None:
+        """Give an order, from any thread."""
+        if isinstance(order, Stop):
+            self._is_stopping = True  # at once, also while checkpoints are being tested
+        self._orders.put(order)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread's end; tell whether it came."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def untouched(self) -> frozenset[str]:
+        """The jobs ordered that nothing was done about. For when the thread has ended."""
+        ordered = set(self._starts)
+        while True:
+            try:
+                order = self._orders.get_nowait()
+            except Empty:
+                return frozenset(ordered)
+            if isinstance(order, Start):
+                ordered.add(order.job.id)
+
+    # --- within the thread
+
+    def _run(self) -> None:
+        try:
+            self._open_checkpoints()
+            self._is_ready.set()
+            while not self._is_stopping:
+                self._take_orders()
+                self._end_overdue()
+                self._start_ordered()
+                self._seat_waiting()
+                self._step_all()
+        except _StoppedError:
+            pass
+        except SettingsError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001 - told in `error`, and ends the worker
+            self.error = error
+            self._log.exception("the engine thread ends")
+        finally:
+            self._has_ended.set()
+
+    def _open_checkpoints(self) -> None:
+        """Load and test every checkpoint, keeping as many as may be resident."""
+        records = []
+        for name in self._residents.names:
+            try:
+                record = self._open(name)
+            except (HRMCoreError, EnrolmentError, PuzzleIndexError, AlignmentError) as error:
+                self._log.error("checkpoint not served", checkpoint=name, reason=str(error))
+                self._residents.forget(name)
+            else:
+                records.append(record)
+        if not records:
+            raise SettingsError(
+                "HRM_ARC_CHECKPOINTS: none of the checkpoints can be served; the log tells why for "
+                "each. Mend them, or set HRM_ARC_ALLOW_UNVERIFIED=true to serve those that only "
+                "fail the self-test"
+            )
+        self.records = tuple(records)
+        self._metrics.checkpoints_verified.set(sum(record.verified for record in records))
+        self.num_slots = max(engine.num_slots for engine in self._residents.engines)
+
+    def _open(self, name: str) -> CheckpointRecord:
+        self._check_stop()
+        started = time.monotonic()
+        registrar = self._residents.registrar(name)
+        registrar.check_arc()
+        engine = self._residents.seat(name)
+        if engine is None:
+            raise RuntimeError("an engine is busy before any job has come")
+        record = examine(name, engine, registrar, self._check_stop)
+        if not (record.verified or self._allow_unverified):
+            raise AlignmentError(
+                f"{record.verdict}. Where that is to be served all the same, set "
+                "HRM_ARC_ALLOW_UNVERIFIED=true"
+            )
+        self.puzzles[record.sha256] = known_puzzles(registrar)
+        self._log.info(
+            "checkpoint served",
+            checkpoint=name,
+            verified=record.verified,
+            verdict=record.verdict,
+            device=str(engine.device),
+            slots=engine.num_slots,
+            seconds=round(time.monotonic() - started, 3),
+        )
+        return record
+
+    def _check_stop(self) -> None:
+        if self._is_stopping:
+            raise _StoppedError
+
+    def _take_orders(self) -> None:
+        """Take what was ordered meanwhile; wait for an order when there is nothing to do."""
+        is_idle = not (self._running or self._starts)
+        if is_idle:
+            self.pulse.rest()
+            self._metrics.count_rest()
+            self._measure_memory()
+        try:
+            while True:
+                self._take(self._orders.get(block=is_idle))
+                is_idle = False
+        except Empty:
+            return
+
+    def _take(self, order: Order) -> None:
+        match order:
+            case Start():
+                self._starts[order.job.id] = order
+            case Cancel(job_id):
+                if self._forget(job_id):
+                    self._end(Cancelled(job_id))
+            case Drop(job_id):
+                self._forget(job_id)
+            case Stop():
+                self._is_stopping = True
+
+    def _forget(self, job_id: str) -> bool:
+        """Drop a job wherever it is; tell whether it was here."""
+        if self._starts.pop(job_id, None) is not None:
+            return True
+        running = self._running.pop(job_id, None)
+        if running is not None and running.engine is not None:
+            running.engine.cancel(running.solving)
+        return running is not None
+
+    def _end_overdue(self) -> None:
+        now = time.monotonic()
+        held: tuple[Running | Start, ...] = (*self._running.values(), *self._starts.values())
+        for one in held:
+            if one.deadline is not None and now >= one.deadline:
+                self._forget(one.job.id)
+                when = "while the job ran" if isinstance(one, Running) else "before the job ran"
+                self._end(Failed(one.job.id, deadline_exceeded(when)))
+
+    def _start_ordered(self) -> None:
+        for start in tuple(self._starts.values()):
+            is_beside_lone = any(running.is_alone for running in self._running.values())
+            if is_beside_lone or (start.is_alone and self._running):
+                continue
+            # First of all, so that a crash from here on is not taken for none of this job's doing.
+            del self._starts[start.job.id]
+            running = self._enrol(start)
+            if running is not None:
+                self._running[start.job.id] = running
+
+    def _enrol(self, start: Start) -> Running | None:
+        job, taken_at = start.job, time.monotonic()
+        try:
+            request = read_request(job)
+            name = request.checkpoint or self._default_name()
+            registrar = self._residents.registrar(name)
+            puzzle = request.task.puzzle
+            solving = Solving(puzzle, registrar.enrol(puzzle), request.options)
+        except JOB_ERRORS as error:
+            self._end(Failed(job.id, failure_of(error)))
+            return None
+        record = next(record for record in self.records if record.name == name)
+        return Running(job, request, solving, record, start.is_alone, start.deadline, taken_at)
+
+    def _default_name(self) -> str:
+        names = self._residents.names
+        for preferred in (self._default_checkpoint, PREFERRED_DEFAULT):
+            if preferred in names:
+                return preferred
+        return names[0]
+
+    def _seat_waiting(self) -> None:
+        for running in [one for one in self._running.values() if one.engine is None]:
+            try:
+                engine = self._seat(running.checkpoint.name)
+                if engine is not None:
+                    running.solving.enter(engine)
+                    running.engine = engine
+                    self.pulse.work()
+                    self._metrics.queue_time.observe(running.queue_s)
+            except JOB_ERRORS as error:
+                del self._running[running.job.id]
+                self._end(Failed(running.job.id, failure_of(error)))
+
+    def _seat(self, name: str) -> Engine | None:
+        if self._residents.is_resident(name):
+            return self._residents.seat(name)
+        self.pulse.rest()  # loading, and compiling, take as long as they take
+        try:
+            return self._residents.seat(name)
+        finally:
+            if any(one.engine is not None for one in self._running.values()):
+                self.pulse.work()
+
+    def _step_all(self) -> None:
+        """Let each engine that has work take a step, in turn."""
+        for engine in self._residents.engines:
+            if not engine.is_idle:
+                self._step(engine)
+
+    def _step(self, engine: Engine) -> None:
+        started = time.monotonic()
+        outcomes = engine.step()
+        step_s = time.monotonic() - started
+        self.pulse.step(step_s)
+        num_seated = engine.num_seated + len(outcomes)
+        self._metrics.count_step(step_s, num_seated, engine.num_slots, outcomes)
+        self._measure_memory()
+        by_job: dict[Solving, list[Outcome]] = {}
+        for outcome in outcomes:
+            by_job.setdefault(outcome.sample_id[0], []).append(outcome)
+        for solving, mine in by_job.items():
+            solving.receive(mine, engine)
+        for running in [one for one in self._running.values() if one.engine is engine]:
+            if running.solving.is_done:
+                self._finish(running, engine)
+            elif running.is_report_due and running.solving.progress.num_outcomes:
+                self._deliver(Progressed(running.job.id, running.report()))
+
+    def _finish(self, running: Running, engine: Engine) -> None:
+        del self._running[running.job.id]
+        answer = running.solving.answer(engine)
+        self._metrics.count_answer(answer)
+        result = running.result(answer, self._worker_id)
+        self._end(Succeeded(running.job.id, result, running.total_s))
+
+    def _end(self, end: End) -> None:
+        # Before the end can be written: the log tells it even if Redis never hears of it.
+        reason = end.failure.code if isinstance(end, Failed) else None
+        self._log.info("job leaves the engine", job_id=end.job_id, end=_word(end), reason=reason)
+        self._deliver(end)
+
+    def _measure_memory(self) -> None:
+        now = time.monotonic()
+        if now - self._measured_at >= MEMORY_EVERY_S:
+            self._measured_at = now
+            for engine in self._residents.engines[:1]:  # all are on one device
+                used = used_memory(engine.device)
+                if used is not None:
+                    self._metrics.gpu_memory.set(used)
+
+
+class _StoppedError(Exception):
+    """The thread was told to stop while it was loading."""
+
+
+def _word(end: End) -> str:
+    match end:
+        case Succeeded():
+            return "succeeded"
+        case Failed():
+            return "failed"
+        case Cancelled():
+            return "cancelled"

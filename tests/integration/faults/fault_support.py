@@ -1,0 +1,254 @@
+"""Processes to be killed, a wire to be cut, and what is asked of the queue afterwards."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from augment import Puzzle, Task, task_document
+from service.jobs import Job, JobState, JobStore, NewJob
+from service.jobs.keys import EVENTS
+
+ROOT = Path(__file__).parents[3]
+FAKE = ("-m", "bench.fake_worker")
+REAL = ("-m", "service.cli", "worker")
+# Importing torch takes most of it, on a busy machine very long.
+READY_S = 300.0
+END_S = 240.0
+
+
+class WorkerProcess:
+    """A worker in a process of its own, which can be killed and started again."""
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        state: Path,
+        *arguments: str,
+        program: Sequence[str] = FAKE,
+        **settings: Any,
+    ) -> None:
+        self.name = name
+        self.log_path = state / f"{name}.log"
+        self._command = [sys.executable, *program, *arguments]
+        chosen = {
+            "redis_url": url,
+            "state_folder": state,
+            "checkpoints": ROOT / "checkpoints" / "demo",
+            "worker_id": name,
+            "device": "cpu",
+            "allow_unverified": program is FAKE,
+            "log_format": "json",
+        } | settings
+        others = {key: value for key, value in os.environ.items() if "HRM_ARC_" not in key}
+        # Models this small only lose by sharing work out, the more so on a busy machine.
+        self._environment = (
+            others
+            | {"OMP_NUM_THREADS": "1"}
+            | {f"HRM_ARC_{key.upper()}": str(value) for key, value in chosen.items()}
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "WorkerProcess":
+        """Start the process; it is ready some seconds later."""
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log
+            )
+        return self
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End the process as a power cut would."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def wait(self, timeout_s: float = 60.0) -> int:
+        """Wait for the end; gives the exit code."""
+        assert self.process is not None
+        return self.process.wait(timeout_s)
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.kill()
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
+
+
+class Wire:
+    """A way to the server that can be cut: bytes are kept back, connections stay as they are."""
+
+    def __init__(self, target: Path, path: Path) -> None:
+        self._target = str(target)
+        self._open = threading.Event()
+        self._open.set()
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(64)
+        self.url = f"unix://{path}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self._open.clear()
+
+    def mend(self) -> None:
+        self._open.set()
+
+    def close(self) -> None:
+        self._listener.close()
+        self._open.set()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(self._target)
+            except OSError:
+                return
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
+
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                self._open.wait()
+                sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+
+
+class Queue:
+    """The job layer as a test uses it, and the count of what was written."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def ask(self, question: Callable[[JobStore], Awaitable[Any]]) -> Any:
+        """Ask the store something, on a connection of its own."""
+
+        async def asked() -> Any:
+            store = JobStore.connect(self.url)
+            try:
+                return await question(store)
+            finally:
+                await store.close()
+
+        return asyncio.run(asked())
+
+    def submit(self, puzzles: Iterable[Puzzle], **options: Any) -> list[str]:
+        """Queue a job for each puzzle; gives their ids."""
+
+        async def submit(store: JobStore) -> list[str]:
+            submitted = [
+                await store.submit(_new_job(puzzle, number, options))
+                for number, puzzle in enumerate(puzzles)
+            ]
+            return [one.job.id for one in submitted]
+
+        return self.ask(submit)
+
+    def get(self, job_id: str) -> Job:
+        return self.ask(lambda store: store.get(job_id))
+
+    def wait_until(
+        self, job_ids: Sequence[str], holds: Callable[[Job], bool], timeout_s: float = END_S
+    ) -> list[Job]:
+        """Wait until something holds of every job; gives them as they are then."""
+
+        async def wait(store: JobStore) -> list[Job]:
+            deadline = time.monotonic() + timeout_s
+            while True:
+                jobs = [await store.get(job_id) for job_id in job_ids]
+                late = [job for job in jobs if not holds(job)]
+                if not late:
+                    return jobs
+                states = Counter((job.state, job.attempts) for job in jobs)
+                assert time.monotonic() < deadline, f"{len(late)} jobs do not get there: {states}"
+                await asyncio.sleep(0.1)
+
+        return self.ask(wait)
+
+    def wait_until_ended(self, job_ids: Sequence[str], timeout_s: float = END_S) -> list[Job]:
+        return self.wait_until(job_ids, lambda job: job.state.is_final, timeout_s)
+
+    def wait_until_ready(self, *names: str, timeout_s: float = READY_S) -> None:
+        """Wait until workers of these names are ready."""
+
+        async def wait(store: JobStore) -> None:
+            deadline = time.monotonic() + timeout_s
+            while True:
+                ready = [
+                    w.id.rpartition("-")[0] for w in await store.workers() if w.state == "ready"
+                ]
+                if set(names) <= set(ready):
+                    return
+                assert time.monotonic() < deadline, f"of {names}, ready are {ready}"
+                await asyncio.sleep(0.1)
+
+        self.ask(wait)
+
+    def num_ends_written(self) -> Counter[str]:
+        """Count, job by job, how often an end was written."""
+        with redis.Redis.from_url(self.url) as client:
+            entries = client.xrange(EVENTS)
+        return Counter(fields[b"job"].decode() for _, fields in entries if fields[b"last"] == b"1")
+
+
+def check_all_succeeded_once(queue: Queue, job_ids: Sequence[str]) -> list[Job]:
+    """Every job ended, well, and its end was written once."""
+    jobs = queue.wait_until_ended(job_ids)
+    assert Counter(job.state for job in jobs) == {JobState.SUCCEEDED: len(job_ids)}, [
+        job.failure for job in jobs if job.failure
+    ]
+    assert queue.num_ends_written() == Counter(job_ids)
+    return jobs
+
+
+def attempts_of(job: Job) -> list[Any]:
+    """Give the grids that a job's result answers with."""
+    assert job.result is not None
+    return [test["attempts"] for test in json.loads(job.result)["tests"]]
+
+
+def random_moments(seed: int, num: int, least_s: float, most_s: float) -> list[float]:
+    chosen = random.Random(seed)
+    return [chosen.uniform(least_s, most_s) for _ in range(num)]
+
+
+def _new_job(puzzle: Puzzle, number: int, options: dict[str, Any]) -> NewJob:
+    document = task_document(Task(puzzle, (None,) * len(puzzle.test))) | {"options": options}
+    return NewJob(
+        owner="anonymous",
+        name=puzzle.name,
+        priority="batch" if number % 3 == 0 else "interactive",
+        request=json.dumps(document).encode(),
+        deadline_s=None,
+        idempotency_key=None,
+        fingerprint="",
+        share=None,
+    )

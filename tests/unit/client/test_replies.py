@@ -1,0 +1,147 @@
+"""From replies to values and errors."""
+
+from datetime import UTC, datetime
+
+import pytest
+from wire_samples import answer_document, job_document, problem, progress_document, reply
+
+from augment import Grid
+from service.client import BadReply, Fault, JobState
+from service.client.exchange import Reply
+from service.client.replies import (
+    problem_of,
+    read_checkpoints,
+    read_job,
+    read_jobs,
+    read_progress,
+    read_puzzles,
+)
+
+SQUARE = Grid.from_rows([[1, 1], [1, 1]])
+
+
+def test_an_answer_is_read_with_its_grids() -> None:
+    job = read_job(reply(job_document("succeeded")))
+
+    assert job.state is JobState.SUCCEEDED
+    assert job.created_at == datetime(2026, 11, 22, 5, tzinfo=UTC)
+    assert job.answer is not None
+    assert job.answer.attempts == ((SQUARE,),)
+    test = job.answer.tests[0]
+    assert (test.candidates[0].grid, test.candidates[0].mean_q_halt) == (SQUARE, 0.75)
+    assert (test.num_votes, test.num_abstained, test.num_candidates) == (5, 1, 1)
+    assert (test.expected, test.is_right) == (SQUARE, True)
+    assert (job.answer.num_slots, job.answer.is_verified) == (4, True)
+    assert job.answer.document == answer_document()
+
+
+def test_a_failure_is_read() -> None:
+    job = read_job(reply(job_document("failed")))
+
+    assert job.answer is None
+    assert job.failure is not None
+    assert (job.failure.code, job.failure.detail) == ("engine_failed", "it broke")
+
+
+def test_members_of_later_versions_are_passed_over() -> None:
+    assert read_job(reply(job_document(novelty={"a": 1}))).id == "j1"
+
+
+def test_progress_is_read_with_and_without_votes() -> None:
+    document = progress_document(3)
+    whole = read_progress(reply(document).body.decode())
+    del document["tests"]
+    short = read_progress(reply(document).body.decode())
+
+    assert (whole.num_outcomes, whole.num_asked) == (3, 8)
+    assert whole.tests[0].candidates[0].grid == Grid.from_rows([[2]])
+    assert (short.num_outcomes, short.tests) == (3, ())
+
+
+@pytest.mark.parametrize(
+    ("address", "cursor"), [(None, None), ("/v1/jobs?limit=2&cursor=a%2Fb&state=queued", "a/b")]
+)
+def test_a_page_gives_the_cursor_of_the_next(address: str | None, cursor: str | None) -> None:
+    summary = job_document("succeeded")
+    del summary["result"]
+
+    page = read_jobs(reply({"jobs": [summary], "next": address}))
+
+    assert page.next == cursor
+    assert page.jobs[0].answer is None
+
+
+def test_checkpoints_and_puzzles_are_read() -> None:
+    checkpoint = {
+        **{"name": "demo", "sha256": "ab", "architecture": "hrm", "canvas": 6},
+        **{"parameters": 9, "rows": 8, "puzzles": 2, "halt_max_steps": 4, "verified": True},
+        **{"verdict": "aligned", "workers": 1, "default": True, "links": {}},
+    }
+    puzzle = {"name": "square", "demonstrations_sha256": "cd", "variants": 6}
+
+    (read,) = read_checkpoints(reply({"checkpoints": [checkpoint]}))
+    page = read_puzzles(reply({"puzzles": [puzzle], "total": 1, "next": None}))
+
+    assert (read.num_rows, read.num_puzzles, read.is_verified, read.is_default) == (
+        8,
+        2,
+        True,
+        True,
+    )
+    assert (page.puzzles[0].demonstrations_hash, page.puzzles[0].num_variants) == ("cd", 6)
+    assert (page.total, page.next) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<html>", "no JSON"),
+        (b"[]", "no object"),
+        (b'{"id": "j1"}', "/state"),
+        (reply(job_document(state="resting")).body, "/state"),
+        (b"[" * 100_000, "no JSON"),
+    ],
+)
+def test_what_is_no_job_is_refused_with_the_place(body: bytes, said: str) -> None:
+    with pytest.raises(BadReply, match=said) as caught:
+        read_job(Reply(200, {}, body))
+
+    assert caught.value.status == 200
+
+
+def test_a_grid_that_is_none_is_refused_with_the_place() -> None:
+    answer = answer_document()
+    answer["tests"][0]["attempts"] = [[[1, 12]]]
+
+    with pytest.raises(BadReply, match="12 is not a colour"):
+        read_job(reply(job_document("succeeded", result=answer)))
+
+
+def test_a_problem_carries_code_places_and_when_to_come_back() -> None:
+    errors = [
+        {"pointer": "/train/0/input/3/2", "detail": "is not a colour"},
+        {"parameter": "Idempotency-Key", "detail": "is too long"},
+    ]
+
+    found = problem_of(
+        problem(429, "queue_full", "no place", errors=errors, retry_after=3, instance="/v1/jobs/j9")
+    )
+
+    assert (found.status, found.code, found.detail) == (429, "queue_full", "no place")
+    assert found.faults[1] == Fault("is too long", parameter="Idempotency-Key")
+    assert found.pointers == ("/train/0/input/3/2",)
+    assert (found.retry_after_s, found.job_id) == (3.0, "j9")
+    assert "Idempotency-Key: is too long" in str(found)
+
+
+@pytest.mark.parametrize("instance", [None, "", "/elsewhere", 7])
+def test_a_problem_about_no_job_names_none(instance: object) -> None:
+    assert problem_of(problem(500, "internal", instance=instance)).job_id is None
+
+
+@pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"[]", b'{"detail": "x"}'])
+def test_a_refusal_without_a_problem_is_unexplained(body: bytes) -> None:
+    found = problem_of(Reply(502, {"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT"}, body))
+
+    assert (found.status, found.code, found.retry_after_s) == (502, "unexplained", None)
+    assert "hrm-arc service" in found.detail
