@@ -29,11 +29,14 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Two at once: most of the time goes into waiting for processes. A file's tests stay together.
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
+
 test: check
-	$(BIN)/pytest -m "not full"
+	$(PYTEST) -m "not full"
 
 test-full: check
-	$(BIN)/pytest
+	$(PYTEST)
 
 # REFERENCE=PATH runs the reference network at that path beside ours.
 bench: install

@@ -1,8 +1,8 @@
 """Can this checkpoint answer this puzzle, and with which variants?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,8 @@ from hrm_core import ARC_VOCAB_SIZE, Checkpoint
 from service.errors import EnrolmentError, UnknownPuzzle
 from service.puzzle_index import PuzzleIndex, read_index
 
+# Puzzles whose rows a registrar remembers: with 1,000 variants one takes a third of a megabyte.
+REMEMBERED = 128
 OTHER_VOCABULARIES = {11: "Sudoku's", 6: "Maze's"}
 
 
@@ -133,7 +135,12 @@ class Registrar:
             "training on its demonstrations) before it can be solved"
         )
 
-    def _rows_of(self, puzzle_name: str) -> Enrolment:
+    @cached_property
+    def _rows_of(self) -> Callable[[str], Enrolment]:
+        """Find the rows of a puzzle by its name; the last ones found are remembered."""
+        return lru_cache(maxsize=REMEMBERED)(self._find_rows)
+
+    def _find_rows(self, puzzle_name: str) -> Enrolment:
         names: Sequence[str] = self.checkpoint.names or ()
         found: list[tuple[int, Variant]] = []
         # A cheap test first: a table may have a million names.

@@ -117,6 +117,7 @@ def test_it_answers_replaces_what_dies_and_stops_in_order(
     ended = [json.loads(line) for line in err.splitlines() if '"part ended"' in line]
     assert {line["name"] for line in ended} == {"api", "valkey"}
     shown = hrm_arc("jobs", "show", job["id"], "--state-folder", tmp_path / "state")
+    assert shown.code == 0, shown.said
     assert json.loads(shown.out)["result"] == job["result"]
 
 

@@ -15,8 +15,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import redis
-
 from augment import Puzzle, Task, task_document
 from service.jobs import Job, JobState, JobStore, NewJob
 from service.jobs.keys import EVENTS
@@ -147,6 +145,8 @@ class Queue:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._ends: Counter[str] = Counter()
+        self._last_event = "0-0"
 
     def ask(self, question: Callable[[JobStore], Awaitable[Any]]) -> Any:
         """Ask the store something, on a connection of its own."""
@@ -183,6 +183,7 @@ class Queue:
         async def wait(store: JobStore) -> list[Job]:
             deadline = time.monotonic() + timeout_s
             while True:
+                await self._count_ends(store)
                 jobs = [await store.get(job_id) for job_id in job_ids]
                 late = [job for job in jobs if not holds(job)]
                 if not late:
@@ -213,10 +214,16 @@ class Queue:
         self.ask(wait)
 
     def num_ends_written(self) -> Counter[str]:
-        """Count, job by job, how often an end was written."""
-        with redis.Redis.from_url(self.url) as client:
-            entries = client.xrange(EVENTS)
-        return Counter(fields[b"job"].decode() for _, fields in entries if fields[b"last"] == b"1")
+        """Tell, job by job, how often an end was written."""
+        self.ask(self._count_ends)
+        return self._ends
+
+    async def _count_ends(self, store: JobStore) -> None:
+        """Go on counting: the stream keeps only the last few thousand events."""
+        for event_id, fields in await store.redis.xrange(EVENTS, min=f"({self._last_event}"):
+            self._last_event = event_id.decode()
+            if fields[b"last"] == b"1":
+                self._ends[fields[b"job"].decode()] += 1
 
 
 def check_all_succeeded_once(queue: Queue, job_ids: Sequence[str]) -> list[Job]:
