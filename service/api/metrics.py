@@ -73,6 +73,11 @@ class APIMetrics:
         self._running = Gauge(
             "hrm_arc_requests_running", "Jobs that workers hold.", registry=self.registry
         )
+        self._dead = Gauge(
+            "hrm_arc_jobs_dead",
+            "Jobs that used up their attempts and were not queued again.",
+            registry=self.registry,
+        )
         self._workers = Gauge(
             "hrm_arc_workers", "Workers seen of late.", ("state",), registry=self.registry
         )
@@ -95,6 +100,7 @@ class APIMetrics:
         """Set what was just read from the queue."""
         self._queue_up.set(1)
         self._running.set(depth.running)
+        self._dead.set(depth.dead)
         for priority in PRIORITIES:
             self._waiting.labels(priority).set(depth.waiting.get(priority, 0))
             self._oldest.labels(priority).set(depth.oldest_waiting_s.get(priority, 0.0))
@@ -105,6 +111,7 @@ class APIMetrics:
         """Leave out what cannot be read: an old number would pass for a new one."""
         self._queue_up.set(0)
         self._running.set(float("nan"))
+        self._dead.set(float("nan"))
         for gauge in (self._waiting, self._oldest, self._workers):
             gauge.clear()
 

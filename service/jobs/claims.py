@@ -64,17 +64,27 @@ class Claims:
         """Give the connections back."""
         self._redis.close()
 
-    def claim(self, num_places: int, block_s: float, *, num_batch_places: int = 0) -> list[Claim]:
+    def claim(
+        self,
+        num_places: int,
+        block_s: float,
+        *,
+        num_batch_places: int = 0,
+        most_batch: int | None = None,
+    ) -> list[Claim]:
         """Take waiting jobs, interactive ones first; wait for one when there is none.
 
-        `num_batch_places` of the places go to batch jobs first, so that these never starve. Jobs
+        `num_batch_places` of the places go to batch jobs first, so that these never starve, and
+        `most_batch` at the most, so that they leave some to interactive jobs that are to come. Jobs
         past their deadline or out of attempts are ended on the way.
         """
         claims: list[Claim] = []
+        most_batch = num_places if most_batch is None else min(most_batch, num_places)
+        first = min(num_batch_places, most_batch)
         shares: tuple[tuple[Priority, int], ...] = (
-            ("batch", min(num_batch_places, num_places)),
+            ("batch", first),
             ("interactive", num_places),
-            ("batch", num_places),
+            ("batch", most_batch - first),
         )
         with explained():
             for priority, share in shares:
@@ -83,7 +93,8 @@ class Claims:
                     claims += self._read((priority,), num, None)
             if not claims and num_places > 0 and block_s > 0:
                 # COUNT is per stream, so with one place left only one stream can be waited for.
-                waited = PRIORITIES if num_places > 1 else PRIORITIES[:1]
+                both = num_places > 1 and most_batch > 0
+                waited = PRIORITIES if both else PRIORITIES[:1]
                 claims += self._read(waited, 1, block_s)
         return claims
 

@@ -62,7 +62,7 @@ class PuzzlePage:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much waits and how much runs.
+    """How much waits and how much runs; `dead` used up their attempts and are still kept.
 
     Units: oldest_waiting_s in seconds, 0 where nothing waits.
     """
@@ -70,6 +70,7 @@ class Depth:
     waiting: dict[Priority, int]
     running: int
     oldest_waiting_s: dict[Priority, float]
+    dead: int
 
 
 class JobStore:
@@ -289,7 +290,8 @@ class JobStore:
                 num_running += pending
                 age = now - _order(first[0][0].decode())[0] / 1000 if first else 0.0
                 oldest[priority] = max(0.0, age)
-        return Depth(waiting, num_running, oldest)
+            num_dead = int(await self.redis.zcard(keys.DEAD))
+        return Depth(waiting, num_running, oldest, num_dead)
 
     async def _run_submit(self, job_id: str, new: NewJob) -> tuple[Any, ...]:
         arguments = [

@@ -30,6 +30,12 @@ class Leases:
             return tuple(self._claims.values())
 
     @property
+    def num_batch(self) -> int:
+        """How many of them are batch jobs."""
+        with self._changed:
+            return sum(claim.job.priority == "batch" for claim in self._claims.values())
+
+    @property
     def job_ids(self) -> tuple[str, ...]:
         """Their ids."""
         with self._changed:

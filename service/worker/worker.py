@@ -41,8 +41,8 @@ WRITE_PATIENCE_S = 2.5
 
 # Samples on the device at once, at most. A step takes as long as it has slots, taken or not, and
 # every answer waits for whole steps; variants that are not seated yet when the vote is decided
-# never run at all. Beyond these numbers a device gains next to nothing in throughput, and several
-# checkpoints' engines must fit beside each other.
+# never run at all; and several checkpoints' engines must fit beside each other. By arithmetic, not
+# by measurement: 256 slots of the published network are 48 TFLOP a step, plenty to fill a GPU.
 MAX_SLOTS = {"cuda": 256, "cpu": 64}
 
 
@@ -172,9 +172,18 @@ class Worker:
                 return
         block_s = max(0.0, min(CLAIM_BLOCK_S, self._next_reclaim - now))
         claims = self._claims.claim(
-            num_places, block_s, num_batch_places=self._num_batch_places(num_places)
+            num_places,
+            block_s,
+            num_batch_places=self._num_batch_places(num_places),
+            most_batch=self._most_batch(),
         )
         self._accept(claims, is_reclaimed=False)
+
+    def _most_batch(self) -> int:
+        """Leave every eighth place to interactive jobs: these must not wait for a batch to end."""
+        most = self._settings.max_jobs
+        kept = max(1, most // BATCH_EVERY) if most > 1 else 0
+        return max(0, most - kept - self._leases.num_batch)
 
     def _num_batch_places(self, num_places: int) -> int:
         """Keep every eighth place for batch jobs, also when places become free one by one."""

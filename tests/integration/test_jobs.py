@@ -181,6 +181,17 @@ def test_interactive_jobs_go_first_and_batch_keeps_its_places(desk: Desk, worker
     assert rest == [*interactive[2:], *batch[1:]]
 
 
+def test_batch_leaves_places_to_interactive_jobs_that_are_to_come(
+    desk: Desk, worker: Claims
+) -> None:
+    batch = [desk.submit(job(priority="batch")) for _ in range(4)]
+    first = worker.claim(8, 0, num_batch_places=1, most_batch=3)
+    assert [claim.job.id for claim in first] == batch[:3]
+    assert worker.claim(8, 0.05, num_batch_places=1, most_batch=0) == []
+    interactive = desk.submit(job())
+    assert [claim.job.id for claim in worker.claim(8, 0, most_batch=0)] == [interactive]
+
+
 def test_a_waiting_worker_wakes_when_a_job_comes(desk: Desk, worker: Claims) -> None:
     found: list[str] = []
     waiting = threading.Thread(
@@ -271,9 +282,11 @@ def test_attempts_run_out_and_an_operator_queues_again(desk: Desk, worker: Claim
         "attempts_exhausted", "3 attempts ended without a result; the last one: device lost 3"
     )
     assert [dead.id for dead in desk(lambda store: store.dead())] == [job_id]
+    assert desk(lambda store: store.depth()).dead == 1
     again = desk(lambda store: store.requeue(job_id))
     assert (again.state, again.attempts, again.failure) == (JobState.QUEUED, 0, None)
     assert desk(lambda store: store.dead()) == ()
+    assert desk(lambda store: store.depth()).dead == 0
     (claim,) = worker.claim(1, 0)
     assert worker.succeed(job_id, b"1")
     with pytest.raises(QueueError, match="is succeeded: only failed jobs"):

@@ -234,7 +234,7 @@ def test_a_running_job_is_cancelled_at_once(
 def test_a_deadline_ends_a_running_job(
     start: Callable[..., Running], asked: Asked, probes: tuple[Puzzle, ...]
 ) -> None:
-    start(partial(FakeEngine, step_s=0.5, num_slots=1))
+    start(SlowEngine)
     asked.wait_until_worker_is("ready")
 
     job = asked.wait_until_ended(asked.submit(probes[0], deadline_s=2.0))

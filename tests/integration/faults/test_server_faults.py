@@ -14,7 +14,6 @@ from service.jobs import JobState
 
 Start = Callable[..., WorkerProcess]
 LOAD = ("--step-s", "0.05", "--slots", "16")
-SLOW = ("--step-s", "0.5", "--slots", "2")
 
 
 @pytest.mark.parametrize("num_kills", [1, pytest.param(5, marks=pytest.mark.full)])

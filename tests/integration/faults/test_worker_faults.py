@@ -21,7 +21,7 @@ from service.jobs import JobState
 Start = Callable[..., WorkerProcess]
 # 64 variants of a test input take four steps of 16 slots.
 LOAD = ("--step-s", "0.05", "--slots", "16")
-SLOW = ("--step-s", "0.5", "--slots", "2")
+SLOW = ("--step-s", "0.5", "--slots", "8")
 TAKEOVER_S = 20.0
 
 
@@ -77,7 +77,7 @@ def run_on_two(
     """Let two workers run long jobs; gives one of them, the jobs it has, and all jobs."""
     processes = {name: worker(name, *SLOW, **settings) for name in ("one", "other")}
     queue.wait_until_ready(*processes)
-    submitted = queue.submit(probes[:4], variants=24, stop_early=False)
+    submitted = queue.submit(probes[:4], stop_early=False)
     jobs = queue.wait_until(submitted, lambda job: job.state == JobState.RUNNING)
     holders = [str(job.worker) for job in jobs]
     job_ids = [job.id for job in jobs if job.worker == holders[0]]
