@@ -262,7 +262,7 @@ def _read_names(folder: Path, config: ModelConfig) -> tuple[str, ...] | None:
         names = json.loads(path.read_bytes())
     except (ValueError, RecursionError, OSError) as error:
         raise CheckpointError(path, f"not readable as JSON ({error})", mend) from error
-    if not isinstance(names, list) or not all(_is_name(name) for name in names):
+    if not isinstance(names, list) or not _are_names(names):
         raise CheckpointError(path, "no JSON list of names", mend)
     if len(names) != config.num_rows:
         raise CheckpointError(
@@ -271,9 +271,16 @@ def _read_names(folder: Path, config: ModelConfig) -> tuple[str, ...] | None:
     return tuple(names)
 
 
-def _is_name(name: object) -> bool:
-    # Half a surrogate pair, which JSON can spell, could be neither printed nor hashed.
-    return isinstance(name, str) and (name.isascii() or not _SURROGATE.search(name))
+def _are_names(names: list[object]) -> bool:
+    """Whether all are strings that can be printed and hashed. Whole at once: there are a million.
+
+    Half a surrogate pair, which JSON can spell, could be neither.
+    """
+    try:
+        joined = "".join(names)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return joined.isascii() or not any(_SURROGATE.search(str(name)) for name in names)
 
 
 def _identify(

@@ -144,11 +144,10 @@ class Registrar:
         names: Sequence[str] = self.checkpoint.names or ()
         found: list[tuple[int, Variant]] = []
         # A cheap test first: a table may have a million names.
-        for row, name in enumerate(names):
-            if row and name.startswith(puzzle_name):
-                parsed_name, variant = self.dialect.parse(name)
-                if parsed_name == puzzle_name:
-                    found.append((row, variant))
+        for row in [row for row, name in enumerate(names) if name.startswith(puzzle_name)]:
+            parsed_name, variant = self.dialect.parse(names[row])
+            if row and parsed_name == puzzle_name:
+                found.append((row, variant))
         if not found:
             raise EnrolmentError(
                 f"{self.checkpoint.folder}: puzzles.json knows {puzzle_name!r}, but "
