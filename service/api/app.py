@@ -22,9 +22,9 @@ from service.api.observing import Observed
 from service.api.problems import Fault, Problem, problem_of, problem_of_status
 from service.api.routes import checkpoints, events, health, jobs, metrics, solve
 from service.api.waits import Waits
-from service.errors import QueueUnavailable, ServiceError, SettingsError
+from service.errors import QueueUnavailable, ServiceError
 from service.jobs import EventFeed, JobStore
-from service.settings import PREFIX, Settings
+from service.settings import Settings
 
 _ROUTERS: Final = (
     solve.router,
@@ -59,11 +59,8 @@ def create_app(
 
     Raises: SettingsError when nothing says where the queue is.
     """
-    if store is None and settings.redis_url is None:
-        raise SettingsError(
-            f"{PREFIX}REDIS_URL says where jobs wait, and is not set: give the address of a Redis "
-            "or Valkey, or run `hrm-arc serve`, which brings one"
-        )
+    if store is None:
+        _ = settings.queue_url  # said now, not at the first request
     keys = KeyRing.parse(settings.api_keys.get_secret_value())
     counts = APIMetrics()
 
@@ -105,7 +102,7 @@ def create_app(
 
 def _connect(settings: Settings) -> JobStore:
     return JobStore.connect(
-        settings.redis_url or "",
+        settings.queue_url,
         max_queued=settings.max_queued,
         result_ttl_s=settings.result_ttl_s,
         idempotency_ttl_s=settings.idempotency_ttl_s,

@@ -320,15 +320,11 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
 
     Raises: SettingsError for settings that no worker can run with; OSError for the metrics' port.
     """
-    if settings.redis_url is None:
-        raise SettingsError(
-            "HRM_ARC_REDIS_URL is not set: a worker of its own needs the Valkey or Redis that the "
-            "API uses. For all in one, run `hrm-arc serve`"
-        )
+    url = settings.queue_url
     # Beside the jobs: a restarted worker finds its compiled network there instead of making it.
     keep_compiled(settings.state_folder.expanduser().absolute() / "compiled")
     claims = Claims(
-        settings.redis_url,
+        url,
         worker_id=_make_id(settings),
         lease_s=settings.lease_s,
         max_attempts=settings.max_attempts,
