@@ -7,6 +7,7 @@ import torch
 import typer
 from rich.console import Console
 
+from bench.adapt import ARMS, MINUTES, RECIPE, measure_adaptation
 from bench.full_size import make_full_size
 from bench.hardware import describe_hardware
 from bench.model import NUM_ROWS
@@ -15,10 +16,14 @@ from bench.overhead import measure_overhead
 from bench.pipeline import measure_pipeline
 from bench.reference import measure_reference, skipped
 from bench.report import Section, print_section, write_record
+from bench.sharing import measure_sharing
 from bench.throughput import measure_throughput
 from hrm_core import ARC_CANVAS, pick_device
+from service.adaptation import AdaptOptions
 
-PARTS = ("pipeline", "overhead", "throughput", "reference", "opening")
+PARTS = ("pipeline", "overhead", "sharing", "throughput", "reference", "opening")
+
+SHARING_BASE = "base-small"
 
 app = typer.Typer(pretty_exceptions_enable=False, help="Measure hrm-arc on this machine.")
 console = Console(highlight=False)
@@ -75,6 +80,8 @@ def measure(
         keep(measure_pipeline())
     if "overhead" in parts:
         keep(measure_overhead())
+    if "sharing" in parts:
+        keep(measure_sharing(SHARING_BASE))
     if "opening" in parts and opening is not None:
         for where in devices:
             keep(measure_opening(opening, str(where)))
@@ -96,6 +103,54 @@ def full_size(
     """Make a synthetic checkpoint folder of the published size (2.2 GB; 4.4 GB while at it)."""
     puzzle = make_full_size(folder, rows, canvas, seed)
     console.print(f"{folder}: random weights, {rows} rows, all variants of {puzzle}")
+
+
+@app.command("adapt")
+def adapt(
+    base: Annotated[Path, typer.Argument(help="The checkpoint folder to adapt.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write the record to OUT.json, OUT.md and OUT.png.")
+    ] = None,
+    minutes: Annotated[
+        list[float] | None, typer.Option(min=0, help="Budgets to read at; the largest is run.")
+    ] = None,
+    arm: Annotated[
+        list[int] | None, typer.Option(min=0, max=len(ARMS) - 1, help="Only some of the arms.")
+    ] = None,
+    variants: Annotated[int, typer.Option(min=1)] = RECIPE.num_variants,
+    batch_size: Annotated[int, typer.Option(min=1)] = RECIPE.batch_size,
+    lr: Annotated[float, typer.Option()] = RECIPE.lr,
+    row_lr: Annotated[float, typer.Option()] = RECIPE.row_lr,
+    held_out: Annotated[bool, typer.Option("--held-out/--no-held-out")] = True,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile")] = True,
+) -> None:
+    """Adapt a base to the evaluation set's small puzzles, and count what it then solves."""
+    hardware = describe_hardware()
+    budgets = minutes or MINUTES
+    section = measure_adaptation(
+        base,
+        None if out is None else out.with_name(f"{out.name}.png"),
+        AdaptOptions(
+            seconds=60 * max(budgets),
+            num_variants=variants,
+            batch_size=batch_size,
+            lr=lr,
+            row_lr=row_lr,
+            holds_out=held_out,
+            seed=seed,
+            snapshot_s=1e9,
+        ),
+        budgets,
+        [ARMS[place] for place in arm] if arm else ARMS,
+        device=device,
+        compiled=compiled,
+        say=lambda line: console.print(line, markup=False),
+    )
+    print_section(console, section)
+    if out is not None:
+        write_record(out, hardware, [section])
 
 
 def _measure_references(

@@ -22,10 +22,15 @@ from hrm_core.samples import Outcome, Sample
 from hrm_core.scheduler import Priority
 from hrm_core.synthetic import synthetic_checkpoint
 from hrm_core.training import (
+    Adaptation,
+    AdaptProgress,
+    AdaptTurn,
+    Phase,
     Pretraining,
     TrainingArrays,
     TrainProgress,
     TrainSettings,
+    start_from,
 )
 from hrm_core.writer import write_checkpoint
 
@@ -33,6 +38,9 @@ __all__ = [
     "ARC_CANVAS",
     "ARC_VOCAB_SIZE",
     "BACKEND_NAMES",
+    "AdaptProgress",
+    "AdaptTurn",
+    "Adaptation",
     "Agreement",
     "AgreementError",
     "AttentionError",
@@ -48,6 +56,7 @@ __all__ = [
     "Halting",
     "ModelConfig",
     "Outcome",
+    "Phase",
     "Pretraining",
     "Priority",
     "Sample",
@@ -62,6 +71,7 @@ __all__ = [
     "parse_arch",
     "pick_device",
     "release_memory",
+    "start_from",
     "synthetic_checkpoint",
     "used_memory",
     "write_checkpoint",

@@ -29,7 +29,8 @@ def write_checkpoint(
 ) -> None:
     """Write weights, configuration and the documents beside them, each file in one move.
 
-    Weights of an earlier step leave the folder once the new ones are in place.
+    Weights of an earlier step leave the folder once the new ones are in place. The documents come
+    last, so that none tells of weights that a kill kept from being written.
 
     Shapes: table float32 [num_rows, puzzle_emb_ndim], or None for a model without one.
     """
@@ -51,8 +52,7 @@ def write_checkpoint(
         "vocab_size": config.vocab_size,
         "num_puzzle_identifiers": config.num_rows,
     }
-    for name, document in {DATASET_NAME: dataset, **documents}.items():
-        _write_text(folder / name, json.dumps(document))
+    _write_text(folder / DATASET_NAME, json.dumps(dataset))
     target = folder / f"step_{step}"
     partial = folder / f".step_{step}.partial"
     torch.save(weights, partial)
@@ -60,6 +60,8 @@ def write_checkpoint(
     for other in folder.glob("step_*"):
         if other != target and other.name.removeprefix("step_").isdigit():
             other.unlink()
+    for name, document in documents.items():
+        _write_text(folder / name, json.dumps(document))
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -5,29 +5,133 @@ from dataclasses import dataclass
 from typing import Any
 
 from augment import Grid
-from voting import Candidate
+from voting import Candidate, Tally
 
 CANDIDATES_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptationSummary:
+    """How a checkpoint was adapted to a puzzle before it answered.
+
+    `held_out_share` is None where no demonstration could be held out; `held_out_note` says why, or
+    what was held out. `is_reused`: the adaptation was kept from an earlier job.
+
+    Units: `seconds` of training.
+    """
+
+    base: str
+    base_sha256: str
+    num_steps: int
+    seconds: float
+    num_variants: int
+    held_out_share: float | None
+    held_out_note: str
+    stopped_early: bool
+    is_reused: bool
+
+    def document(self) -> dict[str, Any]:
+        """Write the summary as JSON values."""
+        return {
+            "base": self.base,
+            "base_sha256": self.base_sha256,
+            "steps": self.num_steps,
+            "seconds": self.seconds,
+            "variants": self.num_variants,
+            "held_out_share": self.held_out_share,
+            "held_out_note": self.held_out_note,
+            "stopped_early": self.stopped_early,
+            "reused": self.is_reused,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAnswer:
+    """A checkpoint that voted, and how it was run."""
+
+    checkpoint: str
+    checkpoint_sha256: str
+    enrolled_as: str
+    enrolment: str
+    adaptation: AdaptationSummary | None
+    max_segments: int
+    precision: str
+    attention: str
+    num_slots: int
+
+    def document(self) -> dict[str, Any]:
+        """Write the member as JSON values."""
+        return {
+            "checkpoint": self.checkpoint,
+            "checkpoint_sha256": self.checkpoint_sha256,
+            "enrolled_as": self.enrolled_as,
+            "enrolment": self.enrolment,
+            "adaptation": None if self.adaptation is None else self.adaptation.document(),
+            "max_segments": self.max_segments,
+            "precision": self.precision,
+            "attention": self.attention,
+            "slots": self.num_slots,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class MemberShare:
+    """A checkpoint's part in the vote on one test input.
+
+    Units: `share` is the fraction of all checkpoints' votes; 0 where there are none.
+    """
+
+    checkpoint: str
+    tally: Tally
+    num_variants_asked: int
+    num_segments: int
+    share: float
+
+    @property
+    def num_votes(self) -> int:
+        """The checkpoint's ballots that name a grid."""
+        return self.tally.num_votes
+
+    @property
+    def num_abstained(self) -> int:
+        """The checkpoint's ballots that name none."""
+        return self.tally.abstained
+
+    @property
+    def num_variants_used(self) -> int:
+        """The checkpoint's ballots."""
+        return self.tally.num_ballots
+
+    def count_by_grid(self) -> dict[Grid, int]:
+        """Give the checkpoint's votes for each grid it named."""
+        return {entry.grid: entry.count for entry in self.tally.entries}
+
+    def document(self) -> dict[str, Any]:
+        """Write the share as JSON values."""
+        return {
+            "checkpoint": self.checkpoint,
+            "votes": self.num_votes,
+            "abstained": self.num_abstained,
+            "variants_used": self.num_variants_used,
+            "variants_asked": self.num_variants_asked,
+            "segments": self.num_segments,
+            "share": self.share,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class TestAnswer:
-    """The vote on one test input.
+    """The vote on one test input; `shares` are the checkpoints' parts in it, the main one's first.
 
     `attempts` are the best candidates, fewer than asked for where the votes name fewer grids.
-    `num_segments` counts the variant-segments of the outcomes that voted. `decided_early`: variants
-    were left out because they could not have changed the attempts.
+    `decided_early`: variants were left out because they could not have changed the attempts.
     """
 
     __test__ = False  # not a test class, whatever its name makes pytest think
 
     attempts: tuple[Grid, ...]
     candidates: tuple[Candidate, ...]
-    num_votes: int
-    num_abstained: int
-    num_variants_used: int
-    num_variants_asked: int
-    num_segments: int
+    shares: tuple[MemberShare, ...]
     decided_early: bool
 
     @property
@@ -35,19 +139,36 @@ class TestAnswer:
         """The number of distinct grids voted for."""
         return len(self.candidates)
 
+    @property
+    def num_votes(self) -> int:
+        """The number of ballots that name a grid."""
+        return sum(share.num_votes for share in self.shares)
+
+    @property
+    def num_abstained(self) -> int:
+        """The number of ballots that name none."""
+        return sum(share.num_abstained for share in self.shares)
+
+    @property
+    def num_variants_used(self) -> int:
+        """The number of ballots."""
+        return sum(share.num_variants_used for share in self.shares)
+
+    @property
+    def num_variants_asked(self) -> int:
+        """The number of ballots that the whole vote has."""
+        return sum(share.num_variants_asked for share in self.shares)
+
+    @property
+    def num_segments(self) -> int:
+        """The number of variant-segments of the outcomes that voted."""
+        return sum(share.num_segments for share in self.shares)
+
     def document(self) -> dict[str, Any]:
         """Write the vote as JSON values; of the candidates, the first few."""
         return {
             "attempts": [grid.to_rows() for grid in self.attempts],
-            "candidates": [
-                {
-                    "grid": candidate.grid.to_rows(),
-                    "count": candidate.count,
-                    "share": candidate.share,
-                    "mean_q_halt": candidate.mean_q_halt,
-                }
-                for candidate in self.candidates[:CANDIDATES_SHOWN]
-            ],
+            "candidates": self._candidate_documents(),
             "distinct_candidates": self.num_candidates,
             "votes": self.num_votes,
             "abstained": self.num_abstained,
@@ -55,37 +176,53 @@ class TestAnswer:
             "variants_asked": self.num_variants_asked,
             "segments": self.num_segments,
             "decided_early": self.decided_early,
+            "shares": [share.document() for share in self.shares],
         }
+
+    def _candidate_documents(self) -> list[dict[str, Any]]:
+        shown = self.candidates[:CANDIDATES_SHOWN]
+        documents: list[dict[str, Any]] = [
+            {
+                "grid": candidate.grid.to_rows(),
+                "count": candidate.count,
+                "share": candidate.share,
+                "mean_q_halt": candidate.mean_q_halt,
+            }
+            for candidate in shown
+        ]
+        if len(self.shares) > 1:
+            counts = {share.checkpoint: share.count_by_grid() for share in self.shares}
+            for document, candidate in zip(documents, shown, strict=True):
+                document["by_checkpoint"] = {
+                    checkpoint: count[candidate.grid]
+                    for checkpoint, count in counts.items()
+                    if candidate.grid in count
+                }
+        return documents
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The votes on all test inputs of a puzzle, and what they were made with.
 
-    `timings_s` are seconds by stage.
+    `members` are the checkpoints that voted, the main one first. `timings_s` are seconds by stage.
     """
 
     puzzle_name: str
-    enrolled_as: str
-    enrolment: str
-    checkpoint: str
-    checkpoint_sha256: str
+    members: tuple[MemberAnswer, ...]
     halting: str
-    max_segments: int
     ranking: str
     seed: int
     stop_early: bool
     device: str
-    precision: str
-    attention: str
-    num_slots: int
     tests: tuple[TestAnswer, ...]
     timings_s: Mapping[str, float]
 
     def document(self, expected: Sequence[Grid | None] | None = None) -> dict[str, Any]:
         """Write the answer as JSON values.
 
-        `expected`, one for each test input, are compared with where they are known.
+        What is told of each member is told of the main one at the top, too. `expected`, one for
+        each test input, are compared with where they are known.
         """
         tests = [test.document() for test in self.tests]
         for document, test, grid in zip(
@@ -96,19 +233,13 @@ class Answer:
                 document["right"] = grid in test.attempts
         return {
             "puzzle": self.puzzle_name,
-            "enrolled_as": self.enrolled_as,
-            "enrolment": self.enrolment,
-            "checkpoint": self.checkpoint,
-            "checkpoint_sha256": self.checkpoint_sha256,
+            **self.members[0].document(),
             "halting": self.halting,
-            "max_segments": self.max_segments,
             "ranking": self.ranking,
             "seed": self.seed,
             "stop_early": self.stop_early,
             "device": self.device,
-            "precision": self.precision,
-            "attention": self.attention,
-            "slots": self.num_slots,
+            "members": [member.document() for member in self.members],
             "tests": tests,
             "timings_s": dict(self.timings_s),
         }

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from augment import Dialect, Puzzle, Variant
 from hrm_core import ARC_VOCAB_SIZE, Checkpoint
+from service.adaptation_record import AdaptationRecord, read_adaptation
 from service.errors import EnrolmentError, UnknownPuzzle
 from service.puzzle_index import PuzzleIndex, read_index
 
@@ -52,6 +53,23 @@ class Enrolment:
         )
 
 
+def check_kind(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint that was not trained on ARC, or has no rows at all.
+
+    Raises: EnrolmentError.
+    """
+    config, folder = checkpoint.config, checkpoint.folder
+    if config.vocab_size != ARC_VOCAB_SIZE:
+        owner = OTHER_VOCABULARIES.get(config.vocab_size)
+        of_whom = f" ({owner} size)" if owner else ""
+        raise EnrolmentError(
+            f"{folder} reads a vocabulary of {config.vocab_size}{of_whom}, not ARC's "
+            f"{ARC_VOCAB_SIZE}: it was trained for something else and cannot solve ARC puzzles"
+        )
+    if config.puzzle_emb_ndim == 0:
+        raise EnrolmentError(f"{folder} has no table of puzzle rows: it knows no puzzle")
+
+
 class Registrar:
     """Tells which rows of one checkpoint belong to a puzzle.
 
@@ -71,6 +89,14 @@ class Registrar:
         return read_index(self.checkpoint.folder)
 
     @cached_property
+    def adaptation(self) -> AdaptationRecord | None:
+        """How the checkpoint was adapted; None for one that was trained.
+
+        Raises: AdaptationError when its record is damaged.
+        """
+        return read_adaptation(self.checkpoint.folder)
+
+    @cached_property
     def dialect(self) -> Dialect:
         """How the checkpoint names its variants."""
         return Dialect.of(self.checkpoint.names or ())
@@ -86,17 +112,8 @@ class Registrar:
 
         Raises: EnrolmentError, saying what is missing.
         """
-        config = self.checkpoint.config
+        check_kind(self.checkpoint)
         folder = self.checkpoint.folder
-        if config.vocab_size != ARC_VOCAB_SIZE:
-            owner = OTHER_VOCABULARIES.get(config.vocab_size)
-            of_whom = f" ({owner} size)" if owner else ""
-            raise EnrolmentError(
-                f"{folder} reads a vocabulary of {config.vocab_size}{of_whom}, not ARC's "
-                f"{ARC_VOCAB_SIZE}: it was trained for something else and cannot solve ARC puzzles"
-            )
-        if config.puzzle_emb_ndim == 0:
-            raise EnrolmentError(f"{folder} has no table of puzzle rows: it knows no puzzle")
         if self.checkpoint.names is None:
             raise EnrolmentError(
                 f"{folder} has no identifiers.json, so nothing tells whose its rows are. Copy the "
@@ -117,13 +134,10 @@ class Registrar:
                 f"(a name alone does not). Write it with `hrm-arc index {folder} --tasks …`, from "
                 "the tasks it was trained on"
             )
+        name = self._name_of(puzzle)
+        if name is not None:
+            return self._rows_of(name)
         known = self.index.demonstrations
-        wanted = puzzle.demonstrations_hash
-        if known.get(puzzle.name) == wanted:
-            return self._rows_of(puzzle.name)
-        for name, demonstrations in known.items():
-            if demonstrations == wanted:
-                return self._rows_of(name)
         raise UnknownPuzzle(
             f"{folder} has no rows for puzzle {puzzle.name!r}"
             + (
@@ -132,7 +146,24 @@ class Registrar:
                 else ""
             )
             + f". It knows {len(known)} puzzles; any other one needs adaptation (test-time "
-            "training on its demonstrations) before it can be solved"
+            "training on its demonstrations) before it can be solved: see `hrm-arc adapt`"
+        )
+
+    def knows(self, puzzle: Puzzle) -> bool:
+        """Tell whether the checkpoint has rows for a puzzle.
+
+        Raises: PuzzleIndexError when its index is damaged.
+        """
+        return self._name_of(puzzle) is not None
+
+    def _name_of(self, puzzle: Puzzle) -> str | None:
+        """Find the checkpoint's name for a puzzle, by its demonstrations."""
+        known = {} if self.index is None else self.index.demonstrations
+        wanted = puzzle.demonstrations_hash
+        if known.get(puzzle.name) == wanted:
+            return puzzle.name
+        return next(
+            (name for name, demonstrations in known.items() if demonstrations == wanted), None
         )
 
     @cached_property
@@ -159,4 +190,5 @@ class Registrar:
             puzzle_name,
             tuple(variant for _, variant in found),
             np.array([row for row, _ in found], dtype=np.int64),
+            "trained" if self.adaptation is None else "adapted",
         )

@@ -5,6 +5,7 @@
     ServiceError
     ├── InputError              the person's input cannot be used as given
     │   ├── DatasetError        the puzzles make no training set
+    │   ├── AdaptationError     a base cannot be adapted to these puzzles, or not like this
     │   ├── PuzzleIndexError    a checkpoint's puzzles.json is missing or damaged
     │   ├── AlignmentError      the alignment self-test has too little to go on
     │   ├── SettingsError       a setting is unknown or has no use as given
@@ -15,7 +16,8 @@
     │   ├── QueueUnavailable    Redis cannot be reached
     │   ├── QueueFull           no place for another job now
     │   ├── IdempotencyConflict the key was used before, with another body
-    │   └── JobNotFound         no such job, or no longer
+    │   ├── JobNotFound         no such job, or no longer
+    │   └── AdaptedNotFound     no worker keeps such an adapted checkpoint
     ├── EmbeddedServerError     the embedded Valkey server does not run
     ├── ClientError             a service answered a client with an error, or not at all
     ├── HubError                a published checkpoint could not be fetched
@@ -33,6 +35,10 @@ class InputError(ServiceError):
 
 class DatasetError(InputError):
     """The puzzles make no training set."""
+
+
+class AdaptationError(InputError):
+    """A base cannot be adapted to these puzzles, or not like this."""
 
 
 class PuzzleIndexError(InputError):
@@ -90,6 +96,17 @@ class JobNotFound(QueueError):  # noqa: N818 - the wire's own word for it
     def __init__(self, job_id: str) -> None:
         super().__init__(f"no job {job_id!r}: it never was, or its time to be kept has passed")
         self.job_id = job_id
+
+
+class AdaptedNotFound(QueueError):  # noqa: N818 - the wire's own word for it
+    """No worker keeps such an adapted checkpoint."""
+
+    def __init__(self, adapted_id: str) -> None:
+        super().__init__(
+            f"no adapted checkpoint {adapted_id[:80]!r}: it never was, or was removed, or its "
+            "worker is not there now (GET /v1/adapted lists those there are)"
+        )
+        self.adapted_id = adapted_id
 
 
 class EmbeddedServerError(ServiceError):

@@ -8,6 +8,7 @@ from augment import Task
 from hrm_core import Engine
 from service.enrolment import Registrar
 from service.errors import InputError, UnknownPuzzle
+from service.members import Member
 from service.solve import SolveOptions, Solving, solve
 from voting import Scores, score
 
@@ -84,15 +85,17 @@ def evaluate(
     on_step: Callable[[Sequence[Solving]], None] = lambda solvings: None,
 ) -> Evaluation:
     """Solve known tasks with expected outputs, all through the engine at once, and count."""
-    solvings = [Solving(task.puzzle, registrar.enrol(task.puzzle), options) for task in tasks]
-    solve(engine, solvings, lambda: on_step(solvings))
+    solvings = [
+        Solving(task.puzzle, [Member.enrol(registrar, task.puzzle)], options) for task in tasks
+    ]
+    solve([engine], solvings, lambda: on_step(solvings))
     per_input: list[dict[str, Any]] = []
     attempts = []
     submission, solutions = {}, {}
     num_segments = num_variants = 0
     for task, solving in zip(tasks, solvings, strict=True):
-        answer = solving.answer(engine)
-        name = solving.enrolment.puzzle_name  # two files may give their tasks one name
+        answer = solving.answer()
+        name = answer.members[0].enrolled_as  # two files may give their tasks one name
         solutions[name] = [grid for grid in task.expected if grid is not None]
         submission[name] = tuple(test.attempts[:NUM_ATTEMPTS] for test in answer.tests)
         for index, (test, expected) in enumerate(zip(answer.tests, solutions[name], strict=True)):

@@ -37,7 +37,7 @@ def default_state_folder() -> Path:
 class Settings(BaseSettings):
     """How the service runs.
 
-    Units: `…_s` in seconds, `max_body_bytes` in bytes, `max_queue_share` of `max_queued`.
+    Units: `…_s` in seconds, `…_bytes` in bytes, `max_queue_share` of `max_queued`.
     """
 
     model_config = SettingsConfigDict(
@@ -74,6 +74,15 @@ class Settings(BaseSettings):
     grace_s: Annotated[float, Field(ge=0)] = 25.0
     # Answer a submission only once it is on disk: safe against power loss, up to a second slower.
     strict_durability: bool = False
+
+    # Adaptation: test-time training on a puzzle's demonstrations. adapt_max_s is the most that a
+    # job may ask for; 0: this service does not adapt.
+    adapt_max_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 600.0
+    adapt_default_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
+    adapt_max_variants: Annotated[int, Field(ge=1, le=1000)] = 256
+    # Adapted checkpoints are kept for the next job of the same puzzle, the latest used ones.
+    adapt_cache_bytes: Annotated[int, Field(ge=0)] = 10 * 2**30
+    adapt_snapshot_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 20.0
 
     # The worker's engine; None leaves the choice to it.
     device: str = "auto"

@@ -1,25 +1,26 @@
-"""What happens to one puzzle: enrolment in, samples through the engine, votes out."""
+"""What happens to one puzzle: enrolment in, samples through the engines, votes out."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from itertools import chain
 from typing import Any
 
-import numpy as np
-
-from augment import CanvasError, Puzzle, encode_variants
-from hrm_core import Engine, Halting, Outcome, Priority, Sample
-from service.answer import Answer, TestAnswer
-from service.enrolment import Enrolment
+from augment import CanvasError, Puzzle
+from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
+from service.answer import Answer, MemberAnswer, TestAnswer
 from service.errors import InputError
-from voting import Ranking, Tally, count_ballots, decided, rank
+from service.members import Member, Voter
+from voting import Ranking, Tally, decided, rank
 
 
 @dataclass(frozen=True, slots=True)
 class SolveOptions:
-    """How a puzzle is to be solved; None means all variants, and the checkpoint's own limit."""
+    """How a puzzle is to be solved; None means all variants, and the checkpoint's own limit.
+
+    `num_variants` are each member's.
+    """
 
     num_variants: int | None = None
     num_attempts: int = 2
@@ -42,27 +43,55 @@ class Progress:
 
 
 class Solving:
-    """One puzzle on its way through an engine.
+    """One puzzle on its way through the engines of the checkpoints that vote on it.
 
-    The engine belongs to whoever calls: `enter` queues the samples, `receive` takes what halted,
-    `answer` counts up.
+    Most often that is one checkpoint; the first is the main one. The engines belong to whoever
+    calls: `enter` queues a member's samples, in any order and whenever its engine is at hand,
+    `receive` takes what halted, `answer` counts up. All members' votes weigh the same, and nothing
+    is settled before the last member has entered.
     """
 
-    def __init__(self, puzzle: Puzzle, enrolment: Enrolment, options: SolveOptions) -> None:
+    def __init__(self, puzzle: Puzzle, members: Sequence[Member], options: SolveOptions) -> None:
         if options.num_variants is not None and options.num_variants < 1:
             raise InputError(f"{options.num_variants} variants: at least one is needed")
         if options.num_attempts < 1:
             raise InputError(f"{options.num_attempts} attempts: at least one is needed")
         if options.seed < 0:
             raise InputError(f"seed {options.seed} is negative: give 0 or more")
+        if not members:
+            raise InputError("no checkpoint is to vote: name at least one")
+        names = [member.name for member in members]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(
+                    f"two checkpoints named {name!r} cannot vote beside each other: name each "
+                    "once, or rename one of the folders"
+                )
         self.puzzle, self.options = puzzle, options
-        self.enrolment = enrolment.draw(options.num_variants, options.seed)
-        num_inputs = len(puzzle.test)
-        self.tallies = [Tally.empty()] * num_inputs
-        self._num_segments = [0] * num_inputs
-        self._is_closed = [False] * num_inputs
+        self._voters = tuple(
+            Voter(member.draw(options.num_variants, options.seed), len(puzzle.test))
+            for member in members
+        )
+        self._entered: dict[int, MemberAnswer] = {}
+        self._is_closed = [False] * len(puzzle.test)
         self._timings_s = {"encode": 0.0, "vote": 0.0}
-        self._entered_at = self._finished_at = 0.0
+        self._device = ""
+        self._started_at = self._finished_at = 0.0
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The checkpoints that vote, with the variants drawn for them."""
+        return tuple(voter.member for voter in self._voters)
+
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """The places of the members that have not entered an engine yet."""
+        return tuple(place for place in range(len(self._voters)) if place not in self._entered)
+
+    @property
+    def is_in_engine(self) -> bool:
+        """Some member's samples are in an engine now."""
+        return any(voter.engine is not None for voter in self._voters)
 
     @property
     def is_done(self) -> bool:
@@ -70,94 +99,114 @@ class Solving:
         return all(self._is_closed)
 
     @property
+    def tallies(self) -> tuple[Tally, ...]:
+        """The votes of all members on each test input, as they stand."""
+        return tuple(self._tally(test_index) for test_index in range(len(self.puzzle.test)))
+
+    @property
     def progress(self) -> Progress:
         """How far the puzzle is."""
+        num_inputs = len(self.puzzle.test)
         return Progress(
-            num_outcomes=sum(tally.num_ballots for tally in self.tallies),
-            num_asked=len(self.tallies) * len(self.enrolment.variants),
+            num_outcomes=sum(tally.num_ballots for v in self._voters for tally in v.tallies),
+            num_asked=num_inputs * self._num_variants,
             num_decided=sum(self._is_closed),
-            num_test_inputs=len(self.tallies),
+            num_test_inputs=num_inputs,
         )
 
-    def enter(self, engine: Engine) -> None:
-        """Queue a sample for every test input and variant, inputs taking turns.
+    def num_asked_of(self, place: int) -> int:
+        """Count the outcomes asked of a member."""
+        return len(self.puzzle.test) * self._voters[place].num_variants
+
+    def enter(self, place: int, engine: Engine) -> None:
+        """Queue a member's samples for every test input and variant, inputs taking turns.
 
         Raises: CanvasError when a test input is larger than the checkpoint's canvas.
         """
-        started = time.monotonic()
-        checkpoint = engine.checkpoint
-        rows = checkpoint.rows.gather(self.enrolment.rows)
-        per_input = []
-        for test_index, grid in enumerate(self.puzzle.test):
-            tokens = encode_variants(grid, self.enrolment.variants, checkpoint.config.canvas)
-            per_input.append(
-                [
-                    Sample((self, test_index, place), tokens[place], rows[place])
-                    for place in range(len(rows))
-                ]
-            )
-        self._entered_at = time.monotonic()
-        self._timings_s["encode"] = self._entered_at - started
+        started, voter, options = time.monotonic(), self._voters[place], self.options
+        per_input = voter.samples(engine, self.puzzle.test, (self, place))
+        entered_at = time.monotonic()
+        self._timings_s["encode"] += entered_at - started
         engine.add(
             chain.from_iterable(zip(*per_input, strict=True)),
             job=self,
-            halting=self.options.halting,
-            max_segments=self.options.max_segments,
-            priority=self.options.priority,
+            halting=options.halting,
+            max_segments=options.max_segments,
+            priority=options.priority,
         )
+        if not self._entered:
+            self._started_at, self._device = entered_at, str(engine.device)
+        voter.engine = engine
+        self._entered[place] = voter.describe(engine, options.max_segments)
+        self._close_settled(range(len(self.puzzle.test)))
+        self._let_engines_go()
 
-    def receive(self, outcomes: Sequence[Outcome], engine: Engine) -> None:
-        """Count outcomes of this puzzle; inputs whose attempts are settled leave the engine."""
+    def receive(self, outcomes: Sequence[Outcome]) -> None:
+        """Count outcomes of this puzzle; inputs whose attempts are settled leave all engines."""
         started = time.monotonic()
-        for test_index in range(len(self.tallies)):
-            mine = [outcome for outcome in outcomes if outcome.sample_id[1] == test_index]
-            if mine and not self._is_closed[test_index]:
-                self._count(test_index, mine)
-                if self._is_settled(test_index):
-                    self._is_closed[test_index] = True
-                    engine.cancel(self, partial(_is_of_input, test_index))
-        now = time.monotonic()
-        self._timings_s["vote"] += now - started
-        if self.is_done:
-            self._finished_at = now
+        groups: dict[tuple[int, int], list[Outcome]] = {}
+        for outcome in outcomes:
+            _, place, test_index, _ = outcome.sample_id
+            if not self._is_closed[test_index]:
+                groups.setdefault((place, test_index), []).append(outcome)
+        for (place, test_index), mine in groups.items():
+            self._voters[place].count(test_index, mine)
+        self._close_settled({test_index for _, test_index in groups})
+        self._let_engines_go()
+        self._timings_s["vote"] += time.monotonic() - started
 
-    def answer(self, engine: Engine) -> Answer:
-        """Rank the votes as they stand."""
-        options, checkpoint = self.options, engine.checkpoint
-        finished_at = self._finished_at or time.monotonic()
-        timings = self._timings_s | {"run": finished_at - self._entered_at}
+    def leave(self) -> None:
+        """Take all that is left out of the engines."""
+        for voter in self._voters:
+            if voter.engine is not None:
+                voter.engine.cancel(self)
+                voter.engine = None
+
+    def answer(self) -> Answer:
+        """Rank the votes as they stand, once every member has entered."""
+        options = self.options
+        run_s = (self._finished_at or time.monotonic()) - self._started_at
+        timings = self._timings_s | {"run": run_s}
         return Answer(
             puzzle_name=self.puzzle.name,
-            enrolled_as=self.enrolment.puzzle_name,
-            enrolment=self.enrolment.kind,
-            checkpoint=checkpoint.folder.resolve().name,
-            checkpoint_sha256=checkpoint.sha256,
+            members=tuple(self._entered[place] for place in range(len(self._voters))),
             halting=options.halting.value,
-            max_segments=options.max_segments or checkpoint.config.halt_max_steps,
             ranking=options.ranking.value,
             seed=options.seed,
             stop_early=options.stop_early,
-            device=str(engine.device),
-            precision=engine.precision,
-            attention=engine.attention.name,
-            num_slots=engine.num_slots,
-            tests=tuple(self._answer_test(index) for index in range(len(self.tallies))),
+            device=self._device,
+            tests=tuple(self._answer_test(index) for index in range(len(self.puzzle.test))),
             timings_s={stage: round(seconds, 6) for stage, seconds in timings.items()},
         )
 
-    def _count(self, test_index: int, outcomes: Sequence[Outcome]) -> None:
-        variants = [self.enrolment.variants[outcome.sample_id[2]] for outcome in outcomes]
-        votes = count_ballots(
-            np.stack([outcome.tokens for outcome in outcomes]),
-            np.array([outcome.q_halt_logit for outcome in outcomes]),
-            variants,
-        )
-        self.tallies[test_index] = self.tallies[test_index].merge(votes)
-        self._num_segments[test_index] += sum(outcome.steps for outcome in outcomes)
+    @property
+    def _num_variants(self) -> int:
+        return sum(voter.num_variants for voter in self._voters)
+
+    def _tally(self, test_index: int) -> Tally:
+        return reduce(Tally.merge, (voter.tallies[test_index] for voter in self._voters))
+
+    def _close_settled(self, test_indices: Iterable[int]) -> None:
+        if self.waiting:
+            return
+        for test_index in test_indices:
+            if not self._is_closed[test_index] and self._is_settled(test_index):
+                self._is_closed[test_index] = True
+                for voter in self._voters:
+                    if voter.engine is not None:
+                        voter.engine.cancel(self, partial(_is_of_input, test_index))
+        if self.is_done:
+            self._finished_at = self._finished_at or time.monotonic()
+
+    def _let_engines_go(self) -> None:
+        for voter in self._voters:
+            is_through = (tally.num_ballots == voter.num_variants for tally in voter.tallies)
+            if all(one or other for one, other in zip(is_through, self._is_closed, strict=True)):
+                voter.engine = None
 
     def _is_settled(self, test_index: int) -> bool:
-        tally = self.tallies[test_index]
-        num_outstanding = len(self.enrolment.variants) - tally.num_ballots
+        tally = self._tally(test_index)
+        num_outstanding = self._num_variants - tally.num_ballots
         if num_outstanding == 0:
             return True
         return self.options.stop_early and decided(
@@ -165,46 +214,49 @@ class Solving:
         )
 
     def _answer_test(self, test_index: int) -> TestAnswer:
-        tally = self.tallies[test_index]
+        tally = self._tally(test_index)
         candidates = rank(tally, self.options.ranking)
-        num_asked = len(self.enrolment.variants)
         return TestAnswer(
             attempts=tuple(c.grid for c in candidates[: self.options.num_attempts]),
             candidates=candidates,
-            num_votes=tally.num_votes,
-            num_abstained=tally.abstained,
-            num_variants_used=tally.num_ballots,
-            num_variants_asked=num_asked,
-            num_segments=self._num_segments[test_index],
-            decided_early=tally.num_ballots < num_asked,
+            shares=tuple(voter.share(test_index, tally.num_votes) for voter in self._voters),
+            decided_early=tally.num_ballots < self._num_variants,
         )
 
 
 def _is_of_input(test_index: int, sample_id: Any) -> bool:
-    return bool(sample_id[1] == test_index)
+    return bool(sample_id[2] == test_index)
 
 
 def solve(
-    engine: Engine,
+    engines: Sequence[Engine],
     solvings: Iterable[Solving],
     on_step: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run puzzles through an engine of one's own until all are done, together.
+    """Run puzzles through engines of one's own, one for each member, until all are done, together.
 
-    Raises: CanvasError, before anything runs, when a test input does not fit the canvas.
+    Raises: CanvasError, before anything runs, when a test input does not fit a canvas.
     """
     pending = list(solvings)
     try:
         for solving in pending:
-            solving.enter(engine)
-    except CanvasError:
+            for place, engine in enumerate(engines):
+                solving.enter(place, engine)
+    except (CanvasError, HRMCoreError):
         for solving in pending:
-            engine.cancel(solving)
+            solving.leave()
         raise
-    while not engine.is_idle:
-        by_solving: dict[Solving, list[Outcome]] = {}
-        for outcome in engine.step():
-            by_solving.setdefault(outcome.sample_id[0], []).append(outcome)
-        for solving, outcomes in by_solving.items():
-            solving.receive(outcomes, engine)
+    while not all(engine.is_idle for engine in engines):
+        for engine in engines:
+            if not engine.is_idle:
+                hand_out(engine.step())
         on_step()
+
+
+def hand_out(outcomes: Iterable[Outcome]) -> None:
+    """Give outcomes to the puzzles they are of."""
+    by_solving: dict[Solving, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_solving.setdefault(outcome.sample_id[0], []).append(outcome)
+    for solving, mine in by_solving.items():
+        solving.receive(mine)

@@ -42,13 +42,15 @@ class TrainingArrays:
         if not consistent or num_examples == 0:
             raise TrainingError("the training arrays are empty or do not belong together")
 
-    def digest(self) -> str:
-        """Sum up everything in the arrays (sha256, hex)."""
+    def digest(self, left_out: npt.NDArray[np.bool_] | None = None) -> str:
+        """Sum up everything in the arrays, and what of it is left out (sha256, hex)."""
         digest = hashlib.sha256(str(self.canvas).encode())
         for name in ("inputs", "labels", "room", "rows", "variant_starts", "group_starts"):
             array = np.ascontiguousarray(getattr(self, name))
             digest.update(f"{name} {array.shape}".encode())
             digest.update(array.data)
+        if left_out is not None and left_out.any():
+            digest.update(b"left out" + np.packbits(left_out).tobytes())
         return digest.hexdigest()
 
 
@@ -62,9 +64,23 @@ class ExampleStream:
     Source: arXiv 2506.21734, Methods (puzzles, not examples, are drawn evenly).
     """
 
-    def __init__(self, arrays: TrainingArrays, seed: int, translate: bool = True) -> None:
+    def __init__(
+        self,
+        arrays: TrainingArrays,
+        seed: int,
+        translate: bool = True,
+        left_out: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Prepare the stream; `left_out` [E] marks examples that never come while `leaves_out`.
+
+        Raises: TrainingError when that leaves a variant without any.
+        """
         self.arrays = arrays
         self.translate = translate
+        self.left_out = np.zeros(len(arrays.inputs), bool) if left_out is None else left_out
+        self.leaves_out = True
+        if (np.logical_and.reduceat(self.left_out, arrays.variant_starts[:-1])).any():
+            raise TrainingError("every example of a variant is left out: none is there to train on")
         self.num_rounds = 0
         self._rng = np.random.Generator(np.random.PCG64(seed))
         self._groups: list[int] = []
@@ -96,6 +112,7 @@ class ExampleStream:
             "groups": list(self._groups),
             "waiting": list(self._waiting),
             "num_rounds": self.num_rounds,
+            "leaves_out": self.leaves_out,
         }
 
     def restore(self, state: dict[str, object]) -> None:
@@ -104,6 +121,7 @@ class ExampleStream:
         self._groups = list(state["groups"])  # type: ignore[call-overload]
         self._waiting = [tuple(entry) for entry in state["waiting"]]  # type: ignore[attr-defined]
         self.num_rounds = int(state["num_rounds"])  # type: ignore[call-overload]
+        self.leaves_out = bool(state.get("leaves_out", True))
 
     def _visit_next_group(self) -> None:
         arrays, rng = self.arrays, self._rng
@@ -113,7 +131,10 @@ class ExampleStream:
         group = self._groups.pop()
         variant = int(rng.integers(arrays.group_starts[group], arrays.group_starts[group + 1]))
         start, stop = arrays.variant_starts[variant : variant + 2]
-        examples = rng.permutation(np.arange(start, stop))
+        examples = np.arange(start, stop)
+        if self.leaves_out:
+            examples = examples[~self.left_out[start:stop]]
+        examples = rng.permutation(examples)
         offsets = rng.integers(0, arrays.room[examples].astype(np.int64) + 1)
         if self.translate:
             offsets[rng.integers(len(examples))] = 0

@@ -4,6 +4,7 @@ Source: arXiv 2506.21734 section 2 (deep supervision, Q-learning of the halt), a
 (stablemax).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -60,6 +61,17 @@ def segment_losses(
             / batch
         )
     return SegmentLosses(lm + 0.5 * (q_halt + q_continue), lm, q_halt, q_continue, is_right)
+
+
+def mean_losses(parts: Sequence[SegmentLosses]) -> SegmentLosses:
+    """Join the losses of equally large slices of a batch."""
+    return SegmentLosses(
+        total=torch.stack([part.total.detach() for part in parts]).mean(),
+        lm=torch.stack([part.lm.detach() for part in parts]).mean(),
+        q_halt=torch.stack([part.q_halt.detach() for part in parts]).mean(),
+        q_continue=torch.stack([part.q_continue.detach() for part in parts]).mean(),
+        is_right=torch.cat([part.is_right for part in parts]),
+    )
 
 
 def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

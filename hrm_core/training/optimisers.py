@@ -67,6 +67,9 @@ def sign_sgd_rows_(
 class MovingAverage:
     """Exponential moving average of the trunk's parameters.
 
+    Early on it reaches back only over the steps there were: a short run's average would otherwise
+    be mostly its starting point.
+
     Source: arXiv 2510.04871 section 4.7.
     """
 
@@ -75,7 +78,8 @@ class MovingAverage:
         self.shadow = {name: param.detach().clone() for name, param in params}
 
     @torch.no_grad()
-    def update(self, params: Iterable[tuple[str, Tensor]]) -> None:
-        """Move the average towards the present values."""
+    def update(self, params: Iterable[tuple[str, Tensor]], step: int) -> None:
+        """Move the average towards the values after a step, counted from 1."""
+        decay = min(self.decay, (1 + step) / (10 + step))
         for name, param in params:
-            self.shadow[name].lerp_(param, 1 - self.decay)
+            self.shadow[name].lerp_(param, 1 - decay)

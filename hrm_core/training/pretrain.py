@@ -1,72 +1,37 @@
 """The training loop: batches in, a checkpoint folder out, resumable at any snapshot."""
 
 import json
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from hrm_core.attention import load_backend
 from hrm_core.build import build_network, widen_products
 from hrm_core.config import ModelConfig
 from hrm_core.device import lacks_half_precision
-from hrm_core.errors import TrainingError
+from hrm_core.errors import DeviceMemoryError, TrainingError
 from hrm_core.initialisation import initialise
+from hrm_core.memory import is_out_of_memory
 from hrm_core.training.arrays import ExampleStream, TrainingArrays
 from hrm_core.training.optimisers import AdamAtan2, MovingAverage, sign_sgd_rows_
+from hrm_core.training.settings import (
+    TrainProgress,
+    TrainSettings,
+    check_settings,
+    learning_rate,
+)
 from hrm_core.training.snapshot import read_snapshot, write_snapshot
-from hrm_core.training.step import TrainCarry, supervise, train_segment
+from hrm_core.training.step import TrainCarry, supervise, train_segment_in_slices
 from hrm_core.writer import write_checkpoint
 
 LOG_NAME = "training_log.jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """How to train. Rates are per step; both warm up linearly and end at `lr_min_ratio` of theirs.
-
-    `ema_decay` 0 keeps no average. `snapshot_s` are the seconds between snapshots, `log_every` the
-    steps between log lines.
-
-    Source: arXiv 2506.21734, Methods; arXiv 2510.04871 section 4 (average).
-    """
-
-    num_steps: int
-    batch_size: int = 768
-    lr: float = 1e-4
-    row_lr: float = 1e-2
-    lr_min_ratio: float = 1.0
-    warmup_steps: int = 2000
-    weight_decay: float = 0.1
-    row_weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.95
-    ema_decay: float = 0.0
-    translate: bool = True
-    seed: int = 0
-    snapshot_s: float = 300.0
-    log_every: int = 50
-
-
-@dataclass(frozen=True, slots=True)
-class TrainProgress:
-    """Means since the last report: losses per sample, share of samples wholly right."""
-
-    step: int
-    num_steps: int
-    seconds: float
-    steps_per_s: float
-    loss: float
-    lm_loss: float
-    q_halt_loss: float
-    q_continue_loss: float
-    right_share: float
-    halted_share: float
-    lr: float
 
 
 @dataclass(slots=True)
@@ -84,13 +49,23 @@ class _Means:
         return means
 
 
-def learning_rate(step: int, base: float, settings: TrainSettings) -> float:
-    """Rate of one step, counted from 1: linear warm-up, then half a cosine down."""
-    if step < settings.warmup_steps:
-        return base * step / settings.warmup_steps
-    span = max(1, settings.num_steps - settings.warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * (step - settings.warmup_steps) / span))
-    return base * (settings.lr_min_ratio + (1 - settings.lr_min_ratio) * cosine)
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a run starts from instead of random weights: a trunk, and one value for every row.
+
+    Shapes: row float32 [puzzle_emb_ndim].
+    """
+
+    trunk: Mapping[str, Tensor]
+    row: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A piece of training is done; between two steps it may be saved, and left."""
+
+    is_between_steps: bool
+    progress: TrainProgress | None = None
 
 
 class Pretraining:
@@ -106,12 +81,15 @@ class Pretraining:
         *,
         device: torch.device,
         compile_step: bool,
+        start: Start | None = None,
+        left_out: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Prepare the run; `documents` are JSON files that belong beside the weights.
 
-        Raises: TrainingError when the arrays do not fit the configuration, or the folder holds a
-        run with other settings.
+        Raises: TrainingError for a budget without an end; when the arrays do not fit the
+        configuration, or the folder holds a run with other settings.
         """
+        check_settings(settings)
         if arrays.canvas != config.canvas:
             raise TrainingError(f"arrays of canvas {arrays.canvas}, model of {config.canvas}")
         if arrays.rows.min() < 0 or arrays.rows.max() >= config.num_rows:
@@ -120,19 +98,27 @@ class Pretraining:
             raise TrainingError(f"tokens outside a vocabulary of {config.vocab_size}")
         self.folder, self.config, self.settings = folder, config, settings
         self.documents, self.device = documents, device
-        self.data_sha256 = arrays.digest()
+        self.data_sha256 = arrays.digest(left_out)
         self.step = 0
         self.seconds = 0.0
-        self.stream = ExampleStream(arrays, settings.seed, settings.translate)
+        # A further factor on both rates, for whoever drives the run.
+        self.rate_factor = 1.0
+        # What whoever drives the run wants kept with it; JSON values.
+        self.notes: dict[str, Any] = {}
+        self.stream = ExampleStream(arrays, settings.seed, settings.translate, left_out)
         self.generator = torch.Generator().manual_seed(settings.seed)
         short = device.type == "cpu" and config.num_positions <= 256
         attend = load_backend("matmul" if short else "sdpa")
         self.network = build_network(config, attend, getattr(torch, config.forward_dtype))
         initialise(self.network, self.generator)
+        if start is not None:
+            self.network.load_state_dict(dict(start.trunk), strict=True)
         if self.network.dtype != torch.float32 and lacks_half_precision(device):
             widen_products(self.network)
         self.network.to(device)
         self.table = torch.zeros(config.num_rows, config.puzzle_emb_ndim, device=device)
+        if start is not None:
+            self.table[1:] = start.row.to(self.table)
         self.optimiser = AdamAtan2(
             self.network.parameters(),
             lr=settings.lr,
@@ -153,50 +139,73 @@ class Pretraining:
         """Parameters of the trunk, the table not counted."""
         return sum(param.numel() for param in self.network.parameters())
 
+    @property
+    def used_share(self) -> float:
+        """How much of the budget is used, 0..1."""
+        return self.settings.used_share(self.step, self.seconds)
+
+    @property
+    def learned_trunk(self) -> dict[str, Tensor]:
+        """The trunk as it is handed out: the average where one is kept."""
+        trunk = {name: value.detach() for name, value in self.network.state_dict().items()}
+        return trunk if self.average is None else trunk | self.average.shadow
+
     def train(
         self,
         on_progress: Callable[[TrainProgress], None],
         should_stop: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Train to the last step, or until told to stop; True when the last step is done.
+        """Train to the end of the budget, or until told to stop; True when the budget is used.
 
         A checkpoint folder and a snapshot are written from time to time, and at the end.
         """
-        means = _Means()
-        started = last_snapshot = time.monotonic()
-        seconds_before, step_before = self.seconds, self.step
-        while self.step < self.settings.num_steps and not should_stop():
-            means.add(self._train_step())
-            now = time.monotonic()
-            self.seconds = seconds_before + now - started
-            if self.step % self.settings.log_every == 0 or self.step == self.settings.num_steps:
-                loss, lm, q_halt, q_continue, right, halted = means.take()
-                progress = TrainProgress(
-                    step=self.step,
-                    num_steps=self.settings.num_steps,
-                    seconds=round(self.seconds, 1),
-                    steps_per_s=round((self.step - step_before) / (now - started), 3),
-                    loss=round(loss, 5),
-                    lm_loss=round(lm, 5),
-                    q_halt_loss=round(q_halt, 5),
-                    q_continue_loss=round(q_continue, 5),
-                    right_share=round(right, 5),
-                    halted_share=round(halted, 5),
-                    lr=learning_rate(self.step, self.settings.lr, self.settings),
-                )
-                self._log(progress)
-                on_progress(progress)
-            if now - last_snapshot >= self.settings.snapshot_s:
-                self.save()
-                last_snapshot = time.monotonic()
+        saved_at = self.seconds
+        if not should_stop():
+            for turn in self.turns():
+                if turn.progress is not None:
+                    on_progress(turn.progress)
+                if turn.is_between_steps and should_stop():
+                    break
+                if turn.is_between_steps and self.seconds - saved_at >= self.settings.snapshot_s:
+                    self.save()
+                    saved_at = self.seconds
         self.save()
-        return self.step >= self.settings.num_steps
+        return self.used_share == 1.0
+
+    def turns(self) -> Iterator[Turn]:
+        """Train to the end of the budget, a slice of a batch at a time.
+
+        Time counts only while this runs. To stop, leave between two steps: in the midst of one the
+        state is not to be saved.
+        """
+        means = _Means()
+        seconds_before, step_before = self.seconds, self.step
+        while self.used_share < 1.0:
+            step = self._step_in_slices()
+            while True:
+                started = time.monotonic()
+                try:
+                    next(step)
+                except StopIteration as end:
+                    self.seconds += time.monotonic() - started
+                    means.add(end.value)
+                    break
+                except RuntimeError as error:
+                    if is_out_of_memory(error):
+                        raise self._no_memory() from error
+                    raise
+                self.seconds += time.monotonic() - started
+                yield Turn(is_between_steps=False)
+            progress = None
+            if self.step % self.settings.log_every == 0 or self.used_share == 1.0:
+                rate = (self.step - step_before) / max(self.seconds - seconds_before, 1e-9)
+                progress = self._progress(means.take(), rate)
+                self._log(progress)
+            yield Turn(is_between_steps=True, progress=progress)
 
     def save(self) -> None:
         """Write the checkpoint folder as it stands and a snapshot to go on from."""
-        trunk = {name: value.detach() for name, value in self.network.state_dict().items()}
-        if self.average is not None:
-            trunk |= self.average.shadow
+        trunk = self.learned_trunk
         training = asdict(self.settings) | {"steps_done": self.step}
         write_checkpoint(
             self.folder, self.config, trunk, self.table, self.step, training, self.documents
@@ -216,31 +225,73 @@ class Pretraining:
                 "carry": carry,
                 "generator": self.generator.get_state(),
                 "stream": json.dumps(self.stream.state()),
+                "notes": json.dumps(self.notes),
             },
         )
 
-    def _train_step(self) -> list[float]:
-        self.step += 1
+    def _step_in_slices(self) -> Generator[None, None, list[float]]:
         settings, carry = self.settings, self.carry
+        is_trunk_learning = self.used_share >= settings.rows_only_share
+        for param in self.network.parameters():
+            param.requires_grad_(is_trunk_learning)
+        self.step += 1
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.step, settings.lr, settings)
+            group["lr"] = self._rate(settings.lr)
         num_free = int(carry.halted.sum())
         inputs, labels, rows = self.stream.take(num_free)
         carry.seat(torch.from_numpy(inputs), torch.from_numpy(labels), torch.from_numpy(rows))
         row_values = self.table[carry.rows].requires_grad_()
-        losses = train_segment(self.network, carry, row_values, self.generator, self._run)
+        losses = yield from train_segment_in_slices(
+            self.network,
+            carry,
+            row_values,
+            self.generator,
+            self._run,
+            learns_continue=settings.learns_continue,
+            slice_size=settings.slice_size,
+        )
         self.optimiser.step()
         self.optimiser.zero_grad()
         if row_values.grad is not None:
-            row_lr = learning_rate(self.step, settings.row_lr, settings)
             sign_sgd_rows_(
-                self.table, carry.rows, row_values.grad, row_lr, settings.row_weight_decay
+                self.table,
+                carry.rows,
+                row_values.grad,
+                self._rate(settings.row_lr),
+                settings.row_weight_decay,
             )
-        if self.average is not None:
-            self.average.update(self.network.named_parameters())
+        if self.average is not None and is_trunk_learning:
+            self.average.update(self.network.named_parameters(), self.step)
         figures = [losses.total, losses.lm, losses.q_halt, losses.q_continue]
         shares = [losses.is_right.double().mean(), carry.halted.double().mean()]
         return torch.stack([value.detach().double() for value in figures + shares]).tolist()
+
+    def _no_memory(self) -> DeviceMemoryError:
+        num = self.settings.slice_size or self.settings.batch_size
+        return DeviceMemoryError(
+            f"{self.device}'s memory does not hold the training of {num} samples at once: give "
+            "smaller slices, or smaller batches"
+        )
+
+    def _rate(self, base: float) -> float:
+        return self.rate_factor * learning_rate(self.step, base, self.settings, self.seconds)
+
+    def _progress(self, means: list[float], steps_per_s: float) -> TrainProgress:
+        loss, lm, q_halt, q_continue, right, halted = means
+        return TrainProgress(
+            step=self.step,
+            num_steps=self.settings.num_steps,
+            used_share=round(self.used_share, 5),
+            seconds=round(self.seconds, 1),
+            steps_per_s=round(steps_per_s, 3),
+            loss=round(loss, 5),
+            lm_loss=round(lm, 5),
+            q_halt_loss=round(q_halt, 5),
+            q_continue_loss=round(q_continue, 5),
+            right_share=round(right, 5),
+            halted_share=round(halted, 5),
+            lr=self._rate(self.settings.lr),
+        )
 
     def _identity(self) -> dict[str, Any]:
         """What must be equal for a snapshot to be this run's.
@@ -248,7 +299,7 @@ class Pretraining:
         Its length may change, and translation be turned off: late in a short run, practice where
         inference lays its grids is worth more.
         """
-        free = {"num_steps", "translate", "snapshot_s", "log_every"}
+        free = {"num_steps", "max_seconds", "translate", "snapshot_s", "log_every", "slice_size"}
         settings = {k: v for k, v in asdict(self.settings).items() if k not in free}
         return {"config": asdict(self.config), "settings": settings}
 
@@ -275,6 +326,7 @@ class Pretraining:
         self.carry = TrainCarry(**state["carry"])
         self.generator.set_state(state["generator"].cpu())
         self.stream.restore(json.loads(state["stream"]))
+        self.notes = json.loads(state.get("notes", "{}"))
 
     def _log(self, progress: TrainProgress) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,13 +1,13 @@
 """One training step: one segment under deep supervision, for a batch that keeps its carry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from hrm_core.network import Network
-from hrm_core.training.losses import SegmentLosses, continue_target, segment_losses
+from hrm_core.training.losses import SegmentLosses, continue_target, mean_losses, segment_losses
 
 
 @dataclass(slots=True)
@@ -75,8 +75,9 @@ def supervise(
     inputs: Tensor,
     labels: Tensor,
     row_values: Tensor,
+    learns_continue: bool,
 ) -> SegmentResult:
-    """Run a segment on the batch and weigh it.
+    """Run a segment on the batch and weigh it; learning q_continue takes half as long again.
 
     Shapes: states [B, P + S, D]; is_fresh, is_last bool [B]; inputs, labels [B, S];
     row_values float32 [B, puzzle_emb_ndim], a leaf that wants its gradient.
@@ -90,7 +91,7 @@ def supervise(
     logits = network.read_logits(z_H)
     z_H, z_L = z_H.detach(), z_L.detach()
     target = None
-    if network.config.halt_max_steps > 1 and not network.config.no_ACT_continue:
+    if learns_continue and network.config.halt_max_steps > 1:
         with torch.no_grad():
             next_z_H, _ = network.segment(z_H, z_L, e)
             target = continue_target(*network.read_q(next_z_H), is_last)
@@ -104,37 +105,81 @@ def train_segment(
     row_values: Tensor,
     generator: torch.Generator,
     run: Supervise = supervise,
+    *,
+    learns_continue: bool = True,
+    slice_size: int | None = None,
 ) -> SegmentLosses:
     """Run one segment, leave gradients on the parameters and on `row_values`, move the carry on.
 
     Halting: at the last step, or when q says so; with probability `halt_exploration_prob` not
-    before a random number of steps.
+    before a random number of steps. Where q_continue is not learned, q_halt alone says so.
 
     Shapes: row_values float32 [B, puzzle_emb_ndim], a leaf.
     """
+    slices = train_segment_in_slices(
+        network,
+        carry,
+        row_values,
+        generator,
+        run,
+        learns_continue=learns_continue,
+        slice_size=slice_size,
+    )
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            losses: SegmentLosses = end.value
+            return losses
+
+
+def train_segment_in_slices(
+    network: Network,
+    carry: TrainCarry,
+    row_values: Tensor,
+    generator: torch.Generator,
+    run: Supervise = supervise,
+    *,
+    learns_continue: bool = True,
+    slice_size: int | None = None,
+) -> Generator[None, None, SegmentLosses]:
+    """Do as `train_segment`, pausing between slices of the batch; the same gradients add up."""
     config = network.config
+    learns_continue = learns_continue and not config.no_ACT_continue
+    batch = len(carry.steps)
     steps = torch.where(carry.halted, 0, carry.steps) + 1
     is_last = steps >= config.halt_max_steps
-    result = run(
-        network,
-        carry.z_H,
-        carry.z_L,
-        carry.halted,
-        is_last,
-        carry.inputs,
-        carry.labels,
-        row_values,
-    )
-    result.losses.total.backward()  # type: ignore[no-untyped-call]
+    results: list[SegmentResult] = []
+    for start in range(0, batch, slice_size or batch):
+        if start:
+            yield
+        part = slice(start, start + (slice_size or batch))
+        result = run(
+            network,
+            carry.z_H[part],
+            carry.z_L[part],
+            carry.halted[part],
+            is_last[part],
+            carry.inputs[part],
+            carry.labels[part],
+            row_values[part],
+            learns_continue,
+        )
+        share = len(result.q_halt) / batch
+        (result.losses.total * share).backward()  # type: ignore[no-untyped-call]
+        results.append(result)
 
-    threshold = torch.zeros_like(result.q_continue) if config.no_ACT_continue else result.q_continue
+    q_halt = torch.cat([result.q_halt for result in results])
+    q_continue = torch.cat([result.q_continue for result in results])
+    threshold = q_continue if learns_continue else torch.zeros_like(q_continue)
     halted = is_last
     if config.halt_max_steps > 1:
         # Drawn on the CPU, so that a seed means the same on every device.
         explores = torch.rand(len(steps), generator=generator) < config.halt_exploration_prob
         least = torch.randint(2, config.halt_max_steps + 1, (len(steps),), generator=generator)
-        halted = is_last | (result.q_halt > threshold)
+        halted = is_last | (q_halt > threshold)
         halted &= steps >= (explores * least).to(steps)
-    carry.z_H, carry.z_L = result.z_H, result.z_L
+    carry.z_H = torch.cat([result.z_H for result in results])
+    carry.z_L = torch.cat([result.z_L for result in results])
     carry.steps, carry.halted = steps, halted
-    return result.losses
+    return mean_losses([result.losses for result in results])

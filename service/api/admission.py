@@ -1,13 +1,25 @@
-"""What must be right before a job is queued: a checkpoint that knows the puzzle, and fits it."""
+"""What must be right before a job is queued: checkpoints that know the puzzle, and fit it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 from augment import CanvasError, Grid, Puzzle
+from service.api.adapting import fill_budget
 from service.api.fleet import Fleet
-from service.api.problems import Fault, Problem, Refused
-from service.api.schemas import TaskIn
+from service.api.problems import Fault, Problem, Refused, invalid_request
+from service.api.schemas import OptionsIn, TaskIn
 from service.errors import UnknownPuzzle
 from service.jobs import CheckpointRecord, NewJob
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A checkpoint that is to vote, and the option that names it."""
+
+    checkpoint: CheckpointRecord
+    pointer: str
 
 
 async def admit(
@@ -18,17 +30,23 @@ async def admit(
     idempotency_key: str | None,
     share: int | None,
     fleet: Fleet,
+    settings: Settings,
 ) -> NewJob:
     """Make a job of a task, with the options filled in.
 
-    Raises: Refused for a puzzle that the checkpoint does not know, or that does not fit it, and
-    while no worker is there; UnknownCheckpoint; QueueUnavailable.
+    Raises: Refused for a puzzle that a checkpoint does not know and is not to be adapted to, or
+    that does not fit it, for options that do not go together, and while no worker is there;
+    UnknownCheckpoint; QueueUnavailable.
     """
-    checkpoint = await fleet.choose(task.options.checkpoint)
-    check_canvas(puzzle, checkpoint)
-    if not await fleet.knows(checkpoint, puzzle.demonstrations_hash):
-        raise await _unknown_puzzle(puzzle, checkpoint, fleet)
-    options = task.options.model_copy(update={"checkpoint": checkpoint.name})
+    options = fill_budget(task.options, settings)
+    asked = await _choose(options, fleet)
+    for one in asked:
+        check_canvas(puzzle, one.checkpoint)
+    if options.adapt == "never":
+        for one in asked:
+            if not await fleet.knows(one.checkpoint, puzzle.demonstrations_hash):
+                raise await _unknown_puzzle(puzzle, one, fleet, settings)
+    options = options.model_copy(update={"checkpoint": asked[0].checkpoint.name})
     request = task.model_copy(update={"options": options}).model_dump_json().encode()
     return NewJob(
         owner=owner,
@@ -66,7 +84,27 @@ def check_canvas(puzzle: Puzzle, checkpoint: CheckpointRecord) -> None:
         raise Refused(Problem("canvas_exceeded", detail, faults))
 
 
-async def _unknown_puzzle(puzzle: Puzzle, checkpoint: CheckpointRecord, fleet: Fleet) -> Refused:
+async def _choose(options: OptionsIn, fleet: Fleet) -> Sequence[_Asked]:
+    """Find the checkpoints that are to vote, the main one first."""
+    asked = [_Asked(await fleet.choose(options.checkpoint), "/options/checkpoint")]
+    faults = []
+    for index, name in enumerate(options.ensemble):
+        pointer = f"/options/ensemble/{index}"
+        if any(name == one.checkpoint.name for one in asked):
+            faults.append(
+                Fault(f"checkpoint {name!r} votes already; a checkpoint has one vote", pointer)
+            )
+        else:
+            asked.append(_Asked(await fleet.choose(name), pointer))
+    if faults:
+        raise invalid_request(faults)
+    return asked
+
+
+async def _unknown_puzzle(
+    puzzle: Puzzle, asked: _Asked, fleet: Fleet, settings: Settings
+) -> Refused:
+    checkpoint = asked.checkpoint
     puzzles_path = f"/v1/checkpoints/{checkpoint.name}/puzzles"
     others = (await fleet.look()).checkpoints.values()
     known_to = [
@@ -74,15 +112,17 @@ async def _unknown_puzzle(puzzle: Puzzle, checkpoint: CheckpointRecord, fleet: F
         for other in others
         if other.name != checkpoint.name and await fleet.knows(other, puzzle.demonstrations_hash)
     ]
-    mend = (
-        f"Checkpoint(s) {', '.join(known_to)} know it: name one in /options/checkpoint"
-        if known_to
-        else "Any other puzzle needs adaptation (test-time training on its demonstrations) first"
-    )
+    needs = "needs adaptation (test-time training on its demonstrations) first"
+    if known_to:
+        mend = f"Checkpoint(s) {', '.join(known_to)} know it: name one in {asked.pointer}"
+    elif settings.adapt_max_s == 0:
+        mend = f"Any other puzzle {needs}, which this service does not do"
+    else:
+        mend = f'Any other puzzle {needs}: "auto" in /options/adapt asks for it'
+    fault = f"checkpoint {checkpoint.name!r} has no trained rows for puzzle {puzzle.name!r}"
     error = UnknownPuzzle(
-        f"checkpoint {checkpoint.name!r} has no trained rows for puzzle {puzzle.name!r}, which is "
-        f"told by its demonstrations, not by its name. It knows {checkpoint.num_puzzles} puzzles, "
-        f"listed at {puzzles_path}. {mend}"
+        f"{fault}, which is told by its demonstrations, not by its name. It knows "
+        f"{checkpoint.num_puzzles} puzzles, listed at {puzzles_path}. {mend}"
     )
     members = {
         "checkpoint": checkpoint.name,
@@ -90,4 +130,5 @@ async def _unknown_puzzle(puzzle: Puzzle, checkpoint: CheckpointRecord, fleet: F
         "puzzles": puzzles_path,
         "known_to": known_to,
     }
-    return Refused(Problem("unknown_puzzle", str(error), members=members))
+    problem = Problem("unknown_puzzle", str(error), (Fault(fault, asked.pointer),), members=members)
+    return Refused(problem)

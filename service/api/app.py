@@ -20,7 +20,7 @@ from service.api.fleet import Fleet
 from service.api.metrics import APIMetrics
 from service.api.observing import Observed
 from service.api.problems import Fault, Problem, problem_of, problem_of_status
-from service.api.routes import checkpoints, events, health, jobs, metrics, solve
+from service.api.routes import adapted, checkpoints, events, health, jobs, metrics, solve
 from service.api.waits import Waits
 from service.errors import QueueUnavailable, ServiceError
 from service.jobs import EventFeed, JobStore
@@ -31,6 +31,7 @@ _ROUTERS: Final = (
     jobs.router,
     events.router,
     checkpoints.router,
+    adapted.router,
     health.router,
     metrics.router,
 )

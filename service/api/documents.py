@@ -48,15 +48,24 @@ def current_events(job: Job) -> tuple[Event, ...]:
     return (state, Event(job.last_event, job.id, "progress", job.progress, is_last=False))
 
 
+def time_text(seconds: float) -> str:
+    """Write a time (RFC 3339), in UTC.
+
+    Units: seconds since 1970.
+    """
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
 def _head(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
         "state": job.state,
         "name": job.name,
         "priority": job.priority,
-        "created_at": _time(job.created_at),
-        "started_at": _time(job.started_at),
-        "finished_at": _time(job.finished_at),
+        "created_at": time_text(job.created_at),
+        "started_at": _optional_time_text(job.started_at),
+        "finished_at": _optional_time_text(job.finished_at),
         "attempts": job.attempts,
         "cancel_requested": job.cancel_requested,
         "options": from_json(job.request)["options"],
@@ -74,8 +83,5 @@ def _json(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _time(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
+def _optional_time_text(seconds: float | None) -> str | None:
+    return None if seconds is None else time_text(seconds)

@@ -23,10 +23,14 @@ TASK_WITH_OPTIONS: Final[dict[str, Any]] = TASK | {
     "name": "6150a2bd",
     "options": {"checkpoint": "demo", "variants": 64, "stop_early": False, "deadline_s": 600},
 }
+TASK_TO_ADAPT_TO: Final[dict[str, Any]] = TASK | {
+    "options": {"checkpoint": "base-small", "adapt": "auto", "adapt_s": 120},
+}
 
 _GRID: Final = [[0, 0, 4], [0, 8, 6], [5, 3, 6]]
 _OPTIONS: Final[dict[str, Any]] = {
     "checkpoint": "demo",
+    "ensemble": [],
     "variants": None,
     "attempts": 2,
     "halting": "act",
@@ -34,6 +38,10 @@ _OPTIONS: Final[dict[str, Any]] = {
     "ranking": "count",
     "seed": 0,
     "stop_early": True,
+    "adapt": "never",
+    "adapt_s": None,
+    "adapt_steps": None,
+    "adapt_variants": None,
     "priority": "interactive",
     "deadline_s": None,
 }
@@ -53,10 +61,36 @@ QUEUED_JOB: Final[dict[str, Any]] = {
     "error": None,
     "links": {"self": f"/v1/jobs/{JOB_ID}", "events": f"/v1/jobs/{JOB_ID}/events"},
 }
+ADAPTING_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
+    "state": "adapting",
+    "started_at": "2026-11-22T09:30:00.122Z",
+    "attempts": 1,
+    "options": _OPTIONS
+    | {"checkpoint": "base-small", "adapt": "auto", "adapt_s": 120.0, "adapt_variants": 64},
+    "progress": {
+        "outcomes": 0,
+        "asked": 0,
+        "decided": 0,
+        "test_inputs": 1,
+        "tests": [],
+        "adaptation": {
+            "checkpoint": "base-small",
+            "phase": "all",
+            "used_share": 0.4,
+            "steps": 120,
+            "seconds": 48.2,
+            "loss": 0.53,
+            "right_share": 0.2,
+            "held_out_share": None,
+            "held_out_note": "nothing is held out of fewer than three demonstrations",
+        },
+    },
+}
 _ANSWER: Final[dict[str, Any]] = {
     "puzzle": "6150a2bd",
     "enrolled_as": "6150a2bd",
     "enrolment": "trained",
+    "adaptation": None,
     "checkpoint": "demo",
     "checkpoint_sha256": "5f0c" * 16,
     "halting": "act",
@@ -69,6 +103,19 @@ _ANSWER: Final[dict[str, Any]] = {
     "attention": "sdpa",
     "slots": 128,
     "verified": True,
+    "members": [
+        {
+            "checkpoint": "demo",
+            "checkpoint_sha256": "5f0c" * 16,
+            "enrolled_as": "6150a2bd",
+            "enrolment": "trained",
+            "adaptation": None,
+            "max_segments": 16,
+            "precision": "bfloat16",
+            "attention": "sdpa",
+            "slots": 128,
+        }
+    ],
     "tests": [
         {
             "attempts": [_GRID],
@@ -80,6 +127,17 @@ _ANSWER: Final[dict[str, Any]] = {
             "variants_asked": 128,
             "segments": 210,
             "decided_early": True,
+            "shares": [
+                {
+                    "checkpoint": "demo",
+                    "votes": 70,
+                    "abstained": 0,
+                    "variants_used": 70,
+                    "variants_asked": 128,
+                    "segments": 210,
+                    "share": 1.0,
+                }
+            ],
         }
     ],
     "timings_s": {"queue": 0.002, "encode": 0.004, "run": 0.31, "vote": 0.006, "total": 0.322},
@@ -119,6 +177,22 @@ CHECKPOINT: Final[dict[str, Any]] = {
     "default": True,
     "links": {"self": "/v1/checkpoints/demo", "puzzles": "/v1/checkpoints/demo/puzzles"},
 }
+ADAPTED: Final[dict[str, Any]] = {
+    "id": "base-small-6150a2bd-5f0c5f0c",
+    "base": "base-small",
+    "base_sha256": "0c5f" * 16,
+    "puzzle": "6150a2bd",
+    "demonstrations_sha256": "a1b2" * 16,
+    "variants": 64,
+    "steps": 300,
+    "seconds": 118.2,
+    "held_out_share": None,
+    "bytes": 14_200_000,
+    "made_at": "2026-11-22T09:32:00.500Z",
+    "used_at": "2026-11-22T09:32:00.500Z",
+    "complete": True,
+    "links": {"self": "/v1/adapted/base-small-6150a2bd-5f0c5f0c"},
+}
 
 # Of answers, by operation and status: name and document.
 ANSWERS: Final[Mapping[tuple[str, int], tuple[str, Mapping[str, Any]]]] = {
@@ -126,12 +200,14 @@ ANSWERS: Final[Mapping[tuple[str, int], tuple[str, Mapping[str, Any]]]] = {
     ("solve", 202): ("queued", QUEUED_JOB),
     ("submit_job", 200): ("solved", FINISHED_JOB),
     ("submit_job", 202): ("queued", QUEUED_JOB),
-    ("get_job", 200): ("solved", FINISHED_JOB),
+    ("get_job", 200): ("adapting", ADAPTING_JOB),
     ("cancel_job", 200): ("cancelled", QUEUED_JOB | {"state": "cancelled"}),
     ("list_jobs", 200): (
         "the last page",
         {"jobs": [{k: v for k, v in QUEUED_JOB.items() if k != "result"}], "next": None},
     ),
     ("get_checkpoint", 200): ("demo", CHECKPOINT),
+    ("list_adapted", 200): ("one", {"adapted": [ADAPTED], "total": 1}),
+    ("get_adapted", 200): ("of one puzzle", ADAPTED),
     ("list_checkpoints", 200): ("one", {"checkpoints": [CHECKPOINT]}),
 }

@@ -16,7 +16,9 @@ Solves ARC puzzles with trained Hierarchical Reasoning Models: a puzzle in, vote
 
 - `POST /v1/solve` waits for the answer; `POST /v1/jobs` queues a job and answers at once.
 - A checkpoint answers the puzzles that it has trained rows for (`GET /v1/checkpoints`), told by
-  their demonstrations; for others see the problem `unknown_puzzle`.
+  their demonstrations. To others it is adapted first where `options.adapt` says so: it is trained
+  on their demonstrations, which takes a while, and is kept for the next time (`GET /v1/adapted`).
+- Several checkpoints vote together where `options.ensemble` names them.
 - Every error is a problem document (RFC 9457) whose `code` is for programs. `errors` name the wrong
   places of the body as JSON pointers.
 - `X-Request-ID` is on every answer: the caller's own where it sent one.
@@ -25,6 +27,7 @@ TAGS: Final = (
     {"name": "solve", "description": "A puzzle in, its answer out."},
     {"name": "jobs", "description": "The same for programs: submit now, look later."},
     {"name": "checkpoints", "description": "What can be solved, and with what."},
+    {"name": "adapted", "description": "Checkpoints adapted to one puzzle. For operators."},
     {"name": "health", "description": "For probes. Needs no key."},
     {"name": "metrics", "description": "For Prometheus. Needs no key."},
 )

@@ -1,7 +1,7 @@
 """Problems (RFC 9457): the one table from what went wrong to what the client is told."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from augment import CanvasError, PuzzleError, TaskFileError
 from service.errors import (
+    AdaptedNotFound,
     EnrolmentError,
     IdempotencyConflict,
     JobNotFound,
@@ -32,6 +33,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "unauthorized": (401, "An API key is needed"),
     "not_found": (404, "There is nothing at this address"),
     "job_not_found": (404, "There is no such job"),
+    "adapted_not_found": (404, "There is no such adapted checkpoint"),
     "unknown_checkpoint": (404, "No worker serves this checkpoint"),
     "unknown_puzzle": (404, "The checkpoint does not know this puzzle"),
     "method_not_allowed": (405, "This address does not take this method"),
@@ -65,6 +67,7 @@ CODE_OF_ERROR: Final[Mapping[type[Exception], str]] = {
     QueueFull: "queue_full",
     IdempotencyConflict: "idempotency_conflict",
     JobNotFound: "job_not_found",
+    AdaptedNotFound: "adapted_not_found",
 }
 
 
@@ -154,6 +157,18 @@ def problem_of(error: Exception) -> Problem:
             )
         case _:
             return Problem(code, str(error))
+
+
+def invalid_request(faults: Sequence[Fault], num_faults: int | None = None) -> Refused:
+    """Refuse a request for its wrong places, of which there may be more than are given."""
+    num_faults = num_faults or len(faults)
+    first = faults[0]
+    where = first.pointer or "the body"
+    detail = f"{where}: {first.detail}"
+    if num_faults > 1:
+        listed = "" if num_faults <= MAX_FAULTS else f", of which {MAX_FAULTS} are listed"
+        detail = f"{num_faults} places are wrong{listed}. The first: {detail}"
+    return Refused(Problem("invalid_request", detail, tuple(faults)))
 
 
 def internal_problem() -> Problem:

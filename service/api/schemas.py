@@ -18,9 +18,14 @@ MAX_NAME_LENGTH = 200
 
 MAX_SEED = 2**63 - 1
 MAX_DEADLINE_S = 86_400.0
+MAX_ENSEMBLE = 7
+MAX_ADAPT_STEPS = 1_000_000
+MAX_ADAPT_VARIANTS = 1000
 
 Priority = Literal["interactive", "batch"]
-State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+State = Literal["queued", "running", "adapting", "succeeded", "failed", "cancelled"]
+Adapt = Literal["never", "auto", "always"]
+CheckpointName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 Colour = Annotated[int, Field(ge=0, le=MAX_COLOUR)]
 Row = Annotated[list[Colour], Field(min_length=1, max_length=MAX_SIDE)]
@@ -67,8 +72,13 @@ class TestIn(Received):
 class OptionsIn(Received):
     """How to solve the puzzle."""
 
-    checkpoint: Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)] | None = Field(
+    checkpoint: CheckpointName | None = Field(
         default=None, description="A checkpoint's name; null takes the service's own choice."
+    )
+    ensemble: list[CheckpointName] = Field(
+        default_factory=list,
+        max_length=MAX_ENSEMBLE,
+        description="Checkpoints that vote beside it, each once: all their votes count alike.",
     )
     variants: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         default=None, description="How many variants vote; null takes all that have rows."
@@ -95,6 +105,23 @@ class OptionsIn(Received):
         default=True,
         description="Stop once the attempts can no longer change; their counts then may.",
     )
+    adapt: Adapt = Field(
+        default="never",
+        description="Test-time training on the demonstrations. `never`: only trained rows answer. "
+        "`auto`: a checkpoint without rows for the puzzle is adapted to it first, or an adaptation "
+        "kept from before is used. `always`: also one that has rows.",
+    )
+    adapt_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Seconds of training, up to the service's limit. With `adapt_steps`, whichever "
+        "ends first; null for both takes the service's own time.",
+    )
+    adapt_steps: Annotated[int, Field(ge=1, le=MAX_ADAPT_STEPS)] | None = Field(
+        default=None, description="Steps of training."
+    )
+    adapt_variants: Annotated[int, Field(ge=1, le=MAX_ADAPT_VARIANTS)] | None = Field(
+        default=None, description="Variants that get rows, and vote; null takes 64."
+    )
     priority: Priority = "interactive"
     deadline_s: Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)] | None = (
         Field(default=None, description="Seconds from now after which no answer is wanted.")
@@ -119,7 +146,7 @@ class JobsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     state: list[State] = Field(
-        default_factory=list, max_length=5, description="Only jobs in these states."
+        default_factory=list, max_length=6, description="Only jobs in these states."
     )
     cursor: str | None = Field(
         default=None, max_length=200, description="From `next`: where the page before ended."
@@ -173,6 +200,7 @@ class OptionsOut(BaseModel):
     """The options as taken, with all that was left out filled in."""
 
     checkpoint: str
+    ensemble: list[str]
     variants: int | None
     attempts: int
     halting: Literal["act", "fixed"]
@@ -180,6 +208,10 @@ class OptionsOut(BaseModel):
     ranking: Literal["count", "q_weighted"]
     seed: int
     stop_early: bool
+    adapt: Adapt
+    adapt_s: float | None
+    adapt_steps: int | None
+    adapt_variants: int | None
     priority: Priority
     deadline_s: float | None
 
@@ -200,6 +232,23 @@ class TestProgress(BaseModel):
     candidates: list[CandidateOut]
 
 
+class AdaptationProgress(BaseModel):
+    """How far the adaptation of a checkpoint is."""
+
+    checkpoint: str = Field(description="The one that is adapted.")
+    phase: Literal["waiting", "rows", "all", "last"] = Field(
+        description="`waiting` for the device; `rows` alone are trained; `all` weights are; "
+        "`last`: with falling rates, on what was held out too."
+    )
+    used_share: float = Field(description="The part of the budget that is used.")
+    steps: int
+    seconds: float
+    loss: float | None
+    right_share: float | None = Field(description="Of the variants learned from, those right.")
+    held_out_share: float | None = Field(description="Of the variants held out, those right.")
+    held_out_note: str = Field(description="What was held out, or why nothing was.")
+
+
 class SummaryProgress(BaseModel):
     """How far a job is."""
 
@@ -207,6 +256,9 @@ class SummaryProgress(BaseModel):
     asked: int = Field(description="Variants that were asked.")
     decided: int = Field(description="Test inputs whose attempts are settled.")
     test_inputs: int
+    adaptation: AdaptationProgress | None = Field(
+        default=None, description="While the job is `adapting`."
+    )
 
 
 class ProgressOut(SummaryProgress):
@@ -219,6 +271,21 @@ class RankedCandidate(CandidateOut):
     """A grid that variants voted for, at the end."""
 
     mean_q_halt: float
+    by_checkpoint: dict[str, int] | None = Field(
+        default=None, description="Each checkpoint's votes for it, where several vote."
+    )
+
+
+class ShareOut(BaseModel):
+    """A checkpoint's part in the vote on one test input."""
+
+    checkpoint: str
+    votes: int
+    abstained: int
+    variants_used: int
+    variants_asked: int
+    segments: int
+    share: float = Field(description="Of all votes.")
 
 
 class TestOut(BaseModel):
@@ -235,18 +302,53 @@ class TestOut(BaseModel):
     variants_asked: int
     segments: int
     decided_early: bool
+    shares: list[ShareOut] = Field(description="Each checkpoint's part, the main one's first.")
     expected: Grid | None = None
     right: bool | None = Field(
         default=None, description="Whether an attempt is the expected output, where that was given."
     )
 
 
+class AdaptationOut(BaseModel):
+    """How a checkpoint was adapted to the puzzle."""
+
+    base: str = Field(description="The checkpoint it was made from.")
+    base_sha256: str
+    steps: int
+    seconds: float
+    variants: int
+    held_out_share: float | None = Field(description="Of the variants held out, those right.")
+    held_out_note: str = Field(description="What was held out, or why nothing was.")
+    stopped_early: bool = Field(description="Before its budget ended: it got no better.")
+    reused: bool = Field(description="Made for a job before this one.")
+
+
+class MemberOut(BaseModel):
+    """A checkpoint that voted."""
+
+    checkpoint: str
+    checkpoint_sha256: str
+    enrolled_as: str
+    enrolment: Literal["trained", "adapted"]
+    adaptation: AdaptationOut | None = None
+    max_segments: int
+    precision: str
+    attention: str
+    slots: int
+
+
 class AnswerOut(BaseModel):
-    """What solving gave, with all that is needed to repeat it."""
+    """What solving gave, with all that is needed to repeat it.
+
+    What is told of one checkpoint is told of the main one; `members` tell it of each.
+    """
 
     puzzle: str
     enrolled_as: str = Field(description="The checkpoint's own name for the puzzle.")
     enrolment: Literal["trained", "adapted"]
+    adaptation: AdaptationOut | None = Field(
+        default=None, description="Null where trained rows answered."
+    )
     checkpoint: str
     checkpoint_sha256: str
     halting: Literal["act", "fixed"]
@@ -258,6 +360,7 @@ class AnswerOut(BaseModel):
     precision: str
     attention: str
     slots: int
+    members: list[MemberOut] = Field(description="The checkpoints that voted, the main one first.")
     tests: list[TestOut]
     timings_s: dict[str, float] = Field(description="Seconds by stage.")
     verified: bool = Field(description="Whether the checkpoint passed its alignment self-test.")
@@ -354,6 +457,38 @@ class PuzzleList(BaseModel):
     puzzles: list[PuzzleOut]
     total: int
     next: str | None = Field(description="The address of the next page.")
+
+
+class AdaptedLinks(BaseModel):
+    """Where to go on."""
+
+    self: str
+
+
+class AdaptedOut(BaseModel):
+    """A checkpoint adapted to one puzzle, which a worker keeps for the next job of that puzzle."""
+
+    id: str
+    base: str = Field(description="The checkpoint it was made from.")
+    base_sha256: str
+    puzzle: str
+    demonstrations_sha256: str
+    variants: int
+    steps: int
+    seconds: float = Field(description="Of training.")
+    held_out_share: float | None = Field(description="Of the variants held out, those right.")
+    bytes: int = Field(description="On disk.")
+    made_at: str = Field(json_schema_extra={"format": "date-time"})
+    used_at: str = Field(json_schema_extra={"format": "date-time"})
+    complete: bool = Field(description="False: a snapshot, from which its job goes on.")
+    links: AdaptedLinks
+
+
+class AdaptedList(BaseModel):
+    """The adapted checkpoints that workers keep, the newest made first."""
+
+    adapted: list[AdaptedOut]
+    total: int
 
 
 class AliveOut(BaseModel):

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from augment import Puzzle, PuzzleError, parse_task
-from service.api.problems import MAX_FAULTS, Fault, Problem, Refused
+from service.api.problems import MAX_FAULTS, Fault, Problem, Refused, invalid_request
 from service.api.schemas import DemonstrationIn, OptionsIn, TaskIn, TestIn
 
 # The largest task there is holds 36,000 cells in 1,240 rows. A body with more values than this
@@ -31,7 +31,7 @@ def parse_task_body(body: bytes) -> tuple[TaskIn, Puzzle]:
     body = body.removeprefix(codecs.BOM_UTF8)
     num_values = body.count(b",") + body.count(b"[") + body.count(b"{")
     if num_values > MAX_VALUES:
-        raise _invalid(
+        raise invalid_request(
             [Fault(f"more than {MAX_VALUES:,} values; a task has 36,000 cells at the most", "")]
         )
     try:
@@ -46,7 +46,7 @@ def parse_task_body(body: bytes) -> tuple[TaskIn, Puzzle]:
     try:
         return task, parse_task(document, task.name).puzzle
     except PuzzleError as error:  # rows of unequal lengths, and names that cannot be printed
-        raise _invalid([Fault(error.problem, error.pointer)]) from None
+        raise invalid_request([Fault(error.problem, error.pointer)]) from None
 
 
 def pointer_of(place: Sequence[str | int]) -> str:
@@ -72,18 +72,7 @@ def _refusal(error: ValidationError) -> Refused:
                 Problem("invalid_json", f"the body is not usable JSON: {reason}. Send a task file")
             )
     faults = [_fault(entry) for entry in entries[:MAX_FAULTS]]
-    return _invalid(faults, len(entries))
-
-
-def _invalid(faults: Sequence[Fault], num_faults: int | None = None) -> Refused:
-    num_faults = num_faults or len(faults)
-    first = faults[0]
-    where = first.pointer or "the body"
-    detail = f"{where}: {first.detail}"
-    if num_faults > 1:
-        listed = "" if num_faults <= MAX_FAULTS else f", of which {MAX_FAULTS} are listed"
-        detail = f"{num_faults} places are wrong{listed}. The first: {detail}"
-    return Refused(Problem("invalid_request", detail, tuple(faults)))
+    return invalid_request(faults, len(entries))
 
 
 def _fault(entry: Mapping[str, Any]) -> Fault:

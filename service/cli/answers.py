@@ -9,13 +9,15 @@ from rich.rule import Rule
 from rich.text import Text
 
 from augment import Grid, Task
-from service.answer import Answer, TestAnswer
+from service.answer import Answer, MemberAnswer, MemberShare, TestAnswer
 from service.cli.output import console
 from service.pictures import draw_answer
 from service.terminal import grids_table, pairs_table
 
 if TYPE_CHECKING:  # who solves here need not wait for the client to load
     from service.client import Answer as ServedAnswer
+    from service.client import MemberAnswer as ServedMemberAnswer
+    from service.client import MemberShare as ServedMemberShare
     from service.client import TestAnswer as ServedTestAnswer
 
 
@@ -47,14 +49,17 @@ def print_answer(task: Task, answer: "Answer | ServedAnswer") -> None:
             titled.append((expected, "expected"))
         console.print(grids_table([titled]))
         console.print(_vote_line(test), markup=False)
+        if len(test.shares) > 1:
+            console.print(_shares_line(test), markup=False)
         if expected is not None:
             console.print(_verdict(test, expected))
     timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in answer.timings_s.items())
+    members: Sequence[MemberAnswer | ServedMemberAnswer] = answer.members
+    for member in members:
+        console.print(_member_line(member), style="dim", markup=False)
     console.print(
-        f"{answer.checkpoint} ({answer.checkpoint_sha256[:12]}), {answer.enrolment} rows, "
-        f"{answer.halting} halting of {answer.max_segments} segments, {answer.ranking} ranking, "
-        f"seed {answer.seed}; {answer.device}, {answer.precision}, attention {answer.attention}, "
-        f"{answer.num_slots} slots; {timings}",
+        f"{answer.halting} halting, {answer.ranking} ranking, seed {answer.seed}; "
+        f"{answer.device}; {timings}",
         style="dim",
         markup=False,
     )
@@ -86,6 +91,24 @@ def _vote_line(test: "TestAnswer | ServedTestAnswer") -> str:
         f"{test.num_abstained} abstained, "
         f"{test.num_variants_used} of {test.num_variants_asked} variants{early}, "
         f"{test.num_segments} segments"
+    )
+
+
+def _shares_line(test: "TestAnswer | ServedTestAnswer") -> str:
+    shares: Sequence[MemberShare | ServedMemberShare] = test.shares
+    told = (f"{one.checkpoint} {one.num_votes} ({one.share:.0%})" for one in shares)
+    return f"votes by checkpoint: {', '.join(told)}"
+
+
+def _member_line(member: "MemberAnswer | ServedMemberAnswer") -> str:
+    adaptation, how = member.adaptation, ""
+    if adaptation is not None:
+        when = ", kept from before" if adaptation.is_reused else ""
+        how = f" ({adaptation.num_steps} steps, {adaptation.seconds:.0f} s{when})"
+    return (
+        f"{member.checkpoint} ({member.checkpoint_sha256[:12]}), {member.enrolment} rows{how}, "
+        f"at most {member.max_segments} segments; {member.precision}, "
+        f"attention {member.attention}, {member.num_slots} slots"
     )
 
 

@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from augment import Task
-from hrm_core import Engine, open_checkpoint
+from augment import CanvasError, Task
+from hrm_core import Checkpoint, Engine, open_checkpoint
 from service.cli.answers import Solved
 from service.cli.engine import make_engine
 from service.cli.output import progress_bar
 from service.enrolment import Registrar
+from service.errors import EnrolmentError
+from service.members import Member
 from service.process_clock import seconds_since_start
 from service.solve import SolveOptions, Solving, solve
 
 
 def solve_locally(
     tasks: Sequence[Task],
-    folder: Path,
+    folders: Sequence[Path],
     chosen: SolveOptions,
     *,
     canvas: int | None,
@@ -25,31 +27,45 @@ def solve_locally(
     attention: str,
     compiled: bool | None,
 ) -> list[Solved]:
-    """Solve puzzles with a checkpoint folder, all through one engine.
+    """Solve puzzles with checkpoint folders that vote together, each through one engine.
 
-    Raises: AugmentError, HRMCoreError, ServiceError for what the checkpoint or the device cannot.
+    Raises: AugmentError, HRMCoreError, ServiceError for what a checkpoint or the device cannot.
     """
-    checkpoint = open_checkpoint(folder, canvas)
-    registrar = Registrar(checkpoint)
-    solvings = [Solving(task.puzzle, registrar.enrol(task.puzzle), chosen) for task in tasks]
+    checkpoints = [open_checkpoint(folder, canvas) for folder in folders]
+    solvings = _enrol(tasks, checkpoints, chosen)
     opened_s = seconds_since_start()
-    engine = make_engine(
-        checkpoint,
-        device=device,
-        slots=slots,
-        precision=precision,
-        attention=attention,
-        compiled=compiled,
-        num_samples=sum(solving.progress.num_asked for solving in solvings),
-    )
-    times = {"start_to_opened": opened_s, "start_to_ready": seconds_since_start()}
-    _run(engine, solvings, times)
-    return [
-        _finish(task, solving, engine, times) for task, solving in zip(tasks, solvings, strict=True)
+    engines = [
+        make_engine(
+            checkpoint,
+            device=device,
+            slots=slots,
+            precision=precision,
+            attention=attention,
+            compiled=compiled,
+            num_samples=sum(solving.num_asked_of(place) for solving in solvings),
+        )
+        for place, checkpoint in enumerate(checkpoints)
     ]
+    times = {"start_to_opened": opened_s, "start_to_ready": seconds_since_start()}
+    _run(engines, solvings, times)
+    return [_finish(task, solving, times) for task, solving in zip(tasks, solvings, strict=True)]
 
 
-def _run(engine: Engine, solvings: Sequence[Solving], times: dict[str, float]) -> None:
+def _enrol(
+    tasks: Sequence[Task], checkpoints: Sequence[Checkpoint], chosen: SolveOptions
+) -> list[Solving]:
+    members: list[list[Member]] = [[] for _ in tasks]
+    for checkpoint in checkpoints:
+        registrar = Registrar(checkpoint)
+        for task, mine in zip(tasks, members, strict=True):
+            try:
+                mine.append(Member.enrol(registrar, task.puzzle))
+            except CanvasError as error:  # it does not know whose canvas it is
+                raise EnrolmentError(f"{checkpoint.folder}: {error}") from error
+    return [Solving(task.puzzle, mine, chosen) for task, mine in zip(tasks, members, strict=True)]
+
+
+def _run(engines: Sequence[Engine], solvings: Sequence[Solving], times: dict[str, float]) -> None:
     with progress_bar() as bar:
         job = bar.add_task("variants", total=sum(s.progress.num_asked for s in solvings))
 
@@ -57,11 +73,11 @@ def _run(engine: Engine, solvings: Sequence[Solving], times: dict[str, float]) -
             times.setdefault("to_first_segment", seconds_since_start())
             bar.update(job, completed=sum(s.progress.num_outcomes for s in solvings))
 
-        solve(engine, solvings, show)
+        solve(engines, solvings, show)
 
 
-def _finish(task: Task, solving: Solving, engine: Engine, times: dict[str, float]) -> Solved:
-    answer = solving.answer(engine)
+def _finish(task: Task, solving: Solving, times: dict[str, float]) -> Solved:
+    answer = solving.answer()
     document = answer.document(task.expected)
     document["timings_s"] |= {stage: round(seconds, 3) for stage, seconds in times.items()}
     return Solved(answer, document)

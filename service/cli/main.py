@@ -44,6 +44,10 @@ COMMANDS: Mapping[str, Place] = MappingProxyType(
         "index": Place("index", "index_command", "Tell a checkpoint which puzzles its rows are."),
         "pull": Place("files", "pull_command", "Fetch a published checkpoint into a folder."),
         "score": Place("files", "score_command", "Score a submission by all three rules in use."),
+        "adapt": Place(
+            "adapt", "adapt_command", "Adapt a checkpoint to puzzles that it has no rows for."
+        ),
+        "adapted": Place("adapted", "app", "List and remove what a service has adapted."),
         "train": Place("train", "train_command", "Train a model on the demonstrations of tasks."),
     }
 )

@@ -1,16 +1,19 @@
 """Solving by a service."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 
+from rich.markup import escape
 from rich.progress import Progress as Bar
 
 from augment import Task
 from service.cli.answers import Solved
 from service.cli.output import progress_bar
 from service.client import AsyncClient, ClientError, Job, JobUnsuccessful, Options, Progress
+
+_VOTING = "variants"
 
 
 def solve_remotely(
@@ -28,16 +31,19 @@ def solve_remotely(
 async def _solve_all(
     tasks: Sequence[Task], client: AsyncClient, options: Options, bar: Bar
 ) -> list[Job]:
-    line = bar.add_task("variants", total=None)
+    line = bar.add_task(_VOTING, total=None)
     latest: dict[str, Progress] = {}
 
     def show(job: Job, progress: Progress) -> None:
         latest[job.id] = progress
         bar.update(
             line,
+            description=_doing(latest.values()),
             completed=sum(p.num_outcomes for p in latest.values()),
-            # What a job that waits will ask for, nobody knows yet.
-            total=sum(p.num_asked for p in latest.values()) if len(latest) == len(tasks) else None,
+            # What a job that waits or adapts will ask for, nobody knows yet.
+            total=sum(p.num_asked for p in latest.values())
+            if len(latest) == len(tasks) and all(p.num_asked for p in latest.values())
+            else None,
         )
 
     jobs: list[Job] = []
@@ -52,6 +58,17 @@ async def _solve_all(
                 with suppress(ClientError):
                     await client.cancel(job)
             raise
+
+
+def _doing(progresses: Iterable[Progress]) -> str:
+    adapting = [p.adaptation for p in progresses if p.adaptation is not None]
+    if not adapting:
+        return _VOTING
+    if len(adapting) > 1:
+        return f"adapting to {len(adapting)} puzzles"
+    (one,) = adapting
+    held_out = "" if one.held_out_share is None else f", held out {one.held_out_share:.0%} right"
+    return escape(f"adapting {one.checkpoint} ({one.used_share:.0%} of its budget{held_out})")
 
 
 def _finish(job: Job) -> Solved:

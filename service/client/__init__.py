@@ -3,7 +3,14 @@
 Both drive the same core (`core.py`), which does no input or output.
 """
 
-from service.client.answer import Answer, Candidate, TestAnswer
+from service.client.answer import (
+    AdaptationSummary,
+    Answer,
+    Candidate,
+    MemberAnswer,
+    MemberShare,
+    TestAnswer,
+)
 from service.client.async_client import AsyncClient
 from service.client.client import Client
 from service.client.errors import (
@@ -15,6 +22,8 @@ from service.client.errors import (
     ServiceUnreachable,
 )
 from service.client.job import (
+    AdaptationProgress,
+    Adapted,
     Checkpoint,
     Failure,
     Job,
@@ -30,6 +39,9 @@ from service.client.retries import Retries
 from service.errors import ClientError
 
 __all__ = [
+    "AdaptationProgress",
+    "AdaptationSummary",
+    "Adapted",
     "Answer",
     "AsyncClient",
     "BadReply",
@@ -45,6 +57,8 @@ __all__ = [
     "JobUnfinished",
     "JobUnsuccessful",
     "KnownPuzzle",
+    "MemberAnswer",
+    "MemberShare",
     "Options",
     "Progress",
     "PuzzlePage",

@@ -16,13 +16,64 @@ class Candidate:
     """One grid of a vote.
 
     Units: `share` is the fraction of the ballots that name a grid, so abstentions do not count.
-    `mean_q_halt` is None in a vote that still goes on.
+    `mean_q_halt` is None in a vote that still goes on. `by_checkpoint`: each checkpoint's votes for
+    it, where several vote.
     """
 
     grid: GridRows
     count: int
     share: float
     mean_q_halt: float | None = None
+    by_checkpoint: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptationSummary:
+    """How a checkpoint was adapted to the puzzle before it answered; as in `service.answer`.
+
+    `held_out_note` says what the share was taken on, or why there is none. `is_reused`: it was kept
+    from an earlier job.
+
+    Units: `seconds` of training.
+    """
+
+    base: str
+    base_sha256: str
+    num_steps: Annotated[int, Field(validation_alias="steps")]
+    seconds: float
+    num_variants: Annotated[int, Field(validation_alias="variants")]
+    stopped_early: bool
+    is_reused: Annotated[bool, Field(validation_alias="reused")]
+    held_out_share: float | None = None
+    held_out_note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAnswer:
+    """A checkpoint that voted; fields as in `service.answer`."""
+
+    checkpoint: str
+    checkpoint_sha256: str
+    enrolled_as: str
+    enrolment: str
+    max_segments: int
+    precision: str
+    attention: str
+    num_slots: Annotated[int, Field(validation_alias="slots")]
+    adaptation: AdaptationSummary | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberShare:
+    """A checkpoint's part in the vote on one test input; fields as in `service.answer`."""
+
+    checkpoint: str
+    num_votes: Annotated[int, Field(validation_alias="votes")]
+    num_abstained: Annotated[int, Field(validation_alias="abstained")]
+    num_variants_used: Annotated[int, Field(validation_alias="variants_used")]
+    num_variants_asked: Annotated[int, Field(validation_alias="variants_asked")]
+    num_segments: Annotated[int, Field(validation_alias="segments")]
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +95,7 @@ class TestAnswer:
     num_variants_asked: Annotated[int, Field(validation_alias="variants_asked")]
     num_segments: Annotated[int, Field(validation_alias="segments")]
     decided_early: bool
+    shares: tuple[MemberShare, ...] = ()
     expected: GridRows | None = None
     is_right: Annotated[bool | None, Field(validation_alias="right")] = None
 
@@ -52,7 +104,8 @@ class TestAnswer:
 class Answer:
     """The votes on all test inputs of a puzzle, with everything needed to repeat them.
 
-    `is_verified`: the checkpoint passed its self-test. `worker` is the one that solved it.
+    What is told of one checkpoint is told of the main one; `members` tell it of each, the main one
+    first. `is_verified`: the checkpoint passed its self-test. `worker` is the one that solved it.
     `document`: the answer as it came.
 
     Units: `timings_s` are seconds by stage.
@@ -74,6 +127,8 @@ class Answer:
     num_slots: Annotated[int, Field(validation_alias="slots")]
     tests: tuple[TestAnswer, ...]
     timings_s: Mapping[str, float]
+    members: tuple[MemberAnswer, ...] = ()
+    adaptation: AdaptationSummary | None = None
     is_verified: Annotated[bool | None, Field(validation_alias="verified")] = None
     worker: str | None = None
     document: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)

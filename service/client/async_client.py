@@ -23,7 +23,7 @@ from service.client.exchange import (
     Steps,
     Tell,
 )
-from service.client.job import Checkpoint, Job, JobPage, Options, Progress, PuzzlePage
+from service.client.job import Adapted, Checkpoint, Job, JobPage, Options, Progress, PuzzlePage
 from service.client.retries import Retries
 from service.client.tasks import AnyTask
 
@@ -117,6 +117,16 @@ class AsyncClient:
     ) -> PuzzlePage:
         """Ask which puzzles a checkpoint knows; `after` is the previous page's `next`."""
         return await self._take(self._core.puzzles(checkpoint, after, limit))
+
+    async def adapted(self) -> tuple[Adapted, ...]:
+        """Ask which adapted checkpoints the workers keep, the newest made first."""
+        return await self._take(self._core.adapted())
+
+    async def remove_adapted(self, adapted: Adapted | str) -> None:
+        """Remove an adapted checkpoint; the next job of its puzzle makes a new one."""
+        await self._take(
+            self._core.remove_adapted(adapted if isinstance(adapted, str) else adapted.id)
+        )
 
     async def _take(self, steps: Steps[T], on_progress: OnProgress | None = None) -> T:
         """Take the core's steps, one effect after the other."""

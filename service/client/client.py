@@ -22,7 +22,7 @@ from service.client.exchange import (
     Steps,
     Tell,
 )
-from service.client.job import Checkpoint, Job, JobPage, Options, Progress, PuzzlePage
+from service.client.job import Adapted, Checkpoint, Job, JobPage, Options, Progress, PuzzlePage
 from service.client.retries import Retries
 from service.client.tasks import AnyTask
 
@@ -127,6 +127,14 @@ class Client:
     ) -> PuzzlePage:
         """Ask which puzzles a checkpoint knows; `after` is the previous page's `next`."""
         return self._take(self._core.puzzles(checkpoint, after, limit))
+
+    def adapted(self) -> tuple[Adapted, ...]:
+        """Ask which adapted checkpoints the workers keep, the newest made first."""
+        return self._take(self._core.adapted())
+
+    def remove_adapted(self, adapted: Adapted | str) -> None:
+        """Remove an adapted checkpoint; the next job of its puzzle makes a new one."""
+        self._take(self._core.remove_adapted(adapted if isinstance(adapted, str) else adapted.id))
 
     def _take(self, steps: Steps[T], on_progress: OnProgress | None = None) -> T:
         """Take the core's steps, one effect after the other."""

@@ -25,8 +25,9 @@ from service.client.exchange import (
     Steps,
     Tell,
 )
-from service.client.job import Checkpoint, Job, JobPage, JobState, Options, PuzzlePage
+from service.client.job import Adapted, Checkpoint, Job, JobPage, JobState, Options, PuzzlePage
 from service.client.replies import (
+    read_adapted,
     read_checkpoints,
     read_job,
     read_jobs,
@@ -120,6 +121,14 @@ class Core:
         path = f"/v1/checkpoints/{quote(checkpoint, safe='')}/puzzles"
         request = Request("GET", path, query=_page_query(after, limit))
         return read_puzzles((yield from self._send(request)))
+
+    def adapted(self) -> Steps[tuple[Adapted, ...]]:
+        """Ask for the adapted checkpoints kept."""
+        return read_adapted((yield from self._send(Request("GET", "/v1/adapted"))))
+
+    def remove_adapted(self, adapted_id: str) -> Steps[None]:
+        """Remove an adapted checkpoint."""
+        yield from self._send(Request("DELETE", f"/v1/adapted/{quote(adapted_id, safe='')}"))
 
     def _deadline(self, wait_s: float | None) -> float:
         return inf if wait_s is None else self._clock() + wait_s

@@ -1,6 +1,6 @@
 """Jobs, checkpoints and puzzles, as a service tells of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +26,7 @@ class Options(TypedDict, total=False):
     """How a puzzle is to be solved; the service's own defaults where left out."""
 
     checkpoint: str | None
+    ensemble: Sequence[str]
     variants: int | None
     attempts: int
     halting: Literal["act", "fixed"]
@@ -33,15 +34,23 @@ class Options(TypedDict, total=False):
     ranking: Literal["count", "q_weighted"]
     seed: int
     stop_early: bool
+    adapt: Literal["never", "auto", "always"]
+    adapt_s: float | None
+    adapt_steps: int | None
+    adapt_variants: int | None
     priority: Literal["interactive", "batch"]
     deadline_s: float | None
 
 
 class JobState(StrEnum):
-    """Where a job is in its life: queued, running, then one of the three ends."""
+    """Where a job is in its life: queued, active, then one of the three ends.
+
+    Active is running, or adapting while a checkpoint is trained on the puzzle first.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
+    ADAPTING = "adapting"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -49,7 +58,7 @@ class JobState(StrEnum):
     @property
     def is_final(self) -> bool:
         """Nothing more will happen by itself."""
-        return self not in (JobState.QUEUED, JobState.RUNNING)
+        return self not in (JobState.QUEUED, JobState.RUNNING, JobState.ADAPTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +73,39 @@ class TestProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptationProgress:
+    """How far the adaptation of a checkpoint is.
+
+    `phase` is waiting, rows, all or last. `right_share`, of the variants learned from, and
+    `held_out_share`, of those held out: None until they are taken, or where they cannot be.
+
+    Units: `used_share` of the budget; `seconds` of training.
+    """
+
+    checkpoint: str
+    phase: str
+    used_share: float
+    num_steps: Annotated[int, Field(validation_alias="steps")]
+    seconds: float
+    loss: float | None = None
+    right_share: float | None = None
+    held_out_share: float | None = None
+    held_out_note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is: outcomes handed in, of those asked for, and test inputs decided."""
+    """How far a job is: outcomes handed in, of those asked for, and test inputs decided.
+
+    `adaptation`: while the job is adapting, when nothing is asked for yet.
+    """
 
     num_outcomes: Annotated[int, Field(validation_alias="outcomes")]
     num_asked: Annotated[int, Field(validation_alias="asked")]
     num_decided: Annotated[int, Field(validation_alias="decided")]
     num_test_inputs: Annotated[int, Field(validation_alias="test_inputs")]
     tests: tuple[TestProgress, ...] = ()
+    adaptation: AdaptationProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +145,31 @@ class JobPage:
 
     jobs: tuple[Job, ...]
     next: Cursor = None
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """A checkpoint adapted to one puzzle, which a worker keeps for the next job of that puzzle.
+
+    `base` is the checkpoint it was made from. `is_complete`: else it is a snapshot, from which its
+    job goes on.
+
+    Units: `seconds` of training, `num_bytes` on disk.
+    """
+
+    id: str
+    base: str
+    base_sha256: str
+    puzzle_name: Annotated[str, Field(validation_alias="puzzle")]
+    demonstrations_hash: Annotated[str, Field(validation_alias="demonstrations_sha256")]
+    num_variants: Annotated[int, Field(validation_alias="variants")]
+    num_steps: Annotated[int, Field(validation_alias="steps")]
+    seconds: float
+    num_bytes: Annotated[int, Field(validation_alias="bytes")]
+    made_at: datetime
+    used_at: datetime
+    is_complete: Annotated[bool, Field(validation_alias="complete")]
+    held_out_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

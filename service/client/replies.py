@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from augment import AugmentError
 from service.client.errors import BadReply, Fault, ServiceProblem
 from service.client.exchange import Reply
-from service.client.job import Checkpoint, Job, JobPage, Progress, PuzzlePage
+from service.client.job import Adapted, Checkpoint, Job, JobPage, Progress, PuzzlePage
 
 T = TypeVar("T")
 
@@ -19,6 +19,7 @@ _JOBS: Final = TypeAdapter(JobPage)
 _PROGRESS: Final = TypeAdapter(Progress)
 _CHECKPOINTS: Final = TypeAdapter(tuple[Checkpoint, ...])
 _PUZZLES: Final = TypeAdapter(PuzzlePage)
+_ADAPTED: Final = TypeAdapter(tuple[Adapted, ...])
 
 MAX_FAULTS_READ: Final = 20
 # The code of a refusal that is no problem document: a proxy's, or another program's.
@@ -59,6 +60,14 @@ def read_puzzles(reply: Reply) -> PuzzlePage:
     Raises: BadReply.
     """
     return _read(_PUZZLES, _document(reply), reply.status)
+
+
+def read_adapted(reply: Reply) -> tuple[Adapted, ...]:
+    """Read a list of adapted checkpoints.
+
+    Raises: BadReply.
+    """
+    return _read(_ADAPTED, _document(reply).get("adapted"), reply.status)
 
 
 def read_progress(data: str) -> Progress:

@@ -4,6 +4,7 @@ from service.jobs.claims import Claim, Claims, Renewal
 from service.jobs.feed import EventFeed
 from service.jobs.keys import PRIORITIES, Priority
 from service.jobs.record import (
+    AdaptedRecord,
     CheckpointRecord,
     Event,
     Failure,
@@ -17,6 +18,7 @@ from service.jobs.store import Depth, JobStore, Page, PuzzlePage, Submitted
 
 __all__ = [
     "PRIORITIES",
+    "AdaptedRecord",
     "CheckpointRecord",
     "Claim",
     "Claims",

@@ -11,12 +11,13 @@ from service.jobs import keys
 from service.jobs.connection import connect, explained
 from service.jobs.keys import GROUP, PREFIX, PRIORITIES, Priority
 from service.jobs.lua import script
-from service.jobs.record import Failure, Job, KnownPuzzle, WorkerRecord, pairs
+from service.jobs.record import Failure, Job, JobState, KnownPuzzle, WorkerRecord, pairs
+from service.jobs.removals import REMOVALS_KEPT_S, removals
 
 # How long a checkpoint's list of puzzles outlives the last worker that served it.
 PUZZLES_TTL_S = 86_400
 WORKER_TTL_S = 30
-_SCRIPTS = ("start", "renew", "progress", "succeed", "end", "hand_back")
+_SCRIPTS = ("start", "renew", "progress", "turn", "forgive", "succeed", "end", "hand_back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,26 @@ class Claims:
         with explained():
             self._run("progress", PREFIX, self.worker_id, job_id, data)
 
+    def adapts(self, job_id: str) -> bool:
+        """Tell that a checkpoint is adapted for a job now; False when it is no longer this one's.
+
+        Its progress until now is dropped. Telling it again changes nothing.
+        """
+        return self._turn(job_id, JobState.ADAPTING)
+
+    def runs(self, job_id: str) -> bool:
+        """Tell that a job is solved now, adapting being over; as `adapts` otherwise."""
+        return self._turn(job_id, JobState.RUNNING)
+
+    def forgive(self, job_id: str) -> bool:
+        """Count this attempt as the first; False when the job is no longer this worker's.
+
+        For work that the next attempt goes on from: however often its worker is killed, such a job
+        gets nearer to its end.
+        """
+        with explained():
+            return bool(self._run("forgive", PREFIX, self.worker_id, job_id))
+
     def succeed(self, job_id: str, result: bytes) -> bool:
         """Write a job's result; False when it has ended already."""
         with explained():
@@ -202,6 +223,19 @@ class Claims:
             pipeline.expire(by_name, PUZZLES_TTL_S)
             pipeline.execute()
 
+    def removed_adapted(self) -> dict[str, float]:
+        """List the adapted checkpoints asked to be removed within the last hour, and when.
+
+        Units: seconds since 1970 by the clock of Redis.
+        """
+        with explained():
+            seconds, _ = self._redis.time()
+            return removals(
+                self._redis.zrangebyscore(
+                    keys.ADAPTED_REMOVED, seconds - REMOVALS_KEPT_S, "+inf", withscores=True
+                )
+            )
+
     def leave(self) -> None:
         """Tell that this worker ends; its unfinished jobs are handed back before."""
         with explained():
@@ -222,6 +256,10 @@ class Claims:
         names = {consumer["name"].decode(): consumer["pending"] for consumer in consumers}
         if names.get(self.worker_id) == 0:
             self._redis.xgroup_delconsumer(queue, GROUP, self.worker_id)
+
+    def _turn(self, job_id: str, state: JobState) -> bool:
+        with explained():
+            return bool(self._run("turn", PREFIX, self.worker_id, job_id, state.value))
 
     def _end(self, job_id: str, state: str, code: str, detail: str) -> bool:
         with explained():

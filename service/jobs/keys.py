@@ -1,5 +1,6 @@
 """The names of everything the job layer keeps in Redis."""
 
+import secrets
 from typing import Final, Literal, get_args
 
 Priority = Literal["interactive", "batch"]
@@ -13,6 +14,18 @@ CANCELS: Final = f"{PREFIX}cancels"
 DEAD: Final = f"{PREFIX}dead"
 WAITING: Final = f"{PREFIX}waiting"
 WORKERS: Final = f"{PREFIX}workers"
+# Ids of adapted checkpoints that were asked to be removed, by when.
+ADAPTED_REMOVED: Final = f"{PREFIX}adapted-removed"
+
+
+ID_BYTES: Final = 16
+
+
+def new_job_id() -> str:
+    """Make an id that nobody can guess, and that no command line takes for an option."""
+    while (job_id := secrets.token_urlsafe(ID_BYTES)).startswith("-"):
+        pass
+    return job_id
 
 
 def job_key(job_id: str) -> str:

@@ -10,10 +10,14 @@ from service.jobs.keys import Priority
 
 
 class JobState(StrEnum):
-    """Where a job is in its life: queued, running, then one of the three ends."""
+    """Where a job is in its life: queued, active, then one of the three ends.
+
+    Active is running, or adapting while a checkpoint is trained on the puzzle first.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
+    ADAPTING = "adapting"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -21,7 +25,7 @@ class JobState(StrEnum):
     @property
     def is_final(self) -> bool:
         """Nothing more will happen by itself."""
-        return self not in (JobState.QUEUED, JobState.RUNNING)
+        return self not in (JobState.QUEUED, JobState.RUNNING, JobState.ADAPTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,31 @@ class CheckpointRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptedRecord:
+    """A checkpoint adapted to one puzzle, which a worker keeps.
+
+    `base` is the checkpoint it was made from. `is_complete`: its training has ended; else it is a
+    snapshot to go on from.
+
+    Units: `seconds` of training, `num_bytes` on disk; times in seconds since 1970.
+    """
+
+    id: str
+    base: str
+    base_sha256: str
+    puzzle_name: str
+    demonstrations_hash: str
+    num_variants: int
+    num_steps: int
+    seconds: float
+    held_out_share: float | None
+    num_bytes: int
+    made_at: float
+    used_at: float
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerRecord:
     """What a worker tells of itself.
 
@@ -169,6 +198,7 @@ class WorkerRecord:
     checkpoints: tuple[CheckpointRecord, ...]
     started_at: float
     seen_at: float = 0.0
+    adapted: tuple[AdaptedRecord, ...] = ()
 
     def to_json(self) -> bytes:
         """Write the record as JSON."""
@@ -178,8 +208,11 @@ class WorkerRecord:
     def from_json(cls, data: bytes, seen_at: float) -> "WorkerRecord":
         """Read a record written by `to_json`."""
         document = json.loads(data)
-        checkpoints = tuple(CheckpointRecord(**entry) for entry in document.pop("checkpoints"))
-        return cls(**(document | {"checkpoints": checkpoints, "seen_at": seen_at}))
+        document["checkpoints"] = tuple(
+            CheckpointRecord(**entry) for entry in document["checkpoints"]
+        )
+        document["adapted"] = tuple(AdaptedRecord(**entry) for entry in document.get("adapted", ()))
+        return cls(**(document | {"seen_at": seen_at}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,25 @@
 """The job layer as callers see it: submit, look up, list, cancel."""
 
 import math
-import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from redis.commands.core import AsyncScript
 
-from service.errors import IdempotencyConflict, JobNotFound, QueueError, QueueFull
+from service.errors import (
+    AdaptedNotFound,
+    IdempotencyConflict,
+    JobNotFound,
+    QueueError,
+    QueueFull,
+)
 from service.jobs import keys
 from service.jobs.connection import connect_async, explained_async
 from service.jobs.keys import PREFIX, PRIORITIES, Priority
 from service.jobs.lua import script
 from service.jobs.record import (
+    AdaptedRecord,
     Event,
     Job,
     JobState,
@@ -22,8 +28,8 @@ from service.jobs.record import (
     WorkerRecord,
     pairs,
 )
+from service.jobs.removals import REMOVALS_KEPT_S, removals
 
-ID_BYTES = 16
 # A record not renewed for this long is of a worker that is gone.
 WORKER_SEEN_S = 10.0
 DURABLE_TIMEOUT_MS = 5_000
@@ -116,7 +122,7 @@ class JobStore:
 
         Raises: QueueFull; IdempotencyConflict for a key that came with another body before.
         """
-        job_id = secrets.token_urlsafe(ID_BYTES)
+        job_id = keys.new_job_id()
         outcome, about, *record = await self._run_submit(job_id, new)
         if record:
             job = Job.from_fields(about, pairs(record[0]))
@@ -271,6 +277,37 @@ class JobStore:
         following = members[limit - 1].decode() if len(members) > limit else None
         return PuzzlePage(puzzles, following, int(total))
 
+    async def adapted(self) -> tuple[AdaptedRecord, ...]:
+        """List the adapted checkpoints that workers keep, each once, the newest made first.
+
+        One that was asked to be removed since it was made is left out, though it may take a moment
+        until it is gone.
+        """
+        async with explained_async():
+            entries = await self.redis.zrange(keys.ADAPTED_REMOVED, 0, -1, withscores=True)
+        removed = removals(entries)
+        found: dict[str, AdaptedRecord] = {}
+        for worker in await self.workers():
+            for record in worker.adapted:
+                if record.made_at > removed.get(record.id, 0.0):
+                    found[record.id] = max(found.get(record.id, record), record, key=_usefulness)
+        return tuple(sorted(found.values(), key=lambda one: (-one.made_at, one.id)))
+
+    async def remove_adapted(self, adapted_id: str) -> None:
+        """Ask the workers to remove an adapted checkpoint; it is listed no more.
+
+        Raises: AdaptedNotFound.
+        """
+        if all(record.id != adapted_id for record in await self.adapted()):
+            raise AdaptedNotFound(adapted_id)
+        async with explained_async():
+            seconds, microseconds = await self.redis.time()
+            now = seconds + microseconds / 1e6
+            pipeline = self.redis.pipeline(transaction=True)
+            pipeline.zadd(keys.ADAPTED_REMOVED, {adapted_id: now})
+            pipeline.zremrangebyscore(keys.ADAPTED_REMOVED, "-inf", now - REMOVALS_KEPT_S)
+            await pipeline.execute()
+
     async def depth(self) -> Depth:
         """Count what waits and runs."""
         waiting: dict[Priority, int] = {}
@@ -379,6 +416,10 @@ class _Cursor:
     @property
     def key(self) -> tuple[int, str]:
         return self.created_ms, self.job_id
+
+
+def _usefulness(record: AdaptedRecord) -> tuple[bool, float]:
+    return record.is_complete, record.used_at
 
 
 def _order(event_id: str) -> tuple[int, int]:

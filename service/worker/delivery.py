@@ -1,6 +1,7 @@
 """Brings what the engine has to tell to Redis, also when Redis is away for a while."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Any
@@ -11,12 +12,32 @@ from service.errors import QueueUnavailable
 from service.jobs import Claims
 from service.worker.backoff import Backoff
 from service.worker.leases import Leases
-from service.worker.messages import Cancelled, End, Failed, Progressed, Succeeded
+from service.worker.messages import (
+    Adapts,
+    Advanced,
+    Cancelled,
+    Change,
+    Ended,
+    Failed,
+    Progressed,
+    Released,
+    Runs,
+    Succeeded,
+    Told,
+)
 from service.worker.metrics import WorkerMetrics
 
 
+@dataclass(slots=True, eq=False)
+class _Latest:
+    """A job's latest progress, at the place in the queue where the first of it was put."""
+
+    job_id: str
+    data: bytes
+
+
 class Delivery:
-    """A thread that writes ends, each until it is written, and progress, when that is possible.
+    """A thread that writes ends and changes, each until it is written, and progress where it can.
 
     A thread of its own: the main one waits in Redis for new jobs, and results shall not.
     """
@@ -25,9 +46,9 @@ class Delivery:
         self._claims = claims
         self._leases = leases
         self._metrics = metrics
-        # A job's id stands for its latest progress; None ends the thread.
-        self._queue: SimpleQueue[End | str | None] = SimpleQueue()
-        self._progress: dict[str, bytes] = {}
+        # None ends the thread.
+        self._queue: SimpleQueue[_Latest | Change | Ended | Released | None] = SimpleQueue()
+        self._progress: dict[str, _Latest] = {}
         self._lock = Lock()
         self._gives_up = Event()
         self._log: Any = structlog.get_logger(__name__)
@@ -42,16 +63,18 @@ class Delivery:
         """Begin to write."""
         self._thread.start()
 
-    def put(self, message: End | Progressed) -> None:
+    def put(self, message: Told) -> None:
         """Hand something over, from any thread; of a job's progress only the latest is kept."""
-        if not isinstance(message, Progressed):
-            self._queue.put(message)
-            return
         with self._lock:
-            is_new = message.job_id not in self._progress
-            self._progress[message.job_id] = message.data
-        if is_new:
-            self._queue.put(message.job_id)
+            if not isinstance(message, Progressed):
+                # Progress that comes after this is written after it, never in place of older.
+                self._progress.pop(message.job_id, None)
+                self._queue.put(message)
+            elif (latest := self._progress.get(message.job_id)) is not None:
+                latest.data = message.data
+            else:
+                latest = self._progress[message.job_id] = _Latest(message.job_id, message.data)
+                self._queue.put(latest)
 
     def close(self, timeout_s: float) -> bool:
         """Write what was handed over and end; False when there was no time for all of it."""
@@ -62,47 +85,81 @@ class Delivery:
 
     def _run(self) -> None:
         while (message := self._queue.get()) is not None:
-            if isinstance(message, str):
-                self._write_progress(message)
-            else:
-                self._write_end(message)
+            match message:
+                case _Latest():
+                    self._write_progress(message)
+                case Adapts() | Runs() | Advanced():
+                    self._write_change(message)
+                case Released(job_id):
+                    self._release(job_id)
+                case Succeeded() | Failed() | Cancelled():
+                    self._write_end(message)
 
-    def _write_progress(self, job_id: str) -> None:
+    def _write_progress(self, latest: _Latest) -> None:
+        job_id = latest.job_id
         with self._lock:
-            data = self._progress.pop(job_id, None)
-        if data is not None and job_id in self._leases:
+            if self._progress.get(job_id) is latest:
+                del self._progress[job_id]
+        if job_id in self._leases:
             try:
-                self._claims.progress(job_id, data)
+                self._claims.progress(job_id, latest.data)
             except QueueUnavailable:
                 return  # there will be newer progress, or the end
 
-    def _write_end(self, end: End) -> None:
-        with self._lock:
-            self._progress.pop(end.job_id, None)
-        name, write = self._writing(end)
+    def _write_change(self, change: Change) -> None:
+        job_id = change.job_id
+        self._until_written(
+            job_id, lambda: job_id not in self._leases or self._writing_change(change)
+        )
+
+    def _writing_change(self, change: Change) -> bool:
+        match change:
+            case Adapts(job_id):
+                return self._claims.adapts(job_id)
+            case Runs(job_id):
+                return self._claims.runs(job_id)
+            case Advanced(job_id):
+                return self._claims.forgive(job_id)
+
+    def _release(self, job_id: str) -> None:
+        # Before it can be claimed again: were it by this worker, it would be taken for running
+        # here, and forgotten afterwards.
+        self._leases.discard(job_id)
+        self._metrics.requests_running.set(len(self._leases))
+        if self._until_written(job_id, lambda: self._claims.hand_back(job_id, charge=False)):
+            self._metrics.jobs_handed_back.inc()
+            self._log.info("job handed back", job_id=job_id, charged=False)
+
+    def _write_end(self, end: Ended) -> None:
+        name, write = self._writing_end(end)
+        is_first = self._until_written(end.job_id, write)
+        if is_first is None:
+            return
+        claim = self._leases.discard(end.job_id)
+        self._metrics.requests_running.set(len(self._leases))
+        # False: another worker was faster, or the job was ended meanwhile.
+        self._metrics.jobs_ended.labels(name if is_first else "superseded").inc()
+        if claim is not None and is_first and isinstance(end, Succeeded):
+            self._metrics.e2e_latency.observe(end.total_s)
+
+    def _until_written(self, job_id: str, write: Callable[[], bool]) -> bool | None:
+        """Try until Redis has answered; gives its answer, None when there was no time for one."""
         backoff = Backoff()
         while not self._gives_up.is_set():
             try:
-                is_first = write()
+                return write()
             except QueueUnavailable as error:
                 wait_s = backoff.next_s()
                 self._log.warning(
-                    "the end of a job waits for Redis",
-                    job_id=end.job_id,
+                    "news of a job waits for Redis",
+                    job_id=job_id,
                     reason=str(error),
                     seconds=round(wait_s, 2),
                 )
                 self._gives_up.wait(wait_s)
-                continue
-            claim = self._leases.discard(end.job_id)
-            self._metrics.requests_running.set(len(self._leases))
-            # False: another worker was faster, or the job was ended meanwhile.
-            self._metrics.jobs_ended.labels(name if is_first else "superseded").inc()
-            if claim is not None and is_first and isinstance(end, Succeeded):
-                self._metrics.e2e_latency.observe(end.total_s)
-            return
+        return None
 
-    def _writing(self, end: End) -> tuple[str, Callable[[], bool]]:
+    def _writing_end(self, end: Ended) -> tuple[str, Callable[[], bool]]:
         match end:
             case Succeeded(job_id, result, _):
                 return "succeeded", lambda: self._claims.succeed(job_id, result)

@@ -8,10 +8,13 @@ from typing import Any
 
 import structlog
 
-from hrm_core import Engine, HRMCoreError, Outcome, used_memory
+from hrm_core import Engine, HRMCoreError, used_memory
 from service.errors import AlignmentError, EnrolmentError, PuzzleIndexError, SettingsError
 from service.jobs import CheckpointRecord, KnownPuzzle
-from service.solve import Solving
+from service.members import Member
+from service.solve import Solving, hand_out
+from service.worker.adapting import Adaptations
+from service.worker.enrolling import Enrolling
 from service.worker.failures import JOB_ERRORS, deadline_exceeded, failure_of
 from service.worker.messages import (
     Cancel,
@@ -21,9 +24,13 @@ from service.worker.messages import (
     Failed,
     Order,
     Progressed,
+    Released,
+    Remove,
     Start,
     Stop,
     Succeeded,
+    Suspend,
+    Told,
 )
 from service.worker.metrics import WorkerMetrics
 from service.worker.pulse import Pulse
@@ -46,10 +53,11 @@ class EngineThread:
     def __init__(
         self,
         residents: Residents,
-        deliver: Callable[[End | Progressed], None],
+        deliver: Callable[[Told], None],
         metrics: WorkerMetrics,
         *,
         worker_id: str,
+        adaptations: Adaptations | None = None,
         default_checkpoint: str | None = None,
         allow_unverified: bool = False,
     ) -> None:
@@ -62,14 +70,17 @@ class EngineThread:
         self._deliver = deliver
         self._metrics = metrics
         self._worker_id = worker_id
+        self._adaptations = adaptations
         self._default_checkpoint = default_checkpoint
         self._allow_unverified = allow_unverified
         self._orders: SimpleQueue[Order] = SimpleQueue()
         self._starts: dict[str, Start] = {}
-        # In the order of arrival, those that wait for a place on the device among them.
+        # Taken up, in the order of arrival: those with members to enrol yet, and those that vote or
+        # wait for a place on the device.
+        self._enrolling: dict[str, Enrolling] = {}
         self._running: dict[str, Running] = {}
         self._is_ready, self._has_ended = Event(), Event()
-        self._is_stopping = False
+        self._is_stopping = self._is_suspended = False
         self._measured_at = 0.0
         self._log: Any = structlog.get_logger(__name__)
         # A daemon: a hung device must not keep the process from ending.
@@ -121,8 +132,9 @@ class EngineThread:
                 self._take_orders()
                 self._end_overdue()
                 self._start_ordered()
+                self._enrol_members()
                 self._seat_waiting()
-                self._step_all()
+                self._adapt(self._step_all())
         except _StoppedError:
             pass
         except SettingsError as error:
@@ -186,7 +198,7 @@ class EngineThread:
 
     def _take_orders(self) -> None:
         """Take what was ordered meanwhile; wait for an order when there is nothing to do."""
-        is_idle = not (self._running or self._starts)
+        is_idle = not (self._taken_up or self._starts)
         if is_idle:
             self.pulse.rest()
             self._metrics.count_rest()
@@ -207,51 +219,114 @@ class EngineThread:
                     self._end(Cancelled(job_id))
             case Drop(job_id):
                 self._forget(job_id)
+            case Remove(entry_id, when):
+                self._remove(entry_id, when)
+            case Suspend():
+                self._suspend()
             case Stop():
                 self._is_stopping = True
 
     def _forget(self, job_id: str) -> bool:
         """Drop a job wherever it is; tell whether it was here."""
-        if self._starts.pop(job_id, None) is not None:
+        if self._adaptations is not None:
+            self._adaptations.forget(job_id)
+        if self._starts.pop(job_id, None) or self._enrolling.pop(job_id, None):
             return True
         running = self._running.pop(job_id, None)
-        if running is not None and running.engine is not None:
-            running.engine.cancel(running.solving)
+        if running is not None:
+            running.solving.leave()
         return running is not None
 
     def _end_overdue(self) -> None:
         now = time.monotonic()
-        held: tuple[Running | Start, ...] = (*self._running.values(), *self._starts.values())
-        for one in held:
+        for one in (*self._taken_up, *self._starts.values()):
             if one.deadline is not None and now >= one.deadline:
                 self._forget(one.job.id)
-                when = "while the job ran" if isinstance(one, Running) else "before the job ran"
+                when = "before the job ran" if isinstance(one, Start) else "while the job ran"
                 self._end(Failed(one.job.id, deadline_exceeded(when)))
 
     def _start_ordered(self) -> None:
         for start in tuple(self._starts.values()):
-            is_beside_lone = any(running.is_alone for running in self._running.values())
-            if is_beside_lone or (start.is_alone and self._running):
+            is_beside_lone = any(one.is_alone for one in self._taken_up)
+            if is_beside_lone or (start.is_alone and self._taken_up):
                 continue
             # First of all, so that a crash from here on is not taken for none of this job's doing.
             del self._starts[start.job.id]
-            running = self._enrol(start)
-            if running is not None:
-                self._running[start.job.id] = running
+            self._take_up(start)
 
-    def _enrol(self, start: Start) -> Running | None:
+    @property
+    def _taken_up(self) -> tuple[Running | Enrolling, ...]:
+        """The jobs that something was done about."""
+        return (*self._running.values(), *self._enrolling.values())
+
+    def _take_up(self, start: Start) -> None:
         job, taken_at = start.job, time.monotonic()
         try:
             request = read_request(job)
-            name = request.checkpoint or self._default_name()
-            registrar = self._residents.registrar(name)
-            puzzle = request.task.puzzle
-            solving = Solving(puzzle, registrar.enrol(puzzle), request.options)
+            names = (request.checkpoint or self._default_name(), *request.ensemble)
+            self._enrolling[job.id] = Enrolling(start, request, names, taken_at)
         except JOB_ERRORS as error:
             self._end(Failed(job.id, failure_of(error)))
+
+    def _enrol_members(self) -> None:
+        """Enrol the members of each job as far as that goes; those with all of them run."""
+        for enrolling in tuple(self._enrolling.values()):
+            job_id, name = enrolling.job.id, None
+            try:
+                while (name := enrolling.next_checkpoint) is not None:
+                    member = self._enrol(enrolling, name)
+                    if member is None:
+                        break  # it is being adapted first
+                    enrolling.members.append(member)
+                else:
+                    del self._enrolling[job_id]
+                    self._running[job_id] = self._gather(enrolling)
+            except JOB_ERRORS as error:
+                self._fail_enrolling(enrolling, error)
+
+    def _fail_enrolling(self, enrolling: Enrolling, error: Exception) -> None:
+        is_ensemble = len(enrolling.checkpoints) > 1
+        name = enrolling.next_checkpoint if is_ensemble else None
+        self._forget(enrolling.job.id)
+        self._end(Failed(enrolling.job.id, failure_of(error, name)))
+
+    def _enrol(self, enrolling: Enrolling, name: str) -> Member | None:
+        """Find the rows of a member, trained or adapted; None while they are being made.
+
+        Raises: as `Residents.registrar` and `Member.enrol`.
+        """
+        request, puzzle = enrolling.request, enrolling.request.task.puzzle
+        registrar = self._residents.registrar(name)
+        adaptations = None if request.adapt == "never" else self._adaptations
+        if adaptations is None or (request.adapt == "auto" and registrar.knows(puzzle)):
+            return Member.enrol(registrar, puzzle, name=name)
+        if self._is_suspended:
+            self._release(enrolling.job.id)
             return None
-        record = next(record for record in self.records if record.name == name)
-        return Running(job, request, solving, record, start.is_alone, start.deadline, taken_at)
+        found = adaptations.find(enrolling.job.id, registrar.checkpoint, name, request)
+        if found is None:
+            return None
+        entry, is_reused = found
+        self._residents.admit(entry.id, entry.folder)
+        return Member.enrol(
+            self._residents.registrar(entry.id),
+            puzzle,
+            name=entry.id,
+            adaptation=entry.record.summary(is_reused=is_reused),
+        )
+
+    def _gather(self, enrolling: Enrolling) -> Running:
+        start, request = enrolling.start, enrolling.request
+        verified = {record.name: record.verified for record in self.records}
+        return Running(
+            job=start.job,
+            request=request,
+            solving=Solving(request.task.puzzle, enrolling.members, request.options),
+            is_verified=all(verified[name] for name in enrolling.checkpoints),
+            is_alone=start.is_alone,
+            deadline=start.deadline,
+            taken_at=enrolling.taken_at,
+        )
 
     def _default_name(self) -> str:
         names = self._residents.names
@@ -261,17 +336,26 @@ class EngineThread:
         return names[0]
 
     def _seat_waiting(self) -> None:
-        for running in [one for one in self._running.values() if one.engine is None]:
+        for running in tuple(self._running.values()):
             try:
-                engine = self._seat(running.checkpoint.name)
-                if engine is not None:
-                    running.solving.enter(engine)
-                    running.engine = engine
-                    self.pulse.work()
-                    self._metrics.queue_time.observe(running.queue_s)
+                self._seat_members(running)
             except JOB_ERRORS as error:
-                del self._running[running.job.id]
+                self._forget(running.job.id)
                 self._end(Failed(running.job.id, failure_of(error)))
+            else:
+                if running.solving.is_done:
+                    self._finish(running)
+
+    def _seat_members(self, running: Running) -> None:
+        """Let a job's members enter those engines that there is a place for."""
+        solving = running.solving
+        for place in solving.waiting:
+            engine = self._seat(solving.members[place].name)
+            if engine is not None:
+                if len(solving.waiting) == len(solving.members):
+                    self._metrics.queue_time.observe(running.queue_s)
+                solving.enter(place, engine)
+                self.pulse.work()
 
     def _seat(self, name: str) -> Engine | None:
         if self._residents.is_resident(name):
@@ -280,14 +364,62 @@ class EngineThread:
         try:
             return self._residents.seat(name)
         finally:
-            if any(one.engine is not None for one in self._running.values()):
+            if any(one.solving.is_in_engine for one in self._running.values()):
                 self.pulse.work()
 
-    def _step_all(self) -> None:
-        """Let each engine that has work take a step, in turn."""
-        for engine in self._residents.engines:
-            if not engine.is_idle:
-                self._step(engine)
+    def _step_all(self) -> float | None:
+        """Let each engine that has work take a step, in turn.
+
+        Units: gives the seconds that this took, None when no engine had work.
+        """
+        busy = [engine for engine in self._residents.engines if not engine.is_idle]
+        started = time.monotonic()
+        for engine in busy:
+            self._step(engine)
+        return time.monotonic() - started if busy else None
+
+    def _adapt(self, engine_s: float | None) -> None:
+        """Do some of an adaptation when it is its turn."""
+        adaptations = self._adaptations
+        if adaptations is None or not adaptations.is_due(engine_s):
+            return
+        self.pulse.work()
+        num_waiting = adaptations.num_waiting
+        for job_id, error in adaptations.turn().items():
+            enrolling = self._enrolling.get(job_id)
+            if enrolling is not None:
+                self._fail_enrolling(enrolling, error)
+        self.pulse.beat()
+        if adaptations.num_waiting < num_waiting:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Remove what adapted checkpoints there is no room for; none that is in use or new."""
+        if self._adaptations is not None:
+            for entry_id in self._adaptations.evict(self._residents.busy):
+                self._residents.expel(entry_id)
+                self._log.info("adapted checkpoint evicted", entry=entry_id)
+
+    def _remove(self, entry_id: str, when: float) -> None:
+        """Remove an adapted checkpoint, unless it was made after that was asked for."""
+        cache = None if self._adaptations is None else self._adaptations.cache
+        entry = None if cache is None else cache.entry(entry_id)
+        if cache is None or entry is None or entry.made_at > when:
+            return
+        is_gone = cache.remove(entry_id)
+        self._residents.expel(entry_id)
+        self._log.info("adapted checkpoint removed", entry=entry_id, gone=is_gone)
+
+    def _suspend(self) -> None:
+        """Let go of the jobs that wait for an adaptation: these take longer than a worker's end."""
+        self._is_suspended = True
+        if self._adaptations is not None:
+            for job_id in self._adaptations.suspend():
+                self._release(job_id)
+
+    def _release(self, job_id: str) -> None:
+        self._enrolling.pop(job_id, None)
+        self._end(Released(job_id))
 
     def _step(self, engine: Engine) -> None:
         started = time.monotonic()
@@ -297,25 +429,23 @@ class EngineThread:
         num_seated = engine.num_seated + len(outcomes)
         self._metrics.count_step(step_s, num_seated, engine.num_slots, outcomes)
         self._measure_memory()
-        by_job: dict[Solving, list[Outcome]] = {}
-        for outcome in outcomes:
-            by_job.setdefault(outcome.sample_id[0], []).append(outcome)
-        for solving, mine in by_job.items():
-            solving.receive(mine, engine)
-        for running in [one for one in self._running.values() if one.engine is engine]:
+        hand_out(outcomes)
+        for running in tuple(self._running.values()):
             if running.solving.is_done:
-                self._finish(running, engine)
+                self._finish(running)
             elif running.is_report_due and running.solving.progress.num_outcomes:
                 self._deliver(Progressed(running.job.id, running.report()))
 
-    def _finish(self, running: Running, engine: Engine) -> None:
+    def _finish(self, running: Running) -> None:
         del self._running[running.job.id]
-        answer = running.solving.answer(engine)
+        answer = running.solving.answer()
         self._metrics.count_answer(answer)
         result = running.result(answer, self._worker_id)
         self._end(Succeeded(running.job.id, result, running.total_s))
 
     def _end(self, end: End) -> None:
+        if self._adaptations is not None:
+            self._adaptations.forget(end.job_id)
         # Before the end can be written: the log tells it even if Redis never hears of it.
         reason = end.failure.code if isinstance(end, Failed) else None
         self._log.info("job leaves the engine", job_id=end.job_id, end=_word(end), reason=reason)
@@ -343,3 +473,5 @@ def _word(end: End) -> str:
             return "failed"
         case Cancelled():
             return "cancelled"
+        case Released():
+            return "released"

@@ -20,10 +20,13 @@ CODES: tuple[tuple[type[Exception], str], ...] = (
 JOB_ERRORS = tuple(kind for kind, _ in CODES)
 
 
-def failure_of(error: Exception) -> Failure:
-    """Tell one of JOB_ERRORS as a job's failure; their sentences are written for callers."""
+def failure_of(error: Exception, checkpoint: str | None = None) -> Failure:
+    """Tell one of JOB_ERRORS as a job's failure; their sentences are written for callers.
+
+    `checkpoint`: the one it happened with, to be named where the job has several.
+    """
     code = next(code for kind, code in CODES if isinstance(error, kind))
-    return Failure(code, str(error))
+    return Failure(code, str(error) if checkpoint is None else f"{checkpoint}: {error}")
 
 
 def deadline_exceeded(when: str) -> Failure:

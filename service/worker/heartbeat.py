@@ -17,6 +17,9 @@ BEAT_EVERY_S = 1.0
 class Heartbeat:
     """Renews leases and registers the worker each second, and listens for cancels in between.
 
+    `on_removed` hears of adapted checkpoints that are to be removed, and when that was asked for:
+    each once, and at the start those of the last hour too.
+
     While the engine is stalled no lease is renewed, so that other workers take the jobs over.
     """
 
@@ -29,6 +32,7 @@ class Heartbeat:
         is_stalled: Callable[[], bool],
         on_cancel: Callable[[str], None],
         on_lost: Callable[[str], None],
+        on_removed: Callable[[str, float], None],
     ) -> None:
         self._claims = claims
         self._leases = leases
@@ -36,6 +40,8 @@ class Heartbeat:
         self._is_stalled = is_stalled
         self._on_cancel = on_cancel
         self._on_lost = on_lost
+        self._on_removed = on_removed
+        self._removed: dict[str, float] = {}
         self._stopping = Event()
         self._is_away = False
         self._log: Any = structlog.get_logger(__name__)
@@ -80,7 +86,14 @@ class Heartbeat:
                     self._on_lost(job_id)
             for job_id in renewal.cancelled:
                 self._on_cancel(job_id)
+        self._hear_of_removals()
         self._claims.register(self._record())
+
+    def _hear_of_removals(self) -> None:
+        before, self._removed = self._removed, self._claims.removed_adapted()
+        for adapted_id, when in self._removed.items():
+            if before.get(adapted_id) != when:
+                self._on_removed(adapted_id, when)
 
     def _listen(self, due: float) -> None:
         while not self._stopping.is_set() and (left_s := due - time.monotonic()) > 0:

@@ -38,9 +38,25 @@ class Stop:
     """End the thread after the step it is in."""
 
 
-Order = Start | Cancel | Drop | Stop
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove an adapted checkpoint, if it was made before that was asked for.
 
-# --- from the engine
+    Units: `when` in seconds since 1970.
+    """
+
+    entry_id: str
+    when: float
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """Adapt no longer: release the jobs that wait for it, keeping what was done."""
+
+
+Order = Start | Cancel | Drop | Remove | Suspend | Stop
+
+# --- from the engine, while a job goes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +65,32 @@ class Progressed:
 
     job_id: str
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Adapts:
+    """A checkpoint is being adapted to a job's puzzle from now on."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """A job that was being adapted for is being solved from now on."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """A job's work is kept where the next attempt finds it, so those before were not in vain."""
+
+    job_id: str
+
+
+Change = Adapts | Runs | Advanced
+
+# --- from the engine, at the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +120,15 @@ class Cancelled:
     job_id: str
 
 
-End = Succeeded | Failed | Cancelled
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A job left the engine unfinished, for another attempt, and that is not its fault."""
+
+    job_id: str
+
+
+Ended = Succeeded | Failed | Cancelled
+End = Ended | Released
+
+# Whatever the engine may hand over to be written.
+Told = Progressed | Change | End

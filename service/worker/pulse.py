@@ -34,6 +34,10 @@ class Pulse:
         self._allowed_s = max(STALLED_AFTER_S, STALLED_AFTER_STEPS * median(self._steps_s))
         self._awaited_since = self._clock()
 
+    def beat(self) -> None:
+        """Say that other work than a step was done: a slice of training."""
+        self._awaited_since = self._clock()
+
     def rest(self) -> None:
         """Say that no step is due: there is no work, or a checkpoint is being loaded."""
         self._awaited_since = None

@@ -12,6 +12,8 @@ from service.jobs import Job
 from service.solve import SolveOptions
 from voting import Ranking
 
+Adapt = Literal["never", "auto", "always"]
+
 DEFAULT_NAME = "puzzle"
 PRIORITIES = {"interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
 
@@ -29,6 +31,11 @@ class _Options(BaseModel):
     ranking: Literal["count", "q_weighted"] = "count"
     seed: int = Field(0, ge=0, lt=2**63)
     stop_early: bool = True
+    ensemble: list[str] = Field(default_factory=list, max_length=7)
+    adapt: Adapt = "never"
+    adapt_s: float | None = Field(None, gt=0, allow_inf_nan=False)
+    adapt_steps: int | None = Field(None, ge=1, le=1_000_000)
+    adapt_variants: int | None = Field(None, ge=1, le=1000)
     # These two are the job layer's affair by now: the job's record tells what holds.
     priority: Literal["interactive", "batch"] = "interactive"
     deadline_s: float | None = None
@@ -36,11 +43,23 @@ class _Options(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SolveRequest:
-    """A task, how to solve it, and the checkpoint asked for; None leaves the choice to us."""
+    """A task, how to solve it, and the checkpoint asked for; None leaves the choice to us.
+
+    `ensemble`: the checkpoints that vote beside it. `adapt`: which of them are adapted to the
+    puzzle first, `auto` those without rows for it; within `adapt_s` and `adapt_steps`, whichever
+    ends first, on `adapt_variants` of the puzzle.
+
+    Units: adapt_s in seconds.
+    """
 
     task: Task
     options: SolveOptions
     checkpoint: str | None
+    ensemble: tuple[str, ...] = ()
+    adapt: Adapt = "never"
+    adapt_s: float | None = None
+    adapt_steps: int | None = None
+    adapt_variants: int | None = None
 
 
 def read_request(job: Job) -> SolveRequest:
@@ -70,4 +89,9 @@ def read_request(job: Job) -> SolveRequest:
             priority=PRIORITIES[job.priority],
         ),
         options.checkpoint,
+        tuple(options.ensemble),
+        options.adapt,
+        options.adapt_s,
+        options.adapt_steps,
+        options.adapt_variants,
     )

@@ -30,6 +30,7 @@ class Residents:
         self._engines: dict[str, Engine] = {}
         self._registrars: dict[str, Registrar] = {}
         self._identities: dict[str, str] = {}
+        self._adapted: dict[str, Path] = {}
         self._leaving: str | None = None
 
     @property
@@ -48,6 +49,22 @@ class Residents:
         self._registrars.pop(name, None)
         self._dismiss(name)
 
+    @property
+    def busy(self) -> frozenset[str]:
+        """The checkpoints whose engines have work."""
+        return frozenset(name for name, engine in self._engines.items() if not engine.is_idle)
+
+    def admit(self, name: str, folder: Path) -> None:
+        """Let jobs use an adapted checkpoint, which is not among those served by name."""
+        self._adapted[name] = folder
+
+    def expel(self, name: str) -> None:
+        """Forget an adapted checkpoint; a busy engine of it ends its work first."""
+        self._adapted.pop(name, None)
+        self._registrars.pop(name, None)
+        if name not in self.busy:
+            self._dismiss(name)
+
     def is_resident(self, name: str) -> bool:
         """Whether a checkpoint has an engine now."""
         return name in self._engines
@@ -57,7 +74,7 @@ class Residents:
 
         Raises: UnknownCheckpoint; CheckpointError; EnrolmentError for a folder that has changed.
         """
-        if name not in self._folders:
+        if name not in self._folders and name not in self._adapted:
             served = ", ".join(self._folders)
             raise UnknownCheckpoint(f"no checkpoint {name!r} is served here. Served are {served}")
         registrar = self._registrars.pop(name, None) or self._open(name)
@@ -122,7 +139,7 @@ class Residents:
                     raise
 
     def _open(self, name: str) -> Registrar:
-        folder = self._folders[name]
+        folder = self._adapted[name] if name in self._adapted else self._folders[name]
         try:
             checkpoint = open_checkpoint(folder)
         except OSError as error:
@@ -130,7 +147,8 @@ class Residents:
                 f"{folder} cannot be read ({error.strerror}): put the folder back"
             ) from error
         known = self._identities.setdefault(name, checkpoint.sha256)
-        if checkpoint.sha256 != known:
+        # An adapted one may have been removed and made anew; it is another one then, and as good.
+        if checkpoint.sha256 != known and name not in self._adapted:
             raise EnrolmentError(
                 f"{folder} holds another checkpoint than when this worker started and tested it. "
                 "Restart the worker, or put the old one back"

@@ -4,9 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from hrm_core import Engine
 from service.answer import Answer
-from service.jobs import CheckpointRecord, Job
+from service.jobs import Job
 from service.jobs.record import json_bytes
 from service.solve import Solving
 from service.worker.request import SolveRequest
@@ -18,9 +17,9 @@ REPORT_EVERY_S = 1.0
 
 @dataclass(slots=True, eq=False)
 class Running:
-    """A job whose puzzle is enrolled.
+    """A job whose members are all enrolled; they enter their engines when there is a place.
 
-    `engine` is None while it waits for a place on the device.
+    `is_verified`: all of its checkpoints passed their self-test.
 
     Units: times by the monotonic clock, in seconds.
     """
@@ -28,11 +27,10 @@ class Running:
     job: Job
     request: SolveRequest
     solving: Solving
-    checkpoint: CheckpointRecord
+    is_verified: bool
     is_alone: bool
     deadline: float | None
     taken_at: float
-    engine: Engine | None = None
     reported_at: float = 0.0
 
     @property
@@ -73,7 +71,7 @@ class Running:
     def result(self, answer: Answer, worker_id: str) -> bytes:
         """Write the answer with what the job and the worker add to it."""
         document: dict[str, Any] = answer.document(self.request.task.expected)
-        document["verified"] = self.checkpoint.verified
+        document["verified"] = self.is_verified
         document["worker"] = worker_id
         document["timings_s"] = {
             "queue": round(self.queue_s, 6),

@@ -13,18 +13,22 @@ from typing import Any, Literal
 import structlog
 
 from hrm_core import keep_compiled, pick_device
+from service.adapted_cache import FOLDER_NAME as ADAPTED_FOLDER
+from service.adapted_cache import AdaptedCache
 from service.engines import make_engine as make_configured_engine
 from service.errors import QueueUnavailable, SettingsError
 from service.jobs import Claim, Claims, Job, WorkerRecord
 from service.settings import Settings
+from service.worker.adapting import Adaptations
 from service.worker.backoff import Backoff
 from service.worker.delivery import Delivery
 from service.worker.engine_thread import EngineThread
 from service.worker.heartbeat import Heartbeat
 from service.worker.leases import Leases, is_lone
-from service.worker.messages import Cancel, Drop, Start, Stop
+from service.worker.messages import Cancel, Drop, Remove, Start, Stop, Suspend
 from service.worker.metrics import WorkerMetrics
 from service.worker.residents import MakeEngine, Residents
+from service.worker.shelf import Shelf
 
 EXIT_STOPPED = 0
 EXIT_NOTHING_SERVED = 2
@@ -68,11 +72,18 @@ class Worker:
         folders = {folder.resolve().name: folder for folder in settings.checkpoint_folders()}
         self._leases = Leases()
         self._delivery = Delivery(claims, self._leases, self.metrics)
+        self._shelf = Shelf(
+            AdaptedCache(
+                settings.state_folder.expanduser().absolute() / ADAPTED_FOLDER,
+                settings.adapt_cache_bytes,
+            )
+        )
         self._engine = EngineThread(
             Residents(folders, make_engine or self._configured_engine(), settings.max_resident),
             self._delivery.put,
             self.metrics,
             worker_id=claims.worker_id,
+            adaptations=self._adaptations(),
             default_checkpoint=settings.default_checkpoint,
             allow_unverified=settings.allow_unverified,
         )
@@ -83,6 +94,7 @@ class Worker:
             is_stalled=lambda: self._engine.pulse.is_stalled,
             on_cancel=lambda job_id: self._engine.order(Cancel(job_id)),
             on_lost=self._lose,
+            on_removed=lambda entry_id, when: self._engine.order(Remove(entry_id, when)),
         )
         self._started_at = time.time()
         self._num_stops = 0
@@ -241,6 +253,7 @@ class Worker:
             num_slots=engine.num_slots,
             checkpoints=engine.records,
             started_at=self._started_at,
+            adapted=self._shelf.records(),
         )
 
     def _state(self) -> Literal["starting", "ready", "stalled", "draining"]:
@@ -277,6 +290,7 @@ class Worker:
 
     def _drain(self) -> None:
         """Wait for the running jobs, as long as the grace time allows."""
+        self._engine.order(Suspend())
         deadline = time.monotonic() + self._settings.grace_s
         self._log.info("draining", running=len(self._leases), grace_s=self._settings.grace_s)
         while self._num_stops < 2 and not self._is_dead and time.monotonic() < deadline:
@@ -298,6 +312,17 @@ class Worker:
             running=len(self._leases),
         )
         return EXIT_ENGINE_DEAD, f"worker {self._claims.worker_id}: {what}"
+
+    def _adaptations(self) -> Adaptations | None:
+        settings = self._settings
+        if settings.adapt_max_s == 0:
+            return None
+        return Adaptations(
+            self._shelf.cache,
+            self._delivery.put,
+            device=self._device,
+            snapshot_s=settings.adapt_snapshot_s,
+        )
 
     def _configured_engine(self) -> MakeEngine:
         settings = self._settings

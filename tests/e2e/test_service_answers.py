@@ -154,6 +154,7 @@ def solve_here(folder: Path, orders: list[Order]) -> list[Any]:
 
     from hrm_core import Engine, EngineConfig, open_checkpoint
     from service.enrolment import Registrar
+    from service.members import Member
     from service.solve import SolveOptions, Solving, solve
 
     checkpoint = open_checkpoint(folder)
@@ -162,13 +163,13 @@ def solve_here(folder: Path, orders: list[Order]) -> list[Any]:
     solvings = [
         Solving(
             order.task.puzzle,
-            registrar.enrol(order.task.puzzle),
+            [Member.enrol(registrar, order.task.puzzle)],
             SolveOptions(num_variants=order.num_variants, seed=order.seed, stop_early=False),
         )
         for order in orders
     ]
-    solve(engine, solvings)
-    return [tuple(test.attempts for test in solving.answer(engine).tests) for solving in solvings]
+    solve([engine], solvings)
+    return [tuple(test.attempts for test in solving.answer().tests) for solving in solvings]
 
 
 def test_one_job_may_ask_1000_variants(service: Service, thousandfold: tuple[Task, Path]) -> None:

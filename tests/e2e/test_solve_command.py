@@ -101,6 +101,41 @@ def test_options_reach_the_answer(hrm_arc: Any, tiny_folder: Path, task_folder: 
     assert document["tests"][0]["segments"] == 6
 
 
+def test_several_checkpoints_vote_together_and_their_shares_are_told(
+    hrm_arc: Any, tiny_folder: Path, early_folder: Path, task_folder: Path
+) -> None:
+    checkpoints = ("--checkpoint", tiny_folder, "--checkpoint", early_folder)
+
+    shown = hrm_arc("solve", task_folder / "bar.json", *checkpoints, "--whole-vote")
+    as_json = hrm_arc("solve", task_folder / "bar.json", *checkpoints, "--whole-vote", "--json")
+
+    document = json.loads(as_json.out)
+    (test,) = document["tests"]
+    names = [tiny_folder.name, early_folder.name]
+    assert [member["checkpoint"] for member in document["members"]] == names
+    assert document["checkpoint"] == tiny_folder.name
+    assert test["variants_used"] == test["variants_asked"] == 12
+    told = ", ".join(
+        f"{share['checkpoint']} {share['votes']} ({share['share']:.0%})" for share in test["shares"]
+    )
+    assert f"votes by checkpoint: {told}" in shown.out
+    for member in document["members"]:
+        assert f"{member['checkpoint']} ({member['checkpoint_sha256'][:12]})" in shown.out
+
+
+def test_a_checkpoint_that_cannot_vote_with_the_others_is_named(
+    hrm_arc: Any, tiny_folder: Path, task_folder: Path, demo_folder: Path
+) -> None:
+    task = task_folder / "bar.json"
+
+    twice = hrm_arc("solve", task, "--checkpoint", tiny_folder, "--checkpoint", tiny_folder)
+    ignorant = hrm_arc("solve", task, "--checkpoint", tiny_folder, "--checkpoint", demo_folder)
+
+    assert (twice.code, ignorant.code) == (2, 2)
+    assert f"two checkpoints named '{tiny_folder.name}'" in twice.said
+    assert f"{demo_folder} has no rows for puzzle 'bar'" in ignorant.said
+
+
 @pytest.mark.parametrize(("suffix", "beginning"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
 def test_an_image_is_drawn(
     hrm_arc: Any,
@@ -172,6 +207,7 @@ def test_a_test_input_larger_than_the_canvas_is_refused(
 
     assert done.code == 2
     assert "a grid of 4 x 4 does not fit the model's canvas of 3 x 3" in done.said
+    assert tiny_folder.name in done.said
 
 
 def test_the_program_prints_one_json_document_and_its_timings(

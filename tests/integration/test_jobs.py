@@ -4,12 +4,13 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import redis
+from job_desk import Desk, job
 
 from service.errors import (
     IdempotencyConflict,
@@ -26,57 +27,9 @@ from service.jobs import (
     JobState,
     JobStore,
     KnownPuzzle,
-    NewJob,
-    Priority,
     WorkerRecord,
 )
-
-T = TypeVar("T")
-
-
-def job(
-    name: str = "puzzle",
-    *,
-    owner: str = "anna",
-    priority: Priority = "interactive",
-    key: str | None = None,
-    body: str = "{}",
-    deadline_s: float | None = None,
-    share: int | None = None,
-) -> NewJob:
-    return NewJob(
-        owner=owner,
-        name=name,
-        priority=priority,
-        request=body.encode(),
-        fingerprint=str(hash(body)),
-        deadline_s=deadline_s,
-        idempotency_key=key,
-        share=share,
-    )
-
-
-class Desk:
-    """A store that tests use without an event loop of their own: every call runs in a new one."""
-
-    def __init__(self, url: str, **limits: Any) -> None:
-        self._url, self._limits = url, limits
-
-    def __call__(self, call: Callable[[JobStore], Coroutine[Any, Any, T]]) -> T:
-        async def run() -> T:
-            store = JobStore.connect(self._url, **self._limits)
-            try:
-                return await call(store)
-            finally:
-                await store.close()
-
-        return asyncio.run(run())
-
-    def submit(self, new: NewJob) -> str:
-        return self(lambda store: store.submit(new)).job.id
-
-    def state(self, job_id: str) -> JobState:
-        return self(lambda store: store.get(job_id)).state
+from service.jobs.keys import new_job_id
 
 
 @pytest.fixture
@@ -125,6 +78,10 @@ def test_ids_cannot_be_guessed(desk: Desk) -> None:
     ids = {desk.submit(job()) for _ in range(5)}
     assert len(ids) == 5
     assert all(len(job_id) >= 22 for job_id in ids)  # 128 bits in base 64
+
+
+def test_no_id_looks_like_an_option() -> None:
+    assert not [job_id for _ in range(2_000) if (job_id := new_job_id()).startswith("-")]
 
 
 def test_the_same_key_and_body_give_the_same_job(desk: Desk) -> None:

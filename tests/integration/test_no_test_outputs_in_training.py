@@ -1,4 +1,4 @@
-"""Training never sees a test output: whatever they are, the same bytes are written."""
+"""Neither training nor adaptation sees a test output: whatever they are, the same is written."""
 
 import json
 import sys
@@ -18,8 +18,14 @@ OPTIONS = (
     *("--max-segments", 2, "--precision", "float32", "--warmup", 2, "--ema", 0.9),
     *("--device", "cpu", "--no-compile"),
 )
+ADAPT_OPTIONS = (
+    *("--fitting", "--variants", 3, "--steps", 4, "--batch-size", 8),
+    *("--device", "cpu", "--no-compile"),
+)
+FILES = ("step_4", "identifiers.json", "puzzles.json", "dataset.json", "all_config.yaml")
 
 Change = Callable[[dict[str, Any]], object]
+MadeFiles = Callable[[str, Change], dict[str, object]]
 
 
 def leave(task: dict[str, Any]) -> None:
@@ -42,44 +48,62 @@ def poison_one_demonstration(task: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def trained_bytes(
-    task_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
-) -> Callable[[str, Change], dict[str, bytes]]:
-    """Return what trains on changed task files, and gives the files of the checkpoint."""
+def run_hrm_arc(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Callable[..., None]:
+    """Return what runs the program to its good end."""
 
-    def train(name: str, change: Change) -> dict[str, bytes]:
+    def run(*command: object) -> None:
+        monkeypatch.setattr(sys, "argv", ["hrm-arc", *map(str, command)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert not stopped.value.code
+
+    return run
+
+
+@pytest.fixture(params=["train", "adapt"])
+def made_files(
+    request: pytest.FixtureRequest,
+    task_folder: Path,
+    tmp_path: Path,
+    run_hrm_arc: Callable[..., None],
+) -> MadeFiles:
+    """Return what trains on changed task files, or adapts to them, and gives what it wrote."""
+    base = tmp_path / "base"
+    if request.param == "adapt":
+        run_hrm_arc("train", base, "--tasks", task_folder / "steps.json", *OPTIONS)
+
+    def make(name: str, change: Change) -> dict[str, object]:
         tasks, folder = tmp_path / f"{name}-tasks", tmp_path / name
         tasks.mkdir()
         for source in task_folder.glob("*.json"):
             document = json.loads(source.read_text(encoding="utf-8"))
             change(document)
             (tasks / source.name).write_text(json.dumps(document), encoding="utf-8")
-        command = ["hrm-arc", "train", folder, "--tasks", tasks, *OPTIONS]
-        monkeypatch.setattr(sys, "argv", list(map(str, command)))
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert not stopped.value.code
-        names = ("step_4", "identifiers.json", "puzzles.json", "dataset.json", "all_config.yaml")
-        return {name: (folder / name).read_bytes() for name in names}
+        if request.param == "train":
+            run_hrm_arc("train", folder, "--tasks", tasks, *OPTIONS)
+            return {file: (folder / file).read_bytes() for file in FILES}
+        run_hrm_arc("adapt", base, "--tasks", tasks, "--out", folder, *ADAPT_OPTIONS)
+        record = json.loads((folder / "adaptation.json").read_text(encoding="utf-8"))
+        del record["seconds"]
+        files: dict[str, object] = {file: (folder / file).read_bytes() for file in FILES}
+        return files | {"adaptation.json": record}
 
-    return train
+    return make
 
 
 @pytest.mark.parametrize("change", [poison_test_outputs, remove_test_outputs])
 def test_other_test_outputs_change_no_byte_of_the_checkpoint(
-    trained_bytes: Callable[[str, Change], dict[str, bytes]], change: Change
+    made_files: MadeFiles, change: Change
 ) -> None:
-    clean = trained_bytes("clean", leave)
-    poisoned = trained_bytes("poisoned", change)
+    clean = made_files("clean", leave)
+    poisoned = made_files("poisoned", change)
 
     assert [name for name in clean if clean[name] != poisoned[name]] == []
 
 
-def test_one_other_demonstration_changes_the_weights(
-    trained_bytes: Callable[[str, Change], dict[str, bytes]],
-) -> None:
-    clean = trained_bytes("clean", leave)
-    changed = trained_bytes("changed", poison_one_demonstration)
+def test_one_other_demonstration_changes_the_weights(made_files: MadeFiles) -> None:
+    clean = made_files("clean", leave)
+    changed = made_files("changed", poison_one_demonstration)
 
     assert clean["step_4"] != changed["step_4"]
     assert clean["puzzles.json"] != changed["puzzles.json"]

@@ -19,6 +19,7 @@ from hrm_core import Engine, EngineConfig, open_checkpoint, pick_device
 from service.enrolment import Registrar
 from service.errors import SettingsError
 from service.jobs import Claims, Job, JobState, JobStore, NewJob
+from service.members import Member
 from service.puzzle_index import read_index
 from service.settings import Settings
 from service.solve import SolveOptions, Solving, solve
@@ -203,10 +204,10 @@ def test_answers_are_those_of_solve_whatever_the_slots(
     engine = Engine(checkpoint, EngineConfig(device, num_slots=16))
     options = SolveOptions(num_variants=12, seed=5)
     registrar = Registrar(checkpoint)
-    solvings = [Solving(puzzle, registrar.enrol(puzzle), options) for puzzle in puzzles]
-    solve(engine, solvings)
+    solvings = [Solving(puzzle, [Member.enrol(registrar, puzzle)], options) for puzzle in puzzles]
+    solve([engine], solvings)
     expected = [
-        [[grid.to_rows() for grid in test.attempts] for test in solving.answer(engine).tests]
+        [[grid.to_rows() for grid in test.attempts] for test in solving.answer().tests]
         for solving in solvings
     ]
 
@@ -217,6 +218,30 @@ def test_answers_are_those_of_solve_whatever_the_slots(
         result = json.loads(asked.wait_until_ended(job_id).result or b"")
         assert [test["attempts"] for test in result["tests"]] == attempts
         assert result["verified"]
+
+
+def test_an_ensemble_answers_as_its_checkpoints_do_together(
+    start: Callable[..., Running],
+    asked: Asked,
+    trained_folders: tuple[Path, Path],
+    constant_tasks: tuple[Task, ...],
+) -> None:
+    puzzle, device = constant_tasks[0].puzzle, pick_device("cpu")
+    checkpoints = [open_checkpoint(folder) for folder in trained_folders]
+    members = [Member.enrol(Registrar(checkpoint), puzzle) for checkpoint in checkpoints]
+    solving = Solving(puzzle, members, SolveOptions(stop_early=False))
+    config = EngineConfig(device, num_slots=16)
+    solve([Engine(checkpoint, config) for checkpoint in checkpoints], [solving])
+    expected = [test.document() for test in solving.answer().tests]
+
+    # They take turns on the device.
+    start(lambda opened: Engine(opened, config), checkpoints=trained_folders, max_resident=1)
+    main, other = (folder.name for folder in trained_folders)
+    job_id = asked.submit(puzzle, checkpoint=main, ensemble=[other], stop_early=False)
+
+    result = json.loads(asked.wait_until_ended(job_id).result or b"")
+    assert [member["checkpoint"] for member in result["members"]] == [main, other]
+    assert result["tests"] == expected
 
 
 def test_a_running_job_is_cancelled_at_once(

@@ -93,7 +93,7 @@ class JobLives(RuleBasedStateMachine):
     @rule(name=st.sampled_from(WORKERS))
     def take_over(self, name: str) -> None:
         time.sleep(0.003)
-        running = [job_id for job_id, s in self.states.items() if s is JobState.RUNNING]
+        running = list(self.held_by)
         claims = self.workers[name].reclaim(100)
         found = {claim.job.id for claim in claims}
         assert found <= set(running)
@@ -126,6 +126,21 @@ class JobLives(RuleBasedStateMachine):
             del self.held_by[job_id]
             self.states[job_id] = JobState.QUEUED
             self.attempts[job_id] -= 0 if charge else 1
+
+    @rule(name=st.sampled_from(WORKERS), job_id=ids, adapts=st.booleans())
+    def turn(self, name: str, job_id: str, adapts: bool) -> None:
+        is_mine = self.held_by.get(job_id) == name
+        claims = self.workers[name]
+        assert (claims.adapts if adapts else claims.runs)(job_id) == is_mine
+        if is_mine:
+            self.states[job_id] = JobState.ADAPTING if adapts else JobState.RUNNING
+
+    @rule(name=st.sampled_from(WORKERS), job_id=ids)
+    def forgive(self, name: str, job_id: str) -> None:
+        is_mine = self.held_by.get(job_id) == name
+        assert self.workers[name].forgive(job_id) == is_mine
+        if is_mine:
+            self.attempts[job_id] = 1
 
     @rule(job_id=ids)
     @precondition(lambda self: self.waiting())

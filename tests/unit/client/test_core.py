@@ -4,7 +4,15 @@ import json
 from typing import Any
 
 import pytest
-from wire_samples import Drive, event, job_document, problem, progress_document, reply
+from wire_samples import (
+    Drive,
+    adapting_document,
+    event,
+    job_document,
+    problem,
+    progress_document,
+    reply,
+)
 
 from augment import Task, task_document
 from service.client import (
@@ -16,7 +24,7 @@ from service.client import (
     ServiceUnreachable,
 )
 from service.client.core import MAX_MUTE_STREAMS, Core
-from service.client.exchange import HangUp, Listen, NextChunk, Tell
+from service.client.exchange import HangUp, Listen, NextChunk, Reply, Tell
 
 GONE = ServiceUnreachable("no answer")
 STREAM = None  # what listening gives where a stream opens
@@ -228,6 +236,22 @@ class TestFollowing:
         assert job.state is JobState.SUCCEEDED
         assert len(drive.of(HangUp)) == 2
 
+    def test_an_adapting_job_is_followed_until_it_has_run(self) -> None:
+        drive = Drive(
+            [
+                *(STREAM, state(1, "adapting"), event(2, "progress", adapting_document())),
+                *(state(3, "running"), progress(4, 5), END),
+                *(reply(job_document("adapting")), STREAM, state(5, "succeeded")),
+                succeeded(),
+            ]
+        )
+
+        assert drive.take(core(drive).wait("j1", None)).state is JobState.SUCCEEDED
+
+        told = [tell.progress for tell in drive.of(Tell)]
+        assert [progress.adaptation is not None for progress in told] == [True, False]
+        assert len(drive.of(Listen)) == 2
+
     def test_a_job_that_ended_meanwhile_is_not_listened_to_again(self) -> None:
         drive = Drive([STREAM, state(1, "running"), END, succeeded()])
 
@@ -291,6 +315,17 @@ class TestAddresses:
 
         paths = [request.path for request in drive.requests]
         assert paths == ["/v1/jobs/..%2Fa%20b", "/v1/checkpoints/de%2Fmo/puzzles"]
+
+    def test_adapted_checkpoints_are_listed_and_removed(self) -> None:
+        drive = Drive([reply({"adapted": [], "total": 0}), Reply(204, {}, b"")])
+
+        assert drive.take(core(drive).adapted()) == ()
+        assert drive.take(core(drive).remove_adapted("a b/c")) is None
+
+        assert [(request.method, request.path) for request in drive.requests] == [
+            ("GET", "/v1/adapted"),
+            ("DELETE", "/v1/adapted/a%20b%2Fc"),
+        ]
 
     def test_lists_are_narrowed_and_paged(self) -> None:
         drive = Drive([reply({"jobs": [], "next": None})])

@@ -3,13 +3,24 @@
 from datetime import UTC, datetime
 
 import pytest
-from wire_samples import answer_document, job_document, problem, progress_document, reply
+from wire_samples import (
+    adapting_document,
+    answer_document,
+    job_document,
+    member_document,
+    problem,
+    progress_document,
+    reply,
+    share_document,
+)
 
 from augment import Grid
-from service.client import BadReply, Fault, JobState
+from service.api.examples import ADAPTED
+from service.client import AdaptationSummary, BadReply, Fault, JobState
 from service.client.exchange import Reply
 from service.client.replies import (
     problem_of,
+    read_adapted,
     read_checkpoints,
     read_job,
     read_jobs,
@@ -35,6 +46,49 @@ def test_an_answer_is_read_with_its_grids() -> None:
     assert job.answer.document == answer_document()
 
 
+def test_an_answer_of_several_checkpoints_tells_of_each() -> None:
+    document = answer_document()
+    adaptation = {
+        **{"base": "base", "base_sha256": "cd" * 32, "steps": 300, "seconds": 118.2},
+        **{"variants": 64, "held_out_share": None, "held_out_note": "two demonstrations"},
+        **{"stopped_early": False, "reused": True},
+    }
+    document["adaptation"] = adaptation
+    document["members"] = [
+        member_document("base", enrolment="adapted", adaptation=adaptation),
+        member_document("demo"),
+    ]
+    test = document["tests"][0]
+    test["shares"] = [share_document("base", 3), share_document("demo", 2)]
+    test["candidates"][0]["by_checkpoint"] = {"base": 3, "demo": 2}
+
+    answer = read_job(reply(job_document("succeeded", result=document))).answer
+
+    assert answer is not None
+    assert answer.adaptation == AdaptationSummary(
+        "base", "cd" * 32, 300, 118.2, 64, False, True, None, "two demonstrations"
+    )
+    assert [(member.checkpoint, member.adaptation) for member in answer.members] == [
+        ("base", answer.adaptation),
+        ("demo", None),
+    ]
+    assert [(share.checkpoint, share.num_votes) for share in answer.tests[0].shares] == [
+        ("base", 3),
+        ("demo", 2),
+    ]
+    assert answer.tests[0].candidates[0].by_checkpoint == {"base": 3, "demo": 2}
+
+
+def test_an_answer_of_before_there_were_ensembles_is_read() -> None:
+    document = answer_document()
+    del document["members"], document["adaptation"], document["tests"][0]["shares"]
+
+    answer = read_job(reply(job_document("succeeded", result=document))).answer
+
+    assert answer is not None
+    assert (answer.members, answer.adaptation, answer.tests[0].shares) == ((), None, ())
+
+
 def test_a_failure_is_read() -> None:
     job = read_job(reply(job_document("failed")))
 
@@ -56,6 +110,26 @@ def test_progress_is_read_with_and_without_votes() -> None:
     assert (whole.num_outcomes, whole.num_asked) == (3, 8)
     assert whole.tests[0].candidates[0].grid == Grid.from_rows([[2]])
     assert (short.num_outcomes, short.tests) == (3, ())
+
+
+def test_the_progress_of_an_adaptation_is_read() -> None:
+    job = read_job(reply(job_document("adapting", progress=adapting_document())))
+
+    assert job.state is JobState.ADAPTING
+    assert not job.state.is_final
+    assert job.progress is not None
+    assert job.progress.adaptation is not None
+    adaptation = job.progress.adaptation
+    assert (adaptation.phase, adaptation.num_steps, adaptation.loss) == ("all", 120, None)
+    assert read_progress(reply(progress_document(3)).body.decode()).adaptation is None
+
+
+def test_adapted_checkpoints_are_read() -> None:
+    (adapted,) = read_adapted(reply({"adapted": [ADAPTED], "total": 1}))
+
+    assert (adapted.id, adapted.num_bytes) == (ADAPTED["id"], 14_200_000)
+    assert (adapted.num_variants, adapted.num_steps, adapted.is_complete) == (64, 300, True)
+    assert adapted.made_at == datetime(2026, 11, 22, 9, 32, 0, 500_000, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

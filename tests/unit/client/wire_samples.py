@@ -93,6 +93,7 @@ def answer_document() -> dict[str, Any]:
         "puzzle": "square",
         "enrolled_as": "square",
         "enrolment": "trained",
+        "adaptation": None,
         "checkpoint": "demo",
         "checkpoint_sha256": "ab" * 32,
         "halting": "act",
@@ -104,6 +105,7 @@ def answer_document() -> dict[str, Any]:
         "precision": "float32",
         "attention": "sdpa",
         "slots": 4,
+        "members": [member_document("demo")],
         "tests": [
             {
                 "attempts": [[[1, 1], [1, 1]]],
@@ -117,12 +119,65 @@ def answer_document() -> dict[str, Any]:
                 "variants_asked": 6,
                 "segments": 12,
                 "decided_early": False,
+                "shares": [share_document("demo", 5)],
                 "expected": [[1, 1], [1, 1]],
                 "right": True,
             }
         ],
         "timings_s": {"queue": 0.01, "run": 0.5},
         "verified": True,
+    }
+
+
+def member_document(checkpoint: str, **more: Any) -> dict[str, Any]:
+    """Write what is told of a checkpoint that voted."""
+    document: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "checkpoint_sha256": "ab" * 32,
+        "enrolled_as": "square",
+        "enrolment": "trained",
+        "adaptation": None,
+        "max_segments": 8,
+        "precision": "float32",
+        "attention": "sdpa",
+        "slots": 4,
+    }
+    return document | more
+
+
+def share_document(checkpoint: str, votes: int) -> dict[str, Any]:
+    """Write a checkpoint's part in a vote."""
+    return {
+        "checkpoint": checkpoint,
+        "votes": votes,
+        "abstained": 1,
+        "variants_used": votes + 1,
+        "variants_asked": votes + 1,
+        "segments": 12,
+        "share": 1.0,
+    }
+
+
+def adapting_document(**more: Any) -> dict[str, Any]:
+    """Write the progress of a job that adapts."""
+    adaptation = {
+        "checkpoint": "base",
+        "phase": "all",
+        "used_share": 0.4,
+        "steps": 120,
+        "seconds": 33.1,
+        "loss": None,
+        "right_share": 0.2,
+        "held_out_share": 0.25,
+        "held_out_note": "one of three",
+    }
+    return {
+        "outcomes": 0,
+        "asked": 0,
+        "decided": 0,
+        "test_inputs": 1,
+        "tests": [],
+        "adaptation": adaptation | more,
     }
 
 

@@ -178,3 +178,68 @@ def test_a_digest_tells_arrays_apart() -> None:
     arrays, again, other = arrays_of([2]), arrays_of([2]), arrays_of([1, 1])
     assert arrays.digest() == again.digest()
     assert arrays.digest() != other.digest()
+
+
+def left_out_of(arrays: TrainingArrays) -> np.ndarray:
+    """Mark the second example of every variant."""
+    left_out = np.zeros(len(arrays.inputs), bool)
+    left_out[arrays.variant_starts[:-1] + 1] = True
+    return left_out
+
+
+def seen_in(stream: ExampleStream, num: int) -> set[bytes]:
+    return {inputs.tobytes() for inputs in stream.take(num)[0]}
+
+
+def test_left_out_examples_never_come_until_they_are_let_in() -> None:
+    arrays = arrays_of([2, 3, 1])
+    left_out = left_out_of(arrays)
+    stream = ExampleStream(arrays, seed=4, translate=False, left_out=left_out)
+    everything, kept = (
+        {inputs.tobytes() for inputs in which}
+        for which in (arrays.inputs, arrays.inputs[~left_out])
+    )
+    assert len(everything) == 18
+    assert len(kept) == 12
+    assert seen_in(stream, 600) == kept
+    stream.leaves_out = False
+    assert seen_in(stream, 600) == everything
+
+
+def test_with_left_out_examples_a_round_still_visits_every_puzzle_once() -> None:
+    arrays = arrays_of([2, 3, 1])
+    stream = ExampleStream(arrays, seed=4, left_out=left_out_of(arrays))
+    for _ in range(10):
+        _, _, rows = stream.take(3 * 2)
+        groups = np.searchsorted(arrays.group_starts, rows - 1, side="right") - 1
+        assert sorted(groups.tolist()) == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("leaves_out", [True, False])
+def test_a_restored_stream_leaves_out_what_it_did(leaves_out: bool) -> None:
+    arrays = arrays_of([2, 3, 1])
+    left_out = left_out_of(arrays)
+    stream = ExampleStream(arrays, seed=4, left_out=left_out)
+    stream.leaves_out = leaves_out
+    stream.take(7)
+    state = json.loads(json.dumps(stream.state()))
+    restored = ExampleStream(arrays, seed=0, left_out=left_out)
+    restored.restore(state)
+    assert restored.leaves_out is leaves_out
+    for found, wanted in zip(restored.take(60), stream.take(60), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_variant_of_which_everything_is_left_out_is_refused() -> None:
+    arrays = arrays_of([2, 1])
+    left_out = np.zeros(len(arrays.inputs), bool)
+    left_out[3:6] = True
+    with pytest.raises(TrainingError, match="every example of a variant is left out"):
+        ExampleStream(arrays, seed=0, left_out=left_out)
+
+
+def test_a_digest_tells_what_is_left_out() -> None:
+    arrays = arrays_of([2])
+    left_out = left_out_of(arrays)
+    assert arrays.digest(np.zeros_like(left_out)) == arrays.digest()
+    assert len({arrays.digest(), arrays.digest(left_out), arrays.digest(~left_out)}) == 3

@@ -69,12 +69,24 @@ def test_moving_average_follows_its_recurrence() -> None:
     param = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
     average = MovingAverage([("w", param)], decay=0.75)
     expected = param.detach().clone()
-    for value in ([5.0, 2.0], [-3.0, 0.0], [1.0, 8.0]):
+    for step, value in enumerate(([5.0, 2.0], [-3.0, 0.0], [1.0, 8.0]), start=1000):
         with torch.no_grad():
             param.copy_(torch.tensor(value))
-        average.update([("w", param)])
+        average.update([("w", param)], step)
         expected = 0.75 * expected + 0.25 * torch.tensor(value)
     torch.testing.assert_close(average.shadow["w"], expected)
+
+
+def test_moving_average_reaches_back_only_over_the_steps_there_were() -> None:
+    param = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    average = MovingAverage([("w", param)], decay=0.999)
+    param.data.fill_(1.0)
+    # Of the zero it began with, so much is left after each step.
+    left = 1.0
+    for step, decay in ((1, 2 / 11), (2, 3 / 12), (90, 91 / 100), (10**6, 0.999)):
+        average.update([("w", param)], step)
+        left *= decay
+        assert average.shadow["w"].item() == pytest.approx(1 - left, rel=1e-12), step
 
 
 def test_learning_rate_warms_up_linearly_then_stays() -> None:
@@ -88,3 +100,17 @@ def test_learning_rate_falls_along_half_a_cosine_to_its_share() -> None:
     rates = [learning_rate(step, 1.0, settings) for step in (100, 350, 600, 1100)]
     quarter = 0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2
     assert rates == pytest.approx([1.0, quarter, 0.55, 0.1])
+
+
+def test_learning_rate_falls_with_the_time_where_that_is_the_budget() -> None:
+    settings = TrainSettings(num_steps=None, max_seconds=40.0, warmup_steps=10, lr_min_ratio=0.2)
+    quarter = 0.2 + 0.8 * (1 + math.cos(math.pi / 4)) / 2
+    rates = [learning_rate(100, 1.0, settings, seconds) for seconds in (0.0, 10.0, 40.0, 50.0)]
+    assert rates == pytest.approx([1.0, quarter, 0.2, 0.2])
+    assert learning_rate(5, 1.0, settings, 39.0) == pytest.approx(0.5)  # it warms up by steps
+
+
+def test_learning_rate_follows_the_budget_that_is_used_more() -> None:
+    settings = TrainSettings(num_steps=110, max_seconds=40.0, warmup_steps=10, lr_min_ratio=0.0)
+    assert learning_rate(60, 1.0, settings, seconds=1.0) == pytest.approx(0.5)
+    assert learning_rate(11, 1.0, settings, seconds=20.0) == pytest.approx(0.5)

@@ -1,6 +1,7 @@
 """Training runs in a folder: interrupted and taken up again, learning, and what they leave."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from hrm_core import (
     TrainSettings,
     open_checkpoint,
 )
-from hrm_core.training import remove_snapshot
+from hrm_core.training import Start, remove_snapshot
 from hrm_core.training.step import TrainCarry, train_segment
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -278,3 +279,270 @@ def train_segment_on(
 ) -> None:
     carry.seat(*(array[carry.halted] for array in batch), torch.zeros(int(carry.halted.sum())))
     train_segment(network, carry, torch.zeros(6, 16, requires_grad=True), generator)
+
+
+@pytest.mark.parametrize("learns_continue", [True, False])
+@pytest.mark.parametrize("slice_size", [1, 2, 3])
+def test_slices_of_a_batch_add_up_to_the_gradients_of_the_whole(
+    tmp_path: Path,
+    tiny_config: MakeConfig,
+    arrays: TrainingArrays,
+    slice_size: int,
+    learns_continue: bool,
+) -> None:
+    config = tiny_config(num_rows=3, halt_exploration_prob=0.5, **ARCHITECTURES["hrm"])
+    found = []
+    for size in (None, slice_size):
+        network = start(tmp_path, config, arrays).network
+        carry = TrainCarry.empty(network, 6, CPU)
+        row_values = torch.linspace(-1, 1, 96).reshape(6, 16).requires_grad_()
+        generator = torch.Generator().manual_seed(3)
+        for _ in range(2):  # the second time some are in the midst of theirs
+            free = int(carry.halted.sum())
+            tokens = (a[:free].astype(np.int64) for a in (arrays.inputs, arrays.labels))
+            carry.seat(*map(torch.from_numpy, tokens), torch.zeros(free))
+            losses = train_segment(
+                network,
+                carry,
+                row_values,
+                generator,
+                slice_size=size,
+                learns_continue=learns_continue,
+            )
+        grads = {name: param.grad for name, param in network.named_parameters()}
+        found.append((grads, row_values.grad, losses, carry))
+    (whole, rows, losses, carry), (sliced, sliced_rows, sliced_losses, sliced_carry) = found
+    assert sum(grad is not None for grad in whole.values()) > 5
+    for name, grad in whole.items():
+        torch.testing.assert_close(sliced[name], grad, rtol=1e-4, atol=1e-6, msg=name)
+    torch.testing.assert_close(sliced_rows, rows, rtol=1e-4, atol=1e-6)
+    for name in ("total", "lm", "q_halt", "q_continue"):
+        torch.testing.assert_close(getattr(sliced_losses, name), getattr(losses, name).detach())
+    for name in ("steps", "halted", "inputs", "labels", "rows"):
+        assert torch.equal(getattr(sliced_carry, name), getattr(carry, name)), name
+    torch.testing.assert_close(sliced_carry.z_H, carry.z_H)
+
+
+def test_a_run_in_slices_ends_with_the_weights_of_one_in_whole_batches(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    for name, size in (("whole", None), ("slices", 2)):
+        start(tmp_path / name, config, arrays, replace(SETTINGS, slice_size=size)).train(ignore)
+    whole, slices = (weights_in(tmp_path / name, 9) for name in ("whole", "slices"))
+    for name, value in whole.items():
+        torch.testing.assert_close(slices[name], value, rtol=0, atol=1e-4, msg=name)
+
+
+def test_a_run_may_go_on_in_slices_of_another_size(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    run = start(tmp_path, config, arrays)
+    run.train(ignore, lambda: run.step == 2)
+    run = start(tmp_path, config, arrays, replace(SETTINGS, slice_size=3))
+    assert run.step == 2
+    assert run.train(ignore)
+
+
+def test_a_run_pauses_between_the_slices_of_a_step(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    run = start(tmp_path, config, arrays, replace(SETTINGS, num_steps=2, slice_size=2))
+    assert [(turn.is_between_steps, run.step) for turn in run.turns()] == [
+        *((False, 1), (False, 1), (True, 1)),
+        *((False, 2), (False, 2), (True, 2)),
+    ]
+
+
+@pytest.mark.parametrize("slice_size", [4, 12])
+def test_a_slice_size_that_does_not_divide_the_batch_is_refused(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays, slice_size: int
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    with pytest.raises(TrainingError, match=f"of 6 cannot be cut into slices of {slice_size}"):
+        start(tmp_path, config, arrays, replace(SETTINGS, slice_size=slice_size))
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "max_seconds", "problem"),
+    [
+        (None, None, "neither steps nor seconds"),
+        (0, None, "nothing, or endless"),
+        (None, 0.0, "nothing, or endless"),
+        (5, 0.0, "nothing, or endless"),
+        (-1, 5.0, "nothing, or endless"),
+        (None, math.inf, "nothing, or endless"),
+        (None, math.nan, "nothing, or endless"),
+    ],
+)
+def test_a_budget_that_is_nothing_or_has_no_end_is_refused(
+    tmp_path: Path,
+    tiny_config: MakeConfig,
+    arrays: TrainingArrays,
+    num_steps: int | None,
+    max_seconds: float | None,
+    problem: str,
+) -> None:
+    settings = replace(SETTINGS, num_steps=num_steps, max_seconds=max_seconds)
+    with pytest.raises(TrainingError, match=problem):
+        start(tmp_path, tiny_config(num_rows=3), arrays, settings)
+
+
+def test_a_time_budget_ends_a_run_and_counts_on_over_a_restart(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    settings = replace(SETTINGS, num_steps=None, max_seconds=0.3, log_every=1)
+    run = start(tmp_path, config, arrays, settings)
+    assert not run.train(ignore, lambda: run.seconds > 0.1)
+    num_steps, before_s = run.step, run.seconds
+    assert 0.1 < before_s < 0.3
+
+    run = start(tmp_path, config, arrays, settings)
+    assert (run.step, run.seconds) == (num_steps, before_s)
+    assert run.used_share == before_s / 0.3
+    reports: list[TrainProgress] = []
+    ends_s: list[float] = []
+    for turn in run.turns():
+        ends_s.append(run.seconds)
+        if turn.progress is not None:
+            reports.append(turn.progress)
+    # It ended with the first step that went beyond.
+    assert ends_s[-1] >= 0.3 > ends_s[-2]
+    assert run.used_share == reports[-1].used_share == 1.0
+    assert reports[-1].num_steps is None
+    assert reports[-1].step == run.step > num_steps
+
+
+def test_of_two_budgets_the_one_that_ends_first_ends_the_run(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    by_steps = replace(SETTINGS, num_steps=2, max_seconds=1e6)
+    by_time = replace(SETTINGS, num_steps=10**6, max_seconds=1e-6)
+    for name, settings, num_steps in (("steps", by_steps, 2), ("time", by_time, 1)):
+        run = start(tmp_path / name, config, arrays, settings)
+        assert run.train(ignore)
+        assert run.step == num_steps, name
+
+
+def test_the_rows_learn_alone_for_their_share_of_the_budget(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    settings = replace(SETTINGS, num_steps=10, rows_only_share=0.4, ema_decay=0.5)
+    run = start(tmp_path, config, arrays, settings)
+    at_start = {name: value.clone() for name, value in run.network.state_dict().items()}
+    changed_trunks, changed_averages, changed_rows = [], [], []
+    for _ in run.turns():
+        trunk, average = run.network.state_dict(), run.learned_trunk
+        changed_trunks.append(any(not torch.equal(trunk[n], at_start[n]) for n in at_start))
+        changed_averages.append(any(not torch.equal(average[n], at_start[n]) for n in at_start))
+        changed_rows.append(bool(run.table[1:].any(dim=1).all()))
+        assert not run.table[0].any()
+    assert changed_trunks == changed_averages == [False] * 4 + [True] * 6
+    assert changed_rows == [True] * 10
+
+
+def test_rows_that_learn_alone_move_as_far_as_beside_a_trunk_that_learns(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    # The gradients of the rows do not depend on whether the trunk takes any.
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    tables = []
+    for name, share in (("alone", 1.0), ("beside", 0.0)):
+        run = start(tmp_path / name, config, arrays, replace(SETTINGS, rows_only_share=share))
+        next(run.turns())
+        tables.append(run.table)
+    assert tables[0].any()
+    assert torch.equal(tables[0], tables[1])
+
+
+def test_without_q_continue_q_halt_alone_halts(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, halt_exploration_prob=0.0, **ARCHITECTURES["hrm"])
+    halted = {}
+    for learns_continue in (True, False):
+        settings = replace(SETTINGS, learns_continue=learns_continue, num_steps=1, log_every=1)
+        run = start(tmp_path / str(learns_continue), config, arrays, settings)
+        # Sure of the answer, and surer that going on is better still.
+        bias = run.network.q_head.get_parameter("bias").data
+        bias.copy_(torch.tensor([5.0, 9.0]))
+        progress: list[TrainProgress] = []
+        run.train(progress.append)
+        halted[learns_continue] = progress[0].halted_share
+        assert (progress[0].q_continue_loss > 0) == learns_continue
+        assert progress[0].q_halt_loss > 0
+    assert halted == {True: 0.0, False: 1.0}
+
+
+@pytest.mark.parametrize("learns_continue", [True, False])
+def test_q_continue_learns_only_where_it_is_learned(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays, learns_continue: bool
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    run = start(tmp_path, config, arrays, replace(SETTINGS, learns_continue=learns_continue))
+    bias = run.network.q_head.get_parameter("bias")
+    bias.data.copy_(torch.tensor([5.0, 2.0]))  # less than the best that may come
+    next(run.turns())
+    of_halt, of_continue = run.optimiser.state[bias]["mean"].tolist()
+    assert of_halt != 0
+    assert (of_continue != 0) == learns_continue
+
+
+def test_without_q_continue_a_sample_that_q_halt_doubts_goes_on_to_the_last_step(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, halt_exploration_prob=0.0, **ARCHITECTURES["hrm"])
+    settings = replace(SETTINGS, learns_continue=False, num_steps=3, log_every=1, lr=1e-9)
+    run = start(tmp_path, config, arrays, settings)
+    # Going on is called worse still, which nobody asks.
+    run.network.q_head.get_parameter("bias").data.copy_(torch.tensor([-5.0, -9.0]))
+    progress: list[TrainProgress] = []
+    run.train(progress.append)
+    assert [report.halted_share for report in progress] == [0.0, 0.0, 1.0]
+
+
+def test_a_run_from_a_start_takes_its_trunk_and_its_row_for_every_row_but_the_blank_one(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    trunk = start(tmp_path, config, arrays, replace(SETTINGS, seed=5)).network.state_dict()
+    row = torch.linspace(-1, 1, 16)
+    run = Pretraining(
+        *(tmp_path, config, arrays, SETTINGS, {}),
+        device=CPU,
+        compile_step=False,
+        start=Start(trunk, row),
+    )
+    for name, value in run.network.state_dict().items():
+        assert torch.equal(value, trunk[name]), name
+    assert run.average is not None
+    for name, value in run.average.shadow.items():
+        assert torch.equal(value, trunk[name]), name
+    assert torch.equal(run.table, torch.stack([torch.zeros(16), row, row]))
+
+
+def test_other_examples_left_out_are_another_run(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    left_out = np.array([True, False, False] * 2)
+    settings = replace(SETTINGS, num_steps=2)
+
+    def leaving_out(which: np.ndarray) -> Pretraining:
+        return Pretraining(
+            *(tmp_path, config, arrays, settings, {}),
+            device=CPU,
+            compile_step=False,
+            left_out=which,
+        )
+
+    run = leaving_out(left_out)
+    run.train(ignore, lambda: run.step == 1)
+    assert leaving_out(left_out).step == 1
+    with pytest.raises(TrainingError, match="on other puzzles"):
+        leaving_out(~left_out)

@@ -41,6 +41,7 @@ def test_a_task_file_as_it_is_becomes_a_puzzle_with_the_usual_options() -> None:
     assert puzzle == parse_task(TASK, "puzzle").puzzle
     assert task.options.model_dump() == {
         "checkpoint": None,
+        "ensemble": [],
         "variants": None,
         "attempts": 2,
         "halting": "act",
@@ -48,6 +49,10 @@ def test_a_task_file_as_it_is_becomes_a_puzzle_with_the_usual_options() -> None:
         "ranking": "count",
         "seed": 0,
         "stop_early": True,
+        "adapt": "never",
+        "adapt_s": None,
+        "adapt_steps": None,
+        "adapt_variants": None,
         "priority": "interactive",
         "deadline_s": None,
     }

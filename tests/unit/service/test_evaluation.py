@@ -9,6 +9,7 @@ from hrm_core import Engine
 from service.enrolment import Registrar
 from service.errors import InputError
 from service.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
+from service.members import Member
 from service.solve import SolveOptions, Solving, solve
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -62,9 +63,10 @@ def test_a_variant_that_abstains_is_a_wrong_one(
     early_engine: Engine, early_registrar: Registrar, constant_tasks: tuple[Task, ...]
 ) -> None:
     solvings = [
-        Solving(task.puzzle, early_registrar.enrol(task.puzzle), WHOLE) for task in constant_tasks
+        Solving(task.puzzle, [Member.enrol(early_registrar, task.puzzle)], WHOLE)
+        for task in constant_tasks
     ]
-    solve(early_engine, solvings)
+    solve([early_engine], solvings)
     shares = [
         sum(entry.count for entry in tally.entries if entry.grid == expected) / 6
         for solving, task in zip(solvings, constant_tasks, strict=True)

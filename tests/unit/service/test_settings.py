@@ -81,6 +81,12 @@ def test_the_clients_own_variable_is_let_through(monkeypatch: pytest.MonkeyPatch
         ("LOG_LEVEL", "loud"),
         ("PRECISION", "float8"),
         ("SLOTS", "0"),
+        ("ADAPT_MAX_S", "-1"),
+        ("ADAPT_MAX_S", "inf"),
+        ("ADAPT_DEFAULT_S", "0"),
+        ("ADAPT_MAX_VARIANTS", "0"),
+        ("ADAPT_CACHE_BYTES", "-1"),
+        ("ADAPT_SNAPSHOT_S", "0"),
     ],
 )
 def test_a_value_of_no_use_is_refused_by_name(

@@ -10,6 +10,7 @@ from hrm_core import Engine, EngineError, Halting
 from service.answer import Answer
 from service.enrolment import Registrar
 from service.errors import InputError
+from service.members import Member
 from service.solve import Progress, SolveOptions, Solving, solve
 from voting import Ranking
 
@@ -22,9 +23,9 @@ WHOLE = SolveOptions(stop_early=False)
 def solved(
     engine: Engine, registrar: Registrar, puzzles: list[Puzzle], options: SolveOptions = WHOLE
 ) -> list[Answer]:
-    solvings = [Solving(puzzle, registrar.enrol(puzzle), options) for puzzle in puzzles]
-    solve(engine, solvings)
-    return [solving.answer(engine) for solving in solvings]
+    solvings = [Solving(puzzle, [Member.enrol(registrar, puzzle)], options) for puzzle in puzzles]
+    solve([engine], solvings)
+    return [solving.answer() for solving in solvings]
 
 
 def votes(answer: Answer) -> list[Any]:
@@ -115,9 +116,9 @@ def test_the_same_seed_gives_the_same_answer(
 
 
 def test_the_seed_draws_the_variants(early_registrar: Registrar, puzzles: list[Puzzle]) -> None:
-    enrolment = early_registrar.enrol(puzzles[0])
+    member = Member.enrol(early_registrar, puzzles[0])
     drawn = {
-        Solving(puzzles[0], enrolment, SolveOptions(3, seed=seed)).enrolment.variants
+        Solving(puzzles[0], [member], SolveOptions(3, seed=seed)).members[0].enrolment.variants
         for seed in range(8)
     }
 
@@ -178,7 +179,7 @@ def test_the_limit_of_segments_holds(
 
     (answer,) = solved(early_engine, early_registrar, puzzles[1:2], options)
 
-    assert answer.max_segments == 1
+    assert answer.members[0].max_segments == 1
     assert answer.tests[0].num_segments == NUM_VARIANTS
 
 
@@ -202,7 +203,7 @@ def test_an_option_out_of_range_is_refused(
     tiny_registrar: Registrar, puzzles: list[Puzzle], options: SolveOptions
 ) -> None:
     with pytest.raises(InputError, match=r"at least one|0 or more"):
-        Solving(puzzles[0], tiny_registrar.enrol(puzzles[0]), options)
+        Solving(puzzles[0], [Member.enrol(tiny_registrar, puzzles[0])], options)
 
 
 def test_no_segments_at_all_are_refused(
@@ -215,10 +216,10 @@ def test_no_segments_at_all_are_refused(
 def test_progress_counts_up_to_all_that_was_asked(
     tiny_engine: Engine, tiny_registrar: Registrar, puzzles: list[Puzzle]
 ) -> None:
-    solving = Solving(puzzles[0], tiny_registrar.enrol(puzzles[0]), WHOLE)
+    solving = Solving(puzzles[0], [Member.enrol(tiny_registrar, puzzles[0])], WHOLE)
     seen: list[Progress] = [solving.progress]
 
-    solve(tiny_engine, [solving], lambda: seen.append(solving.progress))
+    solve([tiny_engine], [solving], lambda: seen.append(solving.progress))
 
     counts = [progress.num_outcomes for progress in seen]
     assert counts == sorted(counts)

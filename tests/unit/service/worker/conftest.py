@@ -8,11 +8,13 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
+import torch
 
 from augment import Puzzle, Task, task_document
 from bench.fake_engine import FakeEngine
+from hrm_core import ARC_VOCAB_SIZE, parse_arch, synthetic_checkpoint, write_checkpoint
 from service.jobs import Job, JobState
-from service.puzzle_index import read_index
+from service.puzzle_index import PUZZLES_NAME, index_document, read_index
 from service.worker.engine_thread import EngineThread
 from service.worker.messages import Progressed, Stop
 from service.worker.metrics import WorkerMetrics
@@ -58,6 +60,39 @@ def job_of() -> Callable[..., Job]:
             failure=None,
             last_event="",
         )
+
+    return make
+
+
+@pytest.fixture
+def checkpoint_folder_of(tmp_path: Path) -> Callable[..., Path]:
+    """Return a maker of untrained folders, on a canvas of 3, that know this puzzle alone."""
+
+    def make(name: str, puzzle: Puzzle) -> Path:
+        arch = {
+            "name": "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
+            "hidden_size": 8,
+            "num_heads": 1,
+            "H_layers": 1,
+            "L_layers": 1,
+            "H_cycles": 1,
+            "L_cycles": 1,
+            "expansion": 1,
+            "halt_max_steps": 2,
+            "puzzle_emb_ndim": 8,
+            "pos_encodings": "rope",
+            "forward_dtype": "float32",
+        }
+        config = parse_arch({"arch": arch}).configure(
+            vocab_size=ARC_VOCAB_SIZE, seq_len=9, num_rows=2
+        )
+        documents = {
+            "identifiers.json": ["<blank>", puzzle.name],
+            PUZZLES_NAME: index_document([puzzle]),
+        }
+        trunk = synthetic_checkpoint(config, seed=0).trunk
+        write_checkpoint(tmp_path / name, config, trunk, torch.zeros(2, 8), 1, {}, documents)
+        return tmp_path / name
 
     return make
 

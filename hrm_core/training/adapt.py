@@ -1,0 +1,308 @@
+"""Adaptation (test-time training): rows for new puzzles, and a trunk that knows them.
+
+New rows start at the mean of the pretrained table and learn alone at first; then everything does;
+last, with falling rates, the demonstrations that were held out come in too. The base is read, never
+written.
+
+Source: arXiv 2511.02886 (rows at the mean, rows alone first, average).
+"""
+
+import copy
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hrm_core.checkpoint import Checkpoint
+from hrm_core.config import ModelConfig
+from hrm_core.errors import TrainingError
+from hrm_core.training.arrays import TrainingArrays
+from hrm_core.training.held_out import exact_share_in_segments
+from hrm_core.training.pretrain import Pretraining, Start
+from hrm_core.training.settings import TrainProgress, TrainSettings
+from hrm_core.training.snapshot import remove_snapshot
+
+# Of a large table so many rows, evenly spread, stand for all: two gigabytes need not be read.
+MEAN_ROWS = 4096
+# The held-out share is looked at so many times during a budget, and has stopped rising when so many
+# looks brought nothing better.
+NUM_CHECKS = 12
+PATIENCE = 4
+# The last part of a budget, with falling rates and all demonstrations.
+LAST_SHARE = 0.3
+LAST_RATE = 0.1
+# Writing snapshots may take a twentieth of the time.
+SNAPSHOT_COST = 20.0
+
+_CHECKS = "held_out_checks"
+_NUM_LOOKS = "held_out_looks"
+_LAST_FROM = "last_from"
+
+
+class Phase(StrEnum):
+    """What learns: the rows alone; the trunk too; with all demonstrations and falling rates."""
+
+    ROWS = "rows"
+    ALL = "all"
+    LAST = "last"
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptProgress:
+    """Where an adaptation is; `held_out_share` as last checked, None before or without a check.
+
+    `train` holds the latest means, None before the first.
+    """
+
+    phase: Phase
+    used_share: float
+    step: int
+    seconds: float
+    train: TrainProgress | None
+    held_out_share: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptTurn:
+    """A piece of work is done; between two steps the adaptation may be saved, and left."""
+
+    is_between_steps: bool
+    progress: AdaptProgress | None = None
+
+
+def mean_row(checkpoint: Checkpoint) -> torch.Tensor:
+    """Average the trained rows of a table, a large one by a sample; the blank row 0 is left out.
+
+    Shapes: result float32 [puzzle_emb_ndim].
+
+    Raises: TrainingError for a table without trained rows.
+    """
+    num = min(MEAN_ROWS, checkpoint.rows.num_rows - 1)
+    if num < 1 or checkpoint.rows.ndim == 0:
+        raise TrainingError(
+            f"{checkpoint.folder} has no trained rows: nothing to start new ones from"
+        )
+    rows = np.linspace(1, checkpoint.rows.num_rows - 1, num).astype(np.int64)
+    mean = checkpoint.rows.gather(rows).mean(0, dtype=np.float64).astype(np.float32)
+    return torch.from_numpy(mean)
+
+
+def start_from(checkpoint: Checkpoint) -> Start:
+    """Start a run from a checkpoint's trunk and the mean of its rows."""
+    trunk = {name: tensor.float() for name, tensor in checkpoint.trunk.items()}
+    return Start(trunk, mean_row(checkpoint))
+
+
+class Adaptation:
+    """An adaptation in a folder: made new, or picked up from its last snapshot."""
+
+    def __init__(
+        self,
+        folder: Path,
+        start: Start | None,
+        config: ModelConfig,
+        arrays: TrainingArrays,
+        settings: TrainSettings,
+        documents: Mapping[str, object],
+        *,
+        record_name: str,
+        made_from: Mapping[str, object],
+        left_out: npt.NDArray[np.bool_] | None = None,
+        checked: npt.NDArray[np.int64] | None = None,
+        device: torch.device,
+        compile_step: bool = False,
+    ) -> None:
+        """Prepare the run. `start` None begins with random weights, for comparison only.
+
+        `left_out` marks the demonstrations held out, `checked` lists those of them that are looked
+        at. `made_from` goes into the folder's file `record_name`, with what the run adds to it.
+
+        Shapes: left_out bool [E]; checked int64 [N].
+
+        Raises: TrainingError as `Pretraining`.
+        """
+        self.run = Pretraining(
+            folder,
+            config,
+            arrays,
+            settings,
+            documents,
+            device=device,
+            compile_step=compile_step,
+            start=start,
+            left_out=left_out,
+        )
+        self._documents, self._record_name, self._made_from = documents, record_name, made_from
+        self._checked = checked if checked is not None and len(checked) else None
+        self._latest: TrainProgress | None = None
+        self._saved_at = self.run.seconds
+        self._save_cost_s = 0.0
+        self.num_saves = 0
+
+    @property
+    def checks(self) -> tuple[tuple[int, float], ...]:
+        """The held-out share at each step it was looked at."""
+        return tuple((int(step), float(share)) for step, share in self.run.notes.get(_CHECKS, ()))
+
+    @property
+    def held_out_share(self) -> float | None:
+        """The last share before the held-out demonstrations came in; None without any."""
+        checks = self.checks
+        return checks[-1][1] if checks else None
+
+    @property
+    def phase(self) -> Phase:
+        """What learns now."""
+        if _LAST_FROM in self.run.notes:
+            return Phase.LAST
+        is_early = self.run.used_share < self.run.settings.rows_only_share
+        return Phase.ROWS if is_early else Phase.ALL
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the held-out share stopped rising before the budget made the last phase due."""
+        return float(self.run.notes.get(_LAST_FROM, 1.0)) < 1.0 - LAST_SHARE - 1e-6
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.run.used_share >= self._ends_at
+
+    @property
+    def used_share(self) -> float:
+        """How much of the budget is used, of that which will be, 0..1."""
+        return min(1.0, self.run.used_share / self._ends_at)
+
+    def turns(self) -> Iterator[AdaptTurn]:
+        """Adapt to the end, a slice of a batch at a time; snapshots are written on the way.
+
+        Time counts only while this runs. To stop before the end, leave between two steps; `save`
+        then loses nothing.
+        """
+        if not self.is_complete:
+            self._enter_last_when_due()
+            for turn in self.run.turns():
+                if turn.progress is not None:
+                    self._latest = turn.progress
+                if turn.is_between_steps:
+                    yield from self._check_when_due()
+                    self._enter_last_when_due()
+                    self._save_when_due()
+                yield AdaptTurn(turn.is_between_steps, self.progress)
+                if turn.is_between_steps and self.is_complete:
+                    break
+        self.save()
+        remove_snapshot(self.run.folder)
+
+    def adapt(
+        self,
+        on_progress: Callable[[AdaptProgress], None],
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Adapt to the end or until told to stop; True at the end."""
+        for turn in self.turns():
+            if turn.progress is not None:
+                on_progress(turn.progress)
+            if turn.is_between_steps and should_stop() and not self.is_complete:
+                self.save()
+                return False
+        return True
+
+    @property
+    def progress(self) -> AdaptProgress:
+        """Where the adaptation is."""
+        return AdaptProgress(
+            phase=self.phase,
+            used_share=round(self.used_share, 5),
+            step=self.run.step,
+            seconds=round(self.run.seconds, 1),
+            train=self._latest,
+            held_out_share=self.held_out_share,
+        )
+
+    def save(self) -> None:
+        """Write the checkpoint folder as it stands, and a snapshot to go on from."""
+        self.run.documents = {**self._documents, self._record_name: self.record}
+        started = time.monotonic()
+        self.run.save()
+        self._save_cost_s = time.monotonic() - started
+        self._saved_at = self.run.seconds
+        self.num_saves += 1
+
+    def _save_when_due(self) -> None:
+        due_s = max(self.run.settings.snapshot_s, SNAPSHOT_COST * self._save_cost_s)
+        if not self.is_complete and self.run.seconds - self._saved_at >= due_s:
+            self.save()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the adaptation was made from and how far it is, as JSON values."""
+        return {
+            **self._made_from,
+            "steps": self.run.step,
+            "seconds": round(self.run.seconds, 1),
+            "held_out_share": self.held_out_share,
+            "held_out_checks": [list(check) for check in self.checks],
+            "stopped_early": self.stopped_early,
+            "complete": self.is_complete,
+        }
+
+    @property
+    def _ends_at(self) -> float:
+        last_from = self.run.notes.get(_LAST_FROM)
+        if last_from is None:
+            return 1.0
+        return min(1.0, float(last_from) / (1.0 - LAST_SHARE))
+
+    def _enter_last_when_due(self) -> None:
+        run = self.run
+        if _LAST_FROM not in run.notes:
+            if run.used_share < 1.0 - LAST_SHARE and not self._has_stopped_rising:
+                return
+            run.notes[_LAST_FROM] = run.used_share
+        run.stream.leaves_out = False
+        last_from = float(run.notes[_LAST_FROM])
+        done = (run.used_share - last_from) / max(self._ends_at - last_from, 1e-9)
+        # Below 0 where the budget was prolonged after the last phase had begun.
+        run.rate_factor = 1.0 - (1.0 - LAST_RATE) * min(1.0, max(0.0, done))
+
+    @property
+    def _has_stopped_rising(self) -> bool:
+        shares = [share for _, share in self.checks]
+        if len(shares) <= PATIENCE or max(shares) == 0.0:
+            return False
+        return max(shares[-PATIENCE:]) <= max(shares[:-PATIENCE])
+
+    def _check_when_due(self) -> Generator[AdaptTurn, None, None]:
+        run = self.run
+        if self._checked is None or _LAST_FROM in run.notes:
+            return
+        num_due = int(run.used_share * NUM_CHECKS)
+        if run.used_share < run.settings.rows_only_share or num_due <= run.notes.get(_NUM_LOOKS, 0):
+            return
+        run.notes[_NUM_LOOKS] = num_due
+        check = self._look(self._checked)
+        while True:
+            started = time.monotonic()
+            try:
+                next(check)
+            except StopIteration as end:
+                run.seconds += time.monotonic() - started
+                run.notes.setdefault(_CHECKS, []).append((run.step, round(end.value, 5)))
+                return
+            run.seconds += time.monotonic() - started
+            # Leaving here would lose the look, so it is not between two steps.
+            yield AdaptTurn(is_between_steps=False)
+
+    def _look(self, examples: npt.NDArray[np.int64]) -> Generator[None, None, float]:
+        run = self.run
+        network = copy.deepcopy(run.network)
+        network.load_state_dict(run.learned_trunk)
+        network.eval().requires_grad_(False)
+        return exact_share_in_segments(network, run.table, run.stream.arrays, examples)

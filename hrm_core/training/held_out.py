@@ -1,0 +1,42 @@
+"""The held-out check: demonstrations kept back from training, answered while it runs."""
+
+from collections.abc import Generator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hrm_core.network import Network
+from hrm_core.training.arrays import TrainingArrays
+
+# Samples at once; their training is about as much work for as many segments.
+CHUNK = 64
+
+
+def exact_share_in_segments(
+    network: Network,
+    table: Tensor,
+    arrays: TrainingArrays,
+    examples: npt.NDArray[np.int64],
+) -> Generator[None, None, float]:
+    """Give the share of examples right to the last cell after all segments, pausing after each.
+
+    Shapes: table float32 [num_rows, puzzle_emb_ndim]; examples int64 [N], at least one.
+    """
+    row_of_example = np.repeat(arrays.rows, np.diff(arrays.variant_starts))
+    num_right = 0
+    for start in range(0, len(examples), CHUNK):
+        part = examples[start : start + CHUNK]
+        inputs = torch.from_numpy(arrays.inputs[part].astype(np.int64)).to(table.device)
+        labels = torch.from_numpy(arrays.labels[part].astype(np.int64)).to(table.device)
+        rows = torch.from_numpy(row_of_example[part]).to(table.device)
+        z_H, z_L = network.fresh_state(len(part))
+        for _ in range(network.config.halt_max_steps):
+            with torch.inference_mode():
+                z_H, z_L = network.segment(z_H, z_L, network.embed(inputs, table[rows]))
+            yield
+        with torch.inference_mode():
+            is_wrong = (network.read_logits(z_H).argmax(-1) != labels) & (labels != 0)
+            num_right += int((~is_wrong.any(-1)).sum())
+    return num_right / len(examples)

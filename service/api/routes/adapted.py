@@ -1,0 +1,96 @@
+"""`/v1/adapted`: the checkpoints that were adapted to a puzzle, and are kept. For operators."""
+
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from service.api.answers import described_headers, model_answer, problems, told
+from service.api.context import Known
+from service.api.documents import time_text
+from service.api.examples import ADAPTED
+from service.api.schemas import AdaptedLinks, AdaptedList, AdaptedOut
+from service.errors import AdaptedNotFound
+from service.jobs import AdaptedRecord
+
+router = APIRouter(tags=["adapted"])
+
+AdaptedID = Annotated[
+    str, Path(description="An adapted checkpoint's id.", examples=[ADAPTED["id"]])
+]
+
+
+@router.get(
+    "/v1/adapted",
+    operation_id="list_adapted",
+    summary="List the adapted checkpoints kept",
+    response_class=Response,
+    responses={
+        200: told(AdaptedList, "The newest made first."),
+        **problems("queue_unavailable"),
+    },
+)
+async def list_adapted(call: Known) -> Response:
+    """List the adapted checkpoints that workers keep for the next job of the same puzzle."""
+    records = await call.context.store.adapted()
+    return model_answer(
+        AdaptedList(adapted=[_document(record) for record in records], total=len(records))
+    )
+
+
+@router.get(
+    "/v1/adapted/{adapted_id}",
+    operation_id="get_adapted",
+    summary="Look an adapted checkpoint up",
+    response_class=Response,
+    responses={
+        200: told(AdaptedOut, "The adapted checkpoint."),
+        **problems("adapted_not_found", "not_found", "queue_unavailable"),
+    },
+)
+async def get_adapted(call: Known, adapted_id: AdaptedID) -> Response:
+    """Tell of which checkpoint and puzzle it is, and how it was made."""
+    for record in await call.context.store.adapted():
+        if record.id == adapted_id:
+            return model_answer(_document(record))
+    raise AdaptedNotFound(adapted_id)
+
+
+@router.delete(
+    "/v1/adapted/{adapted_id}",
+    operation_id="remove_adapted",
+    summary="Remove an adapted checkpoint",
+    status_code=204,
+    response_class=Response,
+    responses={
+        204: {
+            "description": "It is listed no more, and its files are gone in a moment.",
+            "headers": described_headers(),
+        },
+        **problems("adapted_not_found", "not_found", "queue_unavailable"),
+    },
+)
+async def remove_adapted(call: Known, adapted_id: AdaptedID) -> Response:
+    """Remove it; the next job of its puzzle makes a new one. Jobs that use it now go on."""
+    await call.context.store.remove_adapted(adapted_id)
+    return Response(status_code=204)
+
+
+def _document(record: AdaptedRecord) -> AdaptedOut:
+    return AdaptedOut(
+        id=record.id,
+        base=record.base,
+        base_sha256=record.base_sha256,
+        puzzle=record.puzzle_name,
+        demonstrations_sha256=record.demonstrations_hash,
+        variants=record.num_variants,
+        steps=record.num_steps,
+        seconds=record.seconds,
+        held_out_share=record.held_out_share,
+        bytes=record.num_bytes,
+        made_at=time_text(record.made_at),
+        used_at=time_text(record.used_at),
+        complete=record.is_complete,
+        links=AdaptedLinks(self=f"/v1/adapted/{quote(record.id, safe='')}"),
+    )

