@@ -46,8 +46,8 @@ def measure_sharing(base: str, checkpoints: Path = CHECKPOINTS) -> Section:
                 with Client(service.url) as client:
                     job = _begin(client, base)
                     beside = [_load(service, known, *run) for run in RUNS]
-                    progress = client.job(job.id).progress
-                    client.cancel(job.id)
+                    progress = client.get(job).progress
+                    client.cancel(job)
         finally:
             server.stop()
     if progress is None or progress.adaptation is None:
@@ -70,12 +70,12 @@ def measure_sharing(base: str, checkpoints: Path = CHECKPOINTS) -> Section:
 
 
 def _begin(client: Client, base: str) -> Job:
-    canvas = client.checkpoint(base).canvas
+    canvas = next(one.canvas for one in client.checkpoints() if one.name == base)
     task = unseen_tasks(canvas)[0]
     job = client.submit(task, checkpoint=base, adapt="always", adapt_s=ADAPT_S)
     deadline = time.monotonic() + BEGIN_LIMIT_S
     while time.monotonic() < deadline:
-        progress = client.job(job.id).progress
+        progress = client.get(job).progress
         if progress is not None and progress.adaptation and progress.adaptation.num_steps > 0:
             return job
         time.sleep(0.2)

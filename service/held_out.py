@@ -61,7 +61,9 @@ def hold_out(puzzles: Sequence[Puzzle], seed: int) -> HeldOut:
             places[puzzle.name] = single[drawn % len(single)]
     if not places:
         return HeldOut(
-            places, "nothing is held out to check it by: that takes three different demonstrations"
+            places,
+            "nothing is held out to check it by: that takes three different demonstrations, one of "
+            "them given once",
         )
     note = f"held out until the last phase: one demonstration each of {len(places)} puzzle(s)"
     if len(places) < len(puzzles):

@@ -32,7 +32,7 @@ from hrm_core.training.snapshot import remove_snapshot
 MEAN_ROWS = 4096
 # The held-out share is looked at so many times during a budget, and has stopped rising when so many
 # looks brought nothing better.
-NUM_CHECKS = 12
+NUM_CHECKS = 16
 PATIENCE = 4
 # The last part of a budget, with falling rates and all demonstrations.
 LAST_SHARE = 0.3
@@ -284,7 +284,9 @@ class Adaptation:
         if self._checked is None or _LAST_FROM in run.notes:
             return
         num_due = int(run.used_share * NUM_CHECKS)
-        if run.used_share < run.settings.rows_only_share or num_due <= run.notes.get(_NUM_LOOKS, 0):
+        if self.phase is Phase.ROWS and run.settings.rows_only_share < 1.0:
+            return  # there is little to see yet
+        if num_due <= run.notes.get(_NUM_LOOKS, 0):
             return
         run.notes[_NUM_LOOKS] = num_due
         check = self._look(self._checked)

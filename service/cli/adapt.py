@@ -18,6 +18,7 @@ DEFAULT_MINUTES = 10.0
 RECIPE = AdaptOptions()
 # Compiling takes about a minute, which only longer runs earn back.
 COMPILED_FROM_S = 300.0
+COMPILED_FROM_STEPS = 300
 
 
 def adapt_command(
@@ -65,7 +66,8 @@ def adapt_command(
     compiled: Annotated[
         bool | None,
         typer.Option(
-            "--compile/--no-compile", help="Default: for budgets of five minutes and more."
+            "--compile/--no-compile",
+            help="Default: for budgets of five minutes, or 300 steps, and more.",
         ),
     ] = None,
     canvas: options.CanvasOption = None,
@@ -87,7 +89,8 @@ def adapt_command(
     seconds = None if minutes is None else 60.0 * minutes
     where = pick_device(device)
     if compiled is None:
-        compiled = seconds is None or seconds >= COMPILED_FROM_S
+        is_long = seconds is None or seconds >= COMPILED_FROM_S
+        compiled = is_long and (steps is None or steps >= COMPILED_FROM_STEPS)
     if compiled and not can_compile(where):
         console.print("No compiler at hand: training runs uncompiled, and slower.")
         compiled = False

