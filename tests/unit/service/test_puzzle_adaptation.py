@@ -100,11 +100,13 @@ def test_what_is_held_out_depends_on_seed_and_content_alone() -> None:
     [
         (
             [puzzle_with("a", 1)],
-            "nothing is held out to check it by: that takes three different demonstrations",
+            "nothing is held out to check it by: that takes three different demonstrations, one of "
+            "them given once",
         ),
         (
             [puzzle_with("a", 1, 1, 1), puzzle_with("b", 1, 2)],
-            "nothing is held out to check it by: that takes three different demonstrations",
+            "nothing is held out to check it by: that takes three different demonstrations, one of "
+            "them given once",
         ),
         (
             [puzzle_with("a", 1, 2, 3), puzzle_with("b", 4, 5, 6)],
