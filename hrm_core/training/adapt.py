@@ -33,7 +33,7 @@ MEAN_ROWS = 4096
 # The held-out share is looked at so many times during a budget, and has stopped rising when so many
 # looks brought nothing better.
 NUM_CHECKS = 16
-PATIENCE = 4
+PATIENCE = 6
 # The last part of a budget, with falling rates and all demonstrations.
 LAST_SHARE = 0.3
 LAST_RATE = 0.1
