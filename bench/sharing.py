@@ -17,7 +17,7 @@ CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 KNOWN_TO = "demo"
 PUZZLE = "arcagi/0d3d703e"
 # Jobs at once, jobs.
-RUNS = ((1, 60), (8, 160))
+RUNS = ((1, 30), (8, 40))
 ADAPT_S = 600.0
 BEGIN_LIMIT_S = 120.0
 MAX_P95_RATIO = 3.0

@@ -41,7 +41,7 @@ def adapt_command(
         bool, typer.Option("--fitting", help="Leave out the puzzles that do not fit the canvas.")
     ] = False,
     rows_only: Annotated[
-        bool, typer.Option("--rows-only", help="Leave the trunk as it is: far worse.")
+        bool, typer.Option("--rows-only", help="Leave the trunk as it is.")
     ] = False,
     held_out: Annotated[
         bool,
