@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.full_size import PUZZLE_SET
-from bench.report import Cell, Section
+from bench.report import Cell, Section, verdict
 from service.puzzle_index import PUZZLES_NAME
 
 MAX_FIRST_SEGMENT_S = 8.0
@@ -58,9 +58,9 @@ def measure_opening(folder: Path, device: str, rounds: int = 3) -> Section:
         tuple(run.row(label) for run, label in zip(runs, labels, strict=True)),
         (
             f"First segment after at most {slowest:.2f} s (limit {MAX_FIRST_SEGMENT_S:g} s): "
-            + _verdict(slowest < MAX_FIRST_SEGMENT_S),
+            + verdict(slowest < MAX_FIRST_SEGMENT_S),
             f"Peak resident set at most {largest:.2f} GB (limit {MAX_PEAK_GB:g} GB): "
-            + _verdict(largest < MAX_PEAK_GB),
+            + verdict(largest < MAX_PEAK_GB),
         ),
     )
 
@@ -86,7 +86,3 @@ def _drop_from_page_cache(folder: Path) -> None:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def _verdict(is_met: bool) -> str:
-    return "met" if is_met else "NOT MET"
