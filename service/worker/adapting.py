@@ -173,11 +173,21 @@ class Adaptations:
             while not active.is_between_steps and (turn := next(active.turns, None)) is not None:
                 active.is_between_steps = turn.is_between_steps
             if active.is_between_steps and not active.adaptation.is_complete:
-                active.adaptation.save()
-                self._log.info("adaptation suspended", entry=active.wish.id)
+                self._save(active)
         for wish in tuple(self._wishes.values()):
             self._drop(wish)
         return waiting
+
+    def _save(self, active: _Active) -> None:
+        """Write a snapshot; without room for it the one before has to do."""
+        try:
+            active.adaptation.save()
+        except OSError as error:
+            self._log.warning(
+                "adaptation suspended without a snapshot", entry=active.wish.id, reason=str(error)
+            )
+        else:
+            self._log.info("adaptation suspended", entry=active.wish.id)
 
     def _next_wish(self) -> Wish | None:
         """Give the first wish that was not looked at just now: others may be another worker's."""
