@@ -34,7 +34,7 @@ class AdaptOptions:
     seconds: float | None = None
     steps: int | None = None
     num_variants: int = 64
-    batch_size: int = 192
+    batch_size: int = 96
     slice_size: int | None = None
     lr: float = 1e-3
     row_lr: float = 1e-2

@@ -246,7 +246,7 @@ class Adaptation:
         return {
             **self._made_from,
             "steps": self.run.step,
-            "seconds": round(self.run.seconds, 1),
+            "seconds": round(self.run.seconds, 3),
             "held_out_share": self.held_out_share,
             "held_out_checks": [list(check) for check in self.checks],
             "stopped_early": self.stopped_early,

@@ -236,7 +236,7 @@ class Pretraining:
             param.requires_grad_(is_trunk_learning)
         self.step += 1
         for group in self.optimiser.param_groups:
-            group["lr"] = self._rate(settings.lr)
+            group["lr"] = self._trunk_rate
         num_free = int(carry.halted.sum())
         inputs, labels, rows = self.stream.take(num_free)
         carry.seat(torch.from_numpy(inputs), torch.from_numpy(labels), torch.from_numpy(rows))
@@ -273,8 +273,17 @@ class Pretraining:
             "smaller slices, or smaller batches"
         )
 
-    def _rate(self, base: float) -> float:
-        return self.rate_factor * learning_rate(self.step, base, self.settings, self.seconds)
+    @property
+    def _trunk_rate(self) -> float:
+        # From none at all: the first moves of a trunk that others trained are its least certain.
+        done = next((int(state["step"]) for state in self.optimiser.state.values()), 0)
+        return self._rate(self.settings.lr, learned_steps=done + 1)
+
+    def _rate(self, base: float, learned_steps: int | None = None) -> float:
+        rate = learning_rate(
+            self.step, base, self.settings, self.seconds, learned_steps=learned_steps
+        )
+        return self.rate_factor * rate
 
     def _progress(self, means: list[float], steps_per_s: float) -> TrainProgress:
         loss, lm, q_halt, q_continue, right, halted = means
@@ -290,7 +299,7 @@ class Pretraining:
             q_continue_loss=round(q_continue, 5),
             right_share=round(right, 5),
             halted_share=round(halted, 5),
-            lr=self._rate(self.settings.lr),
+            lr=self.optimiser.param_groups[0]["lr"],
         )
 
     def _identity(self) -> dict[str, Any]:

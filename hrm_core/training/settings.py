@@ -63,13 +63,24 @@ def check_settings(settings: TrainSettings) -> None:
         )
 
 
-def learning_rate(step: int, base: float, settings: TrainSettings, seconds: float = 0.0) -> float:
+def learning_rate(
+    step: int,
+    base: float,
+    settings: TrainSettings,
+    seconds: float = 0.0,
+    *,
+    learned_steps: int | None = None,
+) -> float:
     """Rate of one step, counted from 1: linear warm-up, then half a cosine down.
+
+    `learned_steps`, this one included, are those of what learns later than the rest: it warms up
+    when it begins.
 
     Units: seconds trained so far, for a budget of time.
     """
-    if step < settings.warmup_steps:
-        return base * step / settings.warmup_steps
+    warm_steps = step if learned_steps is None else learned_steps
+    if warm_steps < settings.warmup_steps:
+        return base * warm_steps / settings.warmup_steps
     shares = [0.0]
     if settings.num_steps is not None:
         span = max(1, settings.num_steps - settings.warmup_steps)

@@ -17,9 +17,7 @@ from service.worker.failures import JOB_ERRORS
 from service.worker.messages import Adapts, Advanced, Progressed, Runs, Told
 from service.worker.request import SolveRequest
 
-# Batches of a size that a step takes a second or two on a CPU, in slices that keep an engine
-# waiting for a fraction of that.
-BATCH_SIZE = 96
+# A step takes a second or two on a CPU; a slice keeps an engine waiting for a fraction of that.
 SLICE_SIZE = 24
 REPORT_EVERY_S = 1.0
 # Another worker adapts to the same puzzle: how often to look whether it is done.
@@ -71,7 +69,7 @@ class Adaptations:
         self.cache = cache
         self._tell = tell
         self._device = device
-        recipe = recipe or AdaptOptions(batch_size=BATCH_SIZE, slice_size=SLICE_SIZE)
+        recipe = recipe or AdaptOptions(slice_size=SLICE_SIZE)
         self._recipe = replace(recipe, snapshot_s=snapshot_s)
         self._wishes: dict[str, Wish] = {}
         self._active: _Active | None = None

@@ -446,6 +446,20 @@ def test_the_rows_learn_alone_for_their_share_of_the_budget(
     assert changed_rows == [True] * 10
 
 
+def test_a_trunk_that_learns_later_warms_up_when_it_begins_also_over_a_restart(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
+) -> None:
+    settings = replace(SETTINGS, num_steps=10, warmup_steps=4, rows_only_share=0.5, log_every=1)
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+    rates: list[float] = []
+    run = start(tmp_path, config, arrays, settings)
+    run.train(lambda progress: rates.append(progress.lr), lambda: run.step == 7)
+    again = start(tmp_path, config, arrays, settings)
+    assert again.train(lambda progress: rates.append(progress.lr))
+    shares = [rate / settings.lr for rate in rates[5:]]
+    assert shares == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
+
+
 def test_rows_that_learn_alone_move_as_far_as_beside_a_trunk_that_learns(
     tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
 ) -> None:
