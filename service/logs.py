@@ -8,8 +8,6 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -67,13 +65,6 @@ def configure_logging(settings: Settings, part: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
     logging.captureWarnings(True)
-
-
-@contextmanager
-def bound_job(job_id: str) -> Iterator[None]:
-    """Put a job's id on every line logged within, by this thread or task."""
-    with structlog.contextvars.bound_contextvars(job_id=job_id):
-        yield
 
 
 def mask_url(url: str) -> str:

@@ -11,7 +11,7 @@ from service.logs import mask_url
 # A process of its own: logging is set up once for a whole process.
 PROGRAM = """
 import logging, sys, threading, structlog
-from service.logs import bound_job, configure_logging
+from service.logs import configure_logging
 from service.settings import Settings
 
 configure_logging(
@@ -24,7 +24,7 @@ configure_logging(
     "worker",
 )
 log = structlog.get_logger("ours")
-with bound_job("job-1"):
+with structlog.contextvars.bound_contextvars(job_id="job-1"):
     log.info("claimed", attempt=2)
     logging.getLogger("uvicorn.error").warning("theirs %d", 3, extra={"color_message": "c"})
 log.debug("never")
