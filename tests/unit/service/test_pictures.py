@@ -1,5 +1,6 @@
 """Pictures of answers: the right kind of file, the right cells in it, and clear refusals."""
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -13,8 +14,9 @@ from matplotlib import image
 from augment import Grid, Pair, Puzzle, Task
 from service.colours import ARC_COLOURS
 from service.errors import PictureError
-from service.pictures import draw_answer
+from service.pictures import answer_svg, draw_answer
 
+SVG = "{http://www.w3.org/2000/svg}"
 INPUT = Grid.from_rows([[0, 1, 2], [3, 4, 5]])
 OUTPUT = Grid.from_rows([[6, 7], [8, 9]])
 WRONG = Grid.from_rows([[6, 6], [8, 9]])
@@ -24,25 +26,29 @@ CAPTIONS = [["12 votes, 60 %", "8 votes, 40 %"]]
 
 
 def words(path: Path) -> str:
-    """Return the texts of an SVG, which the renderer leaves behind as comments."""
-    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))
-    root = ElementTree.parse(path, parser).getroot()
-    return "|".join(it.text.strip() for it in root.iter(ElementTree.Comment) if it.text)
+    """Return the texts of an SVG."""
+    return "|".join(it.text or "" for it in ElementTree.parse(path).getroot().iter(f"{SVG}text"))
 
 
 def squares(path: Path) -> Counter[str]:
     """Return the number of cells of each colour in an SVG."""
-    svg = "{http://www.w3.org/2000/svg}"
     found: Counter[str] = Counter()
-    for group in ElementTree.parse(path).getroot().iter(f"{svg}g"):
-        if not group.get("id", "").startswith("patch_"):
-            continue
-        for shape in group.iter(f"{svg}path"):
-            style = f"{shape.get('style', '')};"
-            # Black is what SVG fills with where nothing is said.
-            fill = style.partition("fill: ")[2].partition(";")[0].upper() or "#000000"
-            if fill in ARC_COLOURS:
-                found[fill] += shape.get("d", "").count("z")
+    for group in ElementTree.parse(path).getroot().iter(f"{SVG}g"):
+        (ground,) = group.iter(f"{SVG}rect")
+        seen: set[tuple[int, int]] = set()
+        for shape in group.iter(f"{SVG}path"):
+            runs = re.findall(r"M(\d+) (\d+)h(\d+)v1h-(\d+)z", shape.get("d", ""))
+            cells = [
+                (int(row), int(column) + place)
+                for column, row, length, _ in runs
+                for place in range(int(length))
+            ]
+            assert seen.isdisjoint(cells)
+            seen |= set(cells)
+            found[shape.get("fill", "")] += len(cells)
+        all_cells = int(ground.get("width", "0")) * int(ground.get("height", "0"))
+        found[ground.get("fill", "")] += all_cells - len(seen)
+    del found[""]  # the lines between the cells
     return found
 
 
@@ -58,7 +64,7 @@ def test_a_png_shows_every_colour_of_the_grids(tmp_path: Path) -> None:
         assert shown[rgb] > 1000, colour
 
 
-def test_an_svg_holds_one_square_for_each_cell(tmp_path: Path) -> None:
+def test_an_svg_holds_each_cell_once_in_its_colour(tmp_path: Path) -> None:
     path = tmp_path / "answer.svg"
     draw_answer(TASK, [[OUTPUT, WRONG]], CAPTIONS, path)
 
@@ -77,6 +83,23 @@ def test_the_texts_tell_attempts_and_verdicts_without_colour(tmp_path: Path) -> 
     for caption in CAPTIONS[0]:
         assert caption in texts
     assert "stroke-dasharray" in path.read_text()
+
+
+def test_the_element_for_a_page_is_the_picture_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "answer.svg"
+    draw_answer(TASK, [[OUTPUT, WRONG]], CAPTIONS, path)
+
+    element = answer_svg(TASK, [[OUTPUT, WRONG]], CAPTIONS, label=PUZZLE.name)
+    assert element == path.read_text(encoding="utf-8")
+
+
+def test_a_stranger_s_name_cannot_break_the_markup(tmp_path: Path) -> None:
+    puzzle = Puzzle('<script>"&\x00\u2028', PUZZLE.train, PUZZLE.test)
+    element = answer_svg(Task(puzzle, (None,)), [[OUTPUT]], [["<b>"]], label=puzzle.name)
+
+    root = ElementTree.fromstring(element)
+    assert [it.tag for it in root.iter() if "script" in it.tag or it.tag.endswith("}b")] == []
+    assert '<script>"&' in str(root.get("aria-label"))
 
 
 def test_an_unknown_output_is_neither_shown_nor_judged(tmp_path: Path) -> None:
@@ -146,7 +169,7 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_drawing_leaves_pyplot_alone_and_importing_leaves_matplotlib_alone(tmp_path: Path) -> None:
     script = (
-        "import sys; from service.pictures import draw_answer; from augment import *\n"
+        "import sys; from service.pictures import answer_svg, draw_answer; from augment import *\n"
         "assert 'matplotlib' not in sys.modules\n"
         "from pathlib import Path; grid = Grid.from_rows([[1]])\n"
         "task = Task(Puzzle('p', (Pair(grid, grid),), (grid,)), (None,))\n"

@@ -1,0 +1,5 @@
+"""Pictures of puzzles and answers: laid out once, then drawn as SVG or as PNG."""
+
+from service.pictures.files import answer_svg, draw_answer
+
+__all__ = ["answer_svg", "draw_answer"]
