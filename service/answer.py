@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from augment import Grid
+from service.trace import VariantTrace
 from voting import Candidate, Tally
 
 CANDIDATES_SHOWN = 10
@@ -125,6 +126,7 @@ class TestAnswer:
 
     `attempts` are the best candidates, fewer than asked for where the votes name fewer grids.
     `decided_early`: variants were left out because they could not have changed the attempts.
+    `traces`: what single variants answered, None where that was not asked for.
     """
 
     __test__ = False  # not a test class, whatever its name makes pytest think
@@ -133,6 +135,7 @@ class TestAnswer:
     candidates: tuple[Candidate, ...]
     shares: tuple[MemberShare, ...]
     decided_early: bool
+    traces: tuple[VariantTrace, ...] | None = None
 
     @property
     def num_candidates(self) -> int:
@@ -166,7 +169,7 @@ class TestAnswer:
 
     def document(self) -> dict[str, Any]:
         """Write the vote as JSON values; of the candidates, the first few."""
-        return {
+        document: dict[str, Any] = {
             "attempts": [grid.to_rows() for grid in self.attempts],
             "candidates": self._candidate_documents(),
             "distinct_candidates": self.num_candidates,
@@ -178,6 +181,9 @@ class TestAnswer:
             "decided_early": self.decided_early,
             "shares": [share.document() for share in self.shares],
         }
+        if self.traces is not None:
+            document["variants"] = [trace.document() for trace in self.traces]
+        return document
 
     def _candidate_documents(self) -> list[dict[str, Any]]:
         shown = self.candidates[:CANDIDATES_SHOWN]

@@ -43,8 +43,21 @@ class Enrolment:
         """
         if num_variants is None or num_variants >= len(self.variants):
             return self
+        return self._keep(self._order(seed)[:num_variants])
+
+    def draw_more(self, start: int, stop: int | None, seed: int) -> "Enrolment":
+        """Keep what a draw of `stop` variants has and one of `start` has not; None: all the rest.
+
+        Shapes: as the class, with at most `stop - start` of them, and maybe none.
+        """
+        return self._keep(self._order(seed)[start:stop])
+
+    def _order(self, seed: int) -> list[int]:
+        """Order the variants as draws take them: a longer draw begins with a shorter one."""
         others = np.random.default_rng(seed).permutation(np.arange(1, len(self.variants)))
-        kept = [0, *others[: num_variants - 1].tolist()]
+        return [0, *others.tolist()]
+
+    def _keep(self, kept: list[int]) -> "Enrolment":
         return Enrolment(
             self.puzzle_name,
             tuple(self.variants[place] for place in kept),

@@ -17,6 +17,7 @@
     │   ├── QueueFull           no place for another job now
     │   ├── IdempotencyConflict the key was used before, with another body
     │   ├── JobNotFound         no such job, or no longer
+    │   ├── BatchNotFound       no such batch, or no longer
     │   └── AdaptedNotFound     no worker keeps such an adapted checkpoint
     ├── EmbeddedServerError     the embedded Valkey server does not run
     ├── ClientError             a service answered a client with an error, or not at all
@@ -96,6 +97,16 @@ class JobNotFound(QueueError):  # noqa: N818 - the wire's own word for it
     def __init__(self, job_id: str) -> None:
         super().__init__(f"no job {job_id!r}: it never was, or its time to be kept has passed")
         self.job_id = job_id
+
+
+class BatchNotFound(QueueError):  # noqa: N818 - the wire's own word for it
+    """No such batch, or no longer."""
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(
+            f"no batch {batch_id[:64]!r}: it never was, or its time to be kept has passed"
+        )
+        self.batch_id = batch_id
 
 
 class AdaptedNotFound(QueueError):  # noqa: N818 - the wire's own word for it

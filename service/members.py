@@ -9,6 +9,7 @@ from augment import Grid, Puzzle, encode, encode_variants
 from hrm_core import Engine, Outcome, Sample
 from service.answer import AdaptationSummary, MemberAnswer, MemberShare
 from service.enrolment import Enrolment, Registrar
+from service.trace import VariantTrace, read_traces
 from voting import Tally, count_ballots
 
 
@@ -47,14 +48,19 @@ class Member:
 
 
 class Voter:
-    """A member's part in a vote: where its samples are, and what they gave."""
+    """A member's part in a vote: where its samples are, and what they gave.
 
-    def __init__(self, member: Member, num_inputs: int) -> None:
+    What the first `num_traced` of its variants answer is kept, for each test input.
+    """
+
+    def __init__(self, member: Member, num_inputs: int, num_traced: int = 0) -> None:
         self.member = member
         self.tallies = [Tally.empty()] * num_inputs
         # Held only while samples are in it: an engine that leaves the device must be named nowhere.
         self.engine: Engine | None = None
         self._num_segments = [0] * num_inputs
+        self._num_traced = num_traced
+        self._traces: list[dict[int, VariantTrace]] = [{} for _ in range(num_inputs)]
 
     @property
     def num_variants(self) -> int:
@@ -106,6 +112,8 @@ class Voter:
         )
         self.tallies[test_index] = self.tallies[test_index].merge(votes)
         self._num_segments[test_index] += sum(outcome.steps for outcome in outcomes)
+        if self._num_traced:
+            self._trace(test_index, outcomes)
 
     def share(self, test_index: int, num_votes: int) -> MemberShare:
         """Tell the member's part in so many votes on a test input."""
@@ -117,3 +125,23 @@ class Voter:
             num_segments=self._num_segments[test_index],
             share=tally.num_votes / num_votes if num_votes else 0.0,
         )
+
+    def traces(self, test_index: int) -> tuple[VariantTrace, ...]:
+        """Tell what single variants answered to a test input, in the order of the variants."""
+        traces = self._traces[test_index]
+        return tuple(traces[place] for place in sorted(traces))
+
+    def _trace(self, test_index: int, outcomes: Sequence[Outcome]) -> None:
+        traced = [outcome for outcome in outcomes if outcome.sample_id[-1] < self._num_traced]
+        if not traced:
+            return
+        places = [outcome.sample_id[-1] for outcome in traced]
+        variants = self.member.enrolment.variants
+        traces = read_traces(
+            np.stack([outcome.tokens for outcome in traced]),
+            [outcome.q_halt_logit for outcome in traced],
+            [outcome.steps for outcome in traced],
+            [variants[place] for place in places],
+            self.member.name,
+        )
+        self._traces[test_index].update(zip(places, traces, strict=True))

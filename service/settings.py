@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     api_keys: SecretStr = SecretStr("")
     allow_anonymous: bool = False
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 2**20
+    # Of a batch, which is a whole challenges file.
+    max_batch_bytes: Annotated[int, Field(ge=1024)] = 32 * 2**20
     max_wait_s: Annotated[float, Field(gt=0)] = 300.0
     default_wait_s: Annotated[float, Field(ge=0)] = 60.0
 

@@ -1,7 +1,7 @@
 """What happens to one puzzle: enrolment in, samples through the engines, votes out."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import chain
@@ -12,6 +12,7 @@ from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
 from service.answer import Answer, MemberAnswer, TestAnswer
 from service.errors import InputError
 from service.members import Member, Voter
+from service.trace import MAX_TRACED, VariantTrace
 from voting import Ranking, Tally, decided, rank
 
 
@@ -19,7 +20,7 @@ from voting import Ranking, Tally, decided, rank
 class SolveOptions:
     """How a puzzle is to be solved; None means all variants, and the checkpoint's own limit.
 
-    `num_variants` are each member's.
+    `num_variants` are each member's. `trace`: the answer also tells what single variants answered.
     """
 
     num_variants: int | None = None
@@ -30,6 +31,7 @@ class SolveOptions:
     seed: int = 0
     stop_early: bool = True
     priority: Priority = Priority.INTERACTIVE
+    trace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,7 @@ class Solving:
                     "once, or rename one of the folders"
                 )
         self.puzzle, self.options = puzzle, options
-        self._voters = tuple(
-            Voter(member.draw(options.num_variants, options.seed), len(puzzle.test))
-            for member in members
-        )
+        self._voters = tuple(_voters(members, options, len(puzzle.test)))
         self._entered: dict[int, MemberAnswer] = {}
         self._is_closed = [False] * len(puzzle.test)
         self._timings_s = {"encode": 0.0, "vote": 0.0}
@@ -221,7 +220,20 @@ class Solving:
             candidates=candidates,
             shares=tuple(voter.share(test_index, tally.num_votes) for voter in self._voters),
             decided_early=tally.num_ballots < self._num_variants,
+            traces=self._traces(test_index) if self.options.trace else None,
         )
+
+    def _traces(self, test_index: int) -> tuple[VariantTrace, ...]:
+        return tuple(chain.from_iterable(voter.traces(test_index) for voter in self._voters))
+
+
+def _voters(members: Sequence[Member], options: SolveOptions, num_inputs: int) -> Iterator[Voter]:
+    """Draw each member's variants; those that are traced are counted over all members."""
+    num_traced = MAX_TRACED if options.trace else 0
+    for member in members:
+        voter = Voter(member.draw(options.num_variants, options.seed), num_inputs, num_traced)
+        num_traced = max(0, num_traced - voter.num_variants)
+        yield voter
 
 
 def _is_of_input(test_index: int, sample_id: Any) -> bool:

@@ -22,6 +22,14 @@ class _Asked:
     pointer: str
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How puzzles are to be solved: options with all that was left out filled in."""
+
+    options: OptionsIn
+    asked: tuple[_Asked, ...]
+
+
 async def admit(
     task: TaskIn,
     puzzle: Puzzle,
@@ -38,15 +46,9 @@ async def admit(
     that does not fit it, for options that do not go together, and while no worker is there;
     UnknownCheckpoint; QueueUnavailable.
     """
-    options = fill_budget(task.options, settings)
-    asked = await _choose(options, fleet)
-    for one in asked:
-        check_canvas(puzzle, one.checkpoint)
-    if options.adapt == "never":
-        for one in asked:
-            if not await fleet.knows(one.checkpoint, puzzle.demonstrations_hash):
-                raise await _unknown_puzzle(puzzle, one, fleet, settings)
-    options = options.model_copy(update={"checkpoint": asked[0].checkpoint.name})
+    terms = await settle_terms(task.options, fleet, settings)
+    await check_puzzle(puzzle, terms, fleet, settings)
+    options = terms.options
     request = task.model_copy(update={"options": options}).model_dump_json().encode()
     return NewJob(
         owner=owner,
@@ -58,6 +60,30 @@ async def admit(
         idempotency_key=idempotency_key,
         share=share,
     )
+
+
+async def settle_terms(options: OptionsIn, fleet: Fleet, settings: Settings) -> Terms:
+    """Fill options in and find the checkpoints that they name.
+
+    Raises: Refused for options that do not go together, and while no worker is there;
+    UnknownCheckpoint; QueueUnavailable.
+    """
+    options = fill_budget(options, settings)
+    asked = tuple(await _choose(options, fleet))
+    return Terms(options.model_copy(update={"checkpoint": asked[0].checkpoint.name}), asked)
+
+
+async def check_puzzle(puzzle: Puzzle, terms: Terms, fleet: Fleet, settings: Settings) -> None:
+    """See that the checkpoints know a puzzle or are to be adapted to it, and that it fits them.
+
+    Raises: Refused; QueueUnavailable.
+    """
+    for one in terms.asked:
+        check_canvas(puzzle, one.checkpoint)
+    if terms.options.adapt == "never":
+        for one in terms.asked:
+            if not await fleet.knows(one.checkpoint, puzzle.demonstrations_hash):
+                raise await _unknown_puzzle(puzzle, one, fleet, settings)
 
 
 def check_canvas(puzzle: Puzzle, checkpoint: CheckpointRecord) -> None:

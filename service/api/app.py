@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from functools import cache, partial
+from typing import Final
 
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -19,8 +21,19 @@ from service.api.context import Context
 from service.api.fleet import Fleet
 from service.api.metrics import APIMetrics
 from service.api.observing import Observed
+from service.api.page import Page
 from service.api.problems import Fault, Problem, problem_of, problem_of_status
-from service.api.routes import adapted, checkpoints, events, health, jobs, metrics, solve
+from service.api.routes import (
+    adapted,
+    batches,
+    checkpoints,
+    events,
+    health,
+    jobs,
+    metrics,
+    page,
+    solve,
+)
 from service.api.waits import Waits
 from service.errors import QueueUnavailable, ServiceError
 from service.jobs import EventFeed, JobStore
@@ -30,27 +43,15 @@ _ROUTERS: Final = (
     solve.router,
     jobs.router,
     events.router,
+    batches.router,
     checkpoints.router,
     adapted.router,
     health.router,
     metrics.router,
+    page.router,
 )
 # nginx's number for a sender that went away; nobody receives it, but logs and counts show it.
 _GONE: Final = 499
-
-
-class API(FastAPI):
-    """The framework's app, with our own OpenAPI document."""
-
-    def __init__(self, *, needs_key: bool, **options: Any) -> None:
-        super().__init__(**options)
-        self._needs_key = needs_key
-
-    def openapi(self) -> dict[str, Any]:
-        """Write the OpenAPI document, once."""
-        if self.openapi_schema is None:
-            self.openapi_schema = openapi.describe(self.routes, needs_key=self._needs_key)
-        return self.openapi_schema
 
 
 def create_app(
@@ -64,6 +65,7 @@ def create_app(
         _ = settings.queue_url  # said now, not at the first request
     keys = KeyRing.parse(settings.api_keys.get_secret_value())
     counts = APIMetrics()
+    files = Page.read()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -73,7 +75,9 @@ def create_app(
             await opened_feed.start()
         waits = Waits()
         fleet = Fleet(opened_store, settings.default_checkpoint)
-        app.state.context = Context(settings, keys, opened_store, opened_feed, fleet, counts, waits)
+        app.state.context = Context(
+            settings, keys, opened_store, opened_feed, fleet, counts, waits, files
+        )
         try:
             yield
         finally:
@@ -83,12 +87,13 @@ def create_app(
             if store is None:
                 await opened_store.close()
 
-    app = API(
-        needs_key=bool(keys.keys),
+    # Its pages of documentation bring what they are made of: hosts with GPUs often have no way out.
+    app = FastAPIOffline(
         title=openapi.TITLE,
         lifespan=lifespan,
         redoc_url=None,
         redirect_slashes=False,
+        static_url="/docs-files",
     )
     for router in _ROUTERS:
         app.include_router(router)
@@ -98,6 +103,8 @@ def create_app(
     app.add_exception_handler(HTTPException, _answer_status)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_middleware(Observed, metrics=counts)
+    documented = cache(partial(openapi.describe, app.routes, needs_key=bool(keys.keys)))
+    app.openapi = documented  # type: ignore[method-assign]  # as the framework's manual has it
     return app
 
 

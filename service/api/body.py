@@ -9,20 +9,24 @@ from service.api.problems import Problem, Refused
 JSON_TYPE: Final = "application/json"
 
 
-async def read_json_body(request: Request, max_bytes: int) -> bytes:
+async def read_json_body(
+    request: Request, max_bytes: int, mend: str = "Send each puzzle in a request of its own"
+) -> bytes:
     """Read a body that says it is JSON, stopping at the limit whatever its length claims.
+
+    `mend` tells what to do about one that is too large.
 
     Raises: Refused (413, 415).
     """
     _check_type(request)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > max_bytes:
-        raise _too_large(max_bytes)
+        raise _too_large(max_bytes, mend)
     chunks = bytearray()
     async for chunk in request.stream():
         chunks += chunk
         if len(chunks) > max_bytes:
-            raise _too_large(max_bytes)
+            raise _too_large(max_bytes, mend)
     return bytes(chunks)
 
 
@@ -50,12 +54,11 @@ def _check_type(request: Request) -> None:
         )
 
 
-def _too_large(max_bytes: int) -> Refused:
+def _too_large(max_bytes: int, mend: str) -> Refused:
     return Refused(
         Problem(
             "body_too_large",
-            f"the body is larger than {max_bytes:,} bytes; one puzzle takes some thousands. Send "
-            "each puzzle in a request of its own",
+            f"the body is larger than {max_bytes:,} bytes; one puzzle takes some thousands. {mend}",
             # The rest of the body is not read, so nothing else can come through this connection.
             headers={"Connection": "close"},
         )

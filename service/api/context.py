@@ -9,6 +9,7 @@ from starlette.requests import Request
 from service.api.auth import KeyRing
 from service.api.fleet import Fleet
 from service.api.metrics import APIMetrics
+from service.api.page import Page
 from service.api.waits import Waits
 from service.jobs import EventFeed, JobStore
 from service.settings import Settings
@@ -28,6 +29,7 @@ class Context:
     fleet: Fleet
     metrics: APIMetrics
     waits: Waits
+    page: Page
 
     @property
     def share(self) -> int | None:

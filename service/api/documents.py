@@ -34,6 +34,12 @@ def job_summary(job: Job) -> bytes:
     return _json(_head(job) | {"progress": progress})
 
 
+def task_document(job: Job) -> bytes:
+    """Write the task that a job was made of, without the options."""
+    request = from_json(job.request)
+    return _json({name: request[name] for name in ("name", "train", "test")})
+
+
 def job_list(jobs: tuple[Job, ...], next_path: str | None) -> bytes:
     """Write a page of jobs."""
     page = b"[" + b",".join(map(job_summary, jobs)) + b"]"
@@ -70,7 +76,11 @@ def _head(job: Job) -> dict[str, Any]:
         "cancel_requested": job.cancel_requested,
         "options": from_json(job.request)["options"],
         "error": None if job.failure is None else asdict(job.failure),
-        "links": {"self": job_path(job.id), "events": f"{job_path(job.id)}/events"},
+        "links": {
+            "self": job_path(job.id),
+            "events": f"{job_path(job.id)}/events",
+            "task": f"{job_path(job.id)}/task",
+        },
     }
 
 

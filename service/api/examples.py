@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 JOB_ID: Final = "d0aXyZ2m1f3lbgYp4nQ5sA"
+BATCH_ID: Final = "kQ3vT8sWc1Xn5bRy7ZpL2g"
 
 # ARC puzzle 6150a2bd.
 TASK: Final[dict[str, Any]] = {
@@ -26,6 +27,11 @@ TASK_WITH_OPTIONS: Final[dict[str, Any]] = TASK | {
 TASK_TO_ADAPT_TO: Final[dict[str, Any]] = TASK | {
     "options": {"checkpoint": "base-small", "adapt": "auto", "adapt_s": 120},
 }
+BATCH: Final[dict[str, Any]] = {
+    "challenges": {"6150a2bd": TASK, "broken": {"train": [], "test": TASK["test"]}},
+    "options": {"checkpoint": "demo", "variants": 64},
+    "name": "the public evaluation puzzles",
+}
 
 _GRID: Final = [[0, 0, 4], [0, 8, 6], [5, 3, 6]]
 _OPTIONS: Final[dict[str, Any]] = {
@@ -42,6 +48,7 @@ _OPTIONS: Final[dict[str, Any]] = {
     "adapt_s": None,
     "adapt_steps": None,
     "adapt_variants": None,
+    "trace": False,
     "priority": "interactive",
     "deadline_s": None,
 }
@@ -59,7 +66,11 @@ QUEUED_JOB: Final[dict[str, Any]] = {
     "progress": None,
     "result": None,
     "error": None,
-    "links": {"self": f"/v1/jobs/{JOB_ID}", "events": f"/v1/jobs/{JOB_ID}/events"},
+    "links": {
+        "self": f"/v1/jobs/{JOB_ID}",
+        "events": f"/v1/jobs/{JOB_ID}/events",
+        "task": f"/v1/jobs/{JOB_ID}/task",
+    },
 }
 ADAPTING_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
     "state": "adapting",
@@ -162,6 +173,51 @@ FINISHED_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
     },
     "result": _ANSWER,
 }
+_BATCH_STATES: Final = (
+    *("queued", "running", "adapting", "succeeded", "failed", "cancelled", "refused"),
+)
+FINISHED_BATCH: Final[dict[str, Any]] = {
+    "id": BATCH_ID,
+    "state": "finished",
+    "name": "the public evaluation puzzles",
+    "created_at": "2026-11-22T09:30:00.120Z",
+    "finished_at": "2026-11-22T09:30:00.442Z",
+    "cancel_requested": False,
+    "options": _OPTIONS | {"variants": 64, "priority": "batch"},
+    "counts": {"total": 2} | dict.fromkeys(_BATCH_STATES, 0) | {"succeeded": 1, "refused": 1},
+    "puzzles": [
+        {"puzzle": "6150a2bd", "state": "succeeded", "job": JOB_ID, "error": None},
+        {
+            "puzzle": "broken",
+            "state": "refused",
+            "job": None,
+            "error": {
+                "code": "invalid_request",
+                "detail": "/broken/train: 0 demonstrations; a task has 1..10",
+            },
+        },
+    ],
+    "links": {
+        "self": f"/v1/batches/{BATCH_ID}",
+        "events": f"/v1/batches/{BATCH_ID}/events",
+        "submission": f"/v1/batches/{BATCH_ID}/submission.json",
+    },
+}
+QUEUED_BATCH: Final[dict[str, Any]] = FINISHED_BATCH | {
+    "state": "queued",
+    "finished_at": None,
+    "counts": FINISHED_BATCH["counts"] | {"queued": 1, "succeeded": 0},
+    "puzzles": [
+        FINISHED_BATCH["puzzles"][0] | {"state": "queued"},
+        FINISHED_BATCH["puzzles"][1],
+    ],
+}
+_ATTEMPTS: Final = {"attempt_1": _GRID, "attempt_2": _GRID}
+_OWN_INPUT: Final = TASK["test"][0]["input"]
+SUBMISSION: Final[dict[str, Any]] = {
+    "6150a2bd": [_ATTEMPTS],
+    "broken": [{"attempt_1": _OWN_INPUT, "attempt_2": _OWN_INPUT}],
+}
 CHECKPOINT: Final[dict[str, Any]] = {
     "name": "demo",
     "sha256": "5f0c" * 16,
@@ -201,11 +257,26 @@ ANSWERS: Final[Mapping[tuple[str, int], tuple[str, Mapping[str, Any]]]] = {
     ("submit_job", 200): ("solved", FINISHED_JOB),
     ("submit_job", 202): ("queued", QUEUED_JOB),
     ("get_job", 200): ("adapting", ADAPTING_JOB),
+    ("get_task", 200): ("6150a2bd", TASK | {"name": "6150a2bd"}),
+    ("get_puzzle", 200): (
+        "a public one",
+        {
+            "name": "6150a2bd",
+            "demonstrations_sha256": "a1b2" * 16,
+            "variants": 64,
+            "task": TASK | {"name": "6150a2bd"},
+        },
+    ),
     ("cancel_job", 200): ("cancelled", QUEUED_JOB | {"state": "cancelled"}),
     ("list_jobs", 200): (
         "the last page",
         {"jobs": [{k: v for k, v in QUEUED_JOB.items() if k != "result"}], "next": None},
     ),
+    ("submit_batch", 200): ("solved", FINISHED_BATCH),
+    ("submit_batch", 202): ("queued", QUEUED_BATCH),
+    ("get_batch", 200): ("solved", FINISHED_BATCH),
+    ("cancel_batch", 200): ("too late to be cancelled", FINISHED_BATCH),
+    ("get_submission", 200): ("of two puzzles", SUBMISSION),
     ("get_checkpoint", 200): ("demo", CHECKPOINT),
     ("list_adapted", 200): ("one", {"adapted": [ADAPTED], "total": 1}),
     ("get_adapted", 200): ("of one puzzle", ADAPTED),

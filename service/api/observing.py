@@ -16,6 +16,7 @@ UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MAX_SHOWN_PATH: Final = 200
+_QUIET: Final = ("/health", "/metrics", "/web/")
 # The status that logs and counts show for a request whose sender went away unanswered.
 _GONE: Final = 499
 
@@ -65,8 +66,8 @@ class Observed:
                 method = scope["method"] if scope["method"] in _METHODS else "other"
                 route = _route(scope)
                 self._metrics.observe(method, route, status, head_s or seconds)
-                # Probes and scrapes come by the second, and say nothing new.
-                is_quiet = status < 400 and (route.startswith("/health") or route == "/metrics")
+                # Probes and scrapes come by the second, the page's files by the dozen: nothing new.
+                is_quiet = status < 400 and route.startswith(_QUIET)
                 self._log.log(
                     10 if is_quiet else 20,
                     "request",

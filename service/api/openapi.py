@@ -15,6 +15,7 @@ DESCRIPTION: Final = """\
 Solves ARC puzzles with trained Hierarchical Reasoning Models: a puzzle in, voted answers out.
 
 - `POST /v1/solve` waits for the answer; `POST /v1/jobs` queues a job and answers at once.
+- `POST /v1/batches` takes a whole challenges file and gives a `submission.json`.
 - A checkpoint answers the puzzles that it has trained rows for (`GET /v1/checkpoints`), told by
   their demonstrations. To others it is adapted first where `options.adapt` says so: it is trained
   on their demonstrations, which takes a while, and is kept for the next time (`GET /v1/adapted`).
@@ -26,6 +27,7 @@ Solves ARC puzzles with trained Hierarchical Reasoning Models: a puzzle in, vote
 TAGS: Final = (
     {"name": "solve", "description": "A puzzle in, its answer out."},
     {"name": "jobs", "description": "The same for programs: submit now, look later."},
+    {"name": "batches", "description": "Whole challenges files, to submissions."},
     {"name": "checkpoints", "description": "What can be solved, and with what."},
     {"name": "adapted", "description": "Checkpoints adapted to one puzzle. For operators."},
     {"name": "health", "description": "For probes. Needs no key."},

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from augment import CanvasError, PuzzleError, TaskFileError
 from service.errors import (
     AdaptedNotFound,
+    BatchNotFound,
     EnrolmentError,
     IdempotencyConflict,
     JobNotFound,
@@ -33,6 +34,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "unauthorized": (401, "An API key is needed"),
     "not_found": (404, "There is nothing at this address"),
     "job_not_found": (404, "There is no such job"),
+    "batch_not_found": (404, "There is no such batch"),
     "adapted_not_found": (404, "There is no such adapted checkpoint"),
     "unknown_checkpoint": (404, "No worker serves this checkpoint"),
     "unknown_puzzle": (404, "The checkpoint does not know this puzzle"),
@@ -67,6 +69,7 @@ CODE_OF_ERROR: Final[Mapping[type[Exception], str]] = {
     QueueFull: "queue_full",
     IdempotencyConflict: "idempotency_conflict",
     JobNotFound: "job_not_found",
+    BatchNotFound: "batch_not_found",
     AdaptedNotFound: "adapted_not_found",
 }
 

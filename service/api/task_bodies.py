@@ -71,11 +71,12 @@ def _refusal(error: ValidationError) -> Refused:
             return Refused(
                 Problem("invalid_json", f"the body is not usable JSON: {reason}. Send a task file")
             )
-    faults = [_fault(entry) for entry in entries[:MAX_FAULTS]]
+    faults = [fault_of(entry) for entry in entries[:MAX_FAULTS]]
     return invalid_request(faults, len(entries))
 
 
-def _fault(entry: Mapping[str, Any]) -> Fault:
+def fault_of(entry: Mapping[str, Any]) -> Fault:
+    """Turn an entry of a validation error into a fault with its place."""
     place = tuple(_shown(key) for key in entry["loc"])
     return Fault(_sentence(entry["type"], place, entry), pointer_of(place))
 

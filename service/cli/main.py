@@ -30,6 +30,9 @@ COMMANDS: Mapping[str, Place] = MappingProxyType(
         "solve": Place(
             "solve", "solve_command", "Solve puzzles with a trained checkpoint, or by a service."
         ),
+        "submit": Place(
+            "submit", "submit_command", "Answer a whole challenges file, with a report on it."
+        ),
         "serve": Place("serve", "serve_command", "Run the whole service on this machine."),
         "api": Place("api", "api_command", "Run the HTTP part of the service."),
         "worker": Place("worker", "worker_command", "Run a worker: one process for one device."),

@@ -10,11 +10,14 @@ from service.client.answer import (
     MemberAnswer,
     MemberShare,
     TestAnswer,
+    VariantTrace,
 )
 from service.client.async_client import AsyncClient
+from service.client.batch import Batch, BatchCounts, BatchProgress, BatchPuzzle, BatchState
 from service.client.client import Client
 from service.client.errors import (
     BadReply,
+    BatchUnfinished,
     Fault,
     JobUnfinished,
     JobUnsuccessful,
@@ -45,6 +48,12 @@ __all__ = [
     "Answer",
     "AsyncClient",
     "BadReply",
+    "Batch",
+    "BatchCounts",
+    "BatchProgress",
+    "BatchPuzzle",
+    "BatchState",
+    "BatchUnfinished",
     "Candidate",
     "Checkpoint",
     "Client",
@@ -67,4 +76,5 @@ __all__ = [
     "ServiceUnreachable",
     "TestAnswer",
     "TestProgress",
+    "VariantTrace",
 ]

@@ -77,11 +77,27 @@ class MemberShare:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantTrace:
+    """What one variant answered; `output` is None where it abstained, else in the puzzle's terms.
+
+    `palette` is the new colour of each colour, which was applied before `dihedral`.
+    """
+
+    dihedral: int
+    palette: tuple[int, ...]
+    checkpoint: str
+    output: GridRows | None
+    q_halt: float
+    num_segments: Annotated[int, Field(validation_alias="segments")]
+
+
+@dataclass(frozen=True, slots=True)
 class TestAnswer:
     """The vote on one test input; fields as in `service.answer`.
 
     `candidates` are the first few of `num_candidates`. `is_right`: whether an attempt is the
-    expected output, None where the task held none.
+    expected output, None where the task held none. `traces`: what single variants answered, None
+    where `trace` did not ask for it.
     """
 
     __test__ = False  # not a test class, whatever its name makes pytest think
@@ -98,6 +114,7 @@ class TestAnswer:
     shares: tuple[MemberShare, ...] = ()
     expected: GridRows | None = None
     is_right: Annotated[bool | None, Field(validation_alias="right")] = None
+    traces: Annotated[tuple[VariantTrace, ...] | None, Field(validation_alias="variants")] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import httpx
 
 from service.client.address import DEFAULT_URL, Address, is_stream, reply_of
 from service.client.answer import Answer
+from service.client.batch import Batch, BatchProgress
 from service.client.core import Core
 from service.client.exchange import (
     Effect,
@@ -24,10 +25,12 @@ from service.client.exchange import (
 )
 from service.client.job import Adapted, Checkpoint, Job, JobPage, Options, Progress, PuzzlePage
 from service.client.retries import Retries
-from service.client.tasks import AnyTask
+from service.client.tasks import AnyChallenges, AnyTask
+from voting import Submission
 
 T = TypeVar("T")
 OnProgress = Callable[[Progress], None]
+OnBatchProgress = Callable[[BatchProgress], None]
 
 
 class Client:
@@ -118,6 +121,44 @@ class Client:
         """Ask for one's jobs, the newest first; `after` is the previous page's `next`."""
         return self._take(self._core.list(states, after, limit))
 
+    def submit_batch(
+        self,
+        challenges: AnyChallenges,
+        *,
+        name: str | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[Options],
+    ) -> Batch:
+        """Have a whole challenges file answered: a path to one, or {id: task, ...}."""
+        steps = self._core.submit_batch(challenges, options, name, idempotency_key)
+        return self._take(steps)
+
+    def get_batch(self, batch: Batch | str) -> Batch:
+        """Ask how a batch stands."""
+        return self._take(self._core.get_batch(_batch_id(batch)))
+
+    def wait_batch(
+        self,
+        batch: Batch | str,
+        *,
+        wait_s: float | None = None,
+        on_progress: OnBatchProgress | None = None,
+    ) -> Batch:
+        """Wait until a batch has ended, in whatever way, or for `wait_s` seconds.
+
+        Raises: BatchUnfinished when the time has passed.
+        """
+        steps = self._core.wait_batch(_batch_id(batch), wait_s)
+        return self._take(steps, on_progress)
+
+    def cancel_batch(self, batch: Batch | str) -> Batch:
+        """Cancel the jobs of a batch that have not ended; what is answered stays."""
+        return self._take(self._core.cancel_batch(_batch_id(batch)))
+
+    def submission(self, batch: Batch | str) -> Submission:
+        """Get a batch's submission as far as it is: valid at any time, two attempts each."""
+        return self._take(self._core.submission(_batch_id(batch)))
+
     def checkpoints(self) -> tuple[Checkpoint, ...]:
         """Ask which checkpoints are served."""
         return self._take(self._core.checkpoints())
@@ -136,7 +177,7 @@ class Client:
         """Remove an adapted checkpoint; the next job of its puzzle makes a new one."""
         self._take(self._core.remove_adapted(adapted if isinstance(adapted, str) else adapted.id))
 
-    def _take(self, steps: Steps[T], on_progress: OnProgress | None = None) -> T:
+    def _take(self, steps: Steps[T], on_progress: Callable[[Any], Any] | None = None) -> T:
         """Take the core's steps, one effect after the other."""
         with ExitStack() as stack:
             stream = _Stream(stack)
@@ -154,7 +195,9 @@ class Client:
                 except httpx.RequestError as failure:
                     error = self._address.unreachable(failure)
 
-    def _perform(self, effect: Effect, stream: "_Stream", on_progress: OnProgress | None) -> Any:
+    def _perform(
+        self, effect: Effect, stream: "_Stream", on_progress: Callable[[Any], Any] | None
+    ) -> Any:
         match effect:
             case Send(request):
                 return reply_of(self._http.send(self._address.request(self._http, request)))
@@ -194,3 +237,7 @@ class _Stream:
 
 def _id(job: Job | str) -> str:
     return job if isinstance(job, str) else job.id
+
+
+def _batch_id(batch: Batch | str) -> str:
+    return batch if isinstance(batch, str) else batch.id

@@ -7,11 +7,13 @@
     ├── ServiceProblem      the service refused, and says why
     ├── BadReply            what answered is no hrm-arc service, or not one of this version
     ├── JobUnfinished       the time to wait passed; the job goes on
+    ├── BatchUnfinished     the time to wait passed; the batch goes on
     └── JobUnsuccessful     the job failed, or was cancelled
 """
 
 from dataclasses import dataclass
 
+from service.client.batch import Batch
 from service.client.job import Job, JobState
 from service.errors import ClientError
 
@@ -94,6 +96,16 @@ class JobUnfinished(ClientError):  # noqa: N818 - a state, not a mistake
             f"job {job.id} is {job.state} after {wait_s:g} s: wait longer, or cancel it"
         )
         self.job = job
+
+
+class BatchUnfinished(ClientError):  # noqa: N818 - a state, not a mistake
+    """The time to wait passed before the batch ended. It goes on; wait again, or cancel it."""
+
+    def __init__(self, batch: Batch, wait_s: float) -> None:
+        super().__init__(
+            f"batch {batch.id} is {batch.state} after {wait_s:g} s: wait longer, or cancel it"
+        )
+        self.batch = batch
 
 
 class JobUnsuccessful(ClientError):  # noqa: N818 - a state, not a mistake

@@ -9,6 +9,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from service.client.batch import BatchProgress
 from service.client.job import Progress
 
 
@@ -78,7 +79,7 @@ class Pause:
 class Tell:
     """Hand progress to whoever waits."""
 
-    progress: Progress
+    progress: Progress | BatchProgress
 
 
 Effect = Send | Listen | NextChunk | HangUp | Pause | Tell

@@ -38,6 +38,7 @@ class Options(TypedDict, total=False):
     adapt_s: float | None
     adapt_steps: int | None
     adapt_variants: int | None
+    trace: bool
     priority: Literal["interactive", "batch"]
     deadline_s: float | None
 

@@ -8,9 +8,11 @@ from typing import Any, Final, NoReturn, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from augment import AugmentError
+from service.client.batch import Batch, BatchProgress
 from service.client.errors import BadReply, Fault, ServiceProblem
 from service.client.exchange import Reply
 from service.client.job import Adapted, Checkpoint, Job, JobPage, Progress, PuzzlePage
+from voting import Submission, VotingError, parse_submission
 
 T = TypeVar("T")
 
@@ -20,6 +22,8 @@ _PROGRESS: Final = TypeAdapter(Progress)
 _CHECKPOINTS: Final = TypeAdapter(tuple[Checkpoint, ...])
 _PUZZLES: Final = TypeAdapter(PuzzlePage)
 _ADAPTED: Final = TypeAdapter(tuple[Adapted, ...])
+_BATCH: Final = TypeAdapter(Batch)
+_BATCH_PROGRESS: Final = TypeAdapter(BatchProgress)
 
 MAX_FAULTS_READ: Final = 20
 # The code of a refusal that is no problem document: a proxy's, or another program's.
@@ -68,6 +72,33 @@ def read_adapted(reply: Reply) -> tuple[Adapted, ...]:
     Raises: BadReply.
     """
     return _read(_ADAPTED, _document(reply).get("adapted"), reply.status)
+
+
+def read_batch(reply: Reply) -> Batch:
+    """Read a batch.
+
+    Raises: BadReply.
+    """
+    return _read(_BATCH, _document(reply), reply.status)
+
+
+def read_batch_progress(data: str) -> BatchProgress:
+    """Read the data of an event of a batch.
+
+    Raises: BadReply.
+    """
+    return _read(_BATCH_PROGRESS, _parse(data, 200), 200)
+
+
+def read_submission(reply: Reply) -> Submission:
+    """Read a submission.
+
+    Raises: BadReply.
+    """
+    try:
+        return parse_submission(_document(reply))
+    except VotingError as error:
+        _refuse(reply.status, f"the reply is not as agreed: {error}")
 
 
 def read_progress(data: str) -> Progress:

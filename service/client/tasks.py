@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
-from augment import Puzzle, Task, read_task, task_document
+from augment import MAX_KAGGLE_BYTES, Puzzle, Task, read_json, read_task, task_document
 from service.client.job import Options
 
+AnyChallenges = str | PathLike[str] | Mapping[str, Any]
 AnyTask = Task | Puzzle | str | PathLike[str] | Mapping[str, Any]
 
 
@@ -22,6 +24,24 @@ def request_body(task: AnyTask, options: Options) -> bytes:
     document = _document(task)
     if options:
         document["options"] = {**(document.get("options") or {}), **options}
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def batch_body(challenges: AnyChallenges, options: Options, name: str | None) -> bytes:
+    """Write the body that asks for a challenges file to be answered.
+
+    A text or path names the file. A mapping goes out as it is, for the service to check.
+
+    Raises: AugmentError for a file that is no JSON.
+    """
+    read: object = challenges
+    if not isinstance(challenges, Mapping):
+        read = read_json(Path(challenges), MAX_KAGGLE_BYTES)
+    document: dict[str, Any] = {"challenges": read}
+    if options:
+        document["options"] = options
+    if name is not None:
+        document["name"] = name
     return json.dumps(document, separators=(",", ":")).encode()
 
 

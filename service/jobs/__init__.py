@@ -1,5 +1,7 @@
 """Jobs and their life in Redis."""
 
+from service.jobs.batch import Batch, BatchEntry, BatchJob, NewBatch, Refused
+from service.jobs.batches import BatchStore, SubmittedBatch
 from service.jobs.claims import Claim, Claims, Renewal
 from service.jobs.feed import EventFeed
 from service.jobs.keys import PRIORITIES, Priority
@@ -19,6 +21,10 @@ from service.jobs.store import Depth, JobStore, Page, PuzzlePage, Submitted
 __all__ = [
     "PRIORITIES",
     "AdaptedRecord",
+    "Batch",
+    "BatchEntry",
+    "BatchJob",
+    "BatchStore",
     "CheckpointRecord",
     "Claim",
     "Claims",
@@ -30,11 +36,14 @@ __all__ = [
     "JobState",
     "JobStore",
     "KnownPuzzle",
+    "NewBatch",
     "NewJob",
     "Page",
     "Priority",
     "PuzzlePage",
+    "Refused",
     "Renewal",
     "Submitted",
+    "SubmittedBatch",
     "WorkerRecord",
 ]

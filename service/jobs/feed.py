@@ -7,7 +7,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from service.errors import JobNotFound, QueueUnavailable
+from service.errors import QueueUnavailable
 from service.jobs import keys
 from service.jobs.record import Event
 from service.jobs.store import JobStore
@@ -47,17 +47,19 @@ class EventFeed:
             self._task = None
 
     @contextlib.asynccontextmanager
-    async def subscribe(self, job_id: str) -> AsyncIterator[asyncio.Queue[Event]]:
-        """Receive a job's events from now on. Read the job after this, not before."""
+    async def subscribe(self, *job_ids: str) -> AsyncIterator[asyncio.Queue[Event]]:
+        """Receive the events of jobs from now on. Read the jobs after this, not before."""
         queue: asyncio.Queue[Event] = asyncio.Queue()
-        self._subscribers.setdefault(job_id, set()).add(queue)
+        for job_id in job_ids:
+            self._subscribers.setdefault(job_id, set()).add(queue)
         try:
             yield queue
         finally:
-            mine = self._subscribers[job_id]
-            mine.discard(queue)
-            if not mine:
-                del self._subscribers[job_id]
+            for job_id in job_ids:
+                mine = self._subscribers[job_id]
+                mine.discard(queue)
+                if not mine:
+                    del self._subscribers[job_id]
 
     async def _tail(self) -> None:
         position: bytes | None = None
@@ -89,8 +91,6 @@ class EventFeed:
                 queue.put_nowait(event)
 
     async def _tell_all(self) -> None:
-        for job_id in list(self._subscribers):
-            with contextlib.suppress(JobNotFound):
-                job = await self._store.get(job_id)
-                for queue in self._subscribers.get(job_id, ()):
-                    queue.put_nowait(Event.of_state(job))
+        for job_id, job in (await self._store.read_listed(list(self._subscribers))).items():
+            for queue in self._subscribers.get(job_id, ()):
+                queue.put_nowait(Event.of_state(job))

@@ -21,7 +21,7 @@ ADAPTED_REMOVED: Final = f"{PREFIX}adapted-removed"
 ID_BYTES: Final = 16
 
 
-def new_job_id() -> str:
+def new_id() -> str:
     """Make an id that nobody can guess, and that no command line takes for an option."""
     while (job_id := secrets.token_urlsafe(ID_BYTES)).startswith("-"):
         pass
@@ -31,6 +31,11 @@ def new_job_id() -> str:
 def job_key(job_id: str) -> str:
     """Name a job's record."""
     return f"{PREFIX}job:{job_id}"
+
+
+def batch_key(batch_id: str) -> str:
+    """Name a batch's record."""
+    return f"{PREFIX}batch:{batch_id}"
 
 
 def queue_key(priority: Priority) -> str:

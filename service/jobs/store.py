@@ -15,6 +15,7 @@ from service.errors import (
     QueueFull,
 )
 from service.jobs import keys
+from service.jobs.batches import BatchStore
 from service.jobs.connection import connect_async, explained_async
 from service.jobs.keys import PREFIX, PRIORITIES, Priority
 from service.jobs.lua import script
@@ -79,8 +80,20 @@ class Depth:
     dead: int
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the store holds itself to.
+
+    Units: `…_s` in seconds.
+    """
+
+    max_queued: int
+    result_ttl_s: int
+    idempotency_ttl_s: int
+
+
 class JobStore:
-    """Jobs in Redis, for an event loop."""
+    """Jobs in Redis, for an event loop; `batches` are those that were sent together."""
 
     def __init__(
         self,
@@ -92,13 +105,12 @@ class JobStore:
         strict_durability: bool = False,
     ) -> None:
         self.redis = client
-        self._max_queued = max_queued
-        self._result_ttl_s = result_ttl_s
-        self._idempotency_ttl_s = idempotency_ttl_s
+        self.limits = Limits(max_queued, result_ttl_s, idempotency_ttl_s)
         self._strict = strict_durability
         self._scripts: dict[str, AsyncScript] = {
             name: client.register_script(script(name)) for name in ("submit", "cancel", "requeue")
         }
+        self.batches = BatchStore(self)
 
     @classmethod
     def connect(cls, url: str, **limits: Any) -> "JobStore":
@@ -122,7 +134,7 @@ class JobStore:
 
         Raises: QueueFull; IdempotencyConflict for a key that came with another body before.
         """
-        job_id = keys.new_job_id()
+        job_id = keys.new_id()
         outcome, about, *record = await self._run_submit(job_id, new)
         if record:
             job = Job.from_fields(about, pairs(record[0]))
@@ -132,13 +144,7 @@ class JobStore:
                 f"idempotency key {new.idempotency_key!r} was used before with another body (job "
                 f"{about}): send the same body again, or a new key"
             )
-        is_share = outcome == "share"
-        whose = "of yours wait, your part of the queue" if is_share else "wait"
-        raise QueueFull(
-            f"{about} jobs {whose}: no place for another one now. Try again later",
-            retry_after_s=await self._retry_after_s(),
-            is_share=is_share,
-        )
+        raise await self.queue_full(about, 1, is_share=outcome == "share")
 
     async def get(self, job_id: str, owner: str | None = None) -> Job:
         """Read a job; of another owner than the one named, none is there.
@@ -185,7 +191,7 @@ class JobStore:
         await self.get(job_id, owner)
         async with explained_async():
             await self._scripts["cancel"](
-                keys=[keys.job_key(job_id)], args=[PREFIX, job_id, self._result_ttl_s]
+                keys=[keys.job_key(job_id)], args=[PREFIX, job_id, self.limits.result_ttl_s]
             )
         return await self.get(job_id)
 
@@ -330,23 +336,57 @@ class JobStore:
             num_dead = int(await self.redis.zcard(keys.DEAD))
         return Depth(waiting, num_running, oldest, num_dead)
 
+    async def run_durably(self, one_script: AsyncScript, arguments: Sequence[Any]) -> Any:
+        """Run a script that queues; where that is asked for, until what it wrote is on disk."""
+        queue = [keys.queue_key("interactive")]
+        async with explained_async():
+            if not self._strict:
+                return await one_script(keys=queue, args=arguments)
+            # One connection for both: WAITAOF waits for what its own connection wrote.
+            async with self.redis.client() as one:
+                reply = await one_script(keys=queue, args=arguments, client=one)
+                await one.execute_command("WAITAOF", 1, 0, DURABLE_TIMEOUT_MS)
+                return reply
+
+    async def queue_full(self, num_waiting: str, num_new: int, *, is_share: bool) -> QueueFull:
+        """Make the refusal for the time in which so many new jobs have no place."""
+        whose = "of yours wait, your part of the queue" if is_share else "wait"
+        what = "another one" if num_new == 1 else f"{num_new} more"
+        return QueueFull(
+            f"{num_waiting} jobs {whose}: no place for {what} now. Try again later",
+            retry_after_s=await self._retry_after_s(),
+            is_share=is_share,
+        )
+
+    async def read_listed(self, job_ids: Sequence[str]) -> dict[str, Job]:
+        """Read jobs as lists show them, without results; those that are not kept are left out."""
+        found = {}
+        for start in range(0, len(job_ids), _LIST_PAGE):
+            jobs = await self._read_listed(job_ids[start : start + _LIST_PAGE])
+            found.update({job.id: job for job in jobs if job is not None})
+        return found
+
+    async def read_whole(self, job_ids: Sequence[str]) -> dict[str, Job]:
+        """Read jobs with their results; those that are not kept are left out."""
+        async with explained_async():
+            pipeline = self.redis.pipeline(transaction=False)
+            for job_id in job_ids:
+                pipeline.hgetall(keys.job_key(job_id))
+            rows = await pipeline.execute()
+        return {
+            job_id: Job.from_fields(job_id, fields)
+            for job_id, fields in zip(job_ids, rows, strict=True)
+            if b"state" in fields
+        }
+
     async def _run_submit(self, job_id: str, new: NewJob) -> tuple[Any, ...]:
         arguments = [
             *(PREFIX, job_id, new.owner, new.priority, new.name, new.request, new.fingerprint),
-            *(new.idempotency_key or "", self._idempotency_ttl_s, self._result_ttl_s),
-            *("" if new.deadline_s is None else new.deadline_s, self._max_queued),
+            *(new.idempotency_key or "", self.limits.idempotency_ttl_s, self.limits.result_ttl_s),
+            *("" if new.deadline_s is None else new.deadline_s, self.limits.max_queued),
             "" if new.share is None else new.share,
         ]
-        submit = self._scripts["submit"]
-        queue = [keys.queue_key(new.priority)]
-        async with explained_async():
-            if self._strict:
-                # One connection for both: WAITAOF waits for what its own connection wrote.
-                async with self.redis.client() as one:
-                    reply = await submit(keys=queue, args=arguments, client=one)
-                    await one.execute_command("WAITAOF", 1, 0, DURABLE_TIMEOUT_MS)
-            else:
-                reply = await submit(keys=queue, args=arguments)
+        reply = await self.run_durably(self._scripts["submit"], arguments)
         outcome, about, *record = reply
         return outcome.decode(), about.decode(), *record
 

@@ -36,6 +36,7 @@ class _Options(BaseModel):
     adapt_s: float | None = Field(None, gt=0, allow_inf_nan=False)
     adapt_steps: int | None = Field(None, ge=1, le=1_000_000)
     adapt_variants: int | None = Field(None, ge=1, le=1000)
+    trace: bool = False
     # These two are the job layer's affair by now: the job's record tells what holds.
     priority: Literal["interactive", "batch"] = "interactive"
     deadline_s: float | None = None
@@ -87,6 +88,7 @@ def read_request(job: Job) -> SolveRequest:
             seed=options.seed,
             stop_early=options.stop_early,
             priority=PRIORITIES[job.priority],
+            trace=options.trace,
         ),
         options.checkpoint,
         tuple(options.ensemble),

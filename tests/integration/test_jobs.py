@@ -29,7 +29,7 @@ from service.jobs import (
     KnownPuzzle,
     WorkerRecord,
 )
-from service.jobs.keys import new_job_id
+from service.jobs.keys import new_id
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_ids_cannot_be_guessed(desk: Desk) -> None:
 
 
 def test_no_id_looks_like_an_option() -> None:
-    assert not [job_id for _ in range(2_000) if (job_id := new_job_id()).startswith("-")]
+    assert not [job_id for _ in range(2_000) if (job_id := new_id()).startswith("-")]
 
 
 def test_the_same_key_and_body_give_the_same_job(desk: Desk) -> None:

@@ -1,28 +1,38 @@
 """`/v1/checkpoints`: what the workers serve, and which puzzles that knows."""
 
-from typing import Annotated
+import json
+import re
+from typing import Annotated, Final
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Path, Query
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from augment import task_document
 from service.api.answers import json_answer, model_answer, problems, told
 from service.api.context import Known
 from service.api.fleet import Fleet, Sighting
+from service.api.public_tasks import find_public_task
 from service.api.schemas import (
     CheckpointLinks,
     CheckpointList,
     CheckpointOut,
+    PuzzleDetail,
     PuzzleList,
     PuzzleOut,
     PuzzlesQuery,
 )
-from service.errors import UnknownCheckpoint
+from service.errors import UnknownCheckpoint, UnknownPuzzle
 from service.jobs import CheckpointRecord
 
 router = APIRouter(tags=["checkpoints"])
 
 CheckpointName = Annotated[str, Path(description="A checkpoint's name.", examples=["demo"])]
+DemonstrationsHash = Annotated[
+    str, Path(description="`demonstrations_sha256` of a listed puzzle.", examples=["a1b2" * 16])
+]
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @router.get(
@@ -102,6 +112,40 @@ async def list_puzzles(
     )
     links = {} if following is None else {"Link": f'<{following}>; rel="next"'}
     return json_answer(document.model_dump_json().encode(), headers=links)
+
+
+@router.get(
+    "/v1/checkpoints/{name}/puzzles/{demonstrations_sha256}",
+    operation_id="get_puzzle",
+    summary="Look up a puzzle that a checkpoint knows",
+    response_class=Response,
+    responses={
+        200: told(PuzzleDetail, "The puzzle, with its grids where it is a public one."),
+        **problems("unknown_checkpoint", "unknown_puzzle", "not_found", "queue_unavailable"),
+    },
+)
+async def get_puzzle(
+    call: Known, name: CheckpointName, demonstrations_sha256: DemonstrationsHash
+) -> Response:
+    """Find a puzzle by its demonstrations' hash, and its grids among the public puzzles."""
+    checkpoint = _served(name, await call.context.fleet.look())
+    puzzle = None
+    if _HASH.fullmatch(demonstrations_sha256):
+        puzzle = await call.context.store.find_puzzle(checkpoint.sha256, demonstrations_sha256)
+    if puzzle is None:
+        raise UnknownPuzzle(
+            f"checkpoint {name!r} has no trained rows for a puzzle with these demonstrations; "
+            f"{_path(name)}/puzzles lists those that it has"
+        )
+    # Reading a public set takes a tenth of a second, in which others want to be answered.
+    task = await run_in_threadpool(find_public_task, puzzle.name, puzzle.demonstrations_hash)
+    document = {
+        "name": puzzle.name,
+        "demonstrations_sha256": puzzle.demonstrations_hash,
+        "variants": puzzle.num_variants,
+        "task": None if task is None else task_document(task),
+    }
+    return json_answer(json.dumps(document).encode())
 
 
 def _served(name: str, seen: Sighting) -> CheckpointRecord:

@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from service.api.answers import json_answer, problems, told
 from service.api.context import Known
-from service.api.documents import job_document, job_list, job_path
+from service.api.documents import job_document, job_list, job_path, task_document
 from service.api.examples import JOB_ID
 from service.api.routes.submission import BODY, PROBLEMS, IdempotencyKey, submit
-from service.api.schemas import JobList, JobOut, JobsQuery
+from service.api.schemas import JobList, JobOut, JobsQuery, TaskOut
 from service.errors import JobNotFound
 from service.jobs import JobState
 
@@ -101,6 +101,23 @@ async def get_job(call: Known, job_id: JobID) -> Response:
     job_id = checked_id(job_id)
     call.name_job(job_id)
     return json_answer(job_document(await call.context.store.get(job_id, call.owner)))
+
+
+@router.get(
+    "/v1/jobs/{job_id}/task",
+    operation_id="get_task",
+    summary="Look a job's puzzle up",
+    response_class=Response,
+    responses={
+        200: told(TaskOut, "The task as it was sent, without options."),
+        **problems("job_not_found", "not_found", "queue_unavailable"),
+    },
+)
+async def get_task(call: Known, job_id: JobID) -> Response:
+    """Give the task that a job was made of: what its answer is an answer to."""
+    job_id = checked_id(job_id)
+    call.name_job(job_id)
+    return json_answer(task_document(await call.context.store.get(job_id, call.owner)))
 
 
 @router.delete(

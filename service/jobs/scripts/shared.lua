@@ -50,10 +50,23 @@ local function drop_entry(priority, entry)
   redis.call('XDEL', queue_key(priority), entry)
 end
 
+-- Lets a record go after ttl_s; those of a batch when all have ended, and the batch with them.
+local function expire(id, batch_id, ttl_s)
+  local batch = prefix .. 'batch:' .. (batch_id or '')
+  if not batch_id or redis.call('EXISTS', batch) == 0 then
+    redis.call('EXPIRE', job_key(id), ttl_s)
+  elseif redis.call('HINCRBY', batch, 'num_open', -1) == 0 then
+    redis.call('EXPIRE', batch, ttl_s)
+    for job in redis.call('HGET', batch, 'jobs'):gmatch('%S+') do
+      redis.call('EXPIRE', job_key(job), ttl_s)
+    end
+  end
+end
+
 -- Ends a job, whatever its state was; the record stays for ttl_s.
 local function finish(id, state, ttl_s, failure_code, failure_detail)
   local key = job_key(id)
-  local fields = redis.call('HMGET', key, 'state', 'owner', 'priority', 'entry')
+  local fields = redis.call('HMGET', key, 'state', 'owner', 'priority', 'entry', 'batch')
   if fields[1] == 'queued' then count_waiting(fields[2], -1) end
   drop_entry(fields[3], fields[4])
   redis.call('HSET', key, 'state', state, 'finished_ms', whole(now_ms()))
@@ -61,6 +74,19 @@ local function finish(id, state, ttl_s, failure_code, failure_detail)
   if failure_code then
     redis.call('HSET', key, 'failure_code', failure_code, 'failure_detail', failure_detail)
   end
-  redis.call('EXPIRE', key, ttl_s)
+  expire(id, fields[5], ttl_s)
   state_event(id)
+end
+
+-- Cancels a queued job at once; asks the worker of an active one. Gives 0 when there is no such job.
+local function cancel(id, ttl_s)
+  local state = redis.call('HGET', job_key(id), 'state')
+  if not state then return 0 end
+  if state == 'queued' then
+    finish(id, 'cancelled', ttl_s)
+  elseif is_active(state) then
+    redis.call('HSET', job_key(id), 'cancel', '1')
+    redis.call('XADD', prefix .. 'cancels', 'MAXLEN', '~', 1000, '*', 'job', id)
+  end
+  return 1
 end

@@ -32,6 +32,7 @@ def fuzz(served: Served, folder: Path, max_examples: int) -> tuple[int, str]:
             str(Path(sys.executable).with_name("schemathesis")),
             *("run", f"{served.url}/openapi.json", "--phases", "coverage,fuzzing"),
             *("--exclude-path", "/v1/jobs/{job_id}/events"),
+            *("--exclude-path", "/v1/batches/{batch_id}/events"),
             *("--checks", ",".join(CHECKS), "--max-examples", str(max_examples)),
             *("--generation-deterministic", "--no-color"),
             *("--request-timeout", "30", "--max-failures", "5"),

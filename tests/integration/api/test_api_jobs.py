@@ -44,6 +44,7 @@ async def test_a_job_is_queued_with_its_options_filled_in(client: httpx.AsyncCli
         "adapt_s": None,
         "adapt_steps": None,
         "adapt_variants": None,
+        "trace": False,
         "priority": "interactive",
         "deadline_s": None,
     }

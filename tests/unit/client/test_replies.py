@@ -46,6 +46,26 @@ def test_an_answer_is_read_with_its_grids() -> None:
     assert job.answer.document == answer_document()
 
 
+def test_an_answer_tells_of_single_variants_where_they_were_traced() -> None:
+    document = answer_document()
+    traced = {
+        **{"dihedral": 3, "palette": [0, 2, 1, 3, 4, 5, 6, 7, 8, 9], "checkpoint": "demo"},
+        **{"output": [[1, 1], [1, 1]], "q_halt": 0.5, "segments": 3},
+    }
+    document["tests"][0]["variants"] = [traced, traced | {"output": None}]
+
+    job = read_job(reply(job_document("succeeded", result=document)))
+
+    assert job.answer is not None
+    traces = job.answer.tests[0].traces
+    assert traces is not None
+    assert [trace.output for trace in traces] == [SQUARE, None]
+    assert (traces[0].dihedral, traces[0].palette[1], traces[0].num_segments) == (3, 2, 3)
+    untraced = read_job(reply(job_document("succeeded")))
+    assert untraced.answer is not None
+    assert untraced.answer.tests[0].traces is None
+
+
 def test_an_answer_of_several_checkpoints_tells_of_each() -> None:
     document = answer_document()
     adaptation = {

@@ -67,6 +67,7 @@ def test_every_error_that_a_request_can_meet_has_a_status() -> None:
         (errors.UnknownPuzzle("no rows"), 404, "unknown_puzzle"),
         (errors.UnknownCheckpoint("nobody serves it"), 404, "unknown_checkpoint"),
         (errors.JobNotFound("abc"), 404, "job_not_found"),
+        (errors.BatchNotFound("abc"), 404, "batch_not_found"),
         (errors.AdaptedNotFound("abc"), 404, "adapted_not_found"),
         (errors.IdempotencyConflict("another body"), 422, "idempotency_conflict"),
         (errors.QueueFull("full", retry_after_s=7, is_share=False), 429, "queue_full"),

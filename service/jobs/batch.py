@@ -1,0 +1,113 @@
+"""What the job layer knows of batches: many puzzles that were sent together."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from service.jobs.record import Failure
+
+Rows = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJob:
+    """A job to be queued with its batch. `request` is a JSON document."""
+
+    name: str
+    request: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A puzzle of a batch that no job was made of: why, and the rows of its test inputs."""
+
+    failure: Failure
+    inputs: tuple[Rows, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """A batch to be queued; its puzzles by id, in order.
+
+    `options` is a JSON document. `fingerprint` tells bodies of the same idempotency key apart.
+    `share`: how many of this owner's jobs may wait; None for no limit of their own.
+
+    Units: deadline_s in seconds from now, each job's.
+    """
+
+    owner: str
+    name: str
+    options: bytes
+    puzzles: Mapping[str, BatchJob | Refused]
+    fingerprint: str
+    deadline_s: float | None = None
+    idempotency_key: str | None = None
+    share: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEntry:
+    """A puzzle of a batch: its job, or why it has none, and then its test inputs."""
+
+    puzzle_id: str
+    job_id: str | None
+    refused: Refused | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as it was queued; how it stands, its jobs tell. `options` is a JSON document.
+
+    Units: created_at in seconds since 1970, by the clock of Redis.
+    """
+
+    id: str
+    owner: str
+    name: str
+    options: bytes
+    entries: tuple[BatchEntry, ...]
+    created_at: float
+    cancel_requested: bool
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """The jobs of the puzzles that have one, in order."""
+        return tuple(entry.job_id for entry in self.entries if entry.job_id is not None)
+
+    @classmethod
+    def from_fields(cls, batch_id: str, fields: Mapping[bytes, bytes]) -> "Batch":
+        """Read a record's fields."""
+        return cls(
+            id=batch_id,
+            owner=fields[b"owner"].decode(),
+            name=fields[b"name"].decode(),
+            options=fields[b"options"],
+            entries=_read_entries(fields[b"entries"]),
+            created_at=int(fields[b"created_ms"]) / 1000,
+            cancel_requested=b"cancel" in fields,
+        )
+
+
+def write_entries(entries: tuple[BatchEntry, ...]) -> bytes:
+    """Write a batch's puzzles as a JSON document."""
+    # As ASCII: an id from a stranger's file may hold what UTF-8 cannot carry.
+    return json.dumps(
+        [
+            [entry.puzzle_id, entry.job_id, entry.refused and asdict(entry.refused)]
+            for entry in entries
+        ]
+    ).encode()
+
+
+def _read_entries(data: bytes) -> tuple[BatchEntry, ...]:
+    return tuple(
+        BatchEntry(puzzle_id, job_id, None if refused is None else _read_refused(refused))
+        for puzzle_id, job_id, refused in json.loads(data)
+    )
+
+
+def _read_refused(document: Mapping[str, object]) -> Refused:
+    failure, inputs = document["failure"], document["inputs"]
+    if not isinstance(failure, dict) or not isinstance(inputs, list):
+        raise TypeError("a refused puzzle has a failure and inputs")
+    return Refused(Failure(**failure), tuple(tuple(tuple(row) for row in rows) for rows in inputs))

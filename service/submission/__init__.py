@@ -1,0 +1,1 @@
+"""A whole challenges file in, a submission and a report on it out."""

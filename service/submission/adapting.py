@@ -1,0 +1,80 @@
+"""Adaptation on this machine: one checkpoint, adapted to all puzzles that nobody knows."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from augment import Puzzle
+from hrm_core import AdaptProgress, can_compile, pick_device
+from service.adaptation import AdaptOptions, prepare_adaptation
+from service.adaptation_record import ADAPTATION_NAME, read_adaptation
+from service.challenges import Challenge
+from service.datasets import fits_canvas
+from service.enrolment import Registrar
+from service.errors import AdaptationError
+
+# Compiling takes about a minute, which only longer runs earn back.
+COMPILED_FROM_S = 300.0
+
+
+def adapt_to_unknown(
+    challenges: Sequence[Challenge],
+    registrars: Sequence[Registrar],
+    folder: Path,
+    options: AdaptOptions,
+    mode: Literal["auto", "always"],
+    device: str,
+    show: Callable[[AdaptProgress], None],
+    should_stop: Callable[[], bool],
+) -> Path | None:
+    """Adapt the first checkpoint to the puzzles nobody knows, or in mode `always` to all.
+
+    Gives the adapted checkpoint's folder; None where nothing is to be adapted to, and when stopped:
+    the same call then goes on. Puzzles beyond the canvas are left out.
+
+    Raises: AdaptationError for a folder that holds something else; DatasetError, TrainingError.
+    """
+    base = registrars[0].checkpoint
+    puzzles = [
+        one.task.puzzle
+        for one in challenges
+        if one.task is not None
+        and fits_canvas(one.task.puzzle, base.config.canvas)
+        and (mode == "always" or not any(mine.knows(one.task.puzzle) for mine in registrars))
+    ]
+    if not puzzles:
+        return None
+    if _is_made(folder, puzzles, base.sha256):
+        return folder
+    where = pick_device(device)
+    is_long = options.seconds is not None and options.seconds >= COMPILED_FROM_S
+    adaptation = prepare_adaptation(
+        base,
+        base.config,
+        puzzles,
+        folder,
+        options,
+        device=device,
+        compile_step=is_long and can_compile(where),
+    )
+    return folder if adaptation.adapt(show, should_stop) else None
+
+
+def remove_adaptation(folder: Path) -> None:
+    """Remove a folder that holds an adaptation, and no other one."""
+    if (folder / ADAPTATION_NAME).is_file():
+        shutil.rmtree(folder)
+
+
+def _is_made(folder: Path, puzzles: Sequence[Puzzle], base_sha256: str) -> bool:
+    record = read_adaptation(folder)
+    if record is None or not record.is_complete:
+        return False
+    wanted = {puzzle.name: puzzle.demonstrations_hash for puzzle in puzzles}
+    if (record.base_sha256, record.demonstrations) != (base_sha256, wanted):
+        raise AdaptationError(
+            f"{folder} holds an adaptation of another base, or to other puzzles: begin anew with "
+            "--fresh, or give another --out"
+        )
+    return True

@@ -1,0 +1,201 @@
+"""What a run gave, puzzle by puzzle, and how good it is where that is known."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from augment import Grid
+from service.challenges import Challenge
+from service.submission.output import NUM_ATTEMPTS, filled
+from service.submission.report.measures import Bin, CurvePoint, Judged, calibration, vote_curve
+from service.submission.run import Refusal, Run
+from service.submission.votes import InputVotes, Standing
+from voting import Candidate, Scores, score
+
+CANDIDATES_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TestReport:
+    """The vote on one test input. `expected` is None where it is not known."""
+
+    __test__ = False  # not a test class, whatever its name makes pytest think
+
+    votes: InputVotes
+    candidates: tuple[Candidate, ...]
+    expected: Grid | None
+
+    @property
+    def attempts(self) -> tuple[Grid, ...]:
+        """The attempts, the best first."""
+        return tuple(one.grid for one in self.candidates[:NUM_ATTEMPTS])
+
+    @property
+    def confidence(self) -> float:
+        """The first attempt's share of the votes, 0..1."""
+        return self.candidates[0].share if self.candidates else 0.0
+
+    @property
+    def is_right(self) -> bool | None:
+        """Whether an attempt is the expected output; None where that is not known."""
+        return None if self.expected is None else self.expected in self.attempts
+
+    def document(self) -> dict[str, Any]:
+        """Write the vote as JSON values."""
+        document: dict[str, Any] = {
+            "attempts": [grid.to_rows() for grid in self.attempts],
+            "confidence": self.confidence,
+            "votes": self.votes.num_votes,
+            "abstained": self.votes.tally.abstained,
+            "segments": self.votes.num_segments,
+            "candidates": [
+                {
+                    "grid": one.grid.to_rows(),
+                    "count": one.count,
+                    "share": one.share,
+                    "mean_q_halt": one.mean_q_halt,
+                }
+                for one in self.candidates[:CANDIDATES_SHOWN]
+            ],
+        }
+        if self.expected is not None:
+            document |= {"expected": self.expected.to_rows(), "right": self.is_right}
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class PuzzleReport:
+    """One puzzle: its votes, none where it was not answered, and why something is missing."""
+
+    challenge: Challenge
+    tests: tuple[TestReport, ...]
+    standing: Standing
+    reason: Refusal | None
+
+    @property
+    def is_right(self) -> bool | None:
+        """Whether all its test inputs are solved; None where that is not known."""
+        rights = [test.is_right for test in self.tests]
+        return None if None in rights or not rights else all(rights)
+
+    @property
+    def confidence(self) -> float:
+        """The confidence in its least sure answer, 0..1."""
+        return min((test.confidence for test in self.tests), default=0.0)
+
+    def document(self) -> dict[str, Any]:
+        """Write the puzzle as JSON values."""
+        return {
+            "puzzle": self.challenge.puzzle_id,
+            "answered": self.reason is None,
+            "reason": None if self.reason is None else self.reason._asdict(),
+            "confidence": self.confidence,
+            "rounds": self.standing.num_rounds,
+            "voters": list(self.standing.voters),
+            "tests": [test.document() for test in self.tests],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All of a run. `scores`, curve and bins only where every expected output is known.
+
+    `settings` tell how it was made; `is_complete`: nothing is left to be done.
+
+    Units: elapsed_s in seconds.
+    """
+
+    title: str
+    settings: Mapping[str, Any]
+    elapsed_s: float
+    is_complete: bool
+    puzzles: tuple[PuzzleReport, ...]
+    scores: Scores | None
+    curve: tuple[CurvePoint, ...]
+    bins: tuple[Bin, ...]
+
+    @property
+    def unanswered(self) -> tuple[PuzzleReport, ...]:
+        """The puzzles with a test input that nothing but itself stands for."""
+        return tuple(puzzle for puzzle in self.puzzles if puzzle.reason is not None)
+
+    @property
+    def num_votes(self) -> int:
+        """The ballots that name a grid."""
+        return sum(puzzle.standing.num_votes for puzzle in self.puzzles)
+
+    def document(self) -> dict[str, Any]:
+        """Write the report as JSON values."""
+        return {
+            "challenges": self.title,
+            "settings": dict(self.settings),
+            "complete": self.is_complete,
+            "elapsed_s": round(self.elapsed_s, 1),
+            "puzzles": len(self.puzzles),
+            "test_inputs": sum(len(puzzle.challenge.inputs) for puzzle in self.puzzles),
+            "answered": len(self.puzzles) - len(self.unanswered),
+            "votes": self.num_votes,
+            "unanswered": [
+                {"puzzle": puzzle.challenge.puzzle_id, **puzzle.reason._asdict()}
+                for puzzle in self.unanswered
+                if puzzle.reason is not None
+            ],
+            "scores": None if self.scores is None else asdict(self.scores),
+            "curve": [asdict(point) for point in self.curve],
+            "calibration": [asdict(one) for one in self.bins],
+            "per_puzzle": [puzzle.document() for puzzle in self.puzzles],
+        }
+
+
+def make_report(
+    run: Run,
+    title: str,
+    settings: Mapping[str, Any],
+    solutions: Mapping[str, tuple[Grid, ...]] | None,
+    *,
+    is_complete: bool,
+) -> Report:
+    """Put a run's votes together, and compare them with the expected outputs where all are known.
+
+    `solutions` are those of exactly the run's challenges.
+    """
+    puzzles = tuple(_puzzle(run, one, solutions) for one in run.challenges)
+    judged = [
+        Judged(test.votes, test.candidates, test.expected)
+        for puzzle in puzzles
+        for test in puzzle.tests
+        if test.expected is not None
+    ]
+    scores = None
+    if solutions is not None:
+        attempts = {
+            puzzle.challenge.puzzle_id: tuple(
+                filled(puzzle.challenge.inputs, [test.attempts for test in puzzle.tests])
+            )
+            for puzzle in puzzles
+        }
+        scores = score(attempts, solutions)
+    return Report(
+        title=title,
+        settings=settings,
+        elapsed_s=run.clock.elapsed_s,
+        is_complete=is_complete,
+        puzzles=puzzles,
+        scores=scores,
+        curve=vote_curve(judged, run.ranking),
+        bins=calibration(judged),
+    )
+
+
+def _puzzle(
+    run: Run, challenge: Challenge, solutions: Mapping[str, tuple[Grid, ...]] | None
+) -> PuzzleReport:
+    standing = run.standings[challenge.puzzle_id]
+    known: tuple[Grid | None, ...] = (None,) * len(challenge.inputs)
+    if solutions is not None:
+        known = solutions[challenge.puzzle_id]
+    tests = tuple(
+        TestReport(votes, votes.candidates(run.ranking), expected)
+        for votes, expected in zip(standing.votes, known, strict=False)  # none: no votes
+    )
+    return PuzzleReport(challenge, tests, standing, run.reason(challenge.puzzle_id))

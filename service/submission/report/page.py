@@ -1,0 +1,202 @@
+"""The report as one HTML page: no scripts, nothing from elsewhere, light and dark."""
+
+import base64
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from augment import Task
+from service.pictures import answer_svg
+from service.submission.report.charts import calibration_chart, curve_chart
+from service.submission.report.document import PuzzleReport, Report
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8886; --right: #0b7a28; --wrong: #b3261e; }
+@media (prefers-color-scheme: dark) { :root { --right: #5fd07f; --wrong: #ff8a80; } }
+body { font: 1rem/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
+table { border-collapse: collapse; } caption { text-align: left; font-weight: 600; }
+th, td { border-bottom: 1px solid var(--line); padding: .2rem .8rem .2rem 0; text-align: left;
+  font-variant-numeric: tabular-nums; vertical-align: top; overflow-wrap: anywhere; }
+img, svg { max-width: 100%; height: auto; }
+figure { display: inline-block; margin: 0 1rem 1rem 0; } .wide { overflow-x: auto; }
+details { border-top: 1px solid var(--line); padding: .3rem 0; }
+summary { cursor: pointer; } summary b { overflow-wrap: anywhere; }
+.right { color: var(--right); } .wrong { color: var(--wrong); }
+"""
+_HEAD = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+"""
+
+
+def report_page(report: Report) -> Iterator[str]:
+    """Write the page, part by part: hundreds of puzzles with their grids take megabytes."""
+    title = escape(_shown(f"Submission to {report.title}"))
+    yield f"{_HEAD}<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+    yield f"<main>\n<h1>{title}</h1>\n"
+    yield _summary(report)
+    if report.scores is not None:
+        yield _scores(report)
+    yield _charts(report)
+    if report.unanswered:
+        yield _unanswered(report)
+    yield "<h2>Puzzles</h2>\n"
+    for puzzle in report.puzzles:
+        yield _puzzle(puzzle)
+    yield "</main>\n</body>\n</html>\n"
+
+
+def _summary(report: Report) -> str:
+    num_inputs = sum(len(puzzle.challenge.inputs) for puzzle in report.puzzles)
+    num_answered = len(report.puzzles) - len(report.unanswered)
+    state = "" if report.is_complete else " The run has not ended: the same command goes on."
+    settings = "".join(
+        f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_shown(str(value)))}</td></tr>"
+        for name, value in report.settings.items()
+    )
+    return (
+        f"<p>{num_answered} of {len(report.puzzles)} puzzles answered, {num_inputs} test inputs, "
+        f"{report.num_votes} votes, "
+        f"{report.elapsed_s:.0f} s.{state}</p>\n"
+        f"<details><summary>How it was made</summary><table>{settings}</table></details>\n"
+    )
+
+
+def _scores(report: Report) -> str:
+    scores = report.scores
+    if scores is None:
+        return ""
+    rows = (
+        ("per test output (Kaggle)", scores.per_output),
+        ("per task (ARC-AGI-2, HRM)", scores.per_task),
+        ("mean fraction per task (TRM)", scores.mean_fraction),
+    )
+    cells = "".join(
+        f"<tr><th scope='row'>{name}</th><td>{value:.2%}</td></tr>" for name, value in rows
+    )
+    return (
+        f"<h2>Scores</h2>\n<table>{cells}</table>\n<p>{scores.solved_outputs} of "
+        f"{scores.num_outputs} test outputs solved, {scores.solved_tasks} of {scores.num_tasks} "
+        "tasks wholly.</p>\n"
+    )
+
+
+def _charts(report: Report) -> str:
+    figures = []
+    if report.curve:
+        last = report.curve[-1]
+        figures.append(
+            _figure(
+                curve_chart(report.curve),
+                f"Accuracy by the number of votes; with {last.num_ballots} votes "
+                f"{last.two_share:.1%} solved in two attempts",
+                "What fewer votes would have solved, by drawing among those there are.",
+            )
+        )
+    if report.bins:
+        told = "; ".join(
+            f"{one.low:.0%} to {one.high:.0%}: {one.right_share:.0%} of {one.num_inputs} right"
+            for one in report.bins
+        )
+        figures.append(
+            _figure(
+                calibration_chart(report.bins),
+                f"Calibration. {told}",
+                "How often the first attempt is right, by its share of the votes.",
+            )
+        )
+    return f"<h2>Votes</h2>\n{''.join(figures)}" if figures else ""
+
+
+def _figure(svg: bytes, alt: str, caption: str) -> str:
+    # As pictures of their own: the names inside them would clash in one document.
+    data = base64.b64encode(svg).decode()
+    return (
+        f'<figure><img alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}">'
+        f"<figcaption>{caption}</figcaption></figure>\n"
+    )
+
+
+def _unanswered(report: Report) -> str:
+    reasons = [puzzle.reason for puzzle in report.unanswered if puzzle.reason is not None]
+    counts = Counter(reason.code for reason in reasons)
+    told = ", ".join(f"{code}: {num}" for code, num in counts.most_common())
+    rows = "".join(
+        f"<tr><th scope='row'>{_name(puzzle)}</th><td>{escape(puzzle.reason.code)}</td>"
+        f"<td>{escape(_shown(puzzle.reason.detail))}</td></tr>\n"
+        for puzzle in report.unanswered
+        if puzzle.reason is not None
+    )
+    return (
+        f"<h2>Not answered</h2>\n<p>The test input itself stands for an answer. "
+        f"{escape(told)}.</p>\n<details><summary>{len(reasons)} puzzle(s)</summary>"
+        f"<div class='wide'><table><thead><tr><th scope='col'>puzzle</th><th scope='col'>code</th>"
+        f"<th scope='col'>why</th></tr></thead><tbody>{rows}</tbody></table></div></details>\n"
+    )
+
+
+def _puzzle(puzzle: PuzzleReport) -> str:
+    verdict = {
+        None: "",
+        True: ' <span class="right">right</span>',
+        False: ' <span class="wrong">wrong</span>',
+    }[puzzle.is_right]
+    if puzzle.reason is not None:
+        verdict += f" not answered ({escape(puzzle.reason.code)})"
+    votes = f"{puzzle.standing.num_votes} votes, confidence {puzzle.confidence:.0%}"
+    picture, task = "", puzzle.challenge.task
+    if task is not None:
+        picture = f"<div class='wide'>{_picture(puzzle, task)}</div>\n"
+    tables = "".join(_votes_table(number, puzzle) for number in range(1, len(puzzle.tests) + 1))
+    return (
+        f"<details><summary><b>{_name(puzzle)}</b>{verdict}, {votes}</summary>\n"
+        f"{picture}{tables}</details>\n"
+    )
+
+
+def _picture(puzzle: PuzzleReport, task: Task) -> str:
+    """Draw the puzzle by the renderer of `hrm-arc solve --image`."""
+    num_inputs = len(task.puzzle.test)
+    tests = puzzle.tests or (None,) * num_inputs
+    expected = tuple(None if test is None else test.expected for test in tests)
+    attempts = [() if test is None else test.attempts for test in tests]
+    captions = [
+        []
+        if test is None
+        else [f"{c.count} votes, {c.share:.0%}" for c in test.candidates[: len(test.attempts)]]
+        for test in tests
+    ]
+    label = f"Puzzle {puzzle.challenge.puzzle_id}: demonstrations, test inputs and attempts"
+    return answer_svg(Task(task.puzzle, expected), attempts, captions, label=label)
+
+
+def _votes_table(number: int, puzzle: PuzzleReport) -> str:
+    test = puzzle.tests[number - 1]
+    rows = "".join(
+        f"<tr><td>{place}</td><td>{one.count}</td><td>{one.share:.1%}</td>"
+        f"<td>{one.mean_q_halt:.3f}</td><td>{one.grid.size[0]} x {one.grid.size[1]}</td>"
+        f"<td>{'expected' if one.grid == test.expected else ''}</td></tr>"
+        for place, one in enumerate(test.candidates[:5], start=1)
+    )
+    heads: Sequence[str] = ("candidate", "votes", "share", "mean q", "size", "")
+    columns = "".join(f"<th scope='col'>{head}</th>" for head in heads)
+    return (
+        f"<table><caption>Test input {number}: {test.votes.num_votes} votes for "
+        f"{len(test.candidates)} grids, {test.votes.tally.abstained} abstained, "
+        f"{test.votes.num_segments} segments</caption>"
+        f"<thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table>\n"
+    )
+
+
+def _name(puzzle: PuzzleReport) -> str:
+    return escape(_shown(puzzle.challenge.puzzle_id))
+
+
+def _shown(text: str) -> str:
+    """Replace what cannot be printed; names come from strangers' files."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -1,0 +1,196 @@
+"""Votes on the puzzles of a submission: what one round gave, and what all of them add up to."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from augment import Grid
+from voting import Candidate, GridVotes, Ranking, Tally, rank
+
+
+@dataclass(frozen=True, slots=True)
+class InputVotes:
+    """The votes on one test input; `num_unlisted` are for grids that a service did not name."""
+
+    tally: Tally
+    num_unlisted: int = 0
+    num_segments: int = 0
+
+    @property
+    def num_votes(self) -> int:
+        """The ballots that name a grid."""
+        return self.tally.num_votes + self.num_unlisted
+
+    @property
+    def num_ballots(self) -> int:
+        """The ballots, abstentions included."""
+        return self.tally.num_ballots + self.num_unlisted
+
+    def merge(self, other: "InputVotes") -> "InputVotes":
+        """Add the votes of other variants."""
+        return InputVotes(
+            self.tally.merge(other.tally),
+            self.num_unlisted + other.num_unlisted,
+            self.num_segments + other.num_segments,
+        )
+
+    def candidates(self, ranking: Ranking) -> tuple[Candidate, ...]:
+        """Give the grids that are named, the best first; shares are of all votes."""
+        listed = rank(self.tally, ranking)
+        if not self.num_unlisted:
+            return listed
+        return tuple(replace(one, share=one.count / self.num_votes) for one in listed)
+
+    def document(self) -> dict[str, Any]:
+        """Write the votes as JSON values; grids as rows of digits, which take half the room."""
+        return {
+            "grids": [[_digits(v.grid), v.count, v.q_sum] for v in self.tally.entries],
+            "abstained": self.tally.abstained,
+            "unlisted": self.num_unlisted,
+            "segments": self.num_segments,
+        }
+
+    @classmethod
+    def from_document(cls, document: Any) -> "InputVotes":
+        """Read what `document` wrote.
+
+        Raises: KeyError, TypeError, ValueError, PuzzleError for anything else.
+        """
+        votes = [
+            GridVotes(_grid(digits), int(count), int(q_sum))
+            for digits, count, q_sum in document["grids"]
+        ]
+        return cls(
+            Tally.of(votes, int(document["abstained"])),
+            int(document["unlisted"]),
+            int(document["segments"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round of votes on a puzzle gave: those of the variants from `start` to `stop`.
+
+    With `start` 0 the votes stand for all that came before. `is_partial`: the time was over before
+    all of these variants had voted. `is_settled`: no further variant can change the attempts, or
+    none is left. `voters`: the checkpoints that voted.
+
+    Units: elapsed_s is how long the whole run had worked by then.
+    """
+
+    puzzle_id: str
+    start: int
+    stop: int
+    votes: tuple[InputVotes, ...]
+    is_settled: bool
+    voters: tuple[str, ...]
+    elapsed_s: float
+    is_partial: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """Write the round as JSON values."""
+        return {
+            "puzzle": self.puzzle_id,
+            "start": self.start,
+            "stop": self.stop,
+            "partial": self.is_partial,
+            "settled": self.is_settled,
+            "voters": list(self.voters),
+            "elapsed_s": round(self.elapsed_s, 3),
+            "tests": [votes.document() for votes in self.votes],
+        }
+
+    @classmethod
+    def from_document(cls, document: Any) -> "Round":
+        """Read what `document` wrote.
+
+        Raises: KeyError, TypeError, ValueError, PuzzleError for anything else.
+        """
+        return cls(
+            puzzle_id=str(document["puzzle"]),
+            start=int(document["start"]),
+            stop=int(document["stop"]),
+            votes=tuple(map(InputVotes.from_document, document["tests"])),
+            is_settled=bool(document["settled"]),
+            voters=tuple(map(str, document["voters"])),
+            elapsed_s=float(document["elapsed_s"]),
+            is_partial=bool(document["partial"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a puzzle stands: the votes of its first `stop` variants, and of some after them.
+
+    `num_rounds` brought them.
+    """
+
+    stop: int = 0
+    whole: tuple[InputVotes, ...] = ()
+    partial: tuple[InputVotes, ...] = ()
+    is_settled: bool = False
+    voters: tuple[str, ...] = ()
+    num_rounds: int = 0
+
+    @property
+    def votes(self) -> tuple[InputVotes, ...]:
+        """All votes, for each test input; none before the first round."""
+        return _merge(self.whole, self.partial)
+
+    @property
+    def num_votes(self) -> int:
+        """The ballots of all test inputs that name a grid."""
+        return sum(votes.num_votes for votes in self.votes)
+
+    @property
+    def num_ballots(self) -> int:
+        """The ballots of all test inputs."""
+        return sum(votes.num_ballots for votes in self.votes)
+
+    def add(self, one: Round) -> "Standing":
+        """Count a round; one that fits on to nothing, being told twice, changes nothing."""
+        num_rounds = self.num_rounds + 1
+        if one.is_partial:
+            if one.start != self.stop:
+                return self  # begun anew, and cut short: what there is counts more
+            return replace(self, partial=one.votes, voters=self._joined(one), num_rounds=num_rounds)
+        if one.start not in (0, self.stop):
+            return self
+        return Standing(
+            stop=one.stop,
+            whole=_merge(self.whole if one.start else (), one.votes),
+            is_settled=one.is_settled,
+            voters=self._joined(one),
+            num_rounds=num_rounds,
+        )
+
+    def lead(self, num_attempts: int, ranking: Ranking) -> float:
+        """Tell how clear the attempts are: their share of the votes less that of what comes next.
+
+        Which of the attempts is the first does not matter to a score. Of several test inputs the
+        least clear one counts.
+
+        Units: 0..1; 0 before the first round.
+        """
+        leads = []
+        for votes in self.votes:
+            shares = [one.share for one in votes.candidates(ranking)[: num_attempts + 1]]
+            leads.append(sum(shares[:num_attempts]) - sum(shares[num_attempts:]))
+        return min(leads, default=0.0)
+
+    def _joined(self, one: Round) -> tuple[str, ...]:
+        """Name all who have voted; a checkpoint with few variants is not in every round."""
+        return tuple(dict.fromkeys((*self.voters, *one.voters))) if one.start else one.voters
+
+
+def _merge(one: tuple[InputVotes, ...], other: tuple[InputVotes, ...]) -> tuple[InputVotes, ...]:
+    if not one or not other:
+        return one or other
+    return tuple(mine.merge(theirs) for mine, theirs in zip(one, other, strict=True))
+
+
+def _digits(grid: Grid) -> str:
+    return "/".join("".join(map(str, row)) for row in grid.to_rows())
+
+
+def _grid(digits: str) -> Grid:
+    return Grid.from_rows([[int(cell) for cell in row] for row in digits.split("/")])

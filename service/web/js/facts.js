@@ -1,0 +1,63 @@
+// What an answer was made with: all that is needed to repeat it.
+
+import { h } from "./dom.js";
+import { count, percent, seconds } from "./words.js";
+
+export function factsOf({ id, result, created_at: created }) {
+  const facts = [
+    ["Job", h("code", {}, id)],
+    ["Asked", new Date(created).toLocaleString("en")],
+    ...result.members.flatMap((member) => memberFacts(member)),
+    [
+      "Verified",
+      result.verified ? "its rows belong to its names" : "no: it did not pass its self-test",
+    ],
+    ["Halting", `${result.halting}, ${count(result.max_segments, "segment")} at the most`],
+    ["Ranking", result.ranking],
+    ["Seed", String(result.seed)],
+    ["Early stop", result.stop_early ? "on: counts may be those of a part of the variants" : "off"],
+    [
+      "Runs on",
+      `${result.device}, ${result.precision}, ${result.attention}, ${count(result.slots, "slot")}`,
+    ],
+    ["Segments", result.tests.reduce((sum, test) => sum + test.segments, 0).toLocaleString("en")],
+    [
+      "Time",
+      Object.entries(result.timings_s)
+        .map(([stage, value]) => `${stage} ${seconds(value)}`)
+        .join(" · "),
+    ],
+  ];
+  return facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
+}
+
+function memberFacts({
+  checkpoint,
+  checkpoint_sha256: sha256,
+  enrolled_as: enrolled,
+  enrolment,
+  adaptation,
+}) {
+  const name = h("span", {}, `${checkpoint} `, h("code", { title: sha256 }, sha256.slice(0, 12)));
+  const facts = [
+    ["Checkpoint", name],
+    ["Known as", `${enrolled}, ${enrolment}`],
+  ];
+  if (adaptation) {
+    const {
+      base,
+      steps,
+      seconds: taken,
+      held_out_share: share,
+      held_out_note: note,
+      reused,
+    } = adaptation;
+    const held = share === null ? note : `${percent(share)} right on what was held out`;
+    const kept = reused ? ", kept from an earlier job" : "";
+    facts.push([
+      "Adapted",
+      `from ${base}: ${count(steps, "step")} in ${seconds(taken)}; ${held}${kept}`,
+    ]);
+  }
+  return facts;
+}

@@ -1,0 +1,120 @@
+// Grids as lists of rows of colours 0..9, and what can be done with them; nothing is changed in
+// place. A cell that is no colour (yet) is WRONG; only drafts hold such cells.
+
+import { count } from "./words.js";
+
+export const WRONG = -1;
+export const MAX_SIDE = 30;
+export const COLOUR_NAMES = Object.freeze([
+  "black",
+  "blue",
+  "red",
+  "green",
+  "yellow",
+  "grey",
+  "magenta",
+  "orange",
+  "light blue",
+  "maroon",
+]);
+
+export function makeGrid(height, width, colour = 0) {
+  return Array.from({ length: height }, () => new Array(width).fill(colour));
+}
+
+export function sizeOf(grid) {
+  return [grid.length, grid[0].length];
+}
+
+export function sizeText(grid) {
+  const [height, width] = sizeOf(grid);
+  return `${height} × ${width}`;
+}
+
+export function isEqual(one, other) {
+  return (
+    one.length === other.length &&
+    one[0].length === other[0].length &&
+    one.every((row, r) => row.every((cell, c) => cell === other[r][c]))
+  );
+}
+
+// A grid as a string that equal grids have in common.
+export function keyOf(grid) {
+  return grid.map((row) => row.join("")).join("/");
+}
+
+export function withCells(grid, places, colour) {
+  const copy = grid.map((row) => row.slice());
+  for (const [r, c] of places) copy[r][c] = colour;
+  return copy;
+}
+
+// What fits stays where it is, what is new is black.
+export function resize(grid, height, width) {
+  return makeGrid(height, width).map((row, r) => row.map((_, c) => grid[r]?.[c] ?? 0));
+}
+
+// The places of one colour around a place, across edges.
+export function regionAround(grid, row, column) {
+  const [height, width] = sizeOf(grid);
+  const colour = grid[row][column];
+  const seen = new Set([row * width + column]);
+  const queue = [[row, column]];
+  for (const [r, c] of queue) {
+    for (const [y, x] of [
+      [r - 1, c],
+      [r + 1, c],
+      [r, c - 1],
+      [r, c + 1],
+    ]) {
+      const isInside = y >= 0 && y < height && x >= 0 && x < width;
+      if (isInside && grid[y][x] === colour && !seen.has(y * width + x)) {
+        seen.add(y * width + x);
+        queue.push([y, x]);
+      }
+    }
+  }
+  return queue;
+}
+
+// The places of the rectangle between two corners.
+export function rectangle([r0, c0], [r1, c1]) {
+  const places = [];
+  for (let r = Math.min(r0, r1); r <= Math.max(r0, r1); r++) {
+    for (let c = Math.min(c0, c1); c <= Math.max(c0, c1); c++) places.push([r, c]);
+  }
+  return places;
+}
+
+// The places on a line between two: a quick stroke of the pointer leaves cells out.
+export function line([r0, c0], [r1, c1]) {
+  const steps = Math.max(Math.abs(r1 - r0), Math.abs(c1 - c0), 1);
+  return Array.from({ length: steps + 1 }, (_, i) => [
+    Math.round(r0 + ((r1 - r0) * i) / steps),
+    Math.round(c0 + ((c1 - c0) * i) / steps),
+  ]);
+}
+
+// The places in which two grids differ; null where their sizes do.
+export function differences(one, other) {
+  if (one.length !== other.length || one[0].length !== other[0].length) return null;
+  return rectangle([0, 0], [one.length - 1, one[0].length - 1]).filter(
+    ([r, c]) => one[r][c] !== other[r][c],
+  );
+}
+
+// A grid in words, for those who cannot see it: its size and how much there is of each colour.
+export function describeGrid(grid) {
+  const counts = new Map();
+  for (const cell of grid.flat()) counts.set(cell, (counts.get(cell) ?? 0) + 1);
+  const parts = [...counts]
+    .sort(([a, n], [b, m]) => m - n || a - b)
+    .map(([cell, number]) => `${number} ${cell === WRONG ? "wrong" : COLOUR_NAMES[cell]}`);
+  const [height, width] = sizeOf(grid);
+  return `${count(height, "row")}, ${count(width, "column")}: ${parts.join(", ")}`;
+}
+
+export function rowsAsText(grid) {
+  return `[${grid.map((row) => `[${row.join(", ")}]`).join(",\n ")}]`;
+}

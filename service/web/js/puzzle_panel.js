@@ -1,0 +1,204 @@
+// The puzzle as it is drawn: its demonstrations, its test inputs, and what is wrong where.
+
+import { announce } from "./announce.js";
+import { button, byId, h, replace, setStyle } from "./dom.js";
+import { sizeText } from "./grids.js";
+import { largestSide, tile } from "./pictures.js";
+import { allFaults, gridsOf, placeOf, placeText } from "./task.js";
+import { count } from "./words.js";
+
+const SHOWN_FAULTS = 8;
+const WHAT = { train: "Demonstration", test: "Test" };
+
+export class PuzzlePanel {
+  #store;
+  #editor;
+
+  constructor(store, editor) {
+    this.#store = store;
+    this.#editor = editor;
+    byId("name").addEventListener("change", ({ target }) =>
+      store.rename(target.value.trim() || "puzzle"),
+    );
+    byId("undo").addEventListener("click", () => store.undo());
+    byId("redo").addEventListener("click", () => store.redo());
+    byId("add-train").addEventListener("click", () => this.#add("train"));
+    byId("add-test").addEventListener("click", () => this.#add("test"));
+    store.addEventListener("change", () => this.#show());
+    this.#show();
+  }
+
+  // Looks for faults before the puzzle is sent; tells whether there are none. What the service
+  // found last time is its own to find again: another checkpoint may see it otherwise.
+  check() {
+    const own = this.#store.faults.filter(({ isOfService }) => !isOfService);
+    const faults = allFaults(this.#store.draft, own);
+    if (faults.length !== this.#store.faults.length) this.#store.setFaults(faults);
+    return faults.length === 0;
+  }
+
+  // Leads the focus to what is wrong.
+  focusFaults() {
+    byId("faults").focus();
+  }
+
+  // Opens a grid where a fault is.
+  openAt(pointer) {
+    const place = placeOf(pointer);
+    if (place?.member === undefined) {
+      (place === null && pointer === "/name" ? byId("name") : byId("demonstrations")).focus();
+      return;
+    }
+    this.#open(place, place.row === undefined ? undefined : [place.row, place.column ?? 0]);
+  }
+
+  #show() {
+    const { draft, canUndo, canRedo } = this.#store;
+    if (document.activeElement !== byId("name")) byId("name").value = draft.name;
+    byId("undo").disabled = !canUndo;
+    byId("redo").disabled = !canRedo;
+    setStyle(byId("puzzle"), { "--side": largestSide(gridsOf(draft).map(({ grid }) => grid)) });
+    for (const part of ["train", "test"]) {
+      replace(
+        byId(`${part}-pairs`),
+        draft[part].map((_, index) => this.#pair(part, index)),
+      );
+      byId(`add-${part}`).disabled = !this.#store.canAdd(part);
+    }
+    this.#showFaults();
+  }
+
+  #pair(part, index) {
+    const name = `${WHAT[part]} ${index + 1}`;
+    const { output } = this.#store.draft[part][index];
+    const remove = this.#store.canRemove(part)
+      ? button("×", () => this.#remove(part, index), {
+          class: "quiet remove",
+          "aria-label": `Remove ${name.toLowerCase()}`,
+          title: `Remove ${name.toLowerCase()}`,
+          "data-focus": `remove-${part}-${index}`,
+        })
+      : null;
+    const answer =
+      output === null
+        ? button("Add expected output", () => this.#addOutput(index), {
+            class: "quiet add-output",
+            "data-focus": `${part}-${index}-output`,
+            "aria-label": `Add expected output to ${name.toLowerCase()}`,
+          })
+        : this.#figure(part, index, "output");
+    return h(
+      "li.pair",
+      {},
+      h("div.pair-head", {}, h("span.pair-name", {}, name), remove),
+      h(
+        "div.pair-grids",
+        {},
+        this.#figure(part, index, "input"),
+        h("span.arrow", { "aria-hidden": "true" }, "→"),
+        answer,
+      ),
+    );
+  }
+
+  #figure(part, index, member) {
+    const place = { part, index, member };
+    const grid = this.#store.grid(place);
+    const pointer = `/${part}/${index}/${member}`;
+    const isWrong = this.#store.faults.some(
+      (fault) => fault.pointer === pointer || fault.pointer?.startsWith(`${pointer}/`),
+    );
+    const label = placeText(pointer);
+    const name = isWrong ? `${label}, with faults` : label;
+    const word = part === "test" && member === "output" ? "expected" : member;
+    return h(
+      isWrong ? "div.figure.is-wrong" : "div.figure",
+      {},
+      tile(grid, name, "Edit", () => this.#open(place), { focus: `${part}-${index}-${member}` }),
+      h("span.caption", {}, `${word} `, h("span.size", {}, sizeText(grid))),
+      part === "test" && member === "output"
+        ? button("remove", () => this.#store.setGrid(place, null), {
+            class: "link",
+            "aria-label": `Remove ${label.toLowerCase()}`,
+          })
+        : null,
+    );
+  }
+
+  #open(place, at) {
+    const { part, index, member } = place;
+    const pointer = `/${part}/${index}/${member}`;
+    const other = member === "output" ? { part, index, member: "input" } : null;
+    this.#editor.open({
+      title: placeText(pointer),
+      grid: this.#store.grid(place),
+      at,
+      onchange: (grid) => this.#store.setGrid(place, grid),
+      from: other === null ? null : () => this.#store.grid(other),
+      fromLabel: "Copy the input",
+      faults: () => this.#cellFaults(pointer),
+      onclose: () => document.querySelector(`[data-focus="${part}-${index}-${member}"]`)?.focus(),
+    });
+  }
+
+  #cellFaults(pointer) {
+    return this.#store.faults
+      .filter((fault) => fault.pointer?.startsWith(`${pointer}/`))
+      .map(({ pointer: where, detail }) => {
+        const { row, column } = placeOf(where);
+        return { row, column: column ?? 0, detail };
+      });
+  }
+
+  #addOutput(index) {
+    const place = { part: "test", index, member: "output" };
+    const input = this.#store.grid({ ...place, member: "input" });
+    this.#store.setGrid(
+      place,
+      input.map((row) => row.map(() => 0)),
+    );
+    this.#open(place);
+  }
+
+  #add(part) {
+    this.#store.add(part);
+    announce(`${WHAT[part]} ${this.#store.draft[part].length} added`);
+    byId(`${part}-pairs`).lastElementChild.querySelector("button.tile").focus();
+  }
+
+  #remove(part, index) {
+    this.#store.remove(part, index);
+    announce(`${WHAT[part]} ${index + 1} removed; undo brings it back`);
+    const left = Math.min(index, this.#store.draft[part].length - 1);
+    byId(`${part}-pairs`).children[left].querySelector("button.tile").focus();
+  }
+
+  #showFaults() {
+    const { faults } = this.#store;
+    const box = byId("faults");
+    box.hidden = faults.length === 0;
+    if (box.hidden) return;
+    const items = faults.slice(0, SHOWN_FAULTS).map(({ pointer, detail }, place) =>
+      h(
+        "li",
+        {},
+        button(placeText(pointer), () => this.openAt(pointer), {
+          class: "link",
+          "data-focus": `fault-${place}`,
+        }),
+        ` ${detail}`,
+      ),
+    );
+    const rest = faults.length - items.length;
+    replace(
+      box,
+      h(
+        "h3",
+        {},
+        faults.length === 1 ? "One place is wrong" : `${count(faults.length, "place")} are wrong`,
+      ),
+      h("ul", {}, items),
+      rest > 0 ? h("p", {}, `and ${rest} more.`) : null,
+    );
+  }
+}

@@ -1,0 +1,191 @@
+// A walk through the variants of a test input: what each looked like, what it answered, and what
+// that says once the variant is undone.
+
+import { h, replace, setStyle } from "./dom.js";
+import { COLOUR_NAMES, sizeText } from "./grids.js";
+import { largestSide, tile } from "./pictures.js";
+import { SIDES, legendOf, segmentTable, stripOf } from "./variant_charts.js";
+import { applyVariant, describeColours, describeTurn, movedColours } from "./variants.js";
+import { sideOf } from "./votes.js";
+import { capital, count } from "./words.js";
+
+export class VariantWalk {
+  #input;
+  #all;
+  #index;
+  #editor;
+  #shown = [];
+  #place = 0;
+  #slider;
+  #strip = h("div.strip");
+  #stage = h("div.walk-stage");
+  #filter;
+
+  constructor(input, { variants, attempts, variants_used: used }, index, editor) {
+    this.#input = input;
+    this.#index = index;
+    this.#editor = editor;
+    this.#all = variants.map((trace) => ({ ...trace, side: sideOf(trace, attempts) }));
+    this.#slider = h("input", {
+      type: "range",
+      min: 1,
+      step: 1,
+      value: 1,
+      "aria-label": `Variant of test ${index + 1}`,
+      oninput: () => this.#go(Number(this.#slider.value) - 1),
+    });
+    this.#filter = this.#makeFilter();
+    const rest =
+      used > variants.length
+        ? `, the first ${variants.length} of ${used.toLocaleString("en")}`
+        : "";
+    this.element = h(
+      "details.walk",
+      { open: true },
+      h("summary", {}, `Variants (${variants.length}${rest})`),
+      h("div.walk-tools", {}, this.#filter, legendOf(this.#all)),
+      h("div.walk-line", {}, this.#strip, this.#slider),
+      this.#stage,
+      segmentTable(this.#all),
+    );
+    this.#choose();
+  }
+
+  #makeFilter() {
+    const sides = [...new Set(this.#all.map(({ side }) => side))];
+    const options = [
+      ["all", "all"],
+      ["against", "not for attempt 1"],
+      ...sides.map((side) => [String(side), SIDES[side][1]]),
+    ];
+    return h(
+      "label",
+      {},
+      "Show ",
+      h(
+        "select",
+        { onchange: () => this.#choose() },
+        options.map(([value, words]) => h("option", { value }, words)),
+      ),
+    );
+  }
+
+  #choose() {
+    const { value } = this.#filter.querySelector("select");
+    this.#shown = this.#all.filter(({ side }) =>
+      value === "all" ? true : value === "against" ? side !== 0 : String(side) === value,
+    );
+    this.#slider.max = Math.max(1, this.#shown.length);
+    this.#slider.disabled = this.#shown.length === 0;
+    const most = Math.max(1, ...this.#all.map(({ segments }) => segments));
+    const onpick = (place) => {
+      this.#go(place);
+      this.#slider.focus();
+    };
+    this.#strip.replaceChildren(stripOf(this.#shown, most, onpick));
+    this.#go(0);
+  }
+
+  #go(place) {
+    if (this.#shown.length === 0) {
+      replace(this.#stage, h("p.note", {}, "There is none of this kind."));
+      return;
+    }
+    this.#place = Math.max(0, Math.min(place, this.#shown.length - 1));
+    const trace = this.#shown[this.#place];
+    this.#slider.value = this.#place + 1;
+    this.#slider.setAttribute(
+      "aria-valuetext",
+      `${this.#place + 1} of ${this.#shown.length}: ${SIDES[trace.side][1]}`,
+    );
+    this.#strip.querySelector(".strip-cursor")?.setAttribute("x", this.#place);
+    this.#showTrace(trace);
+  }
+
+  #showTrace(trace) {
+    const input = applyVariant(this.#input, trace);
+    const output = trace.output === null ? null : applyVariant(trace.output, trace);
+    const grids = [input, ...(output === null ? [] : [output])];
+    setStyle(this.#stage, { "--side": largestSide(grids) });
+    const number = this.#shown.length;
+    const step = (by) => () => this.#go((this.#place + by + number) % number);
+    replace(
+      this.#stage,
+      h(
+        "div.walk-head",
+        {},
+        h(
+          "button.quiet",
+          {
+            type: "button",
+            onclick: step(-1),
+            "aria-label": "Variant before",
+            "data-focus": "before",
+          },
+          "‹",
+        ),
+        h("span.walk-number", {}, `${this.#place + 1} of ${this.#shown.length}`),
+        h(
+          "button.quiet",
+          { type: "button", onclick: step(1), "aria-label": "Next variant", "data-focus": "next" },
+          "›",
+        ),
+        h(`span.key.key-${SIDES[trace.side][0]}`, {}, SIDES[trace.side][1]),
+        h(
+          "span.note",
+          {},
+          [trace.checkpoint, `q ${trace.q_halt.toFixed(2)}`, count(trace.segments, "segment")].join(
+            " · ",
+          ),
+        ),
+      ),
+      h("p.walk-variant", {}, capital(describeTurn(trace)), "; ", swatches(trace)),
+      h(
+        "div.walk-grids",
+        {},
+        this.#figure(input, "Input as the network saw it"),
+        arrow(),
+        output === null
+          ? h("p.note", {}, "No grid: the variant abstained.")
+          : this.#figure(output, "Its answer"),
+        output === null ? null : arrow(),
+        output === null ? null : this.#figure(trace.output, "The variant undone"),
+      ),
+    );
+  }
+
+  #figure(grid, name) {
+    const title = `Test ${this.#index + 1}, variant ${this.#place + 1}: ${name.toLowerCase()}`;
+    return h(
+      "figure",
+      {},
+      tile(grid, title, "Look closely", () => this.#editor.open({ title, grid }), { focus: name }),
+      h("figcaption.caption", {}, name, " ", h("span.size", {}, sizeText(grid))),
+    );
+  }
+}
+
+function arrow() {
+  return h("span.arrow", { "aria-hidden": "true" }, "→");
+}
+
+// The colours that changed places, as pairs to be seen; in words for those who listen.
+function swatches(trace) {
+  const moved = movedColours(trace);
+  if (moved.length === 0) return "colours as they are";
+  const pairs = moved.map(([old, changed]) =>
+    h(
+      "span.swap",
+      { title: `${COLOUR_NAMES[old]} becomes ${COLOUR_NAMES[changed]}` },
+      h("span.dot", { "data-colour": old }),
+      "→",
+      h("span.dot", { "data-colour": changed }),
+    ),
+  );
+  return h(
+    "span",
+    {},
+    h("span.visually-hidden", {}, describeColours(trace)),
+    h("span.swaps", { "aria-hidden": "true" }, pairs),
+  );
+}
