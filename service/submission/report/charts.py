@@ -47,12 +47,12 @@ def calibration_chart(bins: Sequence[Bin]) -> bytes:
         axes.annotate(
             str(one.num_inputs),
             (one.mean_confidence, one.right_share),
-            xytext=(6, -10),
+            xytext=(5, -9 if one.right_share > 0.5 else 4),
             textcoords="offset points",
             fontsize=8,
         )
-    axes.set_xlim(0, 1)
-    axes.legend(frameon=False)
+    axes.set_xlim(0, 1.05)
+    figure.legend(frameon=False, loc="outside upper left", fontsize=8)
     return _svg(figure)
 
 

@@ -2,7 +2,7 @@
 
 import base64
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from augment import Task
@@ -14,10 +14,11 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --right: #0b7a28; --wrong: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --right: #5fd07f; --wrong: #ff8a80; } }
 body { font: 1rem/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
+h1 { font-size: 1.5rem; overflow-wrap: anywhere; } h2 { font-size: 1.2rem; margin-top: 2rem; }
 table { border-collapse: collapse; } caption { text-align: left; font-weight: 600; }
 th, td { border-bottom: 1px solid var(--line); padding: .2rem .8rem .2rem 0; text-align: left;
-  font-variant-numeric: tabular-nums; vertical-align: top; overflow-wrap: anywhere; }
+  font-variant-numeric: tabular-nums; vertical-align: top; }
+.long td { overflow-wrap: anywhere; }
 img, svg { max-width: 100%; height: auto; }
 figure { display: inline-block; margin: 0 1rem 1rem 0; } .wide { overflow-x: auto; }
 details { border-top: 1px solid var(--line); padding: .3rem 0; }
@@ -56,14 +57,17 @@ def _summary(report: Report) -> str:
     num_answered = len(report.puzzles) - len(report.unanswered)
     state = "" if report.is_complete else " The run has not ended: the same command goes on."
     settings = "".join(
-        f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_shown(str(value)))}</td></tr>"
+        f"<tr><th scope='row'>{escape(name.replace('_', ' '))}</th>"
+        f"<td>{escape(_shown(_worded(value)))}</td></tr>"
         for name, value in report.settings.items()
+        if value not in (None, [], ())  # what was not asked for
     )
     return (
         f"<p>{num_answered} of {len(report.puzzles)} puzzles answered, {num_inputs} test inputs, "
-        f"{report.num_votes} votes, "
+        f"{report.num_votes:,} votes, "
         f"{report.elapsed_s:.0f} s.{state}</p>\n"
-        f"<details><summary>How it was made</summary><table>{settings}</table></details>\n"
+        "<details><summary>How it was made</summary>"
+        f"<table class='long'>{settings}</table></details>\n"
     )
 
 
@@ -135,7 +139,8 @@ def _unanswered(report: Report) -> str:
     return (
         f"<h2>Not answered</h2>\n<p>The test input itself stands for an answer. "
         f"{escape(told)}.</p>\n<details><summary>{len(reasons)} puzzle(s)</summary>"
-        f"<div class='wide'><table><thead><tr><th scope='col'>puzzle</th><th scope='col'>code</th>"
+        "<div class='wide'><table class='long'><thead><tr><th scope='col'>puzzle</th>"
+        "<th scope='col'>code</th>"
         f"<th scope='col'>why</th></tr></thead><tbody>{rows}</tbody></table></div></details>\n"
     )
 
@@ -148,7 +153,7 @@ def _puzzle(puzzle: PuzzleReport) -> str:
     }[puzzle.is_right]
     if puzzle.reason is not None:
         verdict += f" not answered ({escape(puzzle.reason.code)})"
-    votes = f"{puzzle.standing.num_votes} votes, confidence {puzzle.confidence:.0%}"
+    votes = f"{puzzle.standing.num_votes:,} votes, confidence {puzzle.confidence:.0%}"
     picture, task = "", puzzle.challenge.task
     if task is not None:
         picture = f"<div class='wide'>{_picture(puzzle, task)}</div>\n"
@@ -186,11 +191,23 @@ def _votes_table(number: int, puzzle: PuzzleReport) -> str:
     heads: Sequence[str] = ("candidate", "votes", "share", "mean q", "size", "")
     columns = "".join(f"<th scope='col'>{head}</th>" for head in heads)
     return (
-        f"<table><caption>Test input {number}: {test.votes.num_votes} votes for "
+        f"<div class='wide'><table><caption>Test input {number}: {test.votes.num_votes} votes for "
         f"{len(test.candidates)} grids, {test.votes.tally.abstained} abstained, "
         f"{test.votes.num_segments} segments</caption>"
-        f"<thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table>\n"
+        f"<thead><tr>{columns}</tr></thead><tbody>{rows}</tbody></table></div>\n"
     )
+
+
+def _worded(value: object) -> str:
+    """Write a setting for people."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case Mapping():
+            return ", ".join(f"{name} ({told})" for name, told in value.items())
+        case list() | tuple():
+            return ", ".join(map(str, value))
+    return str(value)
 
 
 def _name(puzzle: PuzzleReport) -> str:
