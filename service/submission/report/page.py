@@ -18,7 +18,7 @@ h1 { font-size: 1.5rem; overflow-wrap: anywhere; } h2 { font-size: 1.2rem; margi
 table { border-collapse: collapse; } caption { text-align: left; font-weight: 600; }
 th, td { border-bottom: 1px solid var(--line); padding: .2rem .8rem .2rem 0; text-align: left;
   font-variant-numeric: tabular-nums; vertical-align: top; }
-.long td { overflow-wrap: anywhere; }
+.long td:last-child { overflow-wrap: anywhere; }
 img, svg { max-width: 100%; height: auto; }
 figure { display: inline-block; margin: 0 1rem 1rem 0; } .wide { overflow-x: auto; }
 details { border-top: 1px solid var(--line); padding: .3rem 0; }
