@@ -4,12 +4,13 @@ What solves is imported when it is known where: torch is not loaded to ask a ser
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from service.cli import adaptation_options as adapting
 from service.cli import engine_options as options
+from service.cli import vote_options as votes
 from service.cli.answers import picture_answer, print_answer
 from service.cli.output import JSONOption, print_json
 from service.cli.task_sources import read_one_task
@@ -35,32 +36,12 @@ def solve_command(
     ] = None,
     attempts: Annotated[int, typer.Option(min=1, help="Answers for each test input.")] = 2,
     halt: options.HaltOption = "act",
-    max_segments: Annotated[
-        int | None, typer.Option(min=1, help="Default: the checkpoint's halt_max_steps.")
-    ] = None,
-    ranking: Annotated[
-        Literal["count", "q_weighted"],
-        typer.Option(help="count: votes, then mean q. q_weighted: the sum of q."),
-    ] = "count",
-    stop_early: Annotated[
-        bool,
-        typer.Option(
-            "--stop-early/--whole-vote", help="Stop once the attempts can no longer change."
-        ),
-    ] = True,
-    seed: Annotated[
-        int, typer.Option(min=0, help="Draws the variants when fewer than all vote.")
-    ] = 0,
-    url: Annotated[
-        str | None, typer.Option("--url", help="Have a service solve, such as http://HOST:8400.")
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            "--api-key",
-            help="For --url. Others on this machine may see it here: better in HRM_ARC_API_KEY.",
-        ),
-    ] = None,
+    max_segments: votes.MaxSegmentsOption = None,
+    ranking: votes.RankingOption = "count",
+    stop_early: votes.StopEarlyOption = True,
+    seed: votes.SeedOption = 0,
+    url: votes.URLOption = None,
+    api_key: votes.APIKeyOption = None,
     adapt: adapting.AdaptOption = "never",
     adapt_minutes: adapting.AdaptMinutesOption = None,
     adapt_steps: adapting.AdaptStepsOption = None,

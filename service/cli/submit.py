@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from service.challenges import Challenge, challenges_of, fingerprint_of, read_challenge_file
+from service.cli import adaptation_options as adapting
 from service.cli import engine_options as options
+from service.cli import vote_options as votes
 from service.cli.output import JSONOption, print_json
 from service.cli.submit_notes import print_submitted, solutions_of
 from service.cli.submit_run import How, Submitted
@@ -42,16 +44,8 @@ def submit_command(
             "that know a puzzle vote on it. With --url, names of checkpoints it serves.",
         ),
     ] = None,
-    url: Annotated[
-        str | None, typer.Option("--url", help="Have a service solve, such as http://HOST:8400.")
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            "--api-key",
-            help="For --url. Others on this machine may see it here: better in HRM_ARC_API_KEY.",
-        ),
-    ] = None,
+    url: votes.URLOption = None,
+    api_key: votes.APIKeyOption = None,
     variants: Annotated[
         int | None, typer.Option(min=1, help="Variants of each puzzle; default: all with rows.")
     ] = None,
@@ -79,28 +73,13 @@ def submit_command(
             "default: the service's own choice.",
         ),
     ] = None,
-    adapt_steps: Annotated[
-        int | None, typer.Option("--adapt-steps", min=1, help="At the most, of training.")
-    ] = None,
-    adapt_variants: Annotated[
-        int | None,
-        typer.Option("--adapt-variants", min=1, help="Variants to adapt to; default: 64."),
-    ] = None,
+    adapt_steps: adapting.AdaptStepsOption = None,
+    adapt_variants: adapting.AdaptVariantsOption = None,
     halt: options.HaltOption = "act",
-    max_segments: Annotated[
-        int | None, typer.Option(min=1, help="Default: the checkpoint's halt_max_steps.")
-    ] = None,
-    ranking: Annotated[
-        Literal["count", "q_weighted"],
-        typer.Option(help="count: votes, then mean q. q_weighted: the sum of q."),
-    ] = "count",
-    stop_early: Annotated[
-        bool,
-        typer.Option(
-            "--stop-early/--whole-vote", help="Stop once the attempts can no longer change."
-        ),
-    ] = True,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the variants.")] = 0,
+    max_segments: votes.MaxSegmentsOption = None,
+    ranking: votes.RankingOption = "count",
+    stop_early: votes.StopEarlyOption = True,
+    seed: votes.SeedOption = 0,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew, whatever a run before has left.")
     ] = False,
