@@ -136,7 +136,7 @@ def test_a_checkpoint_that_cannot_vote_with_the_others_is_named(
     assert f"{demo_folder} has no rows for puzzle 'bar'" in ignorant.said
 
 
-@pytest.mark.parametrize(("suffix", "beginning"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+@pytest.mark.parametrize(("suffix", "beginning"), [("png", b"\x89PNG"), ("svg", b"<svg ")])
 def test_an_image_is_drawn(
     hrm_arc: Any,
     tiny_folder: Path,
