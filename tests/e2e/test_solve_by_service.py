@@ -85,7 +85,7 @@ def test_an_image_is_drawn(by_service: Any, tmp_path: Path) -> None:
     done = by_service(PUZZLES[0], "--variants", 2, "--image", path)
 
     assert done.code == 0, done.err
-    assert path.read_bytes().startswith(b"<?xml")
+    assert path.read_bytes().startswith(b"<svg ")
 
 
 @pytest.mark.parametrize(
