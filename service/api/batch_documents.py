@@ -15,7 +15,7 @@ from service.jobs import Batch, BatchEntry, Failure, Job, JobState
 from voting import submission_document
 
 REFUSED = "refused"
-# A job that was removed from the store; batches go before their jobs, so this takes an accident.
+# A job is kept for as long as its batch is, so this takes an accident.
 _GONE = Failure("job_not_found", "its job is no longer kept")
 NUM_ATTEMPTS = 2
 
