@@ -24,15 +24,24 @@ FLAGS = (
     "--disable-sync",
 )
 LIMIT_MS = 120_000
+MOST_TABS = 300
+# Whether what has the focus can be seen, with a ring around it: the page itself has none.
+IS_FOCUS_SEEN = """() => {
+  const element = document.activeElement;
+  const box = element.getBoundingClientRect();
+  const isInside = box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.width > 0;
+  return element === document.body || (isInside && element.matches(":focus-visible"));
+}"""
 
 
 @dataclass
 class Visit:
-    """A page that is open, and what its console and its scripts complained of."""
+    """A page that is open, what its console and its scripts complained of, and what it asked for."""
 
     page: Any
     url: str
     complaints: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
     def open(self, path: str = "/") -> None:
         """Go to an address; the page is there once it knows the service."""
@@ -42,13 +51,33 @@ class Visit:
     def paste(self, document: Any) -> None:
         """Open a task by the dialog, as a person who has its JSON."""
         text = document if isinstance(document, str) else json.dumps(document)
-        self.page.get_by_role("button", name="Open …").click()
+        self.page.get_by_role("button", name="Open …", exact=True).click()
         self.page.get_by_label("Task JSON").fill(text)
-        self.page.get_by_role("button", name="Read").click()
+        self.page.get_by_role("button", name="Read", exact=True).click()
+
+    def clipboard(self) -> str:
+        """Read what was copied."""
+        text: str = self.page.evaluate("navigator.clipboard.readText()")
+        return text
+
+    def tab_to(self, selector: str) -> None:
+        """Press Tab until this has the focus, which must be seen wherever it is meanwhile."""
+        for _ in range(MOST_TABS):
+            self.page.keyboard.press("Tab")
+            html = self.page.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+            assert self.page.evaluate(IS_FOCUS_SEEN), f"the focus is not seen: {html}"
+            if self.has_focus(selector):
+                return
+        pytest.fail(f"{selector} is not reached by Tab")
+
+    def has_focus(self, selector: str) -> bool:
+        """Tell whether the focus is there."""
+        answer: bool = self.page.evaluate("(s) => document.activeElement.matches(s)", selector)
+        return answer
 
     def solve(self) -> None:
         """Press the button."""
-        self.page.get_by_role("button", name="Solve").click()
+        self.page.get_by_role("button", name="Solve", exact=True).click()
 
     def wait_for_state(self, word: str) -> None:
         """Wait until the job that is shown is in a state."""
@@ -95,6 +124,7 @@ def visit(started: Any, url: str, **options: Any) -> Iterator[Visit]:
     context.set_default_timeout(LIMIT_MS)
     page = context.new_page()
     opened = Visit(page, url)
+    page.on("request", lambda request: opened.asked.append(request.url))
     page.on("pageerror", lambda error: opened.complaints.append(str(error)))
     page.on(
         "console",

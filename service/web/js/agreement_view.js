@@ -30,7 +30,7 @@ function inWords({ share, row, column, mean }) {
 }
 
 function legend() {
-  const ends = ["0 %", "100 %"].map((text) => h("span", {}, text));
+  const ends = ["0%", "100%"].map((text) => h("span", {}, text));
   return h("div.heat-legend", { "aria-hidden": "true" }, ends[0], h("span.heat-ramp"), ends[1]);
 }
 

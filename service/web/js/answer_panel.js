@@ -123,7 +123,6 @@ export class AnswerPanel {
     }
     this.#shownResult = null;
     this.#showFacts(null);
-    setStyle(place, { "--side": largestSide(task.test.map(({ input }) => input)) });
     replace(
       place,
       (job.progress?.tests ?? []).map((test, index) => liveVote(test, index, task, this.#editor)),

@@ -1,18 +1,18 @@
 // What an answer was made with: all that is needed to repeat it.
 
 import { h } from "./dom.js";
-import { count, percent, seconds } from "./words.js";
+import { count, dateTime, percent, seconds } from "./words.js";
 
 export function factsOf({ id, result, created_at: created }) {
   const facts = [
     ["Job", h("code", {}, id)],
-    ["Asked", new Date(created).toLocaleString("en")],
+    ["Asked", dateTime(created)],
     ...result.members.flatMap((member) => memberFacts(member)),
     [
       "Verified",
       result.verified ? "its rows belong to its names" : "no: it did not pass its self-test",
     ],
-    ["Halting", `${result.halting}, ${count(result.max_segments, "segment")} at the most`],
+    ["Halting", `${result.halting}, ${count(result.max_segments, "segment")} at most`],
     ["Ranking", result.ranking],
     ["Seed", String(result.seed)],
     ["Early stop", result.stop_early ? "on: counts may be those of a part of the variants" : "off"],

@@ -3,9 +3,10 @@
 import { isFinal } from "./api.js";
 import { button, byId, h, replace } from "./dom.js";
 import { STATE_WORDS } from "./job_words.js";
-import { percent, timeAgo } from "./words.js";
+import { dateTime, percent, timeAgo } from "./words.js";
 
 const AGAIN_AFTER_MS = 5000;
+const MINUTE_MS = 60_000;
 
 export class JobsPanel {
   #api;
@@ -26,6 +27,7 @@ export class JobsPanel {
       this.#numPages += 1;
       this.refresh();
     });
+    setInterval(() => this.#show(), MINUTE_MS); // how long ago they were asked for
     byId("jobs-refresh").addEventListener("click", () => this.refresh());
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.refresh();
@@ -113,7 +115,7 @@ export class JobsPanel {
         h(`span.state.is-${state}`, {}, word),
         h(
           "time",
-          { datetime: created, title: new Date(created).toLocaleString("en") },
+          { datetime: created, title: dateTime(created) },
           timeAgo(created),
         ),
       ),

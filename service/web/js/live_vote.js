@@ -1,7 +1,7 @@
 // A vote that goes on: the first candidates, their shares, and how many have answered.
 
 import { h } from "./dom.js";
-import { tile } from "./pictures.js";
+import { largestSide, tile } from "./pictures.js";
 import { count, percent } from "./words.js";
 
 export function liveVote(test, index, task, editor) {
@@ -15,11 +15,16 @@ export function liveVote(test, index, task, editor) {
     candidates.length === 0
       ? h("p.note", {}, "Nothing yet.")
       : h(
-          "ol.candidates",
-          {},
+          "ol.candidates.live",
+          { style: scaleOf(candidates) },
           candidates.map((candidate, place) => candidateItem(candidate, place, { index, editor })),
         ),
   );
+}
+
+// Candidates are drawn to one scale, whatever the size of the attempts.
+export function scaleOf(candidates) {
+  return { "--side": largestSide(candidates.map(({ grid }) => grid)) };
 }
 
 // A candidate with its bar; `isRight` is null where nobody knows.

@@ -96,7 +96,7 @@ export class OptionsForm {
     const first = h(
       "option",
       { value: "" },
-      standard === null ? "none is served now" : `the service's own: ${standard}`,
+      standard === null ? "none is served now" : `${standard} (default)`,
     );
     choice.replaceChildren(first, ...options);
     if (![...choice.options].some(({ selected }) => selected)) choice.value = "";

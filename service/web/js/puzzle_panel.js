@@ -92,7 +92,7 @@ export class PuzzlePanel {
       {},
       h("div.pair-head", {}, h("span.pair-name", {}, name), remove),
       h(
-        "div.pair-grids",
+        "div.flow",
         {},
         this.#figure(part, index, "input"),
         h("span.arrow", { "aria-hidden": "true" }, "→"),
@@ -115,13 +115,18 @@ export class PuzzlePanel {
       isWrong ? "div.figure.is-wrong" : "div.figure",
       {},
       tile(grid, name, "Edit", () => this.#open(place), { focus: `${part}-${index}-${member}` }),
-      h("span.caption", {}, `${word} `, h("span.size", {}, sizeText(grid))),
-      part === "test" && member === "output"
-        ? button("remove", () => this.#store.setGrid(place, null), {
-            class: "link",
-            "aria-label": `Remove ${label.toLowerCase()}`,
-          })
-        : null,
+      h(
+        "div.caption",
+        {},
+        `${word} `,
+        h("span.size", {}, sizeText(grid)),
+        part === "test" && member === "output"
+          ? button("remove", () => this.#removeOutput(place), {
+              class: "link",
+              "aria-label": `Remove ${label.toLowerCase()}`,
+            })
+          : null,
+      ),
     );
   }
 
@@ -158,6 +163,11 @@ export class PuzzlePanel {
       input.map((row) => row.map(() => 0)),
     );
     this.#open(place);
+  }
+
+  #removeOutput(place) {
+    this.#store.setGrid(place, null);
+    document.querySelector(`[data-focus="test-${place.index}-output"]`).focus();
   }
 
   #add(part) {

@@ -3,7 +3,7 @@
 import { agreementView } from "./agreement_view.js";
 import { h } from "./dom.js";
 import { differences, isEqual, sizeText } from "./grids.js";
-import { candidateItem, verdict } from "./live_vote.js";
+import { candidateItem, scaleOf, verdict } from "./live_vote.js";
 import { tile } from "./pictures.js";
 import { VariantWalk } from "./variant_walk.js";
 import { count, percent } from "./words.js";
@@ -97,7 +97,7 @@ export class TestAnswer {
       "details.all-candidates",
       { open: true },
       h("summary", {}, `Candidates (${distinct}${more})`),
-      h("ol.candidates", {}, items),
+      h("ol.candidates", { style: scaleOf(candidates) }, items),
     );
   }
 
@@ -116,6 +116,9 @@ export class TestAnswer {
 }
 
 function differenceText(grid, expected, marks) {
-  if (marks.length > 0) return `${count(marks.length, "cell")} of ${grid.flat().length} differ`;
+  if (marks.length > 0) {
+    const verb = marks.length === 1 ? "differs" : "differ";
+    return `${marks.length} of ${count(grid.flat().length, "cell")} ${verb}`;
+  }
   return `${sizeText(grid)}, but ${sizeText(expected)} is expected`;
 }

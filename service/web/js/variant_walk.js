@@ -119,7 +119,7 @@ export class VariantWalk {
           {
             type: "button",
             onclick: step(-1),
-            "aria-label": "Variant before",
+            "aria-label": "Previous variant",
             "data-focus": "before",
           },
           "‹",
@@ -141,15 +141,15 @@ export class VariantWalk {
       ),
       h("p.walk-variant", {}, capital(describeTurn(trace)), "; ", swatches(trace)),
       h(
-        "div.walk-grids",
+        "div.flow.walk-grids",
         {},
-        this.#figure(input, "Input as the network saw it"),
+        this.#figure(input, "Transformed input"),
         arrow(),
         output === null
           ? h("p.note", {}, "No grid: the variant abstained.")
-          : this.#figure(output, "Its answer"),
+          : this.#figure(output, "Its output"),
         output === null ? null : arrow(),
-        output === null ? null : this.#figure(trace.output, "The variant undone"),
+        output === null ? null : this.#figure(trace.output, "Inverted"),
       ),
     );
   }
@@ -157,7 +157,7 @@ export class VariantWalk {
   #figure(grid, name) {
     const title = `Test ${this.#index + 1}, variant ${this.#place + 1}: ${name.toLowerCase()}`;
     return h(
-      "figure",
+      "figure.figure",
       {},
       tile(grid, title, "Look closely", () => this.#editor.open({ title, grid }), { focus: name }),
       h("figcaption.caption", {}, name, " ", h("span.size", {}, sizeText(grid))),

@@ -4,11 +4,11 @@ export function count(number, one, many = `${one}s`) {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }
 
-// Never "100 %" of what is not whole, nor "0 %" of what is not nothing.
+// Never "100%" of what is not whole, nor "0%" of what is not nothing.
 export function percent(share) {
-  if (share > 0 && share < 0.01) return "< 1 %";
-  if (share < 1 && share > 0.99) return "> 99 %";
-  return `${Math.round(share * 100)} %`;
+  if (share > 0 && share < 0.01) return "< 1%";
+  if (share < 1 && share > 0.99) return "> 99%";
+  return `${Math.round(share * 100)}%`;
 }
 
 export function seconds(value) {
@@ -25,7 +25,11 @@ export function timeAgo(text, now = Date.now()) {
   if (value < 60) return `${Math.floor(value)} s ago`;
   if (value < 3600) return `${Math.floor(value / 60)} min ago`;
   if (value < 86_400) return `${Math.floor(value / 3600)} h ago`;
-  return new Date(text).toLocaleDateString("en", { day: "numeric", month: "short" });
+  return new Date(text).toLocaleDateString("en-GB", { day: "numeric", month: "short" });
+}
+
+export function dateTime(text) {
+  return new Date(text).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 }
 
 export function capital(text) {

@@ -101,13 +101,13 @@ test("how far a job is", () => {
   assert.equal(share, 0.5);
   assert.equal(
     text,
-    "adapts base: training all weights, 1,200 steps, 1 min 1 s, 25 % right on what was held out",
+    "adapts base: training all weights, 1,200 steps, 1 min 1 s, 25% right on what was held out",
   );
 });
 
 test("a tab tells how its job stands", () => {
   const progress = { outcomes: 30, asked: 120, decided: 0, test_inputs: 1, tests: [] };
-  assert.equal(titleOf({ state: "running", name: "x", progress }), "25 % x");
+  assert.equal(titleOf({ state: "running", name: "x", progress }), "25% x");
   assert.equal(titleOf({ state: "succeeded", name: "x", progress }), "done x");
   assert.equal(titleOf({ state: "queued", name: "x", progress: null }), "queued x");
 });
@@ -122,14 +122,14 @@ test("what was right is told only where something was expected", () => {
   assert.equal(verdictOf([{ right: true }, { right: false }, {}]), "1 of 2 right.");
 });
 
-test("no share but the whole is 100 %, none but nothing 0 %", () => {
+test("no share but the whole is 100%, none but nothing 0%", () => {
   assert.deepEqual([0, 0.001, 0.004, 0.5, 0.999, 1].map(percent), [
-    "0 %",
-    "< 1 %",
-    "< 1 %",
-    "50 %",
-    "> 99 %",
-    "100 %",
+    "0%",
+    "< 1%",
+    "< 1%",
+    "50%",
+    "> 99%",
+    "100%",
   ]);
 });
 
