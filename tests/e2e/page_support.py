@@ -36,7 +36,7 @@ IS_FOCUS_SEEN = """() => {
 
 @dataclass
 class Visit:
-    """A page that is open, what its console and its scripts complained of, and what it asked for."""
+    """A page that is open, what it complained of in its console, and the addresses it asked for."""
 
     page: Any
     url: str

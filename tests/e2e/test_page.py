@@ -325,6 +325,7 @@ def test_what_the_service_finds_wrong_is_shown_at_its_grid(started: Any, service
         opened.page.locator("#faults").wait_for()
         assert "do not fit the canvas" in opened.page.locator("#solve-problem").inner_text()
         assert opened.page.locator(".figure.is-wrong").count() == 1
+        assert all("Failed to load resource" in text for text in opened.complaints)
 
 
 def test_a_puzzle_that_nobody_trained_on_is_refused_with_a_way_on(
@@ -338,6 +339,7 @@ def test_a_puzzle_that_nobody_trained_on_is_refused_with_a_way_on(
         problem = opened.page.locator("#solve-problem")
         problem.get_by_role("button", name="Adapt to it first").wait_for()
         assert "no trained rows" in problem.inner_text()
+        assert all("Failed to load resource" in text for text in opened.complaints)
 
 
 def test_a_grid_is_drawn_with_the_keyboard_alone(visited: Visit) -> None:
@@ -380,6 +382,23 @@ def test_a_grid_is_drawn_with_the_pointer(visited: Visit) -> None:
     assert page.locator("#board td[data-colour='8']").count() == 3
 
 
+def test_an_expected_output_is_added_and_taken_away(visited: Visit) -> None:
+    page = visited.page
+    page.get_by_role("button", name="New").click()
+    page.get_by_role("button", name="Add expected output").click()
+    page.keyboard.press("4")
+    page.keyboard.press("Escape")
+    output = page.locator('[data-focus="test-0-output"]')
+    assert visited.has_focus('[data-focus="test-0-output"]')
+    boxes = [output.bounding_box(), page.locator('[data-focus="test-0-input"]').bounding_box()]
+    assert boxes[0]["y"] == boxes[1]["y"]
+    page.get_by_role("button", name="Remove test 1, output").click()
+    assert output.inner_text() == "Add expected output"
+    assert visited.has_focus('[data-focus="test-0-output"]')
+    page.keyboard.press("Control+z")
+    assert page.get_by_text("expected 3 × 3").is_visible()
+
+
 def test_puzzles_come_from_the_examples_and_from_the_checkpoint(visited: Visit) -> None:
     page = visited.page
     page.get_by_role("button", name="Open …").click()
@@ -409,6 +428,15 @@ def test_votes_are_seen_as_they_come_and_a_running_job_is_cancelled(
         assert " of 64 variants" in page.locator("#progress-text").inner_text()
         expect(number).not_to_have_text(before, timeout=LIMIT_MS)
         assert int(number.inner_text().split()[0]) > int(before.split()[0])
+        # A candidate can be looked at, though new votes come in between press and release.
+        box = candidate.locator(".tile").bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        so_far = page.locator("#progress-text").inner_text()
+        expect(page.locator("#progress-text")).not_to_have_text(so_far, timeout=LIMIT_MS)
+        page.mouse.up()
+        page.locator("#editor.is-read-only").wait_for()
+        page.keyboard.press("Escape")
         assert page.locator("#answer-state").inner_text() == "running"
         page.locator("#cancel").click()
         opened.wait_for_state("cancelled")

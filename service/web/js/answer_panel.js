@@ -21,6 +21,7 @@ export class AnswerPanel {
   #ask;
   #shownResult = null;
   #said = "";
+  #isPressed = false;
 
   // `load` takes the job's puzzle to be drawn on; `ask` cancels the job.
   constructor(follower, editor, { load, ask }) {
@@ -42,6 +43,15 @@ export class AnswerPanel {
       () => JSON.stringify(this.#follower.view.job.result, null, 1),
       "Answer",
     );
+    // What is pressed must still be there when it is let go, or nothing is clicked.
+    byId("answer-tests").addEventListener("pointerdown", () => {
+      this.#isPressed = true;
+    });
+    for (const kind of ["pointerup", "pointercancel"]) {
+      addEventListener(kind, () => {
+        this.#isPressed = false;
+      });
+    }
     follower.addEventListener("change", () => this.show());
     this.show();
   }
@@ -71,8 +81,9 @@ export class AnswerPanel {
 
   #showState(job) {
     const chip = byId("answer-state");
+    chip.hidden = job === null;
     chip.className = `state is-${job?.state ?? "queued"}`;
-    chip.textContent = job === null ? "…" : STATE_WORDS[job.state];
+    chip.textContent = job === null ? "" : STATE_WORDS[job.state];
   }
 
   #showProgress(job, isActive) {
@@ -123,6 +134,7 @@ export class AnswerPanel {
     }
     this.#shownResult = null;
     this.#showFacts(null);
+    if (this.#isPressed) return;
     replace(
       place,
       (job.progress?.tests ?? []).map((test, index) => liveVote(test, index, task, this.#editor)),

@@ -19,6 +19,9 @@ import { startTheme } from "./theme.js";
 import { count } from "./words.js";
 
 const LOOK_EVERY_MS = 15_000;
+const UNKNOWN_PUZZLE =
+  "The checkpoint has no trained rows for this puzzle: it was not trained on these " +
+  "demonstrations, whatever the name. It can be adapted to them first, which takes some time.";
 
 const api = new API(new Keys());
 const store = new DraftStore();
@@ -122,8 +125,9 @@ function refuse(error) {
     store.setFaults(atGrids.map(({ pointer, detail }) => ({ pointer, detail, isOfService: true })));
     puzzle.focusFaults();
   }
-  alarm(error.message);
-  tell([h("p", {}, error.message), h("div.row", {}, mends(error))]);
+  const message = error.code === "unknown_puzzle" ? UNKNOWN_PUZZLE : error.message;
+  alarm(message);
+  tell([h("p", {}, message), h("div.row", {}, mends(error))]);
   const option = errors.find(
     ({ pointer }) => pointer?.startsWith("/options/") && error.code === "invalid_request",
   );

@@ -107,7 +107,7 @@ export class TestAnswer {
       return h(
         "p.note",
         {},
-        "What single variants answered was not kept: “Keep every variant’s answer” does.",
+        "What single variants answered was not kept: the option “Keep every variant’s answer” keeps it.",
       );
     }
     if (variants.length === 0) return null;
