@@ -8,7 +8,7 @@ from service.logs import configure_logging
 from service.settings import Settings
 from service.worker import run_worker
 
-STEP_S = 0.2
+STEP_S = 0.3
 NUM_SLOTS = 4
 
 

@@ -213,18 +213,19 @@ def test_puzzles_and_answers_are_copied_as_json(started: Any, service: Service) 
     with visit(started, service.url, permissions=["clipboard-read", "clipboard-write"]) as opened:
         opened.open()
         page = opened.page
+        said = page.locator("body > [role=status]")
         opened.paste(task())
         page.get_by_role("button", name="Copy JSON").click()
-        page.get_by_role("button", name="Copied").wait_for()
+        said.filter(has_text="Puzzle copied").wait_for(state="attached")
         assert json.loads(opened.clipboard()) == task()
         opened.solve()
         opened.wait_for_state("done")
         result = shown_job(opened)["result"]
         page.get_by_role("button", name="Copy answer").click()
-        page.locator("#copy-answer", has_text="Copied").wait_for()
+        said.filter(has_text="Answer copied").wait_for(state="attached")
         assert json.loads(opened.clipboard()) == result
         page.get_by_role("button", name="Copy attempts").click()
-        page.locator("#copy-attempts", has_text="Copied").wait_for()
+        said.filter(has_text="Attempts copied").wait_for(state="attached")
         attempts = result["tests"][0]["attempts"]
         entry = {f"attempt_{place}": grid for place, grid in enumerate(attempts, 1)}
         assert json.loads(opened.clipboard()) == [entry]
