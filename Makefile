@@ -29,8 +29,8 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Two at once: most of the time goes into waiting for processes. A file's tests stay together.
-PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
+# Three at once: most of the time goes into waiting for processes. A file's tests stay together.
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile
 
 test: check
 	$(PYTEST) -m "not full"

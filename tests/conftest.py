@@ -180,6 +180,19 @@ def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def emptied_url(valkey_url: str) -> str:
+    """Return the URL of a server that holds nothing, also of the modules before this one.
+
+    Their workers would still be listed there, with other checkpoints of the same name.
+    """
+    import redis
+
+    with redis.Redis.from_url(valkey_url) as client:
+        client.flushall()
+    return valkey_url
+
+
 @pytest.fixture
 def fresh_redis(valkey_url: str) -> Iterator["redis.Redis"]:
     """Return a client of the server at `valkey_url`, which holds nothing yet."""

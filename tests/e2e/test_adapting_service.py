@@ -25,13 +25,13 @@ def unknown() -> Task:
 
 @pytest.fixture(scope="module")
 def service(
-    valkey_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    emptied_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """Return a service with the demo checkpoint, whose workers adapt for 60 seconds at the most."""
     settings = {"adapt_max_s": "60", "state_folder": str(tmp_path_factory.mktemp("state"))}
     logs = tmp_path_factory.mktemp("logs")
     with running_service(
-        valkey_url, demo_folder, logs, worker=WORKER, settings=settings
+        emptied_url, demo_folder, logs, worker=WORKER, settings=settings
     ) as running:
         yield running
 

@@ -90,7 +90,7 @@ def thousandfold(
 
 @pytest.fixture(scope="module")
 def service(
-    valkey_url: str,
+    emptied_url: str,
     demo_folder: Path,
     thousandfold: tuple[Task, Path],
     tmp_path_factory: pytest.TempPathFactory,
@@ -103,7 +103,7 @@ def service(
         "default_checkpoint": "demo",
     }
     with running_service(
-        valkey_url, demo_folder, logs, worker=WORKER, settings=settings
+        emptied_url, demo_folder, logs, worker=WORKER, settings=settings
     ) as running:
         yield running
 

@@ -19,7 +19,7 @@ KEY = "a-key-for-tests"
 
 @pytest.fixture(scope="module")
 def service(
-    valkey_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    emptied_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """Return a service with the demo checkpoint, which wants a key."""
     settings = {
@@ -29,7 +29,7 @@ def service(
     }
     logs = tmp_path_factory.mktemp("logs")
     with running_service(
-        valkey_url, demo_folder, logs, worker=WORKER, settings=settings
+        emptied_url, demo_folder, logs, worker=WORKER, settings=settings
     ) as running:
         yield running
 

@@ -13,6 +13,7 @@ from challenge_files import BROKEN, UNKNOWN, demo_challenges
 
 from bench.stack import FAKE_WORKER, WORKER, Service, running, running_service
 from service.client import BatchState, Client
+from service.embedded import EmbeddedServer
 from service.settings import PREFIX
 from voting import read_submission
 
@@ -24,12 +25,12 @@ SLOTS = 8
 
 @pytest.fixture(scope="module")
 def service(
-    valkey_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    emptied_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     logs = tmp_path_factory.mktemp("logs")
     settings = {"slots": str(SLOTS), "allow_unverified": "false"}
     with running_service(
-        valkey_url, demo_folder, logs, worker=WORKER, settings=settings
+        emptied_url, demo_folder, logs, worker=WORKER, settings=settings
     ) as running:
         yield running
 
@@ -100,22 +101,23 @@ def test_a_checkpoint_that_nobody_serves_ends_the_run(
 
 @pytest.mark.full
 def test_a_batch_of_400_ends_though_a_worker_is_restarted(
-    valkey_url: str, demo_folder: Path, tmp_path: Path
+    demo_folder: Path, tmp_path: Path
 ) -> None:
     known = list(json.loads(demo_challenges(demo_folder, tmp_path, 46).read_bytes()).values())
     document = {f"p{number}": known[number % len(known)] for number in range(400)}
     worker = (*FAKE_WORKER, "--step-s", "0.02", "--slots", "32")
     environment = os.environ | {
-        f"{PREFIX}REDIS_URL": valkey_url,
         f"{PREFIX}CHECKPOINTS": str(demo_folder),
         f"{PREFIX}ALLOW_UNVERIFIED": "true",
         f"{PREFIX}DEVICE": "cpu",
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
     with (
-        running_service(valkey_url, demo_folder, tmp_path, worker=worker) as service,
+        EmbeddedServer(tmp_path / "state") as url,
+        running_service(url, demo_folder, tmp_path, worker=worker) as service,
         Client(service.url) as client,
     ):
+        environment[f"{PREFIX}REDIS_URL"] = url
         with running(worker, tmp_path / "second.log", environment) as second:
             batch = client.submit_batch(document, variants=16, stop_early=False)
             deadline = time.monotonic() + 120

@@ -56,16 +56,12 @@ class Blocking:
 
 @pytest.fixture(scope="module")
 def service(
-    valkey_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    emptied_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """Return a service with room for two running jobs and two waiting ones."""
-    import redis
-
-    with redis.Redis.from_url(valkey_url) as client:
-        client.flushall()
     settings = {"api_keys": f"tests:{KEY}", "max_jobs": "2", "max_queued": "2"}
     with running_service(
-        valkey_url,
+        emptied_url,
         demo_folder,
         tmp_path_factory.mktemp("logs"),
         worker=SLOW_WORKER,
