@@ -43,7 +43,7 @@ class _Panel:
     caption: str = ""
     right: bool | None = None
 
-    def caption_lines(self, cell: float) -> list[str]:
+    def caption_lines(self) -> list[str]:
         return textwrap.wrap(self.caption, max(8, int(self.column / _CHARACTER)))
 
     def grid_width(self, cell: float) -> float:
@@ -52,8 +52,8 @@ class _Panel:
     def grid_height(self, cell: float) -> float:
         return self.grid.size[0] * cell if self.grid else 0.0
 
-    def caption_height(self, cell: float) -> float:
-        return _CAPTION_LINE * len(self.caption_lines(cell))
+    def caption_height(self) -> float:
+        return _CAPTION_LINE * len(self.caption_lines())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class _Row:
         # Grids are centred on one line, titles and captions keep to their grids.
         tallest = self.tallest(cell)
         below = max(
-            panel.caption_height(cell) - (tallest - panel.grid_height(cell)) / 2
+            panel.caption_height() - (tallest - panel.grid_height(cell)) / 2
             for block in self.blocks
             for panel in block
         )
@@ -177,7 +177,7 @@ class _Sheet:
                     is_dashed=not panel.right,
                 )
             )
-        for number, line in enumerate(panel.caption_lines(self.cell)):
+        for number, line in enumerate(panel.caption_lines()):
             y = top + height + _LINE + _CAPTION_LINE * number
             self.write(Words(line, centre, y, _SMALL))
 

@@ -36,19 +36,12 @@ def _draw_cells(axes: Any, cells: Cells) -> None:
 
     height, width = cells.grid.size
     left, top = cells.left, cells.top
-    right, bottom = left + width * cells.cell, top + height * cells.cell
-    axes.pcolormesh(
-        [left + column * cells.cell for column in range(width + 1)],
-        [top + row * cells.cell for row in range(height + 1)],
-        cells.grid.cells,
-        cmap=ListedColormap(ARC_COLOURS),
-        vmin=0,
-        vmax=len(ARC_COLOURS),
-    )
-    ys = [top + row * cells.cell for row in range(height + 1)]
     xs = [left + column * cells.cell for column in range(width + 1)]
-    across = [[(left, y), (right, y)] for y in ys]
-    down = [[(x, top), (x, bottom)] for x in xs]
+    ys = [top + row * cells.cell for row in range(height + 1)]
+    colours = ListedColormap(ARC_COLOURS)
+    axes.pcolormesh(xs, ys, cells.grid.cells, cmap=colours, vmin=0, vmax=len(ARC_COLOURS))
+    across = [[(xs[0], y), (xs[-1], y)] for y in ys]
+    down = [[(x, ys[0]), (x, ys[-1])] for x in xs]
     axes.add_collection(LineCollection(across + down, colors=LINES, linewidths=LINE_WIDTH))
 
 

@@ -22,7 +22,7 @@ def scene_svg(scene: Scene, *, label: str | None = None) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'width="{width}pt" height="{height}pt" role="img" '
-        f'aria-label="{escape(_drawable(label or scene.title))}" font-family="{_FONT}">',
+        f'aria-label="{escape(drawable(label or scene.title))}" font-family="{_FONT}">',
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
         *map(_cells, scene.cells),
         *map(_frame, scene.frames),
@@ -81,12 +81,12 @@ def _words(words: Words) -> str:
     weight = ' font-weight="bold"' if words.is_bold else ""
     return (
         f'<text x="{_number(words.x)}" y="{_number(y)}" font-size="{words.size}" '
-        f'fill="{words.colour}"{anchor}{weight}>{escape(_drawable(words.text))}</text>'
+        f'fill="{words.colour}"{anchor}{weight}>{escape(drawable(words.text))}</text>'
     )
 
 
-def _drawable(text: str) -> str:
-    """Replace what XML cannot carry; names come from strangers' files."""
+def drawable(text: str) -> str:
+    """Replace what XML and HTML cannot carry; names come from strangers' files."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from augment import Task
-from service.pictures import answer_svg
+from service.pictures import answer_svg, drawable
 from service.submission.report.charts import calibration_chart, curve_chart
 from service.submission.report.document import PuzzleReport, Report
 
@@ -37,7 +37,7 @@ _HEAD = """<!doctype html>
 
 def report_page(report: Report) -> Iterator[str]:
     """Write the page, part by part: hundreds of puzzles with their grids take megabytes."""
-    title = escape(_shown(f"Submission to {report.title}"))
+    title = escape(drawable(f"Submission to {report.title}"))
     yield f"{_HEAD}<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
     yield f"<main>\n<h1>{title}</h1>\n"
     yield _summary(report)
@@ -58,7 +58,7 @@ def _summary(report: Report) -> str:
     state = "" if report.is_complete else " The run has not ended: the same command goes on."
     settings = "".join(
         f"<tr><th scope='row'>{escape(name.replace('_', ' '))}</th>"
-        f"<td>{escape(_shown(_worded(value)))}</td></tr>"
+        f"<td>{escape(drawable(_worded(value)))}</td></tr>"
         for name, value in report.settings.items()
         if value not in (None, [], ())  # what was not asked for
     )
@@ -132,7 +132,7 @@ def _unanswered(report: Report) -> str:
     told = ", ".join(f"{code}: {num}" for code, num in counts.most_common())
     rows = "".join(
         f"<tr><th scope='row'>{_name(puzzle)}</th><td>{escape(puzzle.reason.code)}</td>"
-        f"<td>{escape(_shown(puzzle.reason.detail))}</td></tr>\n"
+        f"<td>{escape(drawable(puzzle.reason.detail))}</td></tr>\n"
         for puzzle in report.unanswered
         if puzzle.reason is not None
     )
@@ -211,9 +211,4 @@ def _worded(value: object) -> str:
 
 
 def _name(puzzle: PuzzleReport) -> str:
-    return escape(_shown(puzzle.challenge.puzzle_id))
-
-
-def _shown(text: str) -> str:
-    """Replace what cannot be printed; names come from strangers' files."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return escape(drawable(puzzle.challenge.puzzle_id))
