@@ -39,15 +39,13 @@ def adaptation_options(
 
     Raises: typer.BadParameter for a budget without adaptation, or anything without a service.
     """
-    given = {"--adapt-minutes": minutes, "--adapt-steps": steps, "--adapt-variants": variants}
-    names = [name for name, value in given.items() if value is not None]
+    names = _given(minutes, steps, variants)
     if not by_service and (names or adapt != "never"):
         raise typer.BadParameter(
             f"{', '.join(names or ['--adapt'])}: a service does that, give its --url. Here, "
             "`hrm-arc adapt` makes an adapted checkpoint, which --checkpoint then takes"
         )
-    if names and adapt == "never":
-        raise typer.BadParameter(f"{', '.join(names)}: give --adapt auto or --adapt always too")
+    check_budget_is_used(adapt, minutes, steps, variants)
     asked: Options = {}
     if adapt != "never":
         asked["adapt"] = adapt
@@ -58,3 +56,23 @@ def adaptation_options(
     if variants is not None:
         asked["adapt_variants"] = variants
     return asked
+
+
+def check_budget_is_used(
+    adapt: Literal["never", "auto", "always"],
+    minutes: float | None,
+    steps: int | None,
+    variants: int | None,
+) -> None:
+    """See that a budget comes with an adaptation to be used for.
+
+    Raises: typer.BadParameter.
+    """
+    names = _given(minutes, steps, variants)
+    if names and adapt == "never":
+        raise typer.BadParameter(f"{', '.join(names)}: give --adapt auto or --adapt always too")
+
+
+def _given(minutes: float | None, steps: int | None, variants: int | None) -> list[str]:
+    given = {"--adapt-minutes": minutes, "--adapt-steps": steps, "--adapt-variants": variants}
+    return [name for name, value in given.items() if value is not None]

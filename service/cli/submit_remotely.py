@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from service.challenges import Challenge
+from service.cli.adaptation_options import adaptation_options
 from service.cli.submit_run import Frame, How, Submitted, framed
 from service.client import AsyncClient, Options
 from service.submission.paths import Paths
@@ -41,12 +42,7 @@ def _options(how: How) -> Options:
         "stop_early": how.stop_early,
         "seed": how.seed,
     }
-    if how.adapt != "never":
-        options["adapt"] = how.adapt
-        if how.adapt_minutes is not None:
-            options["adapt_s"] = 60 * how.adapt_minutes
-        if how.adapt_steps is not None:
-            options["adapt_steps"] = how.adapt_steps
-        if how.adapt_variants is not None:
-            options["adapt_variants"] = how.adapt_variants
-    return options
+    adapting = adaptation_options(
+        how.adapt, how.adapt_minutes, how.adapt_steps, how.adapt_variants, by_service=True
+    )
+    return {**options, **adapting}
