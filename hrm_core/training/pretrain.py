@@ -275,7 +275,7 @@ class Pretraining:
 
     @property
     def _trunk_rate(self) -> float:
-        # From none at all: the first moves of a trunk that others trained are its least certain.
+        # Warms up from its own first step: what pretrained weights first do is the least certain.
         done = next((int(state["step"]) for state in self.optimiser.state.values()), 0)
         return self._rate(self.settings.lr, learned_steps=done + 1)
 
