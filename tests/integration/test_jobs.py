@@ -376,9 +376,12 @@ def test_a_subscriber_sees_every_state_and_progress_in_order(url: str, worker: C
     async def run() -> list[tuple[str, Any, bool]]:
         async with feeding(url) as (store, feed):
             job_id = (await store.submit(job())).job.id
+            other = (await store.submit(job())).job.id
             seen = []
+            async with feed.subscribe(other) as events:
+                await store.cancel(other)
+                await asyncio.wait_for(events.get(), 5)  # the tail stands behind the submissions
             async with feed.subscribe(job_id) as events:
-                await asyncio.sleep(0.2)  # until the tail stands behind the submission
                 await asyncio.to_thread(worker.claim, 1, 0)
                 await asyncio.to_thread(worker.progress, job_id, b'{"outcomes":3}')
                 await asyncio.to_thread(worker.succeed, job_id, b"1")

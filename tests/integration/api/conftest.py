@@ -1,5 +1,6 @@
 """What tests of the API share: the app on a real Valkey, and a worker that does as it is told."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -114,6 +115,31 @@ class Worker:
             thread.join()
 
 
+class Transport(httpx.ASGITransport):
+    """Calls the app in this process; says when an answer's body begins, to who asks for it."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        begun: asyncio.Event | None = request.extensions.get("begun")
+
+        async def announced(scope: Any, receive: Any, send: Any) -> None:
+            async def passed_on(message: Any) -> None:
+                await send(message)
+                if begun is not None and message.get("body"):
+                    begun.set()
+
+            await self.app(scope, receive, passed_on)
+
+        return await httpx.ASGITransport(app=announced).handle_async_request(request)
+
+
+async def follow(client: httpx.AsyncClient, address: str) -> asyncio.Task[httpx.Response]:
+    """Begin to receive a stream of events; return when its first one has been sent."""
+    begun = asyncio.Event()
+    following = asyncio.create_task(client.get(address, extensions={"begun": begun}))
+    await asyncio.wait_for(begun.wait(), 30)
+    return following
+
+
 Open = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
@@ -139,7 +165,7 @@ def open_client(valkey_url: str, fresh_redis: "redis.Redis") -> Open:
     async def opened(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
         app = create_app(Settings(redis_url=valkey_url, strict_durability=False, **settings))
         async with app.router.lifespan_context(app):
-            transport = httpx.ASGITransport(app=app)
+            transport = Transport(app=app)
             async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
                 yield client
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import DEMO, KNOWN_HASH, OTHER, Open, Worker
+from conftest import DEMO, KNOWN_HASH, OTHER, Open, Worker, follow
 
 from service.api.examples import ADAPTING_JOB, TASK
 from service.api.schemas import AdaptedList, AdaptedOut, JobOut, JobSummary
@@ -189,8 +189,7 @@ async def test_adapting_is_followed_to_the_answer(
     client: httpx.AsyncClient, worker: Worker
 ) -> None:
     job = await submit(client, adapt="auto")
-    following = asyncio.create_task(client.get(job["links"]["events"]))
-    await asyncio.sleep(0.2)
+    following = await follow(client, job["links"]["events"])
     claim = await asyncio.to_thread(worker.claim)
     await asyncio.to_thread(worker.claims.adapts, claim.job.id)
     await asyncio.to_thread(worker.claims.progress, claim.job.id, PROGRESS)

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Open, Worker
+from conftest import Open, Worker, follow
 
 from service.api.examples import BATCH, TASK
 from service.api.schemas import BatchOut
@@ -122,8 +122,7 @@ async def test_the_submission_is_valid_at_any_time(
 
 async def test_a_batch_is_followed_to_its_end(client: httpx.AsyncClient, worker: Worker) -> None:
     batch = await submit(client, {"a": TASK, "b": TASK})
-    following = asyncio.create_task(client.get(batch["links"]["events"]))
-    await asyncio.sleep(0.2)
+    following = await follow(client, batch["links"]["events"])
     await asyncio.to_thread(worker.finish)
     await asyncio.to_thread(worker.fail, "engine_failed")
     events = parse((await asyncio.wait_for(following, 30)).text)

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import Served, Worker
+from conftest import Served, Worker, follow
 
 from service.api.examples import TASK
 
@@ -34,8 +34,7 @@ async def test_a_job_is_followed_from_its_state_to_its_end(
     client: httpx.AsyncClient, worker: Worker
 ) -> None:
     job = await submit(client)
-    following = asyncio.create_task(client.get(job["links"]["events"]))
-    await asyncio.sleep(0.2)
+    following = await follow(client, job["links"]["events"])
     claim = await asyncio.to_thread(worker.claim)
     await asyncio.to_thread(worker.claims.progress, job["id"], PROGRESS % 3)
     await asyncio.to_thread(worker.finish, claim)
@@ -68,8 +67,7 @@ async def test_who_comes_late_is_told_state_and_progress_first(
     job = await submit(client)
     claim = await asyncio.to_thread(worker.claim)
     await asyncio.to_thread(worker.claims.progress, job["id"], PROGRESS % 5)
-    following = asyncio.create_task(client.get(job["links"]["events"]))
-    await asyncio.sleep(0.2)
+    following = await follow(client, job["links"]["events"])
     await asyncio.to_thread(worker.finish, claim)
     events = parse((await following).text)
     assert [(kind, data.get("state", data.get("outcomes"))) for kind, _, data in events] == [
@@ -120,7 +118,8 @@ async def test_events_come_as_they_happen_and_end_with_the_service(
             solving = asyncio.create_task(
                 client.post("/v1/solve", json=TASK, headers={"Prefer": "wait=60"})
             )
-            await asyncio.sleep(0.5)
+            while len((await client.get("/v1/jobs")).json()["jobs"]) < 2:
+                await asyncio.sleep(0.05)
             served.process.terminate()
             rest = "".join([block async for block in blocks])
         assert "succeeded" not in rest
