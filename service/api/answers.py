@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from itertools import groupby
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from pydantic import BaseModel
 from starlette.responses import Response
@@ -21,7 +22,7 @@ _HEADERS_OF_STATUS: Final[Mapping[int, tuple[str, ...]]] = {
 _HEADERS: Final[Mapping[str, str]] = {
     "Allow": "The methods that the address takes.",
     "Link": 'The next page, as rel="next".',
-    "Location": "The job's address.",
+    "Location": "The address of the job or batch.",
     "Preference-Applied": "What was honoured of Prefer.",
     "Retry-After": "Seconds after which to try again.",
     "WWW-Authenticate": "The scheme of the key.",
@@ -40,6 +41,18 @@ def json_answer(
 def model_answer(model: BaseModel) -> Response:
     """Answer with a small document."""
     return json_answer(model.model_dump_json().encode())
+
+
+def next_page(path: str, cursor: str | None, limit: int, *more: tuple[str, str]) -> str | None:
+    """Name the address of the page that begins at a cursor; None for none."""
+    if cursor is None:
+        return None
+    return f"{path}?{urlencode([('cursor', cursor), ('limit', limit), *more])}"
+
+
+def link_to(following: str | None) -> Mapping[str, str]:
+    """Name the following page, where there is one, in the Link header."""
+    return {} if following is None else {"Link": f'<{following}>; rel="next"'}
 
 
 def told(

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from augment import Grid
 from service.api.documents import time_text
 from service.challenges import NOTHING
-from service.jobs import Batch, BatchEntry, Failure, Job, JobState
+from service.jobs import Batch, BatchEntry, BatchSummary, Failure, Job, JobState
 from voting import submission_document
 
 REFUSED = "refused"
@@ -28,30 +28,28 @@ class BatchView:
     jobs: Mapping[str, Job]
 
     @property
+    def summary(self) -> BatchSummary:
+        """How it stands, without its puzzles."""
+        batch = self.batch
+        ends = [job.finished_at for job in self.jobs.values() if job.finished_at is not None]
+        return BatchSummary(
+            id=batch.id,
+            name=batch.name,
+            created_at=batch.created_at,
+            cancel_requested=batch.cancel_requested,
+            num_puzzles=len(batch.entries),
+            num_jobs=Counter(self._state_of(job_id) for job_id in batch.job_ids),
+            finished_at=max(ends, default=None),
+        )
+
+    @property
     def is_final(self) -> bool:
         """Nothing more will happen by itself."""
-        return all(job.state.is_final for job in self.jobs.values())
-
-    @property
-    def state(self) -> str:
-        """Queued, running, finished, or cancelled where that was asked for before the end."""
-        if self.is_final:
-            is_cut = any(job.state is JobState.CANCELLED for job in self.jobs.values())
-            return "cancelled" if self.batch.cancel_requested and is_cut else "finished"
-        is_queued = all(job.state is JobState.QUEUED for job in self.jobs.values())
-        return "queued" if is_queued else "running"
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many puzzles there are, and how many of them in each state."""
-        states = Counter(self._state(entry) for entry in self.batch.entries)
-        return {"total": len(self.batch.entries)} | {
-            state: states[state] for state in (*JobState, REFUSED)
-        }
+        return self.summary.is_final
 
     def progress(self) -> dict[str, Any]:
         """Write what changes, without the puzzles."""
-        return {"id": self.batch.id, "state": self.state, "counts": self.counts}
+        return _standing(self.summary)
 
     def puzzle(self, entry: BatchEntry) -> dict[str, Any]:
         """Write how a puzzle stands."""
@@ -60,38 +58,48 @@ class BatchView:
         failure = failure if refused is None else refused.failure
         return {
             "puzzle": entry.puzzle_id,
-            "state": self._state(entry),
+            "state": REFUSED if entry.job_id is None else self._state_of(entry.job_id),
             "job": entry.job_id,
             "error": None if failure is None else asdict(failure),
         }
 
     def document(self) -> dict[str, Any]:
         """Write the batch as JSON values."""
-        ends = [job.finished_at for job in self.jobs.values() if job.finished_at is not None]
-        batch, path = self.batch, batch_path(self.batch.id)
-        finished_at = max(ends, default=batch.created_at) if self.is_final else None
-        return {
-            "id": batch.id,
-            "state": self.state,
-            "name": batch.name,
-            "created_at": time_text(batch.created_at),
-            "finished_at": None if finished_at is None else time_text(finished_at),
-            "cancel_requested": batch.cancel_requested,
-            "options": from_json(batch.options),
-            "counts": self.counts,
-            "puzzles": [self.puzzle(entry) for entry in batch.entries],
-            "links": {
-                "self": path,
-                "events": f"{path}/events",
-                "submission": f"{path}/submission.json",
-            },
+        return summary_document(self.summary) | {
+            "options": from_json(self.batch.options),
+            "puzzles": [self.puzzle(entry) for entry in self.batch.entries],
         }
 
-    def _state(self, entry: BatchEntry) -> str:
-        if entry.job_id is None:
-            return REFUSED
-        job = self.jobs.get(entry.job_id)
+    def _state_of(self, job_id: str) -> JobState:
+        job = self.jobs.get(job_id)
         return JobState.FAILED if job is None else job.state
+
+
+def summary_document(summary: BatchSummary) -> dict[str, Any]:
+    """Write how a batch stands as JSON values, without its puzzles."""
+    path = batch_path(summary.id)
+    ended_at = summary.finished_at or summary.created_at
+    return _standing(summary) | {
+        "name": summary.name,
+        "created_at": time_text(summary.created_at),
+        "finished_at": time_text(ended_at) if summary.is_final else None,
+        "cancel_requested": summary.cancel_requested,
+        "links": {
+            "self": path,
+            "events": f"{path}/events",
+            "submission": f"{path}/submission.json",
+        },
+    }
+
+
+def _standing(summary: BatchSummary) -> dict[str, Any]:
+    counts = {state: summary.num_jobs.get(state, 0) for state in JobState}
+    num_refused = summary.num_puzzles - sum(counts.values())
+    return {
+        "id": summary.id,
+        "state": summary.state,
+        "counts": {"total": summary.num_puzzles} | counts | {REFUSED: num_refused},
+    }
 
 
 def batch_path(batch_id: str) -> str:

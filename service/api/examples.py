@@ -274,6 +274,15 @@ ANSWERS: Final[Mapping[tuple[str, int], tuple[str, Mapping[str, Any]]]] = {
     ),
     ("submit_batch", 200): ("solved", FINISHED_BATCH),
     ("submit_batch", 202): ("queued", QUEUED_BATCH),
+    ("list_batches", 200): (
+        "the last page",
+        {
+            "batches": [
+                {k: v for k, v in FINISHED_BATCH.items() if k not in ("options", "puzzles")}
+            ],
+            "next": None,
+        },
+    ),
     ("get_batch", 200): ("solved", FINISHED_BATCH),
     ("cancel_batch", 200): ("too late to be cancelled", FINISHED_BATCH),
     ("get_submission", 200): ("of two puzzles", SUBMISSION),

@@ -13,7 +13,15 @@ from service.client.answer import (
     VariantTrace,
 )
 from service.client.async_client import AsyncClient
-from service.client.batch import Batch, BatchCounts, BatchProgress, BatchPuzzle, BatchState
+from service.client.batch import (
+    Batch,
+    BatchCounts,
+    BatchPage,
+    BatchProgress,
+    BatchPuzzle,
+    BatchState,
+    BatchSummary,
+)
 from service.client.client import Client
 from service.client.errors import (
     BadReply,
@@ -50,9 +58,11 @@ __all__ = [
     "BadReply",
     "Batch",
     "BatchCounts",
+    "BatchPage",
     "BatchProgress",
     "BatchPuzzle",
     "BatchState",
+    "BatchSummary",
     "BatchUnfinished",
     "Candidate",
     "Checkpoint",

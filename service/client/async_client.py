@@ -11,7 +11,7 @@ import httpx
 
 from service.client.address import DEFAULT_URL, Address, is_stream, reply_of
 from service.client.answer import Answer
-from service.client.batch import Batch, BatchProgress
+from service.client.batch import Batch, BatchPage, BatchProgress
 from service.client.core import Core
 from service.client.exchange import (
     Effect,
@@ -126,6 +126,12 @@ class AsyncClient:
     async def get_batch(self, batch: Batch | str) -> Batch:
         """Ask how a batch stands."""
         return await self._take(self._core.get_batch(_batch_id(batch)))
+
+    async def list_batches(
+        self, *, after: str | None = None, limit: int | None = None
+    ) -> BatchPage:
+        """Ask for one's batches, the newest first; `after` is the previous page's `next`."""
+        return await self._take(self._core.list_batches(after, limit))
 
     async def wait_batch(
         self,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from service.client.job import Failure
+from service.client.job import Cursor, Failure
 
 
 class BatchState(StrEnum):
@@ -50,18 +50,32 @@ class BatchPuzzle:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """A batch as it stood when the service was asked; its puzzles in the order of the file."""
+class BatchSummary:
+    """How a batch stood when the service was asked, without its puzzles."""
 
     id: str
     state: BatchState
     name: str
     created_at: datetime
     counts: BatchCounts
-    puzzles: tuple[BatchPuzzle, ...]
     finished_at: datetime | None = None
     cancel_requested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(BatchSummary):
+    """A batch as it stood when the service was asked; its puzzles in the order of the file."""
+
+    puzzles: tuple[BatchPuzzle, ...] = ()
     options: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    """Some batches, newest first; `next` is where the following page begins, None at the end."""
+
+    batches: tuple[BatchSummary, ...]
+    next: Cursor = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from urllib.parse import quote
 
 from service.client.answer import Answer
-from service.client.batch import Batch, BatchProgress, BatchState
+from service.client.batch import Batch, BatchPage, BatchProgress, BatchState
 from service.client.errors import (
     BatchUnfinished,
     JobUnfinished,
@@ -42,6 +42,7 @@ from service.client.replies import (
     read_adapted,
     read_batch,
     read_batch_progress,
+    read_batches,
     read_checkpoints,
     read_job,
     read_jobs,
@@ -163,6 +164,11 @@ class Core:
     def get_batch(self, batch_id: str) -> Steps[Batch]:
         """Ask for a batch."""
         return read_batch((yield from self._send(Request("GET", _batch_path(batch_id)))))
+
+    def list_batches(self, after: str | None, limit: int | None) -> Steps[BatchPage]:
+        """Ask for one's batches, the newest first."""
+        request = Request("GET", "/v1/batches", query=_page_query(after, limit))
+        return read_batches((yield from self._send(request)))
 
     def wait_batch(self, batch_id: str, wait_s: float | None) -> Steps[Batch]:
         """Follow a batch to its end.

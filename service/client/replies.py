@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from augment import AugmentError
-from service.client.batch import Batch, BatchProgress
+from service.client.batch import Batch, BatchPage, BatchProgress
 from service.client.errors import BadReply, Fault, ServiceProblem
 from service.client.exchange import Reply
 from service.client.job import Adapted, Checkpoint, Job, JobPage, Progress, PuzzlePage
@@ -23,6 +23,7 @@ _CHECKPOINTS: Final = TypeAdapter(tuple[Checkpoint, ...])
 _PUZZLES: Final = TypeAdapter(PuzzlePage)
 _ADAPTED: Final = TypeAdapter(tuple[Adapted, ...])
 _BATCH: Final = TypeAdapter(Batch)
+_BATCHES: Final = TypeAdapter(BatchPage)
 _BATCH_PROGRESS: Final = TypeAdapter(BatchProgress)
 
 MAX_FAULTS_READ: Final = 20
@@ -80,6 +81,14 @@ def read_batch(reply: Reply) -> Batch:
     Raises: BadReply.
     """
     return _read(_BATCH, _document(reply), reply.status)
+
+
+def read_batches(reply: Reply) -> BatchPage:
+    """Read a page of batches.
+
+    Raises: BadReply.
+    """
+    return _read(_BATCHES, _document(reply), reply.status)
 
 
 def read_batch_progress(data: str) -> BatchProgress:

@@ -1,7 +1,7 @@
 """Jobs and their life in Redis."""
 
-from service.jobs.batch import Batch, BatchEntry, BatchJob, NewBatch, Refused
-from service.jobs.batches import BatchStore, SubmittedBatch
+from service.jobs.batch import Batch, BatchEntry, BatchJob, BatchSummary, NewBatch, Refused
+from service.jobs.batches import BatchPage, BatchStore, SubmittedBatch
 from service.jobs.claims import Claim, Claims, Renewal
 from service.jobs.feed import EventFeed
 from service.jobs.keys import PRIORITIES, Priority
@@ -24,7 +24,9 @@ __all__ = [
     "Batch",
     "BatchEntry",
     "BatchJob",
+    "BatchPage",
     "BatchStore",
+    "BatchSummary",
     "CheckpointRecord",
     "Claim",
     "Claims",

@@ -1,10 +1,11 @@
 """What the job layer knows of batches: many puzzles that were sent together."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
-from service.jobs.record import Failure
+from service.jobs.record import Failure, JobState
 
 Rows = tuple[tuple[int, ...], ...]
 
@@ -85,6 +86,51 @@ class Batch:
             entries=_read_entries(fields[b"entries"]),
             created_at=int(fields[b"created_ms"]) / 1000,
             cancel_requested=b"cancel" in fields,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSummary:
+    """How a batch stands, without its puzzles: `num_jobs` by state, of `num_puzzles` puzzles.
+
+    Units: created_at and finished_at (the last end of a job) in seconds since 1970.
+    """
+
+    id: str
+    name: str
+    created_at: float
+    cancel_requested: bool
+    num_puzzles: int
+    num_jobs: Mapping[JobState, int]
+    finished_at: float | None
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing more will happen by itself."""
+        return all(state.is_final for state, number in self.num_jobs.items() if number)
+
+    @property
+    def state(self) -> Literal["queued", "running", "finished", "cancelled"]:
+        """Cancelled: where that was asked for before the end."""
+        if self.is_final:
+            is_cut = self.num_jobs.get(JobState.CANCELLED, 0) > 0
+            return "cancelled" if self.cancel_requested and is_cut else "finished"
+        is_queued = self.num_jobs.get(JobState.QUEUED, 0) == sum(self.num_jobs.values())
+        return "queued" if is_queued else "running"
+
+    @classmethod
+    def from_reply(cls, batch_id: str, reply: Sequence[bytes]) -> "BatchSummary":
+        """Read what the script that counts a batch gives."""
+        name, created_ms, cancel, num_puzzles, last_end_ms, *counts = reply
+        states = [JobState(state.decode()) for state in counts[::2]]
+        return cls(
+            id=batch_id,
+            name=name.decode(),
+            created_at=int(created_ms) / 1000,
+            cancel_requested=bool(cancel),
+            num_puzzles=int(num_puzzles),
+            num_jobs=dict(zip(states, map(int, counts[1::2]), strict=True)),
+            finished_at=int(last_end_ms) / 1000 or None,
         )
 
 

@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING
 
 from service.errors import BatchNotFound, IdempotencyConflict
 from service.jobs import keys
-from service.jobs.batch import Batch, BatchEntry, BatchJob, NewBatch, write_entries
+from service.jobs.batch import (
+    Batch,
+    BatchEntry,
+    BatchJob,
+    BatchSummary,
+    NewBatch,
+    write_entries,
+)
 from service.jobs.connection import explained_async
 from service.jobs.keys import PREFIX
+from service.jobs.listing import read_page
 from service.jobs.lua import script
 from service.jobs.record import Job
 
@@ -26,6 +34,14 @@ class SubmittedBatch:
     is_new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    """Some of a list of batches; `next` is where to go on, None at its end."""
+
+    batches: tuple[BatchSummary, ...]
+    next: str | None
+
+
 class BatchStore:
     """Batches in Redis, beside the jobs they consist of."""
 
@@ -33,6 +49,7 @@ class BatchStore:
         self._store = store
         self._submit = store.redis.register_script(script("submit_batch"))
         self._cancel = store.redis.register_script(script("cancel_batch"))
+        self._count = store.redis.register_script(script("count_batch"))
 
     async def submit(self, new: NewBatch) -> SubmittedBatch:
         """Queue all jobs of a batch or none, once per idempotency key.
@@ -46,7 +63,7 @@ class BatchStore:
             *(new.fingerprint, new.idempotency_key or ""),
             *(limits.idempotency_ttl_s, limits.result_ttl_s),
             *("" if new.deadline_s is None else new.deadline_s, limits.max_queued),
-            "" if new.share is None else new.share,
+            *("" if new.share is None else new.share, len(entries)),
             *(part for job_id, job in jobs for part in (job_id, job.name, job.request)),
         ]
         reply = await self._store.run_durably(self._submit, arguments)
@@ -71,11 +88,24 @@ class BatchStore:
             raise BatchNotFound(batch_id)
         return Batch.from_fields(batch_id, fields)
 
+    async def list(self, owner: str, *, after: str | None = None, limit: int = 20) -> BatchPage:
+        """List an owner's batches, newest first.
+
+        Raises: QueueError for a cursor that no list gave out.
+        """
+        page = await read_page(
+            *(self._store.redis, keys.batches_key(owner), self._summaries),
+            after=after,
+            limit=limit,
+            num_at_once=limit + 1,
+        )
+        return BatchPage(*page)
+
     async def jobs(self, batch: Batch) -> dict[str, Job]:
         """Read a batch's jobs, without their results; one that is no longer kept is left out."""
         return await self._store.read_listed(batch.job_ids)
 
-    async def pages(self, batch: Batch) -> AsyncIterator[list[tuple[BatchEntry, Job | None]]]:
+    async def pages(self, batch: Batch) -> AsyncIterator[Sequence[tuple[BatchEntry, Job | None]]]:
         """Read a batch's puzzles with their jobs, results too, a page at a time."""
         for start in range(0, len(batch.entries), PAGE):
             page = batch.entries[start : start + PAGE]
@@ -92,6 +122,15 @@ class BatchStore:
         async with explained_async():
             await self._cancel(keys=[keys.batch_key(batch_id)], args=arguments)
         return await self.get(batch_id, owner)
+
+    async def _summaries(self, batch_ids: Sequence[str]) -> Sequence[BatchSummary | None]:
+        found = []
+        # One after the other: a batch of a thousand jobs keeps Redis from others long enough.
+        for batch_id in batch_ids:
+            async with explained_async():
+                reply = await self._count(keys=[keys.batch_key(batch_id)], args=[PREFIX, batch_id])
+            found.append(BatchSummary.from_reply(batch_id, reply) if reply else None)
+        return found
 
 
 def _number(

@@ -48,6 +48,11 @@ def jobs_key(owner: str) -> str:
     return f"{PREFIX}jobs:{owner}"
 
 
+def batches_key(owner: str) -> str:
+    """Name the list of an owner's batches, by time of creation."""
+    return f"{PREFIX}batches:{owner}"
+
+
 def worker_key(worker_id: str) -> str:
     """Name a worker's record."""
     return f"{PREFIX}worker:{worker_id}"

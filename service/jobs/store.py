@@ -18,6 +18,7 @@ from service.jobs import keys
 from service.jobs.batches import BatchStore
 from service.jobs.connection import connect_async, explained_async
 from service.jobs.keys import PREFIX, PRIORITIES, Priority
+from service.jobs.listing import read_page
 from service.jobs.lua import script
 from service.jobs.record import (
     AdaptedRecord,
@@ -169,19 +170,18 @@ class JobStore:
 
         Raises: QueueError for a cursor that no list gave out.
         """
-        found: list[Job] = []
-        position = _Cursor.parse(after) if after is not None else None
-        while True:
-            entries = await self._listed_after(owner, position)
-            jobs = await self._read_listed([job_id for job_id, _ in entries])
-            for (job_id, created_ms), job in zip(entries, jobs, strict=True):
-                if len(found) == limit:
-                    return Page(tuple(found), str(position))
-                position = _Cursor(created_ms, job_id)
-                if job is not None and (not states or job.state in states):
-                    found.append(job)
-            if not entries:
-                return Page(tuple(found), None)
+
+        async def read(job_ids: Sequence[str]) -> Sequence[Job | None]:
+            jobs = await self._read_listed(job_ids)
+            return [job if job and (not states or job.state in states) else None for job in jobs]
+
+        page = await read_page(
+            *(self.redis, keys.jobs_key(owner), read),
+            after=after,
+            limit=limit,
+            num_at_once=_LIST_PAGE,
+        )
+        return Page(*page)
 
     async def cancel(self, job_id: str, owner: str | None = None) -> Job:
         """Cancel a queued job at once, ask for it of a running one; leave an ended one alone.
@@ -396,24 +396,6 @@ class JobStore:
         num_waiting = max(1, sum(depth.waiting.values()))
         return max(1, math.ceil(max(depth.oldest_waiting_s.values()) / num_waiting))
 
-    async def _listed_after(
-        self, owner: str, position: "_Cursor | None"
-    ) -> Sequence[tuple[str, int]]:
-        """Read a page of an owner's job ids with their times of creation, newest first."""
-        highest = "+inf" if position is None else position.created_ms
-        skip = 0
-        while True:
-            async with explained_async():
-                entries = await self.redis.zrevrangebyscore(
-                    keys.jobs_key(owner), highest, "-inf", skip, _LIST_PAGE, withscores=True
-                )
-            page = [(member.decode(), int(score)) for member, score in entries]
-            # Jobs of one millisecond come in descending order of their ids.
-            fresh = [e for e in page if position is None or (e[1], e[0]) < position.key]
-            if fresh or not page:
-                return fresh
-            skip += len(page)
-
     async def _read_listed(self, job_ids: Sequence[str]) -> Sequence[Job | None]:
         if not job_ids:
             return []
@@ -434,28 +416,6 @@ class JobStore:
             )
             is not None
         ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Cursor:
-    """Where a page of jobs ended."""
-
-    created_ms: int
-    job_id: str
-
-    @classmethod
-    def parse(cls, text: str) -> "_Cursor":
-        created_ms, _, job_id = text.partition("-")
-        if not (created_ms.isascii() and created_ms.isdigit() and len(created_ms) < 16 and job_id):
-            raise QueueError(f"{text!r} is no cursor of a list of jobs: leave it out to start anew")
-        return cls(int(created_ms), job_id)
-
-    def __str__(self) -> str:
-        return f"{self.created_ms}-{self.job_id}"
-
-    @property
-    def key(self) -> tuple[int, str]:
-        return self.created_ms, self.job_id
 
 
 def _usefulness(record: AdaptedRecord) -> tuple[bool, float]:

@@ -6,21 +6,34 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 import structlog
-from fastapi import APIRouter, Header, Path
+from fastapi import APIRouter, Header, Path, Query
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.responses import Response, StreamingResponse
 
 from service.api.admission import settle_terms
-from service.api.answers import described_headers, json_answer, problems, told
+from service.api.answers import (
+    described_headers,
+    json_answer,
+    link_to,
+    next_page,
+    problems,
+    told,
+)
 from service.api.batch_bodies import parse_batch_body
-from service.api.batch_documents import BatchView, batch_path, json_text, submission_part
+from service.api.batch_documents import (
+    BatchView,
+    batch_path,
+    json_text,
+    submission_part,
+    summary_document,
+)
 from service.api.batching import make_batch
 from service.api.body import JSON_TYPE, read_json_body
 from service.api.context import Call, Known
 from service.api.examples import BATCH, BATCH_ID
 from service.api.routes.events import KEEPALIVE_S
 from service.api.routes.submission import IdempotencyKey
-from service.api.schemas import BatchOut
+from service.api.schemas import BatchesQuery, BatchList, BatchOut
 from service.errors import BatchNotFound, QueueError
 from service.jobs import Batch, Event, Job, JobState
 
@@ -119,6 +132,24 @@ async def submit_batch(call: Known, idempotency_key: IdempotencyKey = None) -> R
         202 if submitted.is_new else 200,
         {"Location": batch_path(batch.id)},
     )
+
+
+@router.get(
+    "/v1/batches",
+    operation_id="list_batches",
+    summary="List batches, newest first",
+    response_class=Response,
+    responses={
+        200: told(BatchList, "Batches without their puzzles.", headers=("Link",)),
+        **problems("invalid_request", "queue_unavailable"),
+    },
+)
+async def list_batches(call: Known, query: Annotated[BatchesQuery, Query()]) -> Response:
+    """List your batches, a page at a time; `next` and the Link header name the following page."""
+    page = await call.context.store.batches.list(call.owner, after=query.cursor, limit=query.limit)
+    following = next_page("/v1/batches", page.next, query.limit)
+    document = {"batches": [summary_document(one) for one in page.batches], "next": following}
+    return json_answer(json_text(document), headers=link_to(following))
 
 
 @router.get(

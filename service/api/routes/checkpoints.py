@@ -3,14 +3,14 @@
 import json
 import re
 from typing import Annotated, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from augment import task_document
-from service.api.answers import json_answer, model_answer, problems, told
+from service.api.answers import json_answer, link_to, model_answer, next_page, problems, told
 from service.api.context import Known
 from service.api.fleet import Fleet, Sighting
 from service.api.public_tasks import find_public_task
@@ -94,10 +94,7 @@ async def list_puzzles(
     page = await call.context.store.puzzles(
         checkpoint.sha256, after=query.cursor, limit=query.limit
     )
-    following = None
-    if page.next is not None:
-        parameters = {"cursor": page.next, "limit": query.limit}
-        following = f"{_path(name)}/puzzles?{urlencode(parameters)}"
+    following = next_page(f"{_path(name)}/puzzles", page.next, query.limit)
     document = PuzzleList(
         puzzles=[
             PuzzleOut(
@@ -110,8 +107,7 @@ async def list_puzzles(
         total=page.total,
         next=following,
     )
-    links = {} if following is None else {"Link": f'<{following}>; rel="next"'}
-    return json_answer(document.model_dump_json().encode(), headers=links)
+    return json_answer(document.model_dump_json().encode(), headers=link_to(following))
 
 
 @router.get(

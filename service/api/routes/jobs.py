@@ -2,12 +2,11 @@
 
 import re
 from typing import Annotated, Final
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from service.api.answers import json_answer, problems, told
+from service.api.answers import json_answer, link_to, next_page, problems, told
 from service.api.context import Known
 from service.api.documents import job_document, job_list, job_path, task_document
 from service.api.examples import JOB_ID
@@ -77,13 +76,9 @@ async def list_jobs(call: Known, query: Annotated[JobsQuery, Query()]) -> Respon
         after=query.cursor,
         limit=query.limit,
     )
-    following = None
-    if page.next is not None:
-        states = [("state", state) for state in query.state]
-        parameters = [("cursor", page.next), ("limit", str(query.limit)), *states]
-        following = f"/v1/jobs?{urlencode(parameters)}"
-    links = {} if following is None else {"Link": f'<{following}>; rel="next"'}
-    return json_answer(job_list(page.jobs, following), headers=links)
+    states = [("state", state) for state in query.state]
+    following = next_page("/v1/jobs", page.next, query.limit, *states)
+    return json_answer(job_list(page.jobs, following), headers=link_to(following))
 
 
 @router.get(

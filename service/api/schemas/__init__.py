@@ -6,7 +6,7 @@ all the rest of a request: they describe them in the OpenAPI document, and tests
 
 from service.api.schemas.adapted import AdaptedLinks, AdaptedList, AdaptedOut
 from service.api.schemas.answers import AnswerOut
-from service.api.schemas.batches import BatchOut
+from service.api.schemas.batches import BatchList, BatchOut
 from service.api.schemas.checkpoints import (
     CheckpointLinks,
     CheckpointList,
@@ -19,6 +19,7 @@ from service.api.schemas.health import AliveOut, ReadyOut
 from service.api.schemas.jobs import JobList, JobOut, JobSummary, TaskOut
 from service.api.schemas.problems import ProblemOut
 from service.api.schemas.received import (
+    BatchesQuery,
     DemonstrationIn,
     JobsQuery,
     OptionsIn,
@@ -48,7 +49,9 @@ __all__ = [
     "AdaptedOut",
     "AliveOut",
     "AnswerOut",
+    "BatchList",
     "BatchOut",
+    "BatchesQuery",
     "CheckpointLinks",
     "CheckpointList",
     "CheckpointOut",

@@ -37,8 +37,8 @@ class BatchLinks(BaseModel):
     submission: str
 
 
-class BatchOut(BaseModel):
-    """A batch as it stands: kept for as long as results are, once its last puzzle has ended."""
+class BatchSummary(BaseModel):
+    """How a batch stands, without its puzzles."""
 
     id: str
     state: Literal["queued", "running", "finished", "cancelled"]
@@ -46,7 +46,19 @@ class BatchOut(BaseModel):
     created_at: str = Field(json_schema_extra={"format": "date-time"})
     finished_at: str | None = Field(json_schema_extra={"format": "date-time"})
     cancel_requested: bool
-    options: OptionsOut
     counts: BatchCounts
-    puzzles: list[BatchPuzzle] = Field(description="In the order of the challenges file.")
     links: BatchLinks
+
+
+class BatchOut(BatchSummary):
+    """A batch as it stands: kept for as long as results are, once its last puzzle has ended."""
+
+    options: OptionsOut
+    puzzles: list[BatchPuzzle] = Field(description="In the order of the challenges file.")
+
+
+class BatchList(BaseModel):
+    """A page of batches, newest first."""
+
+    batches: list[BatchSummary]
+    next: str | None = Field(description="The address of the following page; null on the last.")

@@ -122,18 +122,23 @@ class TaskIn(Received):
     options: OptionsIn = Field(default_factory=OptionsIn)
 
 
-class JobsQuery(BaseModel):
-    """What a list of jobs is narrowed to."""
+class BatchesQuery(BaseModel):
+    """Which page of one's batches."""
 
     model_config = ConfigDict(extra="forbid")
 
-    state: list[State] = Field(
-        default_factory=list, max_length=6, description="Only jobs in these states."
-    )
     cursor: str | None = Field(
         default=None, max_length=200, description="From `next`: where the page before ended."
     )
     limit: int = Field(default=20, ge=1, le=100)
+
+
+class JobsQuery(BatchesQuery):
+    """Which page of one's jobs, and what the list is narrowed to."""
+
+    state: list[State] = Field(
+        default_factory=list, max_length=6, description="Only jobs in these states."
+    )
 
 
 class PuzzlesQuery(BaseModel):

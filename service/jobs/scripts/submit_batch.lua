@@ -5,8 +5,8 @@
 local id, owner, name, options, entries = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local fingerprint, idempotency_key = ARGV[7], ARGV[8]
 local idempotency_ttl_s, result_ttl_s, deadline_s = ARGV[9], ARGV[10], ARGV[11]
-local max_queued, share = tonumber(ARGV[12]), ARGV[13]
-local first = 14  -- from here on: id, name and request of each job
+local max_queued, share, num_puzzles = tonumber(ARGV[12]), ARGV[13], ARGV[14]
+local first = 15  -- from here on: id, name and request of each job
 local num_jobs = (#ARGV - first + 1) / 3
 local now = now_ms()
 local idempotency = prefix .. 'idempotency-batch:' .. owner .. ':' .. idempotency_key
@@ -30,7 +30,7 @@ if share ~= '' and num_jobs > 0 and of_owner + num_jobs > tonumber(share) then
 end
 
 redis.call('HSET', batch, 'owner', owner, 'name', name, 'options', options, 'entries', entries,
-  'created_ms', whole(now), 'num_open', whole(num_jobs))
+  'created_ms', whole(now), 'num_open', whole(num_jobs), 'num_puzzles', num_puzzles)
 if num_jobs == 0 then redis.call('EXPIRE', batch, result_ttl_s) end
 if idempotency_key ~= '' then
   redis.call('SET', idempotency, id .. ' ' .. fingerprint, 'EX', idempotency_ttl_s)
@@ -51,5 +51,9 @@ for i = first, #ARGV, 3 do
   redis.call('ZADD', jobs, whole(now), job)
 end
 redis.call('HSET', batch, 'jobs', table.concat(ids, ' '))
-redis.call('ZREMRANGEBYSCORE', jobs, '-inf', whole(now - 2000 * tonumber(result_ttl_s)))
+local batches = prefix .. 'batches:' .. owner
+redis.call('ZADD', batches, whole(now), id)
+for _, list in ipairs({jobs, batches}) do
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', whole(now - 2000 * tonumber(result_ttl_s)))
+end
 return {'new', id}

@@ -6,10 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 from conftest import Open, Worker, follow
 
 from service.api.examples import BATCH, TASK
-from service.api.schemas import BatchOut
+from service.api.schemas import BatchList, BatchOut
+from service.jobs.keys import batch_key
 from voting import parse_submission
 
 pytestmark = pytest.mark.anyio
@@ -161,6 +163,51 @@ async def test_cancelling_ends_what_waits_and_asks_for_what_runs(
     assert (await client.delete(batch["links"]["self"])).status_code == 200
 
 
+async def test_batches_are_listed_a_page_at_a_time_the_newest_first(
+    client: httpx.AsyncClient, worker: Worker
+) -> None:
+    assert (await client.get("/v1/batches")).json() == {"batches": [], "next": None}
+    batches = [
+        await submit(client, {"a": TASK, "b": TASK, "c": None}, name="first"),
+        await submit(client, {"a": TASK}, name="second"),
+        await submit(client, {"a": UNKNOWN}, name="third"),
+    ]
+    await asyncio.to_thread(worker.finish)
+    await client.delete(batches[1]["links"]["self"])
+
+    page = await client.get("/v1/batches?limit=2")
+    BatchList.model_validate(page.json(), strict=True)
+    assert [(one["name"], one["state"]) for one in page.json()["batches"]] == [
+        ("third", "finished"),
+        ("second", "cancelled"),
+    ]
+    assert page.headers["link"] == f'<{page.json()["next"]}>; rel="next"'
+    rest = (await client.get(page.json()["next"])).json()
+    (first,) = rest["batches"]
+    whole = (await client.get(first["links"]["self"])).json()
+    assert first == {name: whole[name] for name in first}
+    assert (first["state"], first["finished_at"]) == ("running", None)
+    assert {state: count for state, count in first["counts"].items() if count} == {
+        "total": 3,
+        "queued": 1,
+        "succeeded": 1,
+        "refused": 1,
+    }
+    assert rest["next"] is None
+    refused = await client.get("/v1/batches?cursor=no")
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+
+
+async def test_batches_that_are_no_longer_kept_are_not_listed(
+    client: httpx.AsyncClient, fresh_redis: redis.Redis
+) -> None:
+    gone, kept = [await submit(client, {"a": TASK}) for _ in range(2)]
+    fresh_redis.delete(batch_key(gone["id"]))
+    listed = (await client.get("/v1/batches?limit=1")).json()
+
+    assert [one["id"] for one in listed["batches"]] == [kept["id"]]
+
+
 async def test_the_same_key_and_body_give_the_same_batch(client: httpx.AsyncClient) -> None:
     headers = {"Idempotency-Key": "once"}
     answers = [
@@ -197,6 +244,8 @@ async def test_a_batch_is_its_owner_s_alone(open_client: Open, worker: Worker) -
             answer = await client.request(method, batch["links"][name], headers=ben)
             assert (answer.status_code, answer.json()["code"]) == (404, "batch_not_found")
         assert (await client.get(batch["links"]["self"], headers=anna)).status_code == 200
+        assert len((await client.get("/v1/batches", headers=anna)).json()["batches"]) == 1
+        assert (await client.get("/v1/batches", headers=ben)).json()["batches"] == []
 
 
 @pytest.mark.parametrize("batch_id", ["none", "a" * 65, "a%7Bb"])

@@ -63,6 +63,17 @@ def test_the_same_key_gives_the_same_batch(client: Any) -> None:
     assert len({batch.id for batch in batches}) == 1
 
 
+def test_batches_are_listed_the_newest_first(client: Any) -> None:
+    older, newer = [client.submit_batch(CHALLENGES, name=name) for name in ("older", "newer")]
+
+    first = client.list_batches(limit=1)
+    second = client.list_batches(limit=1, after=first.next)
+
+    assert [(one.id, one.name) for one in first.batches] == [(newer.id, "newer")]
+    assert [(one.id, one.name) for one in second.batches] == [(older.id, "older")]
+    assert second.batches[0].counts.num_refused == 1
+
+
 def test_waiting_ends_with_its_time_and_a_batch_can_be_cancelled(client: Any) -> None:
     batch = client.submit_batch(CHALLENGES, **LONG)
 

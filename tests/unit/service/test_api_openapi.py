@@ -46,6 +46,7 @@ def test_every_operation_is_described(document: dict[str, Any]) -> None:
         ("/v1/jobs/{job_id}", "delete"),
         ("/v1/jobs/{job_id}/events", "get"),
         ("/v1/jobs/{job_id}/task", "get"),
+        ("/v1/batches", "get"),
         ("/v1/batches", "post"),
         ("/v1/batches/{batch_id}", "get"),
         ("/v1/batches/{batch_id}", "delete"),
