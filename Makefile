@@ -29,9 +29,8 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Three at once: most of the time goes into waiting for processes. A file's tests stay together; the longest
-# files, those that start processes, come first, so that none is left alone at the end.
-PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# Four at once: most of the time goes into waiting for processes. A file's tests stay together.
+PYTEST := $(BIN)/pytest --numprocesses 4 --dist loadfile
 
 test: check
 	$(PYTEST) -m "not full"

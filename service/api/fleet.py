@@ -71,7 +71,7 @@ class Fleet:
         if time.monotonic() - self._seen_at >= max_age_s:
             async with self._lock:  # the first to come reads for all who wait
                 if time.monotonic() - self._seen_at >= max_age_s:
-                    self._seen = Sighting.of(await self._store.workers())
+                    self._seen = Sighting.of(await self._store.served.workers())
                     self._seen_at = time.monotonic()
         return self._seen
 
@@ -101,7 +101,7 @@ class Fleet:
         now = time.monotonic()
         if self._known_until.get(key, now) > now:
             return True
-        if await self._store.find_puzzle(*key) is None:
+        if await self._store.served.find_puzzle(*key) is None:
             return False
         if len(self._known_until) >= MAX_REMEMBERED:
             self._known_until.clear()

@@ -16,7 +16,8 @@ from service.jobs.record import (
     NewJob,
     WorkerRecord,
 )
-from service.jobs.store import Depth, JobStore, Page, PuzzlePage, Submitted
+from service.jobs.served import PuzzlePage, ServedStore
+from service.jobs.store import Depth, JobStore, Page, Submitted
 
 __all__ = [
     "PRIORITIES",
@@ -45,6 +46,7 @@ __all__ = [
     "PuzzlePage",
     "Refused",
     "Renewal",
+    "ServedStore",
     "Submitted",
     "SubmittedBatch",
     "WorkerRecord",

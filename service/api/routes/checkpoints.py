@@ -91,7 +91,7 @@ async def list_puzzles(
 ) -> Response:
     """List the puzzles that a checkpoint has trained rows for: only these can it solve."""
     checkpoint = _served(name, await call.context.fleet.look())
-    page = await call.context.store.puzzles(
+    page = await call.context.store.served.puzzles(
         checkpoint.sha256, after=query.cursor, limit=query.limit
     )
     following = next_page(f"{_path(name)}/puzzles", page.next, query.limit)
@@ -127,7 +127,9 @@ async def get_puzzle(
     checkpoint = _served(name, await call.context.fleet.look())
     puzzle = None
     if _HASH.fullmatch(demonstrations_sha256):
-        puzzle = await call.context.store.find_puzzle(checkpoint.sha256, demonstrations_sha256)
+        puzzle = await call.context.store.served.find_puzzle(
+            checkpoint.sha256, demonstrations_sha256
+        )
     if puzzle is None:
         raise UnknownPuzzle(
             f"checkpoint {name!r} has no trained rows for a puzzle with these demonstrations; "

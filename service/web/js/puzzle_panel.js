@@ -49,7 +49,9 @@ export class PuzzlePanel {
       (place === null && pointer === "/name" ? byId("name") : byId("demonstrations")).focus();
       return;
     }
-    this.#open(place, place.row === undefined ? undefined : [place.row, place.column ?? 0]);
+    const at = place.row === undefined ? undefined : [place.row, place.column ?? 0];
+    // Whoever came from the list goes back to it, as long as something is left to mend.
+    this.#open(place, { at, back: '#faults:not([hidden]) [data-focus="fault-0"]' });
   }
 
   #show() {
@@ -130,9 +132,10 @@ export class PuzzlePanel {
     );
   }
 
-  #open(place, at) {
+  #open(place, { at, back } = {}) {
     const { part, index, member } = place;
     const pointer = `/${part}/${index}/${member}`;
+    const own = `[data-focus="${part}-${index}-${member}"]`;
     const other = member === "output" ? { part, index, member: "input" } : null;
     this.#editor.open({
       title: placeText(pointer),
@@ -142,7 +145,8 @@ export class PuzzlePanel {
       from: other === null ? null : () => this.#store.grid(other),
       fromLabel: "Copy the input",
       faults: () => this.#cellFaults(pointer),
-      onclose: () => document.querySelector(`[data-focus="${part}-${index}-${member}"]`)?.focus(),
+      onclose: () =>
+        ((back && document.querySelector(back)) ?? document.querySelector(own))?.focus(),
     });
   }
 

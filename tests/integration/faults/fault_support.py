@@ -204,7 +204,9 @@ class Queue:
             deadline = time.monotonic() + timeout_s
             while True:
                 ready = [
-                    w.id.rpartition("-")[0] for w in await store.workers() if w.state == "ready"
+                    w.id.rpartition("-")[0]
+                    for w in await store.served.workers()
+                    if w.state == "ready"
                 ]
                 if set(names) <= set(ready):
                     return

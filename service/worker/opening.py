@@ -1,0 +1,119 @@
+"""Loading and testing the checkpoints that a worker is to serve."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from hrm_core import Engine, HRMCoreError
+from service.alignment import check_alignment
+from service.enrolment import Registrar
+from service.errors import AlignmentError, EnrolmentError, PuzzleIndexError, SettingsError
+from service.jobs import CheckpointRecord, KnownPuzzle
+from service.worker.residents import Residents
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A checkpoint that can be served, and the puzzles it knows."""
+
+    record: CheckpointRecord
+    puzzles: tuple[KnownPuzzle, ...]
+
+
+def open_checkpoints(
+    residents: Residents, *, allow_unverified: bool, on_step: Callable[[], None]
+) -> tuple[Opened, ...]:
+    """Load and test every checkpoint, keeping as many as may be resident; drop what is not fit.
+
+    `on_step` is called again and again: what it raises ends the opening.
+
+    Raises: SettingsError where none can be served.
+    """
+    log = structlog.get_logger(__name__)
+    opened = []
+    for name in residents.names:
+        try:
+            opened.append(_open(name, residents, allow_unverified, on_step))
+        except (HRMCoreError, EnrolmentError, PuzzleIndexError, AlignmentError) as error:
+            log.error("checkpoint not served", checkpoint=name, reason=str(error))
+            residents.forget(name)
+    if not opened:
+        raise SettingsError(
+            "HRM_ARC_CHECKPOINTS: none of the checkpoints can be served; the log tells why for "
+            "each. Mend them, or set HRM_ARC_ALLOW_UNVERIFIED=true to serve those that only "
+            "fail the self-test"
+        )
+    return tuple(opened)
+
+
+def _open(
+    name: str, residents: Residents, allow_unverified: bool, on_step: Callable[[], None]
+) -> Opened:
+    on_step()
+    started = time.monotonic()
+    registrar = residents.registrar(name)
+    registrar.check_arc()
+    engine = residents.seat(name)
+    if engine is None:
+        raise RuntimeError("an engine is busy before any job has come")
+    puzzles = _known_puzzles(registrar)
+    record = _examine(name, engine, registrar, len(puzzles), on_step)
+    if not (record.verified or allow_unverified):
+        raise AlignmentError(
+            f"{record.verdict}. Where that is to be served all the same, set "
+            "HRM_ARC_ALLOW_UNVERIFIED=true"
+        )
+    structlog.get_logger(__name__).info(
+        "checkpoint served",
+        checkpoint=name,
+        verified=record.verified,
+        verdict=record.verdict,
+        device=str(engine.device),
+        slots=engine.num_slots,
+        seconds=round(time.monotonic() - started, 3),
+    )
+    return Opened(record, puzzles)
+
+
+def _examine(
+    name: str,
+    engine: Engine,
+    registrar: Registrar,
+    num_puzzles: int,
+    on_step: Callable[[], None],
+) -> CheckpointRecord:
+    """Run the alignment self-test and describe the checkpoint."""
+    try:
+        alignment = check_alignment(engine, registrar, on_step=on_step)
+        is_verified, verdict = alignment.is_aligned, alignment.verdict
+    except AlignmentError as error:
+        is_verified, verdict = False, str(error)
+    checkpoint = registrar.checkpoint
+    config = checkpoint.config
+    return CheckpointRecord(
+        name=name,
+        sha256=checkpoint.sha256,
+        architecture=config.architecture,
+        canvas=config.canvas,
+        num_parameters=checkpoint.num_parameters,
+        num_rows=config.num_rows,
+        num_puzzles=num_puzzles,
+        halt_max_steps=config.halt_max_steps,
+        verified=is_verified,
+        verdict=verdict,
+    )
+
+
+def _known_puzzles(registrar: Registrar) -> tuple[KnownPuzzle, ...]:
+    """List the puzzles that a checkpoint knows by their demonstrations and has rows for."""
+    names = (registrar.checkpoint.names or ())[1:]
+    num_rows = Counter(map(registrar.dialect.puzzle_of, names))
+    known = registrar.index.demonstrations if registrar.index else {}
+    return tuple(
+        KnownPuzzle(name, demonstrations, num_rows[name])
+        for name, demonstrations in known.items()
+        if num_rows[name]
+    )
