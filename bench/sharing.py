@@ -37,7 +37,7 @@ def measure_sharing(base: str, checkpoints: Path = CHECKPOINTS) -> Section:
         folder = Path(name)
         server = EmbeddedServer(folder).start()
         try:
-            settings = {"state_folder": str(folder), "adapt_max_s": f"{ADAPT_S:g}"}
+            settings = {"adapt_max_s": f"{ADAPT_S:g}"}
             with running_service(
                 server.url, checkpoints, folder, worker=WORKER, settings=settings
             ) as service:

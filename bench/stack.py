@@ -61,6 +61,8 @@ def running_service(
         "host": host,
         "port": str(port),
         "allow_unverified": "true",
+        # Not the caller's own, where adapted checkpoints are kept from earlier days.
+        "state_folder": str(log_folder / "worker-state"),
         "device": "cpu",
         "log_level": "warning",
         "grace_s": "5",

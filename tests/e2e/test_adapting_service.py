@@ -28,7 +28,7 @@ def service(
     emptied_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """Return a service with the demo checkpoint, whose workers adapt for 60 seconds at the most."""
-    settings = {"adapt_max_s": "60", "state_folder": str(tmp_path_factory.mktemp("state"))}
+    settings = {"adapt_max_s": "60"}
     logs = tmp_path_factory.mktemp("logs")
     with running_service(
         emptied_url, demo_folder, logs, worker=WORKER, settings=settings
