@@ -274,19 +274,19 @@ def test_everything_is_done_with_the_keyboard_alone(visited: Visit) -> None:
     page = visited.page
     visited.tab_to("#open")
     page.keyboard.press("Enter")
-    assert visited.has_focus("#paste")
+    expect(page.locator("#paste")).to_be_focused()
     page.keyboard.insert_text(json.dumps(task() | {"name": "typed"}))
     visited.tab_to("#paste-load")
     page.keyboard.press("Enter")
-    assert visited.has_focus("#puzzle-title")
+    expect(page.locator("#puzzle-title")).to_be_focused()
     page.keyboard.press("Control+Enter")
     page.locator("#answer-name", has_text="typed").wait_for()
     visited.wait_for_state("done")
     visited.tab_to(".attempt .tile")
     page.keyboard.press("Enter")
-    assert cell(visited, 1, 1).evaluate("(cell) => cell === document.activeElement")
+    expect(cell(visited, 1, 1)).to_be_focused()
     page.keyboard.press("Escape")
-    assert visited.has_focus(".attempt .tile")
+    expect(page.locator(".attempt .tile").first).to_be_focused()
     visited.tab_to(".walk-line input")
     page.keyboard.press("End")
     number = page.locator(".walk-number")
@@ -294,7 +294,7 @@ def test_everything_is_done_with_the_keyboard_alone(visited: Visit) -> None:
     visited.tab_to("[data-focus=next]")
     page.keyboard.press("Enter")
     assert number.inner_text() == f"1 of {last.split()[0]}"
-    assert visited.has_focus("[data-focus=next]")
+    expect(page.locator("[data-focus=next]")).to_be_focused()
     visited.tab_to("#jobs-list a")
     page.keyboard.press("Enter")
     visited.tab_to("#theme")
@@ -311,7 +311,7 @@ def test_a_wrong_cell_is_shown_and_mended_where_it_is(visited: Visit) -> None:
 
     faults.get_by_role("button", name="Demonstration 2, input, row 3, column 1").click()
     assert cell(visited, 3, 1).get_attribute("aria-invalid") == "true"
-    assert cell(visited, 3, 1).evaluate("(cell) => cell === document.activeElement")
+    expect(cell(visited, 3, 1)).to_be_focused()
     assert "12 is not a colour" in page.locator("#editor-fault").inner_text()
     page.keyboard.press("5")
     assert page.locator("#editor-fault").inner_text() == ""
@@ -391,7 +391,7 @@ def test_a_grid_is_drawn_with_the_keyboard_alone(visited: Visit) -> None:
     tile = page.locator('[data-focus="train-0-input"]')
     tile.focus()
     page.keyboard.press("Enter")
-    assert cell(visited, 1, 1).evaluate("(cell) => cell === document.activeElement")
+    expect(cell(visited, 1, 1)).to_be_focused()
     for key in ("3", "ArrowRight", "Shift+ArrowDown", "Shift+ArrowRight", "7", "Control+End"):
         page.keyboard.press(key)
     page.keyboard.press("2")
@@ -404,7 +404,7 @@ def test_a_grid_is_drawn_with_the_keyboard_alone(visited: Visit) -> None:
     assert cell(visited, 3, 3).get_attribute("aria-label") == "black, 0"
     page.keyboard.press("Escape")
     assert page.locator("#editor").is_hidden()
-    assert tile.evaluate("(tile) => tile === document.activeElement")
+    expect(tile).to_be_focused()
 
 
 def test_a_grid_is_drawn_with_the_pointer(visited: Visit) -> None:
@@ -432,12 +432,12 @@ def test_an_expected_output_is_added_and_taken_away(visited: Visit) -> None:
     page.keyboard.press("4")
     page.keyboard.press("Escape")
     output = page.locator('[data-focus="test-0-output"]')
-    assert visited.has_focus('[data-focus="test-0-output"]')
+    expect(page.locator('[data-focus="test-0-output"]')).to_be_focused()
     boxes = [output.bounding_box(), page.locator('[data-focus="test-0-input"]').bounding_box()]
     assert boxes[0]["y"] == boxes[1]["y"]
     page.get_by_role("button", name="Remove test 1, output").click()
     assert output.inner_text() == "Add expected output"
-    assert visited.has_focus('[data-focus="test-0-output"]')
+    expect(page.locator('[data-focus="test-0-output"]')).to_be_focused()
     page.keyboard.press("Control+z")
     assert page.get_by_text("expected 3 × 3").is_visible()
 
