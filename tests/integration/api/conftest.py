@@ -1,6 +1,7 @@
 """What tests of the API share: the app on a real Valkey, and a worker that does as it is told."""
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -138,6 +139,16 @@ async def follow(client: httpx.AsyncClient, address: str) -> asyncio.Task[httpx.
     following = asyncio.create_task(client.get(address, extensions={"begun": begun}))
     await asyncio.wait_for(begun.wait(), 30)
     return following
+
+
+def parse_events(text: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Read a stream as (kind, id, data), without its comments."""
+    events = []
+    for block in filter(None, text.split("\n\n")):
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
+        if fields:
+            events.append((fields["event"], fields["id"], json.loads(fields["data"])))
+    return events
 
 
 Open = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 import redis
-from conftest import Open, Worker, follow
+from conftest import Open, Worker, follow, parse_events
 
 from service.api.examples import BATCH, TASK
 from service.api.schemas import BatchList, BatchOut
@@ -30,16 +30,6 @@ async def submit(
     document: dict[str, Any] = answer.json()
     BatchOut.model_validate(document)
     return document
-
-
-def parse(text: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """Read a stream as (kind, id, data), without its comments."""
-    events = []
-    for block in filter(None, text.split("\n\n")):
-        fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
-        if fields:
-            events.append((fields["event"], fields["id"], json.loads(fields["data"])))
-    return events
 
 
 async def test_a_file_becomes_jobs_at_batch_priority(
@@ -127,7 +117,7 @@ async def test_a_batch_is_followed_to_its_end(client: httpx.AsyncClient, worker:
     following = await follow(client, batch["links"]["events"])
     await asyncio.to_thread(worker.finish)
     await asyncio.to_thread(worker.fail, "engine_failed")
-    events = parse((await asyncio.wait_for(following, 30)).text)
+    events = parse_events((await asyncio.wait_for(following, 30)).text)
 
     kinds = [kind for kind, _, _ in events]
     assert kinds[0] == kinds[-1] == "state"
@@ -138,7 +128,7 @@ async def test_a_batch_is_followed_to_its_end(client: httpx.AsyncClient, worker:
     assert events[-1][2]["state"] == "finished"
     assert events[-1][2]["counts"]["failed"] == 1
     again = await client.get(batch["links"]["events"])
-    assert [kind for kind, _, _ in parse(again.text)] == ["state"]
+    assert [kind for kind, _, _ in parse_events(again.text)] == ["state"]
     over = await client.get(batch["links"]["events"], headers={"Last-Event-ID": events[-1][1]})
     assert over.status_code == 204
 
@@ -343,7 +333,7 @@ async def test_a_batch_of_a_thousand_jobs_is_queued_and_followed(
     batch = await submit(client, {f"p{number}": TASK for number in range(1000)})
     with worker.at_work():
         text = (await asyncio.wait_for(client.get(batch["links"]["events"]), 120)).text
-    last = parse(text)[-1][2]
+    last = parse_events(text)[-1][2]
 
     assert (last["state"], last["counts"]["succeeded"]) == ("finished", 1000)
     submission = parse_submission((await client.get(batch["links"]["submission"])).json())
