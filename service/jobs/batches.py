@@ -125,7 +125,7 @@ class BatchStore:
 
     async def _summaries(self, batch_ids: Sequence[str]) -> Sequence[BatchSummary | None]:
         found = []
-        # One after the other: a batch of a thousand jobs keeps Redis from others long enough.
+        # A script each: one for all of them would keep Redis from others for too long.
         for batch_id in batch_ids:
             async with explained_async():
                 reply = await self._count(keys=[keys.batch_key(batch_id)], args=[PREFIX, batch_id])

@@ -23,7 +23,10 @@ class PuzzlePage:
 
 
 class ServedStore:
-    """What the workers say of themselves in Redis."""
+    """What the workers say of themselves in Redis.
+
+    Raises: QueueUnavailable, in every method, when Redis does not answer.
+    """
 
     def __init__(self, client: Any) -> None:
         self._redis = client

@@ -1,5 +1,5 @@
--- Tells how a batch stands without reading its jobs' records: name, created_ms, cancel, num_puzzles,
--- the last end of a job, and then states with how many jobs are in each. Nothing when it is not kept.
+-- Tells how a batch stands: name, created_ms, cancel, num_puzzles, the last end of a job (ms, 0 for
+-- none), and then states with how many jobs are in each. Nothing when the batch is not kept.
 local batch = prefix .. 'batch:' .. ARGV[2]
 local fields = redis.call('HMGET', batch, 'name', 'created_ms', 'cancel', 'num_puzzles', 'jobs')
 if not fields[1] then return {} end
