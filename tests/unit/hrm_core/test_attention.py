@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tolerances import assert_near
 
 from hrm_core import AttentionError
 from hrm_core.attention import available_backends, choose, load_backend
@@ -26,17 +27,17 @@ def test_a_dense_backend_computes_softmax_attention_for_every_head(name: str) ->
         for head in range(SHAPE[2]):
             scores = q[sample, :, head] @ k[sample, :, head].T / SHAPE[3] ** 0.5
             expected = scores.softmax(-1) @ v[sample, :, head]
-            torch.testing.assert_close(out[sample, :, head], expected)
+            assert_near(out[sample, :, head], expected, rtol=1e-7, atol=1e-7)
 
 
 @pytest.mark.parametrize(
-    ("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2), (torch.float16, 3e-3)]
+    ("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2), (torch.float16, 5e-3)]
 )
 def test_matmul_equals_sdpa_to_rounding(dtype: torch.dtype, tolerance: float) -> None:
     q, k, v = draw(dtype)
     by_matmul, by_sdpa = load_backend("matmul")(q, k, v), load_backend("sdpa")(q, k, v)
     assert by_matmul.dtype == by_sdpa.dtype == dtype
-    torch.testing.assert_close(by_matmul, by_sdpa, atol=tolerance, rtol=0)
+    assert_near(by_matmul, by_sdpa, atol=tolerance)
 
 
 def test_matmul_and_sdpa_have_the_same_gradients() -> None:
@@ -46,7 +47,7 @@ def test_matmul_and_sdpa_have_the_same_gradients() -> None:
         load_backend(name)(*leaves).square().sum().backward()
         gradients.append([leaf.grad for leaf in leaves])
     for by_matmul, by_sdpa in zip(*gradients, strict=True):
-        torch.testing.assert_close(by_matmul, by_sdpa, atol=1e-5, rtol=1e-4)
+        assert_near(by_matmul, by_sdpa, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["flash9", "", "SDPA"])

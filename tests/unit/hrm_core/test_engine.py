@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from tolerances import assert_near
 
 from hrm_core import (
     AttentionError,
@@ -93,7 +94,7 @@ def test_act_halting_stops_a_settled_answer_that_q_calls_right(
     (outcome,) = engine.drain()
     assert (outcome.steps, outcome.halt_reason) == (steps, reason)
     found = (outcome.q_halt_logit, outcome.q_continue_logit)
-    assert found == pytest.approx((q_halt, q_continue))
+    assert_near(found, (q_halt, q_continue), rtol=1e-6)
 
 
 def test_a_step_without_samples_costs_nothing_and_gives_nothing(checkpoint: Checkpoint) -> None:
@@ -212,7 +213,7 @@ def test_both_dense_attentions_give_the_same_answers(checkpoint: Checkpoint) -> 
     assert found[0].keys() == found[1].keys()
     for sample_id, (tokens, q) in found[0].items():
         assert found[1][sample_id][0] == tokens
-        assert found[1][sample_id][1] == pytest.approx(q, abs=1e-4)
+        assert_near(found[1][sample_id][1], q, atol=1e-4)
 
 
 def test_another_precision_than_the_checkpoint_s_can_be_asked_for(checkpoint: Checkpoint) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from tolerances import assert_near
 
 from hrm_core import Checkpoint, Engine, EngineConfig, Halting, Sample, open_checkpoint, parse_arch
 from hrm_core.attention import load_backend
@@ -176,8 +177,8 @@ def test_a_published_setting_loads_and_computes_what_its_formulas_say(
                 states = network.segment(*states, e)
             found_q = [float(value) for value in network.read_q(states[0])]
             found_logits = network.read_logits(states[0])[0].numpy()
-        np.testing.assert_allclose(found_logits, logits, atol=2e-4)
-        np.testing.assert_allclose(found_q, q, atol=2e-4)
+        assert_near(found_logits, logits, atol=2e-4)
+        assert_near(found_q, q, atol=2e-4)
 
 
 @pytest.mark.parametrize("name", [EXTENDED_HRM_NAME, TRM_NAME])
@@ -197,7 +198,7 @@ def test_without_rows_there_is_no_prefix_and_the_engine_runs(
     (outcome,) = engine.drain()
     logits, q = NumpyModel(checkpoint).run(tokens, row, 2)
     assert outcome.tokens.tolist() == logits.argmax(axis=-1).tolist()
-    assert [outcome.q_halt_logit, outcome.q_continue_logit] == pytest.approx(q, abs=2e-4)
+    assert_near([outcome.q_halt_logit, outcome.q_continue_logit], q, atol=2e-4)
 
 
 def test_a_yaml_number_spelled_1e_5_is_a_number(make_checkpoint: MakeCheckpoint) -> None:
@@ -225,7 +226,7 @@ def test_half_precision_weights_load_and_stay_near_the_exact_model(
     is_clear = top_two[:, 1] - top_two[:, 0] > 0.2
     assert is_clear.sum() > 4
     assert (outcome.tokens == logits.argmax(axis=-1))[is_clear].all()
-    assert outcome.q_halt_logit == pytest.approx(q[0], abs=0.15)
+    assert_near(outcome.q_halt_logit, q[0], atol=0.15)
 
 
 def test_defaults_are_the_reference_s() -> None:
