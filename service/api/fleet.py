@@ -43,13 +43,10 @@ class Sighting:
             for worker in self.workers
         )
 
-    def can_work(self, allow_unverified: bool) -> bool:
-        """Tell whether a ready worker serves a checkpoint that may be used."""
-        return any(
-            worker.state == "ready"
-            and any(checkpoint.verified or allow_unverified for checkpoint in worker.checkpoints)
-            for worker in self.workers
-        )
+    @property
+    def can_work(self) -> bool:
+        """Whether a ready worker serves a checkpoint."""
+        return any(worker.state == "ready" and worker.checkpoints for worker in self.workers)
 
 
 class Fleet:

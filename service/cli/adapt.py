@@ -9,6 +9,7 @@ from augment import Puzzle
 from hrm_core import Adaptation, AdaptProgress, can_compile, open_checkpoint, pick_device
 from service.adaptation import AdaptOptions, prepare_adaptation
 from service.cli import engine_options as options
+from service.cli.engine import leave_self_test
 from service.cli.output import console, progress_bar
 from service.cli.stopping import stop_on_signals
 from service.cli.task_sources import TASKS_HELP, read_tasks
@@ -120,6 +121,7 @@ def adapt_command(
     if not _adapt_with_bar(adaptation):
         console.print(f"Stopped at step {adaptation.run.step}. The same command goes on from here.")
         raise typer.Exit(130)
+    leave_self_test(out, device)
     _conclude(adaptation, out)
 
 

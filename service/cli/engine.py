@@ -1,8 +1,16 @@
-"""The engine that the command line's options make."""
+"""The engine that the command line's options make, on a checkpoint that is known to be sound."""
 
-from hrm_core import Checkpoint, Engine
+from dataclasses import replace
+from pathlib import Path
+
+from hrm_core import Checkpoint, Engine, open_checkpoint
 from service import engines
-from service.cli.output import notices
+from service.cli.output import console, notices, progress_bar, warn
+from service.enrolment import Registrar
+from service.errors import AlignmentError
+from service.self_test.record import examine, keep, read_examination
+from service.self_test.result import Finding
+from service.self_test.run import MAX_DEMONSTRATIONS, run_self_test
 
 
 def make_engine(
@@ -29,3 +37,48 @@ def make_engine(
         compiled=compiled,
         max_slots=num_samples,
     )
+
+
+def check_rows(engine: Engine, registrar: Registrar) -> tuple[str, ...]:
+    """Run the self-test where none is kept, print what there is to warn of, and return it.
+
+    Raises: AlignmentError when the rows do not belong to their names.
+    """
+    checkpoint = registrar.checkpoint
+    name = checkpoint.folder.resolve().name
+    examination = read_examination(checkpoint)
+    if examination is None:
+        try:
+            with progress_bar() as bar:
+                bar.add_task(f"first use of {name}: testing its rows", total=None)
+                examination = examine(engine, registrar)
+        except AlignmentError as error:
+            warn(f"{name}: {error}")
+            return (str(error),)
+        if not examination.changes:
+            keep(checkpoint, examination.test)
+    if examination.finding is Finding.MISALIGNED:
+        raise AlignmentError(
+            f"{checkpoint.folder} is {examination.verdict}. Its answers would mean nothing; "
+            f"`hrm-arc verify {checkpoint.folder}` runs the test again"
+        )
+    if examination.finding is Finding.ALIGNED:
+        return ()
+    sentence = f"{name}: {examination.verdict}"
+    warn(sentence)
+    return (sentence,)
+
+
+def leave_self_test(folder: Path, device: str) -> None:
+    """Test a checkpoint that was just written with its names, keep the outcome and print it."""
+    checkpoint = open_checkpoint(folder)
+    registrar = Registrar(checkpoint)
+    engine = make_engine(checkpoint, device=device, compiled=False, num_samples=MAX_DEMONSTRATIONS)
+    try:
+        with progress_bar() as bar:
+            bar.add_task("testing what was learned", total=None)
+            test = replace(run_self_test(engine, registrar), names_known=True)
+    except AlignmentError:
+        return  # a puzzle with few demonstrations and few variants cannot be tested
+    keep(checkpoint, test)
+    console.print(f"Self-test: {test.verdict}.", markup=False, soft_wrap=True)

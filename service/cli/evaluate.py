@@ -11,7 +11,7 @@ from rich.text import Text
 from augment import Task
 from hrm_core import Engine, Halting, open_checkpoint
 from service.cli import engine_options as options
-from service.cli.engine import make_engine
+from service.cli.engine import check_rows, make_engine
 from service.cli.output import JSONOption, console, print_json, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.enrolment import Registrar
@@ -59,6 +59,7 @@ def evaluate_command(
         attention=attention,
         compiled=compiled,
     )
+    check_rows(engine, registrar)
     haltings = [Halting(halt)]
     if compare_halting:
         haltings += [rule for rule in Halting if rule not in haltings]

@@ -9,11 +9,13 @@ import typer
 from augment import Puzzle, replay_trm
 from hrm_core import CheckpointError, open_checkpoint
 from service.cli import engine_options as options
+from service.cli.engine import check_rows, make_engine
 from service.cli.output import console, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.enrolment import Registrar
 from service.errors import InputError
 from service.puzzle_index import PUZZLES_NAME, index_document
+from service.self_test.run import MAX_DEMONSTRATIONS
 
 IDENTIFIERS_NAME = "identifiers.json"
 
@@ -39,11 +41,13 @@ def index_command(
     ] = None,
     variants: Annotated[int, typer.Option(min=0, help="Variants in the replay.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The builder's seed.")] = 42,
+    device: options.DeviceOption = "auto",
     canvas: options.CanvasOption = None,
 ) -> None:
     """Write puzzles.json: which puzzle each name stands for, by the hash of its demonstrations.
 
-    With --replay-trm, first rebuild the identifiers.json that published TRM checkpoints lack.
+    Then the self-test checks that the rows belong to their names. With --replay-trm, first rebuild
+    the identifiers.json that published TRM checkpoints lack.
     """
     if replay_trm_prefix is not None:
         if not subsets:
@@ -67,10 +71,11 @@ def index_command(
     path = folder / PUZZLES_NAME
     path.write_text(json.dumps(index_document(list(puzzles.values()))), encoding="utf-8")
     console.print(
-        f"{path}: {len(puzzles)} of the {len(named)} puzzles that have rows. "
-        f"Check it with `hrm-arc verify {folder}`.",
-        markup=False,
+        f"{path}: {len(puzzles)} of the {len(named)} puzzles that have rows", markup=False
     )
+    indexed = Registrar(registrar.checkpoint)  # with the index just written
+    engine = make_engine(indexed.checkpoint, device=device, num_samples=3 * MAX_DEMONSTRATIONS)
+    check_rows(engine, indexed)
 
 
 def _replay(

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from augment import CanvasError, Task
-from hrm_core import Checkpoint, Engine, open_checkpoint
+from hrm_core import Engine, open_checkpoint
 from service.cli.answers import Solved
-from service.cli.engine import make_engine
+from service.cli.engine import check_rows, make_engine
 from service.cli.output import progress_bar
 from service.enrolment import Registrar
 from service.errors import EnrolmentError
@@ -31,12 +31,12 @@ def solve_locally(
 
     Raises: AugmentError, HRMCoreError, ServiceError for what a checkpoint or the device cannot.
     """
-    checkpoints = [open_checkpoint(folder, canvas) for folder in folders]
-    solvings = _enrol(tasks, checkpoints, chosen)
+    registrars = [Registrar(open_checkpoint(folder, canvas)) for folder in folders]
+    solvings = _enrol(tasks, registrars, chosen)
     opened_s = seconds_since_start()
     engines = [
         make_engine(
-            checkpoint,
+            registrar.checkpoint,
             device=device,
             slots=slots,
             precision=precision,
@@ -44,24 +44,31 @@ def solve_locally(
             compiled=compiled,
             num_samples=sum(solving.num_asked_of(place) for solving in solvings),
         )
-        for place, checkpoint in enumerate(checkpoints)
+        for place, registrar in enumerate(registrars)
+    ]
+    warnings = [
+        sentence
+        for engine, registrar in zip(engines, registrars, strict=True)
+        for sentence in check_rows(engine, registrar)
     ]
     times = {"start_to_opened": opened_s, "start_to_ready": seconds_since_start()}
     _run(engines, solvings, times)
-    return [_finish(task, solving, times) for task, solving in zip(tasks, solvings, strict=True)]
+    return [
+        _finish(task, solving, times, warnings)
+        for task, solving in zip(tasks, solvings, strict=True)
+    ]
 
 
 def _enrol(
-    tasks: Sequence[Task], checkpoints: Sequence[Checkpoint], chosen: SolveOptions
+    tasks: Sequence[Task], registrars: Sequence[Registrar], chosen: SolveOptions
 ) -> list[Solving]:
     members: list[list[Member]] = [[] for _ in tasks]
-    for checkpoint in checkpoints:
-        registrar = Registrar(checkpoint)
+    for registrar in registrars:
         for task, mine in zip(tasks, members, strict=True):
             try:
                 mine.append(Member.enrol(registrar, task.puzzle))
             except CanvasError as error:  # it does not know whose canvas it is
-                raise EnrolmentError(f"{checkpoint.folder}: {error}") from error
+                raise EnrolmentError(f"{registrar.checkpoint.folder}: {error}") from error
     return [Solving(task.puzzle, mine, chosen) for task, mine in zip(tasks, members, strict=True)]
 
 
@@ -76,8 +83,9 @@ def _run(engines: Sequence[Engine], solvings: Sequence[Solving], times: dict[str
         solve(engines, solvings, show)
 
 
-def _finish(task: Task, solving: Solving, times: dict[str, float]) -> Solved:
+def _finish(task: Task, solving: Solving, times: dict[str, float], warnings: list[str]) -> Solved:
     answer = solving.answer()
     document = answer.document(task.expected)
+    document["warnings"] = warnings
     document["timings_s"] |= {stage: round(seconds, 3) for stage, seconds in times.items()}
     return Solved(answer, document)

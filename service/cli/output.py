@@ -27,6 +27,11 @@ def print_json(document: Any) -> None:
     console.out(json.dumps(document), highlight=False)
 
 
+def warn(sentence: str) -> None:
+    """Print a warning to the error stream."""
+    notices.print(f"Warning: {sentence}.", style="yellow", markup=False, soft_wrap=True)
+
+
 def progress_bar() -> Progress:
     """Make the bar of long work; it disappears when the work is done."""
     return Progress(

@@ -10,7 +10,7 @@ from rich.progress import Progress as Bar
 
 from augment import Task
 from service.cli.answers import Solved
-from service.cli.output import progress_bar
+from service.cli.output import progress_bar, warn
 from service.client import AsyncClient, ClientError, Job, JobUnsuccessful, Options, Progress
 
 _VOTING = "variants"
@@ -74,4 +74,6 @@ def _doing(progresses: Iterable[Progress]) -> str:
 def _finish(job: Job) -> Solved:
     if job.answer is None:
         raise JobUnsuccessful(job)
+    for warning in job.answer.warnings:
+        warn(warning)
     return Solved(job.answer, dict(job.answer.document))

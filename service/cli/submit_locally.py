@@ -7,7 +7,7 @@ from typing import Any
 from hrm_core import AdaptProgress, Engine, Halting, open_checkpoint
 from service.adaptation import AdaptOptions
 from service.challenges import Challenge
-from service.cli.engine import make_engine
+from service.cli.engine import check_rows, make_engine
 from service.cli.submit_run import Frame, How, Submitted, framed
 from service.enrolment import Registrar
 from service.solve import SolveOptions
@@ -120,5 +120,6 @@ def _engines(
                 **{**engine_options, "slots": slots},
                 num_samples=num_samples,
             )
+            check_rows(engines[name], registrar)
     frame.journal.note_slots({name: engine.num_slots for name, engine in engines.items()})
     return engines

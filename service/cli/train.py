@@ -17,6 +17,7 @@ from hrm_core import (
     pick_device,
     start_from,
 )
+from service.cli.engine import leave_self_test
 from service.cli.output import console, progress_bar
 from service.cli.stopping import stop_on_signals
 from service.cli.task_sources import TASKS_HELP, read_tasks
@@ -151,6 +152,7 @@ def train_command(
     if not _train_with_bar(run, steps):
         console.print(f"Stopped at step {run.step}. The same command goes on from here.")
         raise typer.Exit(130)
+    leave_self_test(folder, device)
     console.print(f"Done: {folder}", markup=False)
 
 

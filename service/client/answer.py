@@ -122,7 +122,8 @@ class Answer:
     """The votes on all test inputs of a puzzle, with everything needed to repeat them.
 
     What is told of one checkpoint is told of the main one; `members` tell it of each, the main one
-    first. `is_verified`: the checkpoint passed its self-test. `worker` is the one that solved it.
+    first. `is_verified`: its rows are known to belong to their names. `warnings` are sentences to
+    read it with. `worker` is the one that solved it.
     `document`: the answer as it came.
 
     Units: `timings_s` are seconds by stage.
@@ -147,6 +148,7 @@ class Answer:
     members: tuple[MemberAnswer, ...] = ()
     adaptation: AdaptationSummary | None = None
     is_verified: Annotated[bool | None, Field(validation_alias="verified")] = None
+    warnings: tuple[str, ...] = ()
     worker: str | None = None
     document: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 

@@ -177,7 +177,8 @@ class Adapted:
 class Checkpoint:
     """A checkpoint that the service answers with.
 
-    `verdict` is its self-test's. `is_default`: it answers where a job names none.
+    `finding` is its self-test's in a word, `verdict` in a sentence. `is_default`: it answers where
+    a job names none.
     """
 
     name: str
@@ -190,6 +191,7 @@ class Checkpoint:
     halt_max_steps: int
     is_verified: Annotated[bool, Field(validation_alias="verified")]
     verdict: str
+    finding: str = ""
     is_default: Annotated[bool, Field(validation_alias="default")] = False
     num_workers: Annotated[int | None, Field(validation_alias="workers")] = None
 

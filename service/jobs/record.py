@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal, cast
 
 from service.jobs.keys import Priority
+from service.self_test.result import Finding
 
 
 class JobState(StrEnum):
@@ -143,7 +144,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """A checkpoint that a worker serves. `verdict` is the alignment self-test's, as a sentence."""
+    """A checkpoint that a worker serves; `verdict` is the self-test's finding as a sentence."""
 
     name: str
     sha256: str
@@ -153,8 +154,13 @@ class CheckpointRecord:
     num_rows: int
     num_puzzles: int
     halt_max_steps: int
-    verified: bool
+    finding: Finding
     verdict: str
+
+    @property
+    def warning(self) -> str | None:
+        """What an answer of this checkpoint should be read with, or None."""
+        return None if self.finding == Finding.ALIGNED else f"{self.name}: {self.verdict}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +215,8 @@ class WorkerRecord:
         """Read a record written by `to_json`."""
         document = json.loads(data)
         document["checkpoints"] = tuple(
-            CheckpointRecord(**entry) for entry in document["checkpoints"]
+            CheckpointRecord(**{**entry, "finding": Finding(entry["finding"])})
+            for entry in document["checkpoints"]
         )
         document["adapted"] = tuple(AdaptedRecord(**entry) for entry in document.get("adapted", ()))
         return cls(**(document | {"seen_at": seen_at}))

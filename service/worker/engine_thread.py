@@ -151,7 +151,9 @@ class EngineThread:
         )
         self.records = tuple(one.record for one in opened)
         self.puzzles = {one.record.sha256: one.puzzles for one in opened}
-        self._metrics.checkpoints_verified.set(sum(record.verified for record in self.records))
+        self._metrics.checkpoints_verified.set(
+            sum(record.finding.is_verified for record in self.records)
+        )
         self.num_slots = max(engine.num_slots for engine in self._residents.engines)
 
     def _check_stop(self) -> None:
@@ -279,12 +281,14 @@ class EngineThread:
 
     def _gather(self, enrolling: Enrolling) -> Running:
         start, request = enrolling.start, enrolling.request
-        verified = {record.name: record.verified for record in self.records}
+        records = {record.name: record for record in self.records}
+        used = [records[name] for name in enrolling.checkpoints]
         return Running(
             job=start.job,
             request=request,
             solving=Solving(request.task.puzzle, enrolling.members, request.options),
-            is_verified=all(verified[name] for name in enrolling.checkpoints),
+            is_verified=all(record.finding.is_verified for record in used),
+            warnings=[record.warning for record in used if record.warning is not None],
             is_alone=start.is_alone,
             deadline=start.deadline,
             taken_at=enrolling.taken_at,

@@ -66,7 +66,8 @@ class WorkerMetrics:
         )
         self.gpu_memory = gauge("gpu_memory_used_bytes", "Memory taken on the device, if CUDA.")
         self.checkpoints_verified = gauge(
-            "checkpoints_verified", "Checkpoints served that passed the alignment self-test."
+            "checkpoints_verified",
+            "Checkpoints served whose rows are known to belong to their names.",
         )
 
     def count_step(

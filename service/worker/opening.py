@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import structlog
 
 from hrm_core import Engine, HRMCoreError
-from service.alignment import check_alignment
 from service.enrolment import Registrar
 from service.errors import AlignmentError, EnrolmentError, PuzzleIndexError, SettingsError
 from service.jobs import CheckpointRecord, KnownPuzzle
+from service.self_test.record import examine
+from service.self_test.result import Finding
 from service.worker.residents import Residents
+
+# What is served only where the operator insists.
+_REFUSED = (Finding.MISALIGNED, Finding.UNTESTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ def _open(
         raise RuntimeError("an engine is busy before any job has come")
     puzzles = _known_puzzles(registrar)
     record = _examine(name, engine, registrar, len(puzzles), on_step)
-    if not (record.verified or allow_unverified):
+    if record.finding in _REFUSED and not allow_unverified:
         raise AlignmentError(
             f"{record.verdict}. Where that is to be served all the same, set "
             "HRM_ARC_ALLOW_UNVERIFIED=true"
@@ -69,7 +73,6 @@ def _open(
     structlog.get_logger(__name__).info(
         "checkpoint served",
         checkpoint=name,
-        verified=record.verified,
         verdict=record.verdict,
         device=str(engine.device),
         slots=engine.num_slots,
@@ -85,12 +88,12 @@ def _examine(
     num_puzzles: int,
     on_step: Callable[[], None],
 ) -> CheckpointRecord:
-    """Run the alignment self-test and describe the checkpoint."""
+    """Run the self-test and describe the checkpoint."""
     try:
-        alignment = check_alignment(engine, registrar, on_step=on_step)
-        is_verified, verdict = alignment.is_aligned, alignment.verdict
+        examination = examine(engine, registrar, on_step=on_step)
+        finding, verdict = examination.finding, examination.verdict
     except AlignmentError as error:
-        is_verified, verdict = False, str(error)
+        finding, verdict = Finding.UNTESTED, str(error)
     checkpoint = registrar.checkpoint
     config = checkpoint.config
     return CheckpointRecord(
@@ -102,7 +105,7 @@ def _examine(
         num_rows=config.num_rows,
         num_puzzles=num_puzzles,
         halt_max_steps=config.halt_max_steps,
-        verified=is_verified,
+        finding=finding,
         verdict=verdict,
     )
 

@@ -19,7 +19,8 @@ REPORT_EVERY_S = 1.0
 class Running:
     """A job whose members are all enrolled; they enter their engines when there is a place.
 
-    `is_verified`: all of its checkpoints passed their self-test.
+    `is_verified`: the rows of all its checkpoints are known to belong to their names. `warnings`
+    come with the answer.
 
     Units: times by the monotonic clock, in seconds.
     """
@@ -28,6 +29,7 @@ class Running:
     request: SolveRequest
     solving: Solving
     is_verified: bool
+    warnings: list[str]
     is_alone: bool
     deadline: float | None
     taken_at: float
@@ -72,6 +74,7 @@ class Running:
         """Write the answer with what the job and the worker add to it."""
         document: dict[str, Any] = answer.document(self.request.task.expected)
         document["verified"] = self.is_verified
+        document["warnings"] = self.warnings
         document["worker"] = worker_id
         document["timings_s"] = {
             "queue": round(self.queue_s, 6),

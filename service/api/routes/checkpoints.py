@@ -70,7 +70,7 @@ async def list_checkpoints(call: Known) -> Response:
     },
 )
 async def get_checkpoint(call: Known, name: CheckpointName) -> Response:
-    """Tell what a checkpoint is, and what the alignment self-test found."""
+    """Tell what a checkpoint is, and what its self-test found."""
     fleet = call.context.fleet
     seen = await fleet.look()
     return model_answer(_document(_served(name, seen), seen, fleet))
@@ -165,7 +165,8 @@ def _document(record: CheckpointRecord, seen: Sighting, fleet: Fleet) -> Checkpo
         rows=record.num_rows,
         puzzles=record.num_puzzles,
         halt_max_steps=record.halt_max_steps,
-        verified=record.verified,
+        verified=record.finding.is_verified,
+        finding=record.finding,
         verdict=record.verdict,
         workers=seen.count_servers(record.name),
         default=record.name == fleet.default_name(seen),

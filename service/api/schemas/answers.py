@@ -177,4 +177,7 @@ class AnswerOut(BaseModel):
     members: list[MemberOut] = Field(description="The checkpoints that voted, the main one first.")
     tests: list[TestOut]
     timings_s: dict[str, float] = Field(description="Seconds by stage.")
-    verified: bool = Field(description="Whether the checkpoint passed its alignment self-test.")
+    verified: bool = Field(
+        description="Whether the rows of its checkpoints are known to belong to their names."
+    )
+    warnings: list[str] = Field(description="What the answer should be read with, in sentences.")

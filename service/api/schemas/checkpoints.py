@@ -3,6 +3,7 @@
 from pydantic import BaseModel, Field
 
 from service.api.schemas.jobs import TaskOut
+from service.self_test.result import Finding
 
 
 class CheckpointLinks(BaseModel):
@@ -23,8 +24,9 @@ class CheckpointOut(BaseModel):
     rows: int = Field(description="Trained rows, one for each variant of each puzzle.")
     puzzles: int
     halt_max_steps: int
-    verified: bool
-    verdict: str = Field(description="What the alignment self-test found.")
+    verified: bool = Field(description="Whether its rows are known to belong to their names.")
+    finding: Finding = Field(description="What its self-test found.")
+    verdict: str = Field(description="The finding as a sentence, with what to look at.")
     workers: int = Field(description="Workers that serve it now.")
     default: bool = Field(description="Taken when a job names no checkpoint.")
     links: CheckpointLinks

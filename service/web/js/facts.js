@@ -8,10 +8,7 @@ export function factsOf({ id, result, created_at: created }) {
     ["Job", h("code", {}, id)],
     ["Asked", dateTime(created)],
     ...result.members.flatMap((member) => memberFacts(member)),
-    [
-      "Verified",
-      result.verified ? "its rows belong to its names" : "no: it did not pass its self-test",
-    ],
+    ["Self-test", result.warnings.length > 0 ? result.warnings.join(". ") : "passed"],
     ["Halting", `${result.halting}, ${count(result.max_segments, "segment")} at most`],
     ["Ranking", result.ranking],
     ["Seed", String(result.seed)],

@@ -84,12 +84,12 @@ export class OptionsForm {
     this.#checkpoints = checkpoints;
     const choice = this.#form.elements.checkpoint;
     const before = choice.value || (recall("options", {}).checkpoint ?? "");
-    const options = checkpoints.map(({ name, verified, canvas, puzzles }) =>
+    const options = checkpoints.map(({ name, finding, canvas, puzzles }) =>
       h(
         "option",
         { value: name, selected: name === before },
         `${name}: ${count(puzzles, "puzzle")}, up to ${canvas} × ${canvas}` +
-          (verified ? "" : ", not verified"),
+          (finding === "aligned" ? "" : `, ${finding}`),
       ),
     );
     const standard = this.#defaultName;

@@ -1,0 +1,121 @@
+"""What a self-test found: whether rows fit their names, and how well the checkpoint is trained.
+
+Rows that belong to their names answer known demonstrations better than rows of other puzzles and
+better than rows of other variants of the same puzzle. How many demonstrations come out right is a
+finding of its own: a checkpoint that was trained briefly is aligned all the same.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+# A difference counts when it is three standard errors and ten cells in a hundred.
+MIN_GAIN, MIN_STANDARD_ERRORS = 0.1, 3.0
+# Rows in another order reach a quarter to a third of the cells; a briefly trained checkpoint nine
+# tenths. Standard errors alone are too trusting where the demonstrations are of few puzzles.
+MIN_CELL_SHARE = 0.5
+MIN_EXACT_SHARE = 0.5
+# What makes a right checkpoint answer badly, though its weights load.
+_SETTINGS = "num_heads, H_cycles, L_cycles or puzzle_emb_len in all_config.yaml"
+_NAMES = "identifiers.json is not in the order of this table"
+
+
+class Finding(StrEnum):
+    """The outcome of a self-test.
+
+    `changed`: aligned, but settings or names are not those that were tested before. `unclear`:
+    demonstrations come out right through any row, so nothing is known about the names. `untested`:
+    there are too few demonstrations.
+    """
+
+    ALIGNED = "aligned"
+    CHANGED = "changed"
+    UNDERFITTED = "underfitted"
+    UNCLEAR = "unclear"
+    UNTESTED = "untested"
+    MISALIGNED = "misaligned"
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the rows are known to belong to their names."""
+        return self in (Finding.ALIGNED, Finding.CHANGED, Finding.UNDERFITTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """The demonstrations answered through rows of other names.
+
+    Units: shares as in SelfTest; `gain` is the mean of what the own rows answer better, in shares
+    of a demonstration's cells, `gain_error` its standard error.
+    """
+
+    exact_share: float
+    cell_share: float
+    gain: float
+    gain_error: float
+
+    @property
+    def is_beaten(self) -> bool:
+        """Whether the own rows are clearly better."""
+        return self.gain >= max(MIN_GAIN, MIN_STANDARD_ERRORS * self.gain_error)
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """The result of a self-test; a rival is None where there are no rows of its kind.
+
+    `names_known`: rows and names were written together by this program, so that only the training
+    is in question.
+
+    Units: `exact_share` is the share of demonstrations whose output comes out right, `cell_share`
+    the share of the outputs' cells.
+    """
+
+    num_demonstrations: int
+    num_puzzles: int
+    exact_share: float
+    cell_share: float
+    other_puzzles: Rival | None
+    other_variants: Rival | None
+    names_known: bool = False
+
+    @property
+    def finding(self) -> Finding:
+        """What the numbers say."""
+        is_fitted = self.exact_share >= MIN_EXACT_SHARE
+        rivals = [rival for rival in (self.other_puzzles, self.other_variants) if rival is not None]
+        is_better = bool(rivals) and all(rival.is_beaten for rival in rivals)
+        if self.names_known or (is_better and self.cell_share >= MIN_CELL_SHARE):
+            return Finding.ALIGNED if is_fitted else Finding.UNDERFITTED
+        return Finding.UNCLEAR if is_fitted else Finding.MISALIGNED
+
+    @property
+    def verdict(self) -> str:
+        """The finding as a sentence, with what to look at where it is not good."""
+        num_exact = round(self.exact_share * self.num_demonstrations)
+        right = f"{num_exact} of {self.num_demonstrations} known demonstrations come out right"
+        match self.finding:
+            case Finding.ALIGNED:
+                return f"aligned: the rows belong to their names; {right}"
+            case Finding.UNDERFITTED:
+                return (
+                    f"underfitted: the rows belong to their names, but only {right}. It was "
+                    f"trained briefly, or {_SETTINGS} differs from its training"
+                )
+            case Finding.UNCLEAR:
+                return (
+                    f"unclear: {right}, but other rows answer nearly as well, so nothing shows "
+                    "whether identifiers.json is in the order of this table"
+                )
+            case Finding.MISALIGNED if self.other_puzzles and self.other_puzzles.is_beaten:
+                # The right puzzles but hardly the right variants: the network computes badly.
+                return (
+                    f"misaligned: {right}, and rows of other variants answer as well. Most likely "
+                    f"{_SETTINGS} differs from its training; otherwise {_NAMES}, or it is hardly "
+                    "trained"
+                )
+            case _:
+                return (
+                    f"misaligned: {right}, and rows of other names answer as well. Most likely "
+                    f"{_NAMES}; otherwise {_SETTINGS} differs from its training, or it is hardly "
+                    "trained"
+                )
