@@ -10,10 +10,10 @@ from augment import Puzzle, replay_trm
 from hrm_core import CheckpointError, open_checkpoint
 from service.cli import engine_options as options
 from service.cli.engine import check_rows, make_engine
-from service.cli.output import console, progress_bar
+from service.cli.output import console, progress_bar, warn
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.enrolment import Registrar
-from service.errors import InputError
+from service.errors import AlignmentError, InputError
 from service.puzzle_index import PUZZLES_NAME, index_document
 from service.self_test.run import MAX_DEMONSTRATIONS
 
@@ -75,7 +75,11 @@ def index_command(
     )
     indexed = Registrar(registrar.checkpoint)  # with the index just written
     engine = make_engine(indexed.checkpoint, device=device, num_samples=3 * MAX_DEMONSTRATIONS)
-    check_rows(engine, indexed)
+    try:
+        check_rows(engine, indexed)
+    except AlignmentError as error:  # what was written stays: it is what was asked for
+        warn(str(error))
+        raise typer.Exit(1) from None
 
 
 def _replay(

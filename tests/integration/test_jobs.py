@@ -30,6 +30,7 @@ from service.jobs import (
     WorkerRecord,
 )
 from service.jobs.keys import new_id
+from service.self_test.result import Finding
 
 
 @pytest.fixture
@@ -430,7 +431,9 @@ def test_depth_tells_waiting_from_running(desk: Desk, worker: Claims) -> None:
 
 
 def record(worker_id: str) -> WorkerRecord:
-    checkpoint = CheckpointRecord("demo", "ab" * 32, "HRM", 6, 10, 20, 2, 8, True, "aligned")
+    checkpoint = CheckpointRecord(
+        "demo", "ab" * 32, "HRM", 6, 10, 20, 2, 8, Finding.ALIGNED, "aligned"
+    )
     return WorkerRecord(worker_id, "host", "cpu", "ready", 0, 8, (checkpoint,), 5.0)
 
 

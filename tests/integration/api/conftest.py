@@ -31,6 +31,7 @@ from service.jobs import (
     KnownPuzzle,
     WorkerRecord,
 )
+from service.self_test.result import Finding
 from service.settings import Settings
 
 KNOWN_HASH = parse_task(TASK, "known").puzzle.demonstrations_hash
@@ -44,7 +45,7 @@ DEMO = CheckpointRecord(
     num_rows=129,
     num_puzzles=3,
     halt_max_steps=16,
-    verified=True,
+    finding=Finding.ALIGNED,
     verdict="aligned",
 )
 OTHER = replace(DEMO, name="other", sha256="e" * 64, canvas=30, num_puzzles=0)

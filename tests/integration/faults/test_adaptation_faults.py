@@ -19,6 +19,8 @@ from service.jobs import Job, JobState
 Start = Callable[..., WorkerProcess]
 CANVAS = 6
 SNAPSHOT_S = 2.0
+# Enough for a slow observer to see the adaptation while it runs.
+NUM_STEPS = 100
 STEPS_A_KILL = 15
 # A step and the writing of a snapshot come on top of the seconds between two snapshots.
 SLACK_S = 6.0
@@ -110,7 +112,7 @@ def test_a_stopped_worker_hands_an_adaptation_on_without_loss(
 ) -> None:
     stopped = worker("stopped", **SETTINGS)
     queue.wait_until_ready("stopped")
-    (job_id,) = queue.submit([unknown], **ADAPT, adapt_steps=25)
+    (job_id,) = queue.submit([unknown], **ADAPT, adapt_steps=NUM_STEPS)
     (job,) = queue.wait_until([job_id], is_adapting)
     told_s = seconds_told(job)
 
@@ -124,7 +126,7 @@ def test_a_stopped_worker_hands_an_adaptation_on_without_loss(
     assert kept.seconds >= told_s
     worker("next", **SETTINGS)
     (job,) = queue.wait_until_ended([job_id])
-    assert answer_of(job)["adaptation"]["steps"] == 25
+    assert answer_of(job)["adaptation"]["steps"] == NUM_STEPS
 
 
 def test_a_cancelled_adaptation_ends_at_once_and_another_job_goes_on_from_its_snapshot(
@@ -132,7 +134,7 @@ def test_a_cancelled_adaptation_ends_at_once_and_another_job_goes_on_from_its_sn
 ) -> None:
     worker("one", **SETTINGS)
     queue.wait_until_ready("one")
-    (job_id,) = queue.submit([unknown], **ADAPT, adapt_steps=25)
+    (job_id,) = queue.submit([unknown], **ADAPT, adapt_steps=NUM_STEPS)
     deadline = time.monotonic() + 120
     while not has_saved(tmp_path, None) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -140,13 +142,13 @@ def test_a_cancelled_adaptation_ends_at_once_and_another_job_goes_on_from_its_sn
     queue.ask(lambda store: store.cancel(job_id))
     (job,) = queue.wait_until_ended([job_id], timeout_s=15)
     kept = adapted(tmp_path)
-    (again,) = queue.submit([unknown], **ADAPT, adapt_steps=25)
+    (again,) = queue.submit([unknown], **ADAPT, adapt_steps=NUM_STEPS)
     (job_again,) = queue.wait_until_ended([again])
 
     assert job.state == JobState.CANCELLED
     assert kept is not None
-    assert 0 < kept.num_steps < 25
-    assert answer_of(job_again)["adaptation"]["steps"] == 25
+    assert 0 < kept.num_steps < NUM_STEPS
+    assert answer_of(job_again)["adaptation"]["steps"] == NUM_STEPS
 
 
 def test_jobs_of_one_puzzle_share_an_adaptation_and_later_ones_reuse_it(

@@ -140,7 +140,7 @@ def test_a_worker_whose_engine_fails_ends_and_its_jobs_go_on_elsewhere(
     queue: Queue, worker: Start, probes: tuple[Puzzle, ...]
 ) -> None:
     # The self-test takes two steps, so the engine fails on its first jobs.
-    failing = worker("failing", "--fail-after", "4", "--step-s", "0.05")
+    failing = worker("failing", "--fail-after", "3", "--step-s", "0.05")
     queue.wait_until_ready("failing")
     job_ids = queue.submit(probes[:8], stop_early=False)
 

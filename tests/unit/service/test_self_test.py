@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 from augment import Task
-from hrm_core import Engine, EngineConfig, open_checkpoint
+from hrm_core import Engine, EngineConfig, Outcome, open_checkpoint
 from service.enrolment import Registrar
 from service.errors import AlignmentError, EnrolmentError
 from service.self_test.record import SELF_TEST_NAME, Examination, examine, keep, read_examination
@@ -205,6 +206,23 @@ def test_names_known_by_construction_hold_for_the_kept_checkpoint_only(
     assert not examination.test.names_known
     assert examination.changes == ("identifiers.json is not the one that was tested",)
     assert examination.finding is Finding.MISALIGNED
+
+
+def test_a_device_that_computes_something_else_is_found(tiny_copy: Path) -> None:
+    engine, registrar = prepare(tiny_copy)
+    keep(registrar.checkpoint, replace(run_self_test(engine, registrar), names_known=True))
+    assert examine(engine, registrar).test.names_known
+
+    class BrokenEngine(Engine):
+        def step(self) -> list[Outcome]:
+            return [replace(one, tokens=np.zeros_like(one.tokens)) for one in super().step()]
+
+    broken = BrokenEngine(registrar.checkpoint, EngineConfig(torch.device("cpu"), num_slots=16))
+
+    examination = examine(broken, registrar)
+
+    assert examination.finding is Finding.MISALIGNED
+    assert examination.verdict.startswith("this device computes something else")
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"test": 3}', '{"test": {"x": 1}}'])

@@ -46,6 +46,7 @@ def test_a_job_is_answered_with_all_that_repeats_it(
         assert "expected" not in test
     assert (result["puzzle"], result["seed"], result["checkpoint"]) == (puzzle.name, 3, "demo")
     assert (result["verified"], result["worker"]) == (False, "w")
+    assert [warning.partition(": ")[0] for warning in result["warnings"]] == ["demo"]
     assert list(result["timings_s"]) == ["queue", "encode", "vote", "run", "total"]
     assert result["timings_s"]["queue"] == 0.25
     assert result["timings_s"]["total"] >= 0.25
@@ -258,7 +259,8 @@ def test_an_unverified_checkpoint_says_so(engines_of: Callable[..., Any]) -> Non
     (record,) = engines_of().thread.records
 
     assert (record.name, record.canvas, record.num_puzzles) == ("demo", 6, 46)
-    assert not record.verified
+    assert record.finding == "misaligned"
+    assert not record.finding.is_verified
     assert "misaligned" in record.verdict
 
 
