@@ -28,6 +28,8 @@ from service.worker import Worker, run_worker
 pytestmark = pytest.mark.usefixtures("fresh_redis", "one_thread")
 
 TIMEOUT_S = 120.0
+# The self-test of the fake engine: 24 samples, then 72, 16 at a time.
+NUM_SELF_TEST_STEPS = 7
 # 64 variants, one a step: enough time to meddle.
 SlowEngine = partial(FakeEngine, step_s=0.1, num_slots=1)
 
@@ -422,7 +424,10 @@ def test_a_job_that_kills_every_engine_ends_as_dead_with_the_reason(
 ) -> None:
     job_id = asked.submit(probes[0])
     for _ in range(2):
-        assert start(partial(FailingEngine, 4, num_slots=16), max_attempts=2).wait() == 70
+        assert (
+            start(partial(FailingEngine, NUM_SELF_TEST_STEPS, num_slots=16), max_attempts=2).wait()
+            == 70
+        )
     start(max_attempts=2)
 
     job = asked.wait_until_ended(job_id)
