@@ -59,7 +59,7 @@ def check_rows(engine: Engine, registrar: Registrar) -> tuple[str, ...]:
             keep(checkpoint, examination.test)
     if examination.finding is Finding.MISALIGNED:
         raise AlignmentError(
-            f"{checkpoint.folder} is {examination.verdict}. Its answers would mean nothing; "
+            f"{checkpoint.folder}: {examination.verdict}. Its answers would mean nothing; "
             f"`hrm-arc verify {checkpoint.folder}` runs the test again"
         )
     if examination.finding is Finding.ALIGNED:
