@@ -2,11 +2,11 @@
 
 import os
 import platform
-from pathlib import Path
 
 import torch
 
 from bench.report import Cell
+from hrm_core.device import name_processor
 
 HALF_PRECISION_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 
@@ -14,7 +14,7 @@ HALF_PRECISION_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 def describe_hardware() -> dict[str, Cell]:
     """Tell processor, memory, GPU and torch, and how busy the machine is."""
     facts: dict[str, Cell] = {
-        "CPU": _cpu_model(),
+        "CPU": name_processor(),
         "cores": len(os.sched_getaffinity(0)),
         "bfloat16 instructions": "yes" if _has_bfloat16_instructions() else "no",
         "memory GB": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1),
@@ -27,14 +27,6 @@ def describe_hardware() -> dict[str, Cell]:
     if torch.cuda.is_available():
         facts["CUDA"] = torch.version.cuda
     return facts
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _has_bfloat16_instructions() -> bool:

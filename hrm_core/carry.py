@@ -34,6 +34,7 @@ class Carry:
     num_unchanged: Tensor
 
     @classmethod
+    @torch.inference_mode()  # as the steps are: a compiled step tells the two kinds of tensor apart
     def empty(cls, network: Network, num_slots: int, device: torch.device) -> "Carry":
         """Make the tensors for a number of slots; free slots compute on blanks."""
         config = network.config

@@ -1,32 +1,109 @@
 """Devices, and what this machine can do."""
 
 import os
+import platform
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import torch
 
 from hrm_core.errors import EngineError
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Text in which NVIDIA's kernel module states its version; there only where it is loaded.
+DRIVER_FILE = Path("/proc/driver/nvidia/version")
+# One for each checkpoint, slot count and training phase of a process.
+RECOMPILE_LIMIT = 64
+# Below, Ampere: bfloat16 products are emulated, float16 ones are not.
+BFLOAT16_CAPABILITY = (8, 0)
+
 
 def pick_device(name: str) -> torch.device:
     """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that is there.
 
-    Raises: EngineError when it is not.
+    A CUDA device becomes the calling thread's current one: events and streams that name none, and
+    some libraries' contexts, would otherwise be the first GPU's.
+
+    Raises: EngineError when it is not there, or `auto` finds a GPU that torch cannot use.
     """
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if has_usable_gpu() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise EngineError(f"unknown device {name!r}: use auto, cpu, cuda or cuda:N") from error
     if device.type not in ("cpu", "cuda"):
         raise EngineError(f"device {name!r} is not supported: use auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EngineError(
-            f"device {name!r} is not there: torch sees {torch.cuda.device_count()} CUDA device(s)"
-        )
+    if device.type == "cuda":
+        has_usable_gpu()
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise EngineError(
+                f"device {name!r} is not there: torch sees {torch.cuda.device_count()} CUDA "
+                "device(s)"
+            )
+        torch.cuda.set_device(device.index or 0)
     return device
+
+
+def has_usable_gpu() -> bool:
+    """Tell whether torch can use a GPU.
+
+    Raises: EngineError where one is there and its driver is too old for this build of torch.
+    """
+    if torch.cuda.is_available():
+        return True
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
+    if torch.version.cuda is None or is_hidden or not DRIVER_FILE.exists():
+        return False
+    version = re.search(r"\d+\.\d[\d.]*", DRIVER_FILE.read_text(encoding="utf-8", errors="replace"))
+    raise EngineError(
+        f"this machine's NVIDIA driver ({version[0] if version else 'of unknown version'}) does "
+        f"not run torch {torch.__version__}, which is built for CUDA {torch.version.cuda} (CUDA 13 "
+        "needs driver 580 or later, CUDA 12.x 525 or later): update the driver, install a build of "
+        "torch for an older CUDA, or use --device cpu"
+    )
+
+
+def name_device(device: torch.device) -> str:
+    """Return what a device is sold as; a CPU's name counts its threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{name_processor()} x{torch.get_num_threads()}"
+
+
+def name_processor() -> str:
+    """Return what the processor is sold as."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def default_precision(forward_dtype: str, device: torch.device) -> str:
+    """Return the precision for a checkpoint's own one: float16 on GPUs that emulate bfloat16."""
+    if device.type != "cuda" or forward_dtype != "bfloat16":
+        return forward_dtype
+    is_able = torch.cuda.get_device_capability(device) >= BFLOAT16_CAPABILITY
+    return forward_dtype if is_able else "float16"
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function at static shapes; what cannot be compiled whole is an error.
+
+    Otherwise torch runs it in pieces, or past a number of shapes not compiled at all, and only
+    slowness tells.
+    """
+    settings = torch._dynamo.config
+    # torch 2.6 knows it by the older name alone.
+    limit = "recompile_limit" if hasattr(settings, "recompile_limit") else "cache_size_limit"
+    setattr(settings, limit, RECOMPILE_LIMIT)
+    return torch.compile(function, dynamic=False, fullgraph=True)
 
 
 def can_compile(device: torch.device) -> bool:

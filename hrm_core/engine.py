@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,20 +13,36 @@ from hrm_core.attention import Choice, choose
 from hrm_core.attention.dense import sdpa
 from hrm_core.carry import Carry, Run, run_segment
 from hrm_core.checkpoint import Checkpoint
+from hrm_core.device import compiled, default_precision
 from hrm_core.errors import DeviceMemoryError, EngineError
 from hrm_core.halting import Halting, HaltReason, HaltRule
-from hrm_core.memory import count_fitting, guess_slots, is_out_of_memory, release_memory
+from hrm_core.memory import (
+    MAX_SLOTS,
+    SLOT_COUNTS,
+    count_fitting,
+    guess_slots,
+    is_out_of_memory,
+    needs_memory,
+    release_memory,
+    slots_for,
+)
 from hrm_core.samples import Outcome, Sample
 from hrm_core.scheduler import Priority, Scheduler
 from hrm_core.slots import SlotTable
+from hrm_core.step_rates import measure_rates
+from hrm_core.tuned import Tuned, choose_slots, read_tuned, tuned_path, write_tuned
+
+# Where slots are counted by measurement; a CPU's rate hardly depends on them.
+MEASURED_TYPES = ("cuda",)
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """How an engine runs.
 
-    `num_slots` None: as many as the device's free memory suggests, but no more than `max_slots`.
-    `precision` None: the checkpoint's `forward_dtype`.
+    `num_slots` None: as many as were measured to be worth it, or else the free memory suggests,
+    but no more than `max_slots` need. `precision` None: the checkpoint's `forward_dtype`, where the
+    device has instructions for it. `tuned_folder` holds what was measured on this device.
     """
 
     device: torch.device
@@ -34,6 +51,7 @@ class EngineConfig:
     attention: str = "auto"
     compile: bool = False
     max_slots: int | None = None
+    tuned_folder: Path | None = None
 
 
 class Engine:
@@ -51,38 +69,23 @@ class Engine:
         """
         self.checkpoint, self.config = checkpoint, config
         self.device = config.device
-        self.precision = config.precision or checkpoint.config.forward_dtype
+        self.precision = config.precision or default_precision(
+            checkpoint.config.forward_dtype, self.device
+        )
         if self.precision not in ("float32", "bfloat16", "float16"):
             raise EngineError(
                 f"unknown precision {self.precision!r}: use float32, bfloat16 or float16"
             )
         dtype: torch.dtype = getattr(torch, self.precision)
-        num_slots = config.num_slots
-        if num_slots is None:
-            num_slots = guess_slots(checkpoint.config, self.device, dtype)
-            num_slots = min(num_slots, config.max_slots or num_slots)
-        if num_slots < 1:
-            raise EngineError(f"{num_slots} slots: at least one is needed")
-        if self.device.type == "cpu":
-            # A system grants more memory than it has and kills who uses it: no trying that out.
-            most = max(1, count_fitting(checkpoint.config, self.device, dtype))
-            while num_slots > most:
-                num_slots //= 2
-        self._network = checkpoint.load_network(sdpa, self.device, dtype)
-        self._run: Run = (
-            torch.compile(run_segment, dynamic=False) if config.compile else run_segment
-        )
-        while not self._fits(num_slots, dtype):
-            if num_slots == 1:
-                raise DeviceMemoryError(
-                    f"{self.device} has no memory left for even one slot: free some, or use "
-                    "--device cpu"
-                )
-            num_slots //= 2
-        self.num_slots = num_slots
-        self._slots = SlotTable(num_slots)
+        with needs_memory(self.device, "the network"):
+            self._network = checkpoint.load_network(sdpa, self.device, dtype)
+        self._run: Run = compiled(run_segment) if config.compile else run_segment
+        self._dtype = dtype
+        self.num_slots = self._count_slots()
+        self._slots = SlotTable(self.num_slots)
         self._scheduler = Scheduler()
         self.num_steps = 0
+        self.warm_up()
 
     @property
     def num_waiting(self) -> int:
@@ -141,7 +144,35 @@ class Engine:
         return self._scheduler.cancel(job, wanted) + len(self._slots.evict(job, wanted))
 
     def step(self) -> list[Outcome]:
-        """Seat who waits, run one segment for all slots, hand out who halted."""
+        """Seat who waits, run one segment for all slots, hand out who halted.
+
+        When the device's memory runs out, seated samples begin again in half as many slots.
+
+        Raises: DeviceMemoryError when it runs out with one slot.
+        """
+        if self.is_cold:
+            self.warm_up()
+        try:
+            return self._step()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            self._halve(error)
+            return []
+
+    def warm_up(self) -> None:
+        """Make the tensors of all slots and run a step on blanks; slots are halved until they fit.
+
+        Compiles the step where that is asked for, which takes a minute.
+
+        Raises: DeviceMemoryError when one slot does not fit; AttentionError.
+        """
+        while not self._fits():
+            self._halve(None)
+        self._slots = SlotTable(self.num_slots)
+        self.is_cold = False
+
+    def _step(self) -> list[Outcome]:
         entries = self._scheduler.take(len(self._slots.free()))
         if entries:
             with torch.inference_mode():
@@ -164,27 +195,72 @@ class Engine:
         while not self.is_idle:
             yield from self.step()
 
-    def _fits(self, num_slots: int, dtype: torch.dtype) -> bool:
+    def _count_slots(self) -> int:
+        """Return the number of slots to try."""
+        config, model = self.config, self.checkpoint.config
+        if config.num_slots is not None:
+            num_slots = min(config.num_slots, MAX_SLOTS)
+        else:
+            num_slots = self._worthwhile_slots(guess_slots(model, self.device, self._dtype))
+            if config.max_slots is not None:
+                # A count for each number of samples would compile for each.
+                most = slots_for(config.max_slots) if config.compile else config.max_slots
+                num_slots = min(num_slots, most)
+        if num_slots < 1:
+            raise EngineError(f"{num_slots} slots: at least one is needed")
+        if self.device.type == "cpu":
+            # A system grants more memory than it has and kills who uses it: no trying that out.
+            most = max(1, count_fitting(model, self.device, self._dtype))
+            while num_slots > most:
+                num_slots //= 2
+        return num_slots
+
+    def _worthwhile_slots(self, most: int) -> int:
+        """Return the smallest number of slots at about the best rate, as far as it is known."""
+        folder = self.config.tuned_folder
+        path = folder and tuned_path(folder, self.device, self.checkpoint.config)
+        tuned = read_tuned(path, self.precision) if path else None
+        if tuned is None:
+            if self.device.type not in MEASURED_TYPES:
+                return most
+            counts = [count for count in SLOT_COUNTS if count <= most]
+            rates = measure_rates(self._network, run_segment, counts, self.device)
+            tuned = Tuned(self.precision, choose_slots(rates), source="start")
+            if path:
+                write_tuned(path, tuned, {"samples_per_s": rates})
+        return min(most, tuned.num_slots)
+
+    def _fits(self) -> bool:
         """Make the carry and run a step on blanks; False when the device's memory is too small.
 
         An uncompiled step on the CPU has nothing to warm up, and takes as long on blanks as not.
         """
         model = self.checkpoint.config
-        shape = (num_slots, model.num_positions, model.num_heads, model.head_dim)
+        shape = (self.num_slots, model.num_positions, model.num_heads, model.head_dim)
         try:
-            self.attention: Choice = choose(self.config.attention, shape, self.device, dtype)
+            self.attention: Choice = choose(self.config.attention, shape, self.device, self._dtype)
             self._network.attend = self.attention.attend
-            self._carry = Carry.empty(self._network, num_slots, self.device)
+            self._carry = Carry.empty(self._network, self.num_slots, self.device)
             if self.device.type != "cpu" or self.config.compile:
                 self._advance()
         except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-        else:
-            return True
+            if is_out_of_memory(error):
+                return False
+            raise
+        return True
+
+    def _halve(self, error: RuntimeError | None) -> None:
+        """Go on with half the slots; who was seated waits again."""
+        self._scheduler.put_back(self._slots.clear())
         self._carry = Carry.empty(self._network, 0, self.device)
         release_memory(self.device)
-        return False
+        self.is_cold = True
+        if self.num_slots == 1:
+            raise DeviceMemoryError(
+                f"{self.device} has no memory left for even one slot: free some, or use "
+                "--device cpu"
+            ) from error
+        self.num_slots //= 2
 
     def _advance(self) -> tuple[Tensor, Tensor]:
         with torch.inference_mode():

@@ -1,19 +1,32 @@
 """How many slots a device's memory holds, and what running out of it looks like."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from hrm_core.config import ModelConfig
+from hrm_core.errors import DeviceMemoryError
 from hrm_core.layers import swiglu_width
 
-MAX_SLOTS = {"cuda": 1024, "cpu": 512}
+# Every count is a shape that is compiled once and found again by the next start; a count for each
+# puzzle would compile for each puzzle.
+SLOT_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+# At 776 slots of the published network an index into gate and up passes 2^31.
+MAX_SLOTS = SLOT_COUNTS[-1]
 # Numbers of a state for each thread, beyond which a CPU gains nothing but longer steps: results
 # come later and take more memory. A GPU fills its memory.
 CPU_NUMBERS_PER_THREAD = 1 << 19
 MEMORY_SHARE = 0.7
-_OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+_OUT_OF_MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "status_alloc_failed",  # cuBLAS and cuDNN, which allocate beside torch
+    "allocation_failed",
+)
 
 
 def guess_slots(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> int:
@@ -22,7 +35,12 @@ def guess_slots(config: ModelConfig, device: torch.device, dtype: torch.dtype) -
     if device.type == "cpu":
         gainful = torch.get_num_threads() * CPU_NUMBERS_PER_THREAD
         slots = min(slots, gainful // (config.num_positions * config.hidden_size))
-    return max(1, min(slots, MAX_SLOTS[device.type]))
+    return max(count for count in SLOT_COUNTS if count <= max(1, slots))
+
+
+def slots_for(num_samples: int) -> int:
+    """Return the smallest listed count of slots that holds so many samples, at most MAX_SLOTS."""
+    return next((count for count in SLOT_COUNTS if count >= num_samples), MAX_SLOTS)
 
 
 def count_fitting(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> int:
@@ -37,6 +55,19 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return any(words in str(error).lower() for words in _OUT_OF_MEMORY_WORDS)
+
+
+@contextmanager
+def needs_memory(device: torch.device, purpose: str) -> Iterator[None]:
+    """Turn a failed allocation in the block into a DeviceMemoryError that names the purpose."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DeviceMemoryError(
+            f"{device} has no memory left for {purpose}: free some, or use --device cpu"
+        ) from error
 
 
 def release_memory(device: torch.device) -> None:

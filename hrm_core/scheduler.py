@@ -1,7 +1,7 @@
 """Who enters next. Touches no tensor."""
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -26,6 +26,7 @@ class Entry:
     job: Hashable
     sample: Sample
     rule: HaltRule
+    priority: Priority
 
 
 class Scheduler:
@@ -43,9 +44,14 @@ class Scheduler:
     ) -> None:
         """Queue a job's samples in the order given, behind those it has waiting."""
         queue = self._queues[priority].setdefault(job, deque())
-        queue.extend(Entry(job, sample, rule) for sample in samples)
+        queue.extend(Entry(job, sample, rule, priority) for sample in samples)
         if not queue:
             del self._queues[priority][job]
+
+    def put_back(self, entries: Sequence[Entry]) -> None:
+        """Queue entries that were taken once more, before what their jobs have waiting."""
+        for entry in reversed(entries):
+            self._queues[entry.priority].setdefault(entry.job, deque()).appendleft(entry)
 
     def cancel(
         self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True

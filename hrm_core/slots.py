@@ -43,6 +43,10 @@ class SlotTable:
         self._entries[slot] = None
         return entry
 
+    def clear(self) -> list[Entry]:
+        """Free every slot; returns the entries that held them, lowest slot first."""
+        return [self.release(slot) for slot in self.taken()]
+
     def evict(
         self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True
     ) -> list[int]:

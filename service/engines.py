@@ -1,6 +1,7 @@
 """The engine that settings or options describe."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from hrm_core import Checkpoint, Engine, EngineConfig, can_compile, pick_device
 
@@ -15,10 +16,12 @@ def make_engine(
     attention: str = "auto",
     compiled: bool | None = None,
     max_slots: int | None = None,
+    tuned_folder: Path | None = None,
 ) -> Engine:
     """Make an engine, saying so where it is not what was asked for.
 
-    `slots` None: by free memory, but no more than `max_slots`. `compiled` None: on CUDA only.
+    `slots` None: as many as were measured to be worth it and fit, but no more than `max_slots`
+    need; `tuned_folder` holds what was measured. `compiled` None: on CUDA only.
 
     Raises: EngineError, AttentionError for what the device cannot do.
     """
@@ -36,8 +39,9 @@ def make_engine(
             attention=attention,
             compile=wants_compile,
             max_slots=max_slots,
+            tuned_folder=tuned_folder,
         ),
     )
     if slots is not None and engine.num_slots < slots:
-        say(f"{slots} slots do not fit into {where}'s memory: running with {engine.num_slots}.")
+        say(f"{slots} slots are more than {where} takes: running with {engine.num_slots}.")
     return engine

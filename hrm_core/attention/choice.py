@@ -12,6 +12,7 @@ from torch import Tensor
 from hrm_core.attention import dense
 from hrm_core.attention.flash import FLASH_MODULES, load_flash
 from hrm_core.errors import AttentionError
+from hrm_core.memory import is_out_of_memory
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -88,6 +89,12 @@ def choose(
         return Choice(candidates[0], load_backend(candidates[0]))
     timings = _measure(candidates, shape, device, dtype)
     fitting = [timing for timing in timings if timing.seconds is not None]
+    if not fitting:
+        notes = "; ".join(f"{timing.name}: {timing.note}" for timing in timings)
+        raise AttentionError(
+            f"no attention backend runs {shape} in {dtype} on {device} ({notes}). Name one with "
+            "--attention, or use --device cpu"
+        )
     best = min(fitting, key=lambda timing: timing.seconds or 0.0)
     return Choice(best.name, load_backend(best.name), timings)
 
@@ -114,6 +121,8 @@ def _measure(
                 continue
             timings.append(Timing(name, _time_cuda(attend, q, k, v)))
         except (RuntimeError, AttentionError) as problem:  # a kernel not built for this GPU
+            if isinstance(problem, RuntimeError) and is_out_of_memory(problem):
+                raise
             timings.append(Timing(name, None, str(problem).splitlines()[0]))
     return tuple(timings)
 

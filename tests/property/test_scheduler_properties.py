@@ -129,7 +129,7 @@ def test_cancelling_some_samples_keeps_the_job_s_turn() -> None:
 
 def test_a_seat_is_given_back_once() -> None:
     slots = SlotTable(3)
-    entries = [Entry("a", sample, RULE) for sample in samples(0, 2)]
+    entries = [Entry("a", sample, RULE, Priority.BATCH) for sample in samples(0, 2)]
     assert slots.seat(entries) == [0, 1]
     assert (slots.taken(), slots.free()) == ([0, 1], [2])
     assert slots.release(0) is entries[0]

@@ -1,11 +1,13 @@
 """Attention backends: one contract, and a clear word where one cannot serve."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from tolerances import assert_near
 
 from hrm_core import AttentionError
-from hrm_core.attention import available_backends, choose, load_backend
+from hrm_core.attention import available_backends, choice, choose, load_backend
 from hrm_core.attention.flash import FLASH_MODULES
 
 CPU = torch.device("cpu")
@@ -87,3 +89,28 @@ def test_auto_on_the_cpu_is_sdpa_unmeasured(dtype: torch.dtype) -> None:
 
 def test_a_named_dense_backend_is_taken_as_asked() -> None:
     assert choose("matmul", SHAPE, CPU, torch.float32).attend is load_backend("matmul")
+
+
+def fail_with(words: str) -> Callable[..., torch.Tensor]:
+    def attend(*_: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError(words)
+
+    return attend
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        ("no kernel image is available", AttentionError, "no kernel image is available"),
+        ("CUDA out of memory", RuntimeError, "out of memory"),  # fewer slots are tried
+    ],
+)
+def test_when_no_backend_runs_the_reason_is_told(
+    words: str, error: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "available_backends", lambda *_: ("sdpa", "matmul"))
+    monkeypatch.setattr(
+        choice, "DENSE_BACKENDS", dict.fromkeys(("sdpa", "matmul"), fail_with(words))
+    )
+    with pytest.raises(error, match=message):
+        choose("auto", SHAPE, CPU, torch.float32)
