@@ -18,6 +18,8 @@ class FakeEngine:
         self.num_steps = self.num_seated = 0
         self._waiting: list = []
 
+    is_cold = False
+
     @property
     def is_idle(self) -> bool:
         return not self._waiting

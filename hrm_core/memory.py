@@ -20,6 +20,8 @@ MAX_SLOTS = SLOT_COUNTS[-1]
 # come later and take more memory. A GPU fills its memory.
 CPU_NUMBERS_PER_THREAD = 1 << 19
 MEMORY_SHARE = 0.7
+# Up to so many positions, training on the CPU attends by matrix products, which is faster there.
+SHORT_POSITIONS = 256
 _OUT_OF_MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
@@ -43,11 +45,45 @@ def slots_for(num_samples: int) -> int:
     return next((count for count in SLOT_COUNTS if count >= num_samples), MAX_SLOTS)
 
 
+def largest_divisor(batch_size: int, most: int) -> int:
+    """Return the largest slice of a batch that divides it and is no larger than `most`, or 1."""
+    return max((n for n in range(1, min(batch_size, most) + 1) if batch_size % n == 0), default=1)
+
+
+def guess_slice(
+    config: ModelConfig, batch_size: int, device: torch.device, dtype: torch.dtype
+) -> int:
+    """Choose the slice of a batch whose training a share of the free memory holds."""
+    fitting = MEMORY_SHARE * free_memory(device) / training_bytes(config, dtype)
+    return largest_divisor(batch_size, int(fitting))
+
+
+def training_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
+    """Estimate the activations that one sample of training keeps for its gradient.
+
+    Of each block with a gradient: the SwiGLU's gate, up, activation and product; of the hidden
+    size twelve times: q, k, v before and after rotation, the mixed heads, and both norms' inputs,
+    wide and not. Attention that keeps its scores, as on short canvases, adds two tables of them.
+    """
+    if config.architecture == "trm":
+        num_blocks = (config.L_cycles + 1) * config.L_layers
+    else:
+        num_blocks = config.H_layers + config.L_layers
+    per_position = 12 * config.hidden_size + 4 * swiglu_width(config.hidden_size, config.expansion)
+    if config.num_positions <= SHORT_POSITIONS:
+        per_position += 2 * config.num_heads * config.num_positions
+    return num_blocks * config.num_positions * per_position * dtype.itemsize
+
+
 def count_fitting(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> int:
     """Estimate the slots that fit into all of the free memory."""
     per_slot = _widest_moment(config) * dtype.itemsize * config.num_positions
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_host_memory()
-    return int(free // per_slot)
+    return int(free_memory(device) // per_slot)
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that can be had on a device now."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_host_memory()
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -20,6 +20,9 @@ from service.errors import AdaptationError
 from service.held_out import HeldOut, hold_out
 from service.puzzle_index import PUZZLES_NAME, index_document
 
+COMPILED_FROM_S = 300.0
+COMPILED_FROM_STEPS = 300
+
 
 @dataclass(frozen=True, slots=True)
 class AdaptOptions:
@@ -65,6 +68,12 @@ class AdaptOptions:
             snapshot_s=self.snapshot_s,
             log_every=5,
         )
+
+
+def is_worth_compiling(options: AdaptOptions) -> bool:
+    """Tell whether a budget earns back the minute that compiling takes."""
+    is_long = options.seconds is None or options.seconds >= COMPILED_FROM_S
+    return is_long and (options.steps is None or options.steps >= COMPILED_FROM_STEPS)
 
 
 def prepare_adaptation(

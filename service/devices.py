@@ -4,7 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,19 @@ from service.errors import ServiceError, SettingsError
 DRIVER_FILES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 COUNT_TIMEOUT_S = 180.0
 FREE = "free"
-_COUNT = "import torch; print(torch.cuda.device_count())"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+# Ends with this and a sentence where there is a GPU that torch cannot use.
+UNUSABLE_CODE = 3
+_COUNT = f"""
+import sys, torch
+from hrm_core import EngineError
+from hrm_core.device import has_usable_gpu
+try:
+    print(torch.cuda.device_count() if has_usable_gpu() else 0)
+except EngineError as error:
+    print(error, file=sys.stderr)
+    sys.exit({UNUSABLE_CODE})
+"""
 
 
 def list_devices(wanted: str) -> tuple[str, ...]:
@@ -34,7 +46,8 @@ def count_gpus() -> int:
     them, and what CUDA_VISIBLE_DEVICES leaves, which nvidia-smi passes over. In this process it
     would take seconds to load and hundreds of megabytes to keep.
 
-    Raises: ServiceError when the answer does not come.
+    Raises: ServiceError when the answer does not come; SettingsError for a GPU that torch cannot
+    use.
     """
     if not any(path.exists() for path in DRIVER_FILES):
         return 0
@@ -43,15 +56,41 @@ def count_gpus() -> int:
             [sys.executable, "-P", "-c", _COUNT],
             capture_output=True,
             text=True,
-            check=True,
             timeout=COUNT_TIMEOUT_S,
         )
+        if done.returncode == UNUSABLE_CODE:
+            raise SettingsError(done.stderr.strip().splitlines()[-1])
+        done.check_returncode()
         return int(done.stdout)
     except (subprocess.SubprocessError, ValueError) as error:
         raise ServiceError(
             "this machine has a GPU, but torch does not tell how many: see what "
-            f"`{sys.executable} -c '{_COUNT}'` says, or name the device with --device"
+            f"`{sys.executable} -c 'import torch; print(torch.cuda.device_count())'` says, or name "
+            "the device with --device"
         ) from error
+
+
+def isolate(device: str, environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return a device as a process knows it that sees no other GPU, and the variables for that.
+
+    A process that sees several opens a context on the first, whichever it uses, and finds nothing
+    compiled by one that uses another. To be set before torch is loaded.
+    """
+    kind, _, number = device.partition(":")
+    visible = [part.strip() for part in environment.get(VISIBLE, "").split(",") if part.strip()]
+    if kind != "cuda" or not (number or "0").isdecimal():
+        return device, {}
+    index = int(number or 0)
+    if VISIBLE in environment and index >= len(visible):
+        return device, {}  # not there, which is told where it is asked for
+    return "cuda:0", {VISIBLE: visible[index] if visible else str(index)}
+
+
+def show_device(device: str, environment: Mapping[str, str]) -> str:
+    """Name the device that an isolated process has, for people: its GPU among those of the host."""
+    visible = environment.get(VISIBLE, "")
+    is_one = device == "cuda:0" and visible != "" and "," not in visible
+    return f"cuda:{visible}" if is_one else device
 
 
 @contextmanager

@@ -6,6 +6,16 @@ from pathlib import Path
 from hrm_core import Checkpoint, Engine, EngineConfig, can_compile, pick_device
 
 
+def wants_compile(device: str, asked: bool | None) -> bool:
+    """Tell whether to compile: as asked, or else on CUDA."""
+    return pick_device(device).type == "cuda" if asked is None else asked
+
+
+def tuned_folder(state_folder: Path) -> Path:
+    """Return where a machine keeps what was measured to be fastest on it."""
+    return state_folder.expanduser().absolute() / "tuned"
+
+
 def make_engine(
     checkpoint: Checkpoint,
     *,
@@ -26,10 +36,10 @@ def make_engine(
     Raises: EngineError, AttentionError for what the device cannot do.
     """
     where = pick_device(device)
-    wants_compile = where.type == "cuda" if compiled is None else compiled
-    if wants_compile and not can_compile(where):
+    is_compiled = wants_compile(device, compiled)
+    if is_compiled and not can_compile(where):
         say("No compiler at hand: the network runs uncompiled, and slower.")
-        wants_compile = False
+        is_compiled = False
     engine = Engine(
         checkpoint,
         EngineConfig(
@@ -37,7 +47,7 @@ def make_engine(
             num_slots=slots,
             precision=precision,
             attention=attention,
-            compile=wants_compile,
+            compile=is_compiled,
             max_slots=max_slots,
             tuned_folder=tuned_folder,
         ),

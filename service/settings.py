@@ -34,6 +34,11 @@ def default_state_folder() -> Path:
     return base / "hrm-arc"
 
 
+def current_state_folder() -> Path:
+    """Return the state folder of this environment, for commands that need no other setting."""
+    return Path(os.environ.get(f"{PREFIX}STATE_FOLDER") or default_state_folder())
+
+
 class Settings(BaseSettings):
     """How the service runs.
 

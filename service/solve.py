@@ -92,6 +92,10 @@ class Solving:
         """Some member's samples are in an engine now."""
         return any(voter.engine is not None for voter in self._voters)
 
+    def is_in(self, engine: Engine) -> bool:
+        """Whether some member's samples are in this engine now."""
+        return any(voter.engine is engine for voter in self._voters)
+
     @property
     def is_done(self) -> bool:
         """Every test input has all its outcomes, or needs no more."""

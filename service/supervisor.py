@@ -18,7 +18,7 @@ from types import FrameType
 
 import structlog
 
-from service.devices import list_devices
+from service.devices import isolate, list_devices
 from service.embedded import EmbeddedServer
 from service.errors import EmbeddedServerError, SettingsError
 from service.logs import mask_url
@@ -159,7 +159,8 @@ class Supervisor:
         devices = list_devices(self._settings.device)
         metrics_port = self._settings.worker_metrics_port
         for place, device in enumerate(devices):
-            own = {f"{PREFIX}DEVICE": device}
+            seen, own = isolate(device, os.environ)
+            own[f"{PREFIX}DEVICE"] = seen
             if metrics_port:  # 0 takes any, as often as one likes
                 own[f"{PREFIX}WORKER_METRICS_PORT"] = str(metrics_port + place)
             self._add_part(f"worker on {device}", "worker", common | own)

@@ -15,10 +15,17 @@ from torch import Tensor
 from hrm_core.attention import load_backend
 from hrm_core.build import build_network, widen_products
 from hrm_core.config import ModelConfig
-from hrm_core.device import lacks_half_precision
+from hrm_core.device import compiled, lacks_half_precision
 from hrm_core.errors import DeviceMemoryError, TrainingError
 from hrm_core.initialisation import initialise
-from hrm_core.memory import is_out_of_memory
+from hrm_core.memory import (
+    SHORT_POSITIONS,
+    guess_slice,
+    is_out_of_memory,
+    largest_divisor,
+    needs_memory,
+    release_memory,
+)
 from hrm_core.training.arrays import ExampleStream, TrainingArrays
 from hrm_core.training.optimisers import AdamAtan2, MovingAverage, sign_sgd_rows_
 from hrm_core.training.settings import (
@@ -107,7 +114,7 @@ class Pretraining:
         self.notes: dict[str, Any] = {}
         self.stream = ExampleStream(arrays, settings.seed, settings.translate, left_out)
         self.generator = torch.Generator().manual_seed(settings.seed)
-        short = device.type == "cpu" and config.num_positions <= 256
+        short = device.type == "cpu" and config.num_positions <= SHORT_POSITIONS
         attend = load_backend("matmul" if short else "sdpa")
         self.network = build_network(config, attend, getattr(torch, config.forward_dtype))
         initialise(self.network, self.generator)
@@ -115,6 +122,17 @@ class Pretraining:
             self.network.load_state_dict(dict(start.trunk), strict=True)
         if self.network.dtype != torch.float32 and lacks_half_precision(device):
             widen_products(self.network)
+        self._run = compiled(supervise) if compile_step else supervise
+        with needs_memory(device, "training: the network, its rows and a batch"):
+            self._place(start)
+            self._resume()
+        self.slice_size = settings.slice_size or guess_slice(
+            config, settings.batch_size, device, self.network.dtype
+        )
+
+    def _place(self, start: Start | None) -> None:
+        """Put network, table, optimiser and carry on the device."""
+        config, settings, device = self.config, self.settings, self.device
         self.network.to(device)
         self.table = torch.zeros(config.num_rows, config.puzzle_emb_ndim, device=device)
         if start is not None:
@@ -131,8 +149,6 @@ class Pretraining:
             else None
         )
         self.carry = TrainCarry.empty(self.network, settings.batch_size, device)
-        self._run = torch.compile(supervise, dynamic=False) if compile_step else supervise
-        self._resume()
 
     @property
     def num_parameters(self) -> int:
@@ -241,15 +257,26 @@ class Pretraining:
         inputs, labels, rows = self.stream.take(num_free)
         carry.seat(torch.from_numpy(inputs), torch.from_numpy(labels), torch.from_numpy(rows))
         row_values = self.table[carry.rows].requires_grad_()
-        losses = yield from train_segment_in_slices(
-            self.network,
-            carry,
-            row_values,
-            self.generator,
-            self._run,
-            learns_continue=settings.learns_continue,
-            slice_size=settings.slice_size,
-        )
+        while True:
+            try:
+                losses = yield from train_segment_in_slices(
+                    self.network,
+                    carry,
+                    row_values,
+                    self.generator,
+                    self._run,
+                    learns_continue=settings.learns_continue,
+                    slice_size=self.slice_size,
+                )
+                break
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or self.slice_size == 1:
+                    raise
+            # The carry is moved on at the step's very end, so the step can begin again.
+            self.optimiser.zero_grad()
+            row_values.grad = None
+            self.slice_size = largest_divisor(settings.batch_size, self.slice_size // 2)
+            release_memory(self.device)
         self.optimiser.step()
         self.optimiser.zero_grad()
         if row_values.grad is not None:
@@ -267,10 +294,9 @@ class Pretraining:
         return torch.stack([value.detach().double() for value in figures + shares]).tolist()
 
     def _no_memory(self) -> DeviceMemoryError:
-        num = self.settings.slice_size or self.settings.batch_size
         return DeviceMemoryError(
-            f"{self.device}'s memory does not hold the training of {num} samples at once: give "
-            "smaller slices, or smaller batches"
+            f"{self.device}'s memory does not hold the training of {self.slice_size} samples at "
+            "once: free some, or use --device cpu"
         )
 
     @property

@@ -12,9 +12,10 @@ class TrainSettings:
 
     The budget is `num_steps`, `max_seconds` or whichever of both ends first; during its first
     `rows_only_share` the rows learn alone. `slice_size` samples at a time go through the network,
-    None: the whole batch. `learns_continue`: whether q_continue is learned, which only training's
-    own halting rule reads. `ema_decay` 0 keeps no average. `snapshot_s` are the seconds between
-    snapshots, `log_every` the steps between log lines.
+    None: as many as the device's memory holds; when it runs out, slices are halved.
+    `learns_continue`: whether q_continue is learned, which only training's own halting rule reads.
+    `ema_decay` 0 keeps no average. `snapshot_s` are the seconds between snapshots, `log_every` the
+    steps between log lines.
 
     Source: arXiv 2506.21734, Methods; arXiv 2510.04871 section 4 (average, q_halt alone).
     """

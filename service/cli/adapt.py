@@ -7,7 +7,7 @@ import typer
 
 from augment import Puzzle
 from hrm_core import Adaptation, AdaptProgress, can_compile, open_checkpoint, pick_device
-from service.adaptation import AdaptOptions, prepare_adaptation
+from service.adaptation import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.cli import engine_options as options
 from service.cli.engine import leave_self_test
 from service.cli.output import console, progress_bar
@@ -17,9 +17,6 @@ from service.datasets import fits_canvas
 
 DEFAULT_MINUTES = 10.0
 RECIPE = AdaptOptions()
-# Compiling takes about a minute, which only longer runs earn back.
-COMPILED_FROM_S = 300.0
-COMPILED_FROM_STEPS = 300
 
 
 def adapt_command(
@@ -53,10 +50,7 @@ def adapt_command(
         ),
     ] = True,
     batch_size: Annotated[int, typer.Option(min=1)] = RECIPE.batch_size,
-    slice_size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Samples through the network at a time; less needs less memory."),
-    ] = None,
+    slice_size: options.SliceSizeOption = None,
     lr: Annotated[float, typer.Option(help="Rate of the trunk.")] = RECIPE.lr,
     row_lr: Annotated[float, typer.Option(help="Rate of the rows.")] = RECIPE.row_lr,
     translate: Annotated[
@@ -89,9 +83,22 @@ def adapt_command(
         minutes = DEFAULT_MINUTES
     seconds = None if minutes is None else 60.0 * minutes
     where = pick_device(device)
+    recipe = AdaptOptions(
+        seconds=seconds,
+        steps=steps,
+        num_variants=variants,
+        batch_size=batch_size,
+        slice_size=slice_size,
+        lr=lr,
+        row_lr=row_lr,
+        rows_only=rows_only,
+        holds_out=held_out,
+        translate=translate,
+        seed=seed,
+        snapshot_s=snapshot_s,
+    )
     if compiled is None:
-        is_long = seconds is None or seconds >= COMPILED_FROM_S
-        compiled = is_long and (steps is None or steps >= COMPILED_FROM_STEPS)
+        compiled = is_worth_compiling(recipe)
     if compiled and not can_compile(where):
         console.print("No compiler at hand: training runs uncompiled, and slower.")
         compiled = False
@@ -100,20 +107,7 @@ def adapt_command(
         checkpoint.config,
         puzzles,
         out,
-        AdaptOptions(
-            seconds=seconds,
-            steps=steps,
-            num_variants=variants,
-            batch_size=batch_size,
-            slice_size=slice_size,
-            lr=lr,
-            row_lr=row_lr,
-            rows_only=rows_only,
-            holds_out=held_out,
-            translate=translate,
-            seed=seed,
-            snapshot_s=snapshot_s,
-        ),
+        recipe,
         device=device,
         compile_step=compiled,
     )

@@ -19,6 +19,15 @@ SlotsOption = Annotated[
     int | None,
     typer.Option("--slots", min=1, help="Samples on the device at once; default: by free memory."),
 ]
+SliceSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--slice-size",
+        min=1,
+        help="Samples of a batch through the network at a time; default: as many as memory holds, "
+        "and half as many when it runs out.",
+    ),
+]
 PrecisionOption = Annotated[
     str | None,
     typer.Option("--precision", help="float32, bfloat16 or float16; default: the checkpoint's."),

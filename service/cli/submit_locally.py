@@ -1,6 +1,7 @@
 """`hrm-arc submit` on this machine."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from service.cli.submit_run import Frame, How, Submitted, framed
 from service.enrolment import Registrar
 from service.solve import SolveOptions
 from service.submission.adapting import adapt_to_unknown, remove_adaptation
+from service.submission.journal import EngineNote
 from service.submission.local import LocalVote, Voters, enrol_all
 from service.submission.paths import Paths
 from voting import Ranking
@@ -98,10 +100,10 @@ def _engines(
     voters: Voters,
     engine_options: Mapping[str, Any],
 ) -> dict[str, Engine]:
-    """Make an engine for each checkpoint that votes, with as many slots as in a run before.
+    """Make an engine for each checkpoint that votes, which runs as that of a run before did.
 
-    Samples are answered bit for bit alike at one number of slots: so a run that was killed and went
-    on writes the same file as one that was not.
+    Samples are answered bit for bit alike at one number of slots, precision and attention backend:
+    so a run that was killed and went on writes the same file as one that was not.
     """
     inputs = {one.puzzle_id: len(one.inputs) for one in frame.run.challenges}
     engines = {}
@@ -114,12 +116,31 @@ def _engines(
             if member.name == name and (num := len(member.enrolment.variants))
         )
         if num_samples:
-            slots = engine_options["slots"] or frame.journal.slots.get(name)
             engines[name] = make_engine(
                 registrar.checkpoint,
-                **{**engine_options, "slots": slots},
+                **as_before(engine_options, frame.journal.engines.get(name)),
                 num_samples=num_samples,
             )
             check_rows(engines[name], registrar)
-    frame.journal.note_slots({name: engine.num_slots for name, engine in engines.items()})
+    frame.journal.note_engines(
+        {
+            name: EngineNote(
+                slots=engine.num_slots,
+                precision=engine.precision,
+                attention=engine.attention.name,
+                compiled=engine.config.compile,
+            )
+            for name, engine in engines.items()
+        }
+    )
     return engines
+
+
+def as_before(options: Mapping[str, Any], note: EngineNote | None) -> dict[str, Any]:
+    """Return the engine's options, those that were left open as a run before has decided them."""
+    if note is None:
+        return dict(options)
+    open_ones = {
+        name: value for name, value in asdict(note).items() if options[name] in (None, "auto")
+    }
+    return {**options, **open_ones}

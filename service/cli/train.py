@@ -17,6 +17,7 @@ from hrm_core import (
     pick_device,
     start_from,
 )
+from service.cli import engine_options as options
 from service.cli.engine import leave_self_test
 from service.cli.output import console, progress_bar
 from service.cli.stopping import stop_on_signals
@@ -51,6 +52,7 @@ def train_command(
     exploration: Annotated[float, typer.Option(min=0, max=1)] = 0.1,
     precision: Annotated[str, typer.Option(help="bfloat16 or float32.")] = "bfloat16",
     batch_size: Annotated[int, typer.Option(min=1)] = 768,
+    slice_size: options.SliceSizeOption = None,
     lr: Annotated[float, typer.Option(help="Rate of the trunk (Adam-atan2).")] = 1e-4,
     row_lr: Annotated[float, typer.Option(help="Rate of the rows (sign-SGD).")] = 1e-2,
     lr_min_ratio: Annotated[float, typer.Option(help="Where the cosine ends; 1: constant.")] = 1.0,
@@ -123,6 +125,7 @@ def train_command(
         TrainSettings(
             num_steps=steps,
             batch_size=batch_size,
+            slice_size=slice_size,
             lr=lr,
             row_lr=row_lr,
             lr_min_ratio=lr_min_ratio,

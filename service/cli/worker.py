@@ -1,9 +1,11 @@
 """`hrm-arc worker`: one process that answers jobs on one device."""
 
+import os
+
 import typer
 
 from service.cli import service_options as options
-from service.devices import taken_device
+from service.devices import isolate, taken_device
 from service.logs import configure_logging
 from service.settings import Settings
 
@@ -29,8 +31,11 @@ def worker_command(
     )
     settings.checkpoint_folders()
     configure_logging(settings, "worker")
-    from service.worker import run_worker  # a bad setting is told without waiting for torch
-
     with taken_device(settings.device, settings.state_folder) as device_taken:
-        code = run_worker(settings.model_copy(update={"device": device_taken}))
+        seen, variables = isolate(device_taken, os.environ)
+        os.environ.update(variables)
+        # Only now: torch must find the variables, and a bad setting need not wait for it.
+        from service.worker import run_worker
+
+        code = run_worker(settings.model_copy(update={"device": seen}))
     raise typer.Exit(code)

@@ -7,15 +7,12 @@ from typing import Literal
 
 from augment import Puzzle
 from hrm_core import AdaptProgress, can_compile, pick_device
-from service.adaptation import AdaptOptions, prepare_adaptation
+from service.adaptation import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.adaptation_record import ADAPTATION_NAME, read_adaptation
 from service.challenges import Challenge
 from service.datasets import fits_canvas
 from service.enrolment import Registrar
 from service.errors import AdaptationError
-
-# Compiling takes about a minute, which only longer runs earn back.
-COMPILED_FROM_S = 300.0
 
 
 def adapt_to_unknown(
@@ -48,7 +45,6 @@ def adapt_to_unknown(
     if _is_made(folder, puzzles, base.sha256):
         return folder
     where = pick_device(device)
-    is_long = options.seconds is not None and options.seconds >= COMPILED_FROM_S
     adaptation = prepare_adaptation(
         base,
         base.config,
@@ -56,7 +52,7 @@ def adapt_to_unknown(
         folder,
         options,
         device=device,
-        compile_step=is_long and can_compile(where),
+        compile_step=is_worth_compiling(options) and can_compile(where),
     )
     return folder if adaptation.adapt(show, should_stop) else None
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +15,20 @@ from augment import PuzzleError
 from service.errors import InputError
 from service.submission.votes import Round
 
-VERSION = 1
+VERSION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class EngineNote:
+    """What an engine must have in common with the one before for its answers to be the same bits.
+
+    `precision` and `attention` are those that ran, whatever was asked for.
+    """
+
+    slots: int
+    precision: str
+    attention: str
+    compiled: bool
 
 
 class Journal:
@@ -23,7 +37,7 @@ class Journal:
     A context: while it lasts no other process can write to the same journal. A last line that a
     kill has torn is dropped.
 
-    `elapsed_s` is how long the runs before have worked, `slots` the slots of their engines.
+    `elapsed_s` is how long the runs before have worked, `engines` how their engines ran, by name.
     `is_fresh`: begin anew, whatever is there.
     """
 
@@ -31,7 +45,7 @@ class Journal:
         self.path = path
         self._is_fresh = is_fresh
         self.rounds: list[Round] = []
-        self.slots: dict[str, int] = {}
+        self.engines: dict[str, EngineNote] = {}
         self._identity = dict(identity)
         self._stack = ExitStack()
 
@@ -79,11 +93,11 @@ class Journal:
         self.rounds.append(one)
         self._append(one.document())
 
-    def note_slots(self, slots: Mapping[str, int]) -> None:
-        """Write down how many slots the engines have, for a run that goes on to have as many."""
-        if dict(slots) != self.slots:
-            self.slots = dict(slots)
-            self._append({"slots": self.slots})
+    def note_engines(self, engines: Mapping[str, EngineNote]) -> None:
+        """Write down how the engines run, for a run that goes on to have the same."""
+        if dict(engines) != self.engines:
+            self.engines = dict(engines)
+            self._append({"engines": {name: asdict(note) for name, note in engines.items()}})
 
     def _append(self, document: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
@@ -114,8 +128,10 @@ class Journal:
     def _take(self, document: Any, number: int) -> None:
         if number == 1:
             self._check(document)
-        elif "slots" in document:
-            self.slots = {str(name): int(count) for name, count in document["slots"].items()}
+        elif "engines" in document:
+            self.engines = {
+                str(name): EngineNote(**note) for name, note in document["engines"].items()
+            }
         else:
             self.rounds.append(Round.from_document(document))
 

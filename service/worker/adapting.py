@@ -8,8 +8,16 @@ from typing import Any
 
 import structlog
 
-from hrm_core import Adaptation, AdaptProgress, AdaptTurn, Checkpoint
-from service.adaptation import AdaptOptions, prepare_adaptation
+from hrm_core import (
+    Adaptation,
+    AdaptProgress,
+    AdaptTurn,
+    Checkpoint,
+    Phase,
+    can_compile,
+    pick_device,
+)
+from service.adaptation import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.adapted_cache import AdaptedCache, Entry
 from service.errors import AdaptationError
 from service.jobs.record import json_bytes
@@ -49,6 +57,13 @@ class _Active:
     num_saves: int = 0
     is_between_steps: bool = True
     reported_at: float = 0.0
+    # The phases of which a step was taken, so that it is compiled.
+    stepped: set[Phase] = field(default_factory=set)
+
+    @property
+    def compiles_next(self) -> bool:
+        """Whether the step of its phase is not compiled yet."""
+        return self.adaptation.phase not in self.stepped
 
 
 class Adaptations:
@@ -65,6 +80,7 @@ class Adaptations:
         device: str,
         snapshot_s: float,
         recipe: AdaptOptions | None = None,
+        compiles: bool = False,
     ) -> None:
         self.cache = cache
         self._tell = tell
@@ -76,7 +92,14 @@ class Adaptations:
         # By job, the entries that it has waited for.
         self._made_for: dict[str, set[str]] = {}
         self._owed_s = 0.0
+        self._compiles = compiles and can_compile(pick_device(device))
         self._log: Any = structlog.get_logger(__name__)
+
+    @property
+    def may_compile(self) -> bool:
+        """Whether the next turn may take a minute, since another phase's step is compiled in it."""
+        active = self._active
+        return self._compiles and (active is None or active.compiles_next)
 
     @property
     def num_waiting(self) -> int:
@@ -220,14 +243,18 @@ class Adaptations:
                 self.cache.folder(wish.id),
                 options,
                 device=self._device,
+                compile_step=self._compiles and is_worth_compiling(options),
             )
             self._log.info("adaptation begins", entry=wish.id, step=adaptation.run.step)
             self._active = _Active(wish, adaptation, adaptation.turns(), lock.pop_all())
 
     def _advance(self, active: _Active) -> None:
+        phase = active.adaptation.phase
         turn = next(active.turns, None)
         if turn is not None:
             active.is_between_steps = turn.is_between_steps
+            if turn.is_between_steps:
+                active.stepped.add(phase)
         if active.adaptation.num_saves > active.num_saves:
             active.num_saves = active.adaptation.num_saves
             for job_id in active.wish.job_ids:

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from hrm_core import Engine, used_memory
+from hrm_core import DeviceMemoryError, Engine, used_memory
 from service.errors import SettingsError
 from service.jobs import CheckpointRecord, KnownPuzzle
 from service.members import Member
@@ -349,7 +349,10 @@ class EngineThread:
         adaptations = self._adaptations
         if adaptations is None or not adaptations.is_due(engine_s):
             return
-        self.pulse.work()
+        if adaptations.may_compile:
+            self.pulse.rest()
+        else:
+            self.pulse.work()
         num_waiting = adaptations.num_waiting
         for job_id, error in adaptations.turn().items():
             enrolling = self._enrolling.get(job_id)
@@ -388,8 +391,16 @@ class EngineThread:
         self._end(Released(job_id))
 
     def _step(self, engine: Engine) -> None:
-        started = time.monotonic()
-        outcomes = engine.step()
+        try:
+            if engine.is_cold:  # its memory has run out, and fewer slots are another shape
+                self.pulse.rest()
+                engine.warm_up()
+                self.pulse.work()
+            started = time.monotonic()
+            outcomes = engine.step()
+        except DeviceMemoryError as error:
+            self._fail_in(engine, error)
+            return
         step_s = time.monotonic() - started
         self.pulse.step(step_s)
         num_seated = engine.num_seated + len(outcomes)
@@ -401,6 +412,14 @@ class EngineThread:
                 self._finish(running)
             elif running.is_report_due and running.solving.progress.num_outcomes:
                 self._deliver(Progressed(running.job.id, running.report()))
+
+    def _fail_in(self, engine: Engine, error: DeviceMemoryError) -> None:
+        """End the jobs in an engine that has no memory left, and that engine; others go on."""
+        for running in tuple(self._running.values()):
+            if running.solving.is_in(engine):
+                self._forget(running.job.id)
+                self._end(Failed(running.job.id, failure_of(error)))
+        self._residents.dismiss(engine)
 
     def _finish(self, running: Running) -> None:
         del self._running[running.job.id]

@@ -95,6 +95,11 @@ class Residents:
         self._engines[name] = engine = self._make(self.registrar(name).checkpoint)
         return engine
 
+    def dismiss(self, engine: Engine) -> None:
+        """Let an engine go that cannot work on; the next job of its checkpoint gets another."""
+        for name in [name for name, one in self._engines.items() if one is engine]:
+            self._dismiss(name)
+
     def _must_leave(self, name: str) -> bool:
         """Whether an engine is busy and its place promised to another checkpoint.
 

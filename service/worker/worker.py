@@ -15,7 +15,9 @@ import structlog
 from hrm_core import keep_compiled, pick_device
 from service.adapted_cache import FOLDER_NAME as ADAPTED_FOLDER
 from service.adapted_cache import AdaptedCache
+from service.devices import show_device
 from service.engines import make_engine as make_configured_engine
+from service.engines import tuned_folder, wants_compile
 from service.errors import QueueUnavailable, SettingsError
 from service.jobs import Claim, Claims, Job, WorkerRecord
 from service.settings import Settings
@@ -43,10 +45,10 @@ RECLAIMS_PER_LEASE = 5
 STEP_PATIENCE_S = 4.0
 WRITE_PATIENCE_S = 2.5
 
-# Samples on the device at once, at most. A step takes as long as it has slots, taken or not, and
-# every answer waits for whole steps; variants that are not seated yet when the vote is decided
-# never run at all; and several checkpoints' engines must fit beside each other. By arithmetic, not
-# by measurement: 256 slots of the published network are 48 TFLOP a step, plenty to fill a GPU.
+# Samples on the device at once, at most; on CUDA the engine measures how many are worth it. A step
+# takes as long as it has slots, taken or not, and every answer waits for whole steps; variants that
+# are not seated yet when the vote is decided never run at all; and several checkpoints' engines
+# must fit beside each other.
 MAX_SLOTS = {"cuda": 256, "cpu": 64}
 
 
@@ -68,6 +70,7 @@ class Worker:
         self._settings = settings
         self._claims = claims
         self._device = str(pick_device(settings.device))
+        self._shown_device = show_device(self._device, os.environ)
         self._log: Any = structlog.get_logger(__name__)
         folders = {folder.resolve().name: folder for folder in settings.checkpoint_folders()}
         self._leases = Leases()
@@ -247,7 +250,7 @@ class Worker:
         return WorkerRecord(
             id=self._claims.worker_id,
             host=socket.gethostname(),
-            device=self._device,
+            device=self._shown_device,
             state=self._state(),
             num_running=len(self._leases),
             num_slots=engine.num_slots,
@@ -322,6 +325,7 @@ class Worker:
             self._delivery.put,
             device=self._device,
             snapshot_s=settings.adapt_snapshot_s,
+            compiles=wants_compile(settings.device, settings.compile),
         )
 
     def _configured_engine(self) -> MakeEngine:
@@ -335,6 +339,7 @@ class Worker:
             attention=settings.attention,
             compiled=settings.compile,
             max_slots=MAX_SLOTS[pick_device(settings.device).type],
+            tuned_folder=tuned_folder(settings.state_folder),
         )
 
 

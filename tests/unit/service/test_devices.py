@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from service import devices
-from service.devices import count_gpus, list_devices, taken_device
+from service.devices import (
+    UNUSABLE_CODE,
+    count_gpus,
+    isolate,
+    list_devices,
+    show_device,
+    taken_device,
+)
 from service.errors import ServiceError, SettingsError
 
 
@@ -65,3 +72,49 @@ def test_free_gpus_are_shared_out_and_come_back(
             assert again == "cuda:1"
     with taken_device("cuda:0", tmp_path) as named:
         assert named == "cuda:0"
+
+
+def test_a_gpu_that_torch_cannot_use_is_told_in_its_own_sentence(
+    gpus: Callable[[str], None],
+) -> None:
+    gpus(f"import sys; print('warning: old', file=sys.stderr); sys.exit({UNUSABLE_CODE})")
+    with pytest.raises(SettingsError, match=r"^warning: old$"):
+        list_devices("auto")
+
+
+def test_counting_asks_torch_in_a_process_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "DRIVER_FILES", (tmp_path,))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert count_gpus() == 0
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "expected", "variables"),
+    [
+        ("cuda:3", None, "cuda:0", {"CUDA_VISIBLE_DEVICES": "3"}),
+        ("cuda", None, "cuda:0", {"CUDA_VISIBLE_DEVICES": "0"}),
+        ("cuda:1", "4, 6", "cuda:0", {"CUDA_VISIBLE_DEVICES": "6"}),
+        ("cuda:1", "GPU-8932f937,GPU-77aa", "cuda:0", {"CUDA_VISIBLE_DEVICES": "GPU-77aa"}),
+        ("cuda:2", "4,6", "cuda:2", {}),  # not there: refused where it is asked for
+        ("cuda:0", "", "cuda:0", {}),
+        ("cpu", "4,6", "cpu", {}),
+        ("auto", None, "auto", {}),
+        ("cuda:x", None, "cuda:x", {}),
+    ],
+)
+def test_a_worker_sees_its_own_gpu_alone(
+    device: str, visible: str | None, expected: str, variables: dict[str, str]
+) -> None:
+    environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    assert isolate(device, environment) == (expected, variables)
+
+
+def test_an_isolated_worker_names_its_gpu_among_those_of_the_host() -> None:
+    for device in ("cuda:0", "cuda:3"):
+        seen, variables = isolate(device, {})
+        assert show_device(seen, variables) == device
+    assert show_device("cuda:0", {}) == "cuda:0"
+    assert show_device("cuda:0", {"CUDA_VISIBLE_DEVICES": "2,3"}) == "cuda:0"
+    assert show_device("cpu", {"CUDA_VISIBLE_DEVICES": "2"}) == "cpu"

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from augment import Grid
+from service.cli.submit_locally import as_before
 from service.errors import InputError
-from service.submission.journal import Journal
+from service.submission.journal import EngineNote, Journal
 from service.submission.plan import Piece, Plan, round_stops
 from service.submission.votes import InputVotes, Round, Standing
 from voting import Q_ONE, GridVotes, Ranking, Tally
 
 A, B, C = (Grid.from_rows([[colour, 0], [1, 2]]) for colour in (3, 4, 5))
+ENGINE = EngineNote(slots=64, precision="bfloat16", attention="flash3_fwd", compiled=True)
 IDENTITY = {"challenges": "f" * 8, "seed": 0}
 
 
@@ -110,13 +112,34 @@ def test_a_journal_gives_back_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     told = [one_round("p", 0, 8, votes((A, 8))), one_round("q", 0, 8, votes((B, 8)))]
     with Journal(path, IDENTITY) as journal:
-        journal.note_slots({"demo": 64})
+        journal.note_engines({"demo": ENGINE})
         for one in told:
             journal.add(one)
 
     with Journal(path, IDENTITY) as again:
         assert again.rounds == told
-        assert (again.slots, again.elapsed_s) == ({"demo": 64}, 8.0)
+        assert (again.engines, again.elapsed_s) == ({"demo": ENGINE}, 8.0)
+
+
+def test_an_engine_runs_again_as_the_journal_says_unless_something_else_is_asked_for() -> None:
+    left_open = {
+        "device": "auto",
+        "slots": None,
+        "precision": None,
+        "attention": "auto",
+        "compiled": None,
+    }
+    as_noted = {
+        "device": "auto",
+        "slots": 64,
+        "precision": "bfloat16",
+        "attention": "flash3_fwd",
+        "compiled": True,
+    }
+    assert as_before(left_open, None) == left_open
+    assert as_before(left_open, ENGINE) == as_noted
+    asked = {"device": "cpu", "slots": 8, "attention": "sdpa", "compiled": False}
+    assert as_before(left_open | asked, ENGINE) == as_noted | asked
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))

@@ -11,11 +11,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from augment import Grid, Pair, Puzzle
-from hrm_core import Checkpoint, open_checkpoint
-from service.adaptation import AdaptOptions
+from hrm_core import Adaptation, Checkpoint, open_checkpoint
+from service.adaptation import AdaptOptions, prepare_adaptation
 from service.adapted_cache import AdaptedCache
 from service.errors import AdaptationError
 from service.jobs import Job
+from service.worker import adapting
 from service.worker.adapting import Adaptations
 from service.worker.messages import Adapts, Runs
 from service.worker.request import SolveRequest, read_request
@@ -206,3 +207,54 @@ def test_a_disk_without_room_ends_the_jobs_that_wait_and_names_the_folder(
     assert "state folder needs room" in str(failed["a"])
     assert run_to_the_end(adaptations) == {}
     assert kinds(told, Runs) == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("compiles", "steps", "expected"), [(True, 300, True), (True, 299, False), (False, 300, False)]
+)
+def test_a_long_adaptation_is_compiled_where_the_worker_compiles(
+    tmp_path: Path,
+    told: list[Any],
+    base: Checkpoint,
+    request_of: Callable[..., SolveRequest],
+    monkeypatch: pytest.MonkeyPatch,
+    compiles: bool,
+    steps: int,
+    expected: bool,
+) -> None:
+    asked: list[bool] = []
+
+    def prepare(*arguments: Any, compile_step: bool, **options: Any) -> Adaptation:
+        asked.append(compile_step)
+        return prepare_adaptation(*arguments, **options)
+
+    monkeypatch.setattr(adapting, "prepare_adaptation", prepare)
+    monkeypatch.setattr(adapting, "can_compile", lambda device: True)
+    adaptations = Adaptations(
+        AdaptedCache(tmp_path / "adapted", max_bytes=10**9),
+        told.append,
+        device="cpu",
+        snapshot_s=3600.0,
+        recipe=RECIPE,
+        compiles=compiles,
+    )
+    adaptations.find("job", base, "tiny", request_of(steps))
+    assert adaptations.may_compile is compiles
+    take_turns(adaptations, 3)
+    assert asked == [expected]
+    assert not adaptations.may_compile  # a whole step of two slices was taken
+
+
+def test_a_phase_that_was_not_stepped_in_yet_may_be_compiled(
+    make: Make, base: Checkpoint, request_of: Callable[..., SolveRequest]
+) -> None:
+    adaptations = make()
+    adaptations._compiles = True
+    adaptations.find("job", base, "tiny", request_of(8))
+    seen = []
+    while adaptations.num_waiting:
+        seen.append(adaptations.may_compile)
+        assert adaptations.turn() == {}
+    assert seen[0]
+    assert 3 <= sum(seen) <= 3 * 3  # three phases, up to two slices and the turn's end in each
+    assert not all(seen)

@@ -13,7 +13,9 @@ import pytest
 from augment import Grid, Puzzle, Task, task_document
 from bench.fake_engine import FakeEngine
 from bench.fake_worker import FailingEngine
+from hrm_core import DeviceMemoryError, Outcome
 from service.errors import SettingsError
+from service.jobs import Job
 from service.worker.messages import (
     Cancel,
     Cancelled,
@@ -164,6 +166,66 @@ def test_an_error_of_the_engine_ends_the_thread_and_is_kept(
     assert engines.thread.has_ended
     assert isinstance(engines.thread.error, RuntimeError)
     assert not engines.thread.untouched()
+
+
+class FullEngine(FakeEngine):
+    """A fake engine whose device can run out of memory, even for one slot."""
+
+    is_full = False
+
+    def step(self) -> list[Outcome]:
+        if self.is_full:
+            raise DeviceMemoryError("cuda:0 has no memory left for even one slot")
+        return super().step()
+
+
+def test_an_engine_without_memory_fails_its_jobs_and_the_worker_works_on(
+    engines_of: Callable[..., Any], job_of: Callable[..., Job], probes: tuple[Puzzle, ...]
+) -> None:
+    kinds = iter((FullEngine, FakeEngine))
+    engines = engines_of(lambda checkpoint: next(kinds)(checkpoint))
+    engines.made[0].is_full = True  # after the self-test
+
+    engines.thread.order(Start(job_of(probes[0], "fails")))
+
+    end = engines.ends(1)["fails"]
+    assert isinstance(end, Failed)
+    assert end.failure.code == "engine_failed"
+    assert "no memory left" in end.failure.detail
+
+    engines.thread.order(Start(job_of(probes[0], "later")))
+
+    assert isinstance(engines.ends(1)["later"], Succeeded)
+    assert len(engines.made) == 2
+    assert engines.thread.error is None
+
+
+class ColdEngine(FakeEngine):
+    """A fake engine that has lost slots, and notes whether a step is awaited while it warms up."""
+
+    awaited: bool | None = None
+    thread: Any = None
+
+    def warm_up(self) -> None:
+        self.is_cold = False
+        self.awaited = self.thread.pulse._awaited_since is not None
+
+    def step(self) -> list[Outcome]:
+        assert not self.is_cold
+        return super().step()
+
+
+def test_no_step_is_awaited_while_an_engine_compiles_for_fewer_slots(
+    engines_of: Callable[..., Any], job_of: Callable[..., Job], probes: tuple[Puzzle, ...]
+) -> None:
+    engines = engines_of(ColdEngine)
+    engine = engines.made[0]
+    engine.thread, engine.is_cold = engines.thread, True
+
+    engines.thread.order(Start(job_of(probes[0])))
+
+    assert isinstance(engines.ends(1)["job"], Succeeded)
+    assert engine.awaited is False
 
 
 def test_orders_nobody_touched_are_told_after_the_end(
