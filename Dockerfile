@@ -1,11 +1,14 @@
 # syntax=docker/dockerfile:1
 #
 #   docker build --target cpu  -t hrm-arc:cpu  .
-#   docker build --target cuda -t hrm-arc:cuda .     # compiles FlashAttention: the better part of an hour
+#   docker build --target cuda -t hrm-arc:cuda .
+#   docker build --target cuda -t hrm-arc:cuda --build-arg FLASH_ATTENTION_2=yes .   # compiles it: an hour
 #
 # By itself an image runs everything (`hrm-arc serve`); deploy/compose.yaml runs the parts.
 
 ARG PYTHON_IMAGE=python:3.12.12-slim-trixie
+# FlashAttention 2 too, which has no wheels for this torch: yes or no.
+ARG FLASH_ATTENTION_2=no
 # Its Python must be of the same minor version, its C library no newer.
 ARG CUDA_IMAGE=nvidia/cuda:13.0.2-devel-ubuntu24.04
 
@@ -45,7 +48,7 @@ COPY . /project
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /project
 
 # --- FlashAttention 2, compiled for the torch of the CUDA image ------------------------------------
-FROM ${CUDA_IMAGE} AS flash
+FROM ${CUDA_IMAGE} AS flash-yes
 ARG TORCH_VERSION=2.13.0
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cu130
 ARG FLASH_ATTN_VERSION=2.8.3.post2
@@ -62,6 +65,11 @@ RUN FLASH_ATTENTION_FORCE_BUILD=TRUE \
     /venv/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels \
     flash-attn==${FLASH_ATTN_VERSION}
 
+FROM ${PYTHON_IMAGE} AS flash-no
+RUN mkdir /wheels
+
+FROM flash-${FLASH_ATTENTION_2} AS flash
+
 # --- the CPU image ---------------------------------------------------------------------------------
 FROM base AS cpu
 ARG TORCH_VERSION=2.13.0
@@ -74,13 +82,14 @@ USER 10001:10001
 FROM base AS cuda
 ARG TORCH_VERSION=2.13.0
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cu130
-# More kernels, of those that come as wheels, such as fa3-fwd==0.0.3 (FlashAttention 3, for Hopper).
-ARG FLASH_PACKAGES=
+# FlashAttention 3, forward only, for Hopper: a wheel of the stable ABI, which any torch of CUDA 13 loads.
+# Which attention runs is measured; elsewhere than on Hopper it is torch's own.
+ARG FLASH_PACKAGES=fa3-fwd==0.0.3
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 RUN pip install torch==${TORCH_VERSION} --index-url ${TORCH_INDEX} \
     && pip install --requirement /requirements.txt
 RUN --mount=type=bind,from=flash,source=/wheels,target=/wheels \
-    pip install /wheels/*.whl ${FLASH_PACKAGES}
+    pip install packaging $(find /wheels -name '*.whl') ${FLASH_PACKAGES}
 RUN --mount=type=bind,from=project,source=/wheels,target=/wheels pip install --no-deps /wheels/*.whl
 USER 10001:10001

@@ -32,7 +32,7 @@ def full_size_config(canvas: int = 30, num_rows: int = NUM_ROWS) -> ModelConfig:
 
 
 def segment_flops(config: ModelConfig, num_block_parameters: int) -> int:
-    """Count the floating point operations of one segment of one sample of an HRM.
+    """Count the floating point operations of one segment of one sample.
 
     Two for each multiplication with an addition: each weight of a block meets every position once
     a block application, and attention is two products of positions by positions by D. Norms,
@@ -48,4 +48,6 @@ def segment_flops(config: ModelConfig, num_block_parameters: int) -> int:
 
 def num_block_applications(config: ModelConfig) -> int:
     """Count the blocks a sample passes in one segment."""
+    if config.architecture == "trm":
+        return config.H_cycles * (config.L_cycles + 1) * config.L_layers
     return config.H_cycles * (config.L_cycles * config.L_layers + config.H_layers)

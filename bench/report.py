@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
+if TYPE_CHECKING:  # the tuning prints without it, on hosts that have not got it
+    from rich.console import Console
 
 Cell = str | int | float | None
 
@@ -21,14 +22,16 @@ class Section:
     notes: tuple[str, ...] = ()
 
 
-def print_section(console: Console, section: Section) -> None:
+def print_section(console: "Console", section: Section) -> None:
     """Print a section."""
+    from rich.table import Table
+
     if section.rows:
         table = Table(title=section.title, title_justify="left")
         for column in section.columns:
             table.add_column(column, justify="right", overflow="fold")
         for row in section.rows:
-            table.add_row(*map(_show, row))
+            table.add_row(*map(show_cell, row))
         console.print(table)
     else:
         console.print(section.title, style="italic")
@@ -63,14 +66,14 @@ def _markdown(name: str, hardware: Mapping[str, Cell], sections: Sequence[Sectio
     lines = [
         f"# {name}",
         "",
-        "; ".join(f"{key}: {_show(value)}" for key, value in hardware.items()),
+        "; ".join(f"{key}: {show_cell(value)}" for key, value in hardware.items()),
     ]
     for section in sections:
         lines += ["", f"## {section.title}", ""]
         if section.rows:
             lines.append(_markdown_row(section.columns))
             lines.append("|" + "--:|" * len(section.columns))
-            lines += [_markdown_row([_show(cell) for cell in row]) for row in section.rows]
+            lines += [_markdown_row([show_cell(cell) for cell in row]) for row in section.rows]
             lines.append("")
         lines += [f"{note}  " for note in section.notes]
     return "\n".join(lines).rstrip() + "\n"
@@ -80,7 +83,7 @@ def _markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _show(cell: Cell) -> str:
+def show_cell(cell: Cell) -> str:
     if cell is None:
         return "-"
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)

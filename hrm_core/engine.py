@@ -1,6 +1,7 @@
 """How samples share the device: a fixed number of slots, and a step that is one segment."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from hrm_core.attention import Choice, choose
 from hrm_core.attention.dense import sdpa
+from hrm_core.capture import CapturedRun
 from hrm_core.carry import Carry, Run, run_segment
 from hrm_core.checkpoint import Checkpoint
 from hrm_core.device import compiled, default_precision
@@ -79,7 +81,12 @@ class Engine:
         dtype: torch.dtype = getattr(torch, self.precision)
         with needs_memory(self.device, "the network"):
             self._network = checkpoint.load_network(sdpa, self.device, dtype)
-        self._run: Run = compiled(run_segment) if config.compile else run_segment
+        self._segment: Run = compiled(run_segment) if config.compile else run_segment
+        self._run = self._segment
+        self._path = config.tuned_folder and tuned_path(
+            config.tuned_folder, self.device, checkpoint.config
+        )
+        self._tuned = read_tuned(self._path, self.precision) if self._path else None
         self._dtype = dtype
         self.num_slots = self._count_slots()
         self._slots = SlotTable(self.num_slots)
@@ -217,17 +224,16 @@ class Engine:
 
     def _worthwhile_slots(self, most: int) -> int:
         """Return the smallest number of slots at about the best rate, as far as it is known."""
-        folder = self.config.tuned_folder
-        path = folder and tuned_path(folder, self.device, self.checkpoint.config)
-        tuned = read_tuned(path, self.precision) if path else None
+        tuned = self._tuned
         if tuned is None:
             if self.device.type not in MEASURED_TYPES:
                 return most
             counts = [count for count in SLOT_COUNTS if count <= most]
             rates = measure_rates(self._network, run_segment, counts, self.device)
             tuned = Tuned(self.precision, choose_slots(rates), source="start")
-            if path:
-                write_tuned(path, tuned, {"samples_per_s": rates})
+            if self._path:
+                with suppress(OSError):  # then the next start measures again
+                    write_tuned(self._path, tuned, {"samples_per_s": rates})
         return min(most, tuned.num_slots)
 
     def _fits(self) -> bool:
@@ -241,6 +247,8 @@ class Engine:
             self.attention: Choice = choose(self.config.attention, shape, self.device, self._dtype)
             self._network.attend = self.attention.attend
             self._carry = Carry.empty(self._network, self.num_slots, self.device)
+            if self._tuned and self._tuned.is_captured:
+                self._run = CapturedRun(self._segment)  # of this number of slots
             if self.device.type != "cpu" or self.config.compile:
                 self._advance()
         except RuntimeError as error:

@@ -11,11 +11,6 @@ def wants_compile(device: str, asked: bool | None) -> bool:
     return pick_device(device).type == "cuda" if asked is None else asked
 
 
-def tuned_folder(state_folder: Path) -> Path:
-    """Return where a machine keeps what was measured to be fastest on it."""
-    return state_folder.expanduser().absolute() / "tuned"
-
-
 def make_engine(
     checkpoint: Checkpoint,
     *,

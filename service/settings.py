@@ -7,7 +7,6 @@ in silence costs an afternoon.
 
 import difflib
 import os
-import sys
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import SettingsError
+from service.state_folder import default_state_folder
 
 PREFIX = "HRM_ARC_"
 CHECKPOINT_MARK = "all_config.yaml"
@@ -23,20 +23,6 @@ REDIS_SCHEMES = ("unix://", "redis://", "rediss://")
 # Read by the client, not here: a shell that calls the service may also run it.
 CLIENT_NAMES = (f"{PREFIX}API_KEY",)
 DAY_S = 86_400
-
-
-def default_state_folder() -> Path:
-    """Return where this system keeps the state of a user's programs, in a folder of our own."""
-    if sys.platform == "darwin":
-        return Path("~/Library/Application Support/hrm-arc").expanduser()
-    given = Path(os.environ.get("XDG_STATE_HOME", ""))
-    base = given if given.is_absolute() else Path("~/.local/state").expanduser()
-    return base / "hrm-arc"
-
-
-def current_state_folder() -> Path:
-    """Return the state folder of this environment, for commands that need no other setting."""
-    return Path(os.environ.get(f"{PREFIX}STATE_FOLDER") or default_state_folder())
 
 
 class Settings(BaseSettings):

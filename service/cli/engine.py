@@ -11,7 +11,7 @@ from service.errors import AlignmentError
 from service.self_test.record import examine, keep, read_examination
 from service.self_test.result import Finding
 from service.self_test.run import MAX_DEMONSTRATIONS, run_self_test
-from service.settings import current_state_folder
+from service.state_folder import current_state_folder, tuned_folder
 
 
 def make_engine(
@@ -37,7 +37,7 @@ def make_engine(
         attention=attention,
         compiled=compiled,
         max_slots=num_samples,
-        tuned_folder=engines.tuned_folder(current_state_folder()),
+        tuned_folder=tuned_folder(current_state_folder()),
     )
 
 

@@ -17,10 +17,11 @@ from service.adapted_cache import FOLDER_NAME as ADAPTED_FOLDER
 from service.adapted_cache import AdaptedCache
 from service.devices import show_device
 from service.engines import make_engine as make_configured_engine
-from service.engines import tuned_folder, wants_compile
+from service.engines import wants_compile
 from service.errors import QueueUnavailable, SettingsError
 from service.jobs import Claim, Claims, Job, WorkerRecord
 from service.settings import Settings
+from service.state_folder import tuned_folder
 from service.worker.adapting import Adaptations
 from service.worker.backoff import Backoff
 from service.worker.delivery import Delivery

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,20 @@ def test_the_images_variables_are_settings(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert settings.checkpoints == (Path("/checkpoints"),)
     assert settings.state_folder == Path("/state")
+
+
+def test_the_cuda_image_takes_flash_attention_as_a_wheel_and_compiles_none_unless_asked() -> None:
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", text, re.M))
+    stages = dict(re.findall(r"^FROM (\S+) AS (\S+)$", text, re.M))
+
+    assert arguments["FLASH_ATTENTION_2"] == "no"
+    assert stages["flash-${FLASH_ATTENTION_2}"] == "flash"
+    assert {"flash-yes", "flash-no"} <= set(stages.values())
+    (extra,) = project["optional-dependencies"]["flash"]
+    assert extra.startswith(arguments["FLASH_PACKAGES"].replace("==", ">="))
 
 
 def test_both_profiles_have_all_parts(compose: Any) -> None:
