@@ -21,16 +21,14 @@ GOOD_ENOUGH = 0.97
 class Tuned:
     """Settings that a measurement chose, for one precision.
 
-    `kernels` are the fused kernels that won, `train_slice` the samples that training takes at once
-    (None: not measured), `source` what measured: an engine's start, or `bench tune`.
+    `is_captured`: whether steps recorded as a CUDA graph won. `source` is what measured: an
+    engine's start, or `bench tune`.
     """
 
     precision: str
     num_slots: int
     source: str
-    kernels: tuple[str, ...] = ()
     is_captured: bool = False
-    train_slice: int | None = None
 
 
 def choose_slots(rates: Mapping[int, float]) -> int:
@@ -57,8 +55,7 @@ def tuned_path(folder: Path, device: torch.device, config: ModelConfig) -> Path:
 def read_tuned(path: Path, precision: str) -> Tuned | None:
     """Read a record; None where there is none of this precision, or not of this form."""
     try:
-        document = json.loads(path.read_bytes())
-        found = Tuned(**{**document["tuned"], "kernels": tuple(document["tuned"]["kernels"])})
+        found = Tuned(**json.loads(path.read_bytes())["tuned"])
         is_usable = found.precision == precision and int(found.num_slots) >= 1
     except (OSError, ValueError, KeyError, TypeError):
         return None  # whatever it was, it is measured again

@@ -21,7 +21,6 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import torch
-from torch._dynamo.utils import counters
 from augment import read_task
 from hrm_core import keep_compiled, open_checkpoint
 from service.engines import make_engine
@@ -29,10 +28,12 @@ from service.enrolment import Registrar
 from service.members import Member
 from service.solve import SolveOptions, Solving, solve
 from service.state_folder import tuned_folder
+from service.worker import run_worker  # all that a worker has loaded when it says where
 
 folder, task, state = map(Path, sys.argv[1:])
 torch.set_num_threads(1)
 keep_compiled(state / "compiled")
+from torch._dynamo.utils import counters
 checkpoint = open_checkpoint(folder)
 puzzle = read_task(task).puzzle
 

@@ -15,7 +15,7 @@ from hrm_core.tuned import Tuned, choose_slots, read_tuned, tuned_path, write_tu
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
-TUNED = Tuned("float32", 4, source="bench tune", kernels=("swiglu",), train_slice=96)
+TUNED = Tuned("float32", 4, source="bench tune")
 
 
 def test_the_smallest_number_of_slots_within_three_per_cent_is_chosen() -> None:
@@ -34,7 +34,7 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"tuned": {}}', '{"tuned": {"kernels": []}}', '{"tuned": null}']
+    "content", ["", "{", "[]", '{"tuned": {}}', '{"tuned": {"slots": 4}}', '{"tuned": null}']
 )
 def test_what_is_no_record_counts_as_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "record.json"

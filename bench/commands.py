@@ -1,0 +1,173 @@
+"""The commands of `python -m bench`, all but `tune`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from bench.adapt import ARMS, MINUTES, RECIPE, measure_adaptation
+from bench.full_size import make_full_size
+from bench.hardware import describe_hardware
+from bench.model import NUM_ROWS
+from bench.opening import measure_opening
+from bench.overhead import measure_overhead
+from bench.pipeline import measure_pipeline
+from bench.reference import measure_reference, skipped
+from bench.report import Section, print_section, write_record
+from bench.sharing import measure_sharing
+from bench.throughput import measure_throughput
+from hrm_core import ARC_CANVAS, pick_device
+from service.adaptation import AdaptOptions
+
+PARTS = ("pipeline", "overhead", "sharing", "throughput", "reference", "opening")
+
+SHARING_BASE = "base-small"
+
+app = typer.Typer(pretty_exceptions_enable=False, help="Measure hrm-arc on this machine.")
+console = Console(highlight=False)
+
+
+@app.callback(invoke_without_command=True)
+def measure(
+    context: typer.Context,
+    reference: Annotated[
+        Path | None, typer.Option(help="A checkout of sapientinc/HRM to run beside ours.")
+    ] = None,
+    opening: Annotated[
+        Path | None, typer.Option(help="A folder made by `full-size`: also measure opening it.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the record to OUT.json and OUT.md.")
+    ] = None,
+    part: Annotated[
+        list[str] | None, typer.Option(help=f"Only some: {', '.join(PARTS)}. May be repeated.")
+    ] = None,
+    device: Annotated[
+        list[str] | None, typer.Option(help="cpu, cuda or cuda:N; default: all there are.")
+    ] = None,
+    slots: Annotated[
+        list[int] | None, typer.Option(min=1, help="Slot counts of the throughput.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: torch's own.")] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Also measure compiled networks.")
+    ] = True,
+) -> None:
+    """Measure pipeline, service, throughput and reference, print tables and keep a record."""
+    if context.invoked_subcommand is not None:
+        return
+    unknown = set(part or ()) - set(PARTS)
+    if unknown:
+        raise typer.BadParameter(f"--part {', '.join(sorted(unknown))}: use {', '.join(PARTS)}")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    present = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    devices = [pick_device(name) for name in device or present]
+    hardware = describe_hardware()
+    console.print("; ".join(f"{key}: {value}" for key, value in hardware.items()), markup=False)
+    sections: list[Section] = []
+
+    def keep(section: Section) -> None:
+        print_section(console, section)
+        sections.append(section)
+        if out is not None:
+            write_record(out, hardware, sections)
+
+    parts = part or PARTS
+    if "pipeline" in parts:
+        keep(measure_pipeline())
+    if "overhead" in parts:
+        keep(measure_overhead())
+    if "sharing" in parts:
+        keep(measure_sharing(SHARING_BASE))
+    if "opening" in parts and opening is not None:
+        for where in devices:
+            keep(measure_opening(opening, str(where)))
+    if "throughput" in parts:
+        for where in devices:
+            keep(measure_throughput(where, slots or (), compiled))
+    if "reference" in parts:
+        for section in _measure_references(reference, devices, compiled):
+            keep(section)
+
+
+@app.command("full-size")
+def full_size(
+    folder: Annotated[Path, typer.Argument(help="The folder to make.")],
+    rows: Annotated[int, typer.Option(min=2, help="Rows of the table.")] = NUM_ROWS,
+    canvas: Annotated[int, typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas.")] = 30,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Make a synthetic checkpoint folder of the published size (2.2 GB; 4.4 GB while at it)."""
+    puzzle = make_full_size(folder, rows, canvas, seed)
+    console.print(f"{folder}: random weights, {rows} rows, all variants of {puzzle}")
+
+
+@app.command("adapt")
+def adapt(
+    base: Annotated[Path, typer.Argument(help="The checkpoint folder to adapt.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Write the record to OUT.json, OUT.md and OUT.png.")
+    ] = None,
+    minutes: Annotated[
+        list[float] | None, typer.Option(min=0, help="Budgets to read at; the largest is run.")
+    ] = None,
+    arm: Annotated[
+        list[int] | None, typer.Option(min=0, max=len(ARMS) - 1, help="Only some of the arms.")
+    ] = None,
+    variants: Annotated[int, typer.Option(min=1)] = RECIPE.num_variants,
+    batch_size: Annotated[int, typer.Option(min=1)] = RECIPE.batch_size,
+    lr: Annotated[float, typer.Option()] = RECIPE.lr,
+    row_lr: Annotated[float, typer.Option()] = RECIPE.row_lr,
+    held_out: Annotated[bool, typer.Option("--held-out/--no-held-out")] = True,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile")] = True,
+) -> None:
+    """Adapt a base to the evaluation set's small puzzles, and count what it then solves."""
+    hardware = describe_hardware()
+    budgets = minutes or MINUTES
+    section = measure_adaptation(
+        base,
+        None if out is None else out.with_name(f"{out.name}.png"),
+        AdaptOptions(
+            seconds=60 * max(budgets),
+            num_variants=variants,
+            batch_size=batch_size,
+            lr=lr,
+            row_lr=row_lr,
+            holds_out=held_out,
+            seed=seed,
+            snapshot_s=1e9,
+        ),
+        budgets,
+        [ARMS[place] for place in arm] if arm else ARMS,
+        device=device,
+        compiled=compiled,
+        say=lambda line: console.print(line, markup=False),
+    )
+    print_section(console, section)
+    if out is not None:
+        write_record(out, hardware, [section])
+
+
+@app.command("tune", add_help_option=False)
+def tune() -> None:
+    """Measure what is fastest on this device, and let engines go by it."""
+    raise typer.BadParameter("run it as `python -m bench tune`")
+
+
+def _measure_references(
+    path: Path | None, devices: list[torch.device], with_compile: bool
+) -> list[Section]:
+    if path is None:
+        return [skipped()]
+    sections: list[Section] = []
+    for device in devices:
+        try:
+            sections += measure_reference(path, device, with_compile)
+        except (FileNotFoundError, ImportError) as error:
+            raise typer.BadParameter(str(error), param_hint="--reference") from error
+    return sections
