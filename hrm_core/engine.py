@@ -18,6 +18,7 @@ from hrm_core.checkpoint import Checkpoint
 from hrm_core.device import compiled, default_precision
 from hrm_core.errors import DeviceMemoryError, EngineError
 from hrm_core.halting import Halting, HaltReason, HaltRule
+from hrm_core.kernels import can_fuse, fuse
 from hrm_core.memory import (
     MAX_SLOTS,
     SLOT_COUNTS,
@@ -88,6 +89,11 @@ class Engine:
         )
         self._tuned = read_tuned(self._path, self.precision) if self._path else None
         self._dtype = dtype
+        if self._tuned:
+            fuse(
+                self._network,
+                [name for name in self._tuned.kernels if can_fuse(self._network, name)],
+            )
         self.num_slots = self._count_slots()
         self._slots = SlotTable(self.num_slots)
         self._scheduler = Scheduler()

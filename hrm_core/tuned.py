@@ -4,7 +4,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,15 @@ GOOD_ENOUGH = 0.97
 class Tuned:
     """Settings that a measurement chose, for one precision.
 
-    `is_captured`: whether steps recorded as a CUDA graph won. `source` is what measured: an
-    engine's start, or `bench tune`.
+    `kernels` are the fused ones that won, `is_captured` whether steps recorded as a CUDA graph did.
+    `source` is what measured: an engine's start, or `bench tune`.
     """
 
     precision: str
     num_slots: int
     source: str
     is_captured: bool = False
+    kernels: tuple[str, ...] = ()
 
 
 def choose_slots(rates: Mapping[int, float]) -> int:
@@ -56,6 +57,7 @@ def read_tuned(path: Path, precision: str) -> Tuned | None:
     """Read a record; None where there is none of this precision, or not of this form."""
     try:
         found = Tuned(**json.loads(path.read_bytes())["tuned"])
+        found = replace(found, kernels=tuple(found.kernels))
         is_usable = found.precision == precision and int(found.num_slots) >= 1
     except (OSError, ValueError, KeyError, TypeError):
         return None  # whatever it was, it is measured again

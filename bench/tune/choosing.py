@@ -1,5 +1,6 @@
 """What a sitting's measurements decide."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,8 +24,17 @@ def with_choices(plan: Plan, stage: str, rows: Sequence[Row]) -> Plan:
     if stage == "slots":
         chosen = choose(rows, is_compiled=plan.where().type == "cuda")
         if chosen is not None:
-            return replace(plan, slots=chosen.num_slots)
+            return replace(plan, slots=chosen.num_slots, is_captured=chosen.is_captured)
+    if stage == "kernels":
+        return replace(plan, kernels=choose_kernels(rows))
     return plan
+
+
+def choose_kernels(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return the set of fused kernels with the best rate, if it beats none by more than chance."""
+    rates = {tuple(row["kernels"]): row["samples_per_s"] for row in rows if "samples_per_s" in row}
+    best = max(rates, key=lambda names: rates[names], default=())
+    return best if GOOD_ENOUGH * rates.get(best, 0.0) > rates.get((), math.inf) else ()
 
 
 def choose(rows: Sequence[Row], *, is_compiled: bool) -> Tuned | None:

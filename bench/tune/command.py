@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     except HRMCoreError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
+    plan = replace(plan, precision=plan.precision_of(checkpoint))
     path = tuned_path(tuned_folder(options.state_folder), device, checkpoint.config)
     out: Path = options.out or path.with_suffix("")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +55,8 @@ def main(arguments: Sequence[str]) -> int:
             continue
         measured[name], ended = run_stage(name, plan, lines, min(limit_s, left_s))
         print(f"{name}: {len(measured[name])} measurements, {ended}", flush=True)
+        if name == "gate" and ended.startswith("failed"):
+            measured[name].append({"passed": False, "notes": ended})
         plan = with_choices(plan, name, measured[name])
     sections = tables(measured)
     facts = next((row for row in measured.get("facts", ()) if "device" in row), {})
@@ -65,8 +69,10 @@ def main(arguments: Sequence[str]) -> int:
     if not passes(measured):
         print("Nothing is decided: the accuracy gate failed, see above.", file=sys.stderr)
         return 1
+    tuned = replace(tuned, kernels=plan.kernels)
     write_tuned(path, tuned, {"record": out.name, "samples_per_s": measured["slots"]})
-    print(f"{tuned.num_slots} slots, attention {plan.attention}: {path}")
+    kernels = ", ".join(tuned.kernels) or "none"
+    print(f"{tuned.num_slots} slots, attention {plan.attention}, fused kernels {kernels}: {path}")
     return 0
 
 

@@ -1,12 +1,13 @@
 """Whether the chosen settings still answer right: the reference's numbers, votes, other slots."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from bench.tune.plan import Plan
-from hrm_core import Engine, EngineConfig, Halting, Sample, can_compile, open_checkpoint
+from hrm_core import Engine, EngineConfig, Halting, Sample, open_checkpoint
 from hrm_core.agreement import compare_segments
 
 ROOT = Path(__file__).parents[2]
@@ -30,36 +31,29 @@ def measure_gate(plan: Plan) -> Iterator[Row]:
             "notes": "; ".join(agreement.disagreements),
         }
     if DEMO.is_dir():
-        plain, chosen = (_vote(plan, is_plain) for is_plain in (True, False))
+        demo = open_checkpoint(DEMO)
+        plain = _vote(Engine(demo, EngineConfig(device, num_slots=16, attention="sdpa")))
+        # Its attention has other sizes: whichever runs them fastest.
+        with replace(plan, attention="auto").engine(demo, num_slots=16) as engine:
+            chosen = _vote(engine)
         share = sum(plain[key] == chosen[key] for key in plain) / len(plain)
         yield {"votes": "demo", "passed": share >= WANTED_SHARE, "same_attempts": share}
 
 
-def _vote(plan: Plan, is_plain: bool) -> dict[str, object]:
+def _vote(engine: Engine) -> dict[str, object]:
     """Give the two attempts on each test input of the demo's own puzzles."""
     from service.enrolment import Registrar
     from service.members import Member
     from service.puzzle_index import read_index
     from service.solve import SolveOptions, Solving, solve
 
-    checkpoint, device = open_checkpoint(DEMO), plan.where()
     index = read_index(DEMO)
-    puzzles = () if index is None else index.probes
-    engine = Engine(
-        checkpoint,
-        EngineConfig(device, num_slots=16, precision="float32", attention="sdpa")
-        if is_plain
-        else EngineConfig(
-            device,
-            num_slots=16,
-            precision=plan.precision,
-            attention=plan.attention if device.type == "cuda" else "auto",
-            compile=device.type == "cuda" and can_compile(device),
-        ),
-    )
-    registrar = Registrar(checkpoint)
+    registrar = Registrar(engine.checkpoint)
     options = SolveOptions(num_variants=NUM_VARIANTS, stop_early=False)
-    solvings = [Solving(p, [Member.enrol(registrar, p)], options) for p in puzzles]
+    solvings = [
+        Solving(puzzle, [Member.enrol(registrar, puzzle)], options)
+        for puzzle in (() if index is None else index.probes)
+    ]
     solve([engine], solvings)
     return {
         f"{solving.puzzle.name} {number}": [grid.to_rows() for grid in test.attempts]
@@ -70,19 +64,16 @@ def _vote(plan: Plan, is_plain: bool) -> dict[str, object]:
 
 def measure_permutation(plan: Plan) -> Iterator[Row]:
     """See whether samples answer the same bits in other slots, beside other neighbours."""
-    device, checkpoint = plan.where(), plan.open()
-    config = checkpoint.config
+    checkpoint = plan.open()
     num_slots = min(plan.slots or 8, 32)
-    engine = Engine(
-        checkpoint,
-        EngineConfig(
-            device,
-            num_slots=num_slots,
-            precision=plan.precision,
-            attention=plan.attention,
-            compile=device.type == "cuda" and can_compile(device),
-        ),
-    )
+    with plan.engine(checkpoint, num_slots) as engine:
+        same = _count_same(engine)
+    yield {"slots": num_slots, "same": same, "passed": same == num_slots}
+
+
+def _count_same(engine: Engine) -> int:
+    """Count the samples that answer the same bits in order and permuted."""
+    config, num_slots = engine.checkpoint.config, engine.num_slots
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, config.vocab_size, (num_slots, config.seq_len)).astype(np.int32)
     rows = rng.standard_normal((num_slots, config.puzzle_emb_ndim)).astype(np.float32)
@@ -96,5 +87,4 @@ def measure_permutation(plan: Plan) -> Iterator[Row]:
                 for out in engine.drain()
             }
         )
-    same = sum(answers[0][place] == answers[1][place] for place in answers[0])
-    yield {"slots": num_slots, "same": same, "passed": same == num_slots}
+    return sum(answers[0][place] == answers[1][place] for place in answers[0])

@@ -1,6 +1,9 @@
 """What a sitting is to measure, handed from the command to its stages as JSON."""
 
 import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -8,8 +11,17 @@ from typing import Self
 import torch
 
 from bench.model import full_size_config
-from hrm_core import Checkpoint, open_checkpoint, pick_device, synthetic_checkpoint
+from hrm_core import (
+    Checkpoint,
+    Engine,
+    EngineConfig,
+    can_compile,
+    open_checkpoint,
+    pick_device,
+    synthetic_checkpoint,
+)
 from hrm_core.device import default_precision
+from hrm_core.tuned import Tuned, tuned_path, write_tuned
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +37,14 @@ class Plan:
     precision: str | None = None
     attention: str = "auto"
     slots: int | None = None
+    is_captured: bool = False
+    kernels: tuple[str, ...] = ()
 
     @classmethod
     def from_text(cls, text: str) -> Self:
         """Read what `text` has written."""
-        return cls(**json.loads(text))
+        values = json.loads(text)
+        return cls(**values | {"kernels": tuple(values["kernels"])})
 
     def text(self) -> str:
         """Write the plan as one argument."""
@@ -40,6 +55,25 @@ class Plan:
         if self.checkpoint is not None:
             return open_checkpoint(Path(self.checkpoint))
         return synthetic_checkpoint(full_size_config(num_rows=8), seed=0)
+
+    @contextmanager
+    def engine(self, checkpoint: Checkpoint, num_slots: int) -> Iterator[Engine]:
+        """Give an engine that runs as the stages so far have chosen."""
+        device, precision = self.where(), self.precision_of(checkpoint)
+        chosen = Tuned(precision, num_slots, "bench tune", self.is_captured, self.kernels)
+        with tempfile.TemporaryDirectory() as folder:
+            write_tuned(tuned_path(Path(folder), device, checkpoint.config), chosen, {})
+            yield Engine(
+                checkpoint,
+                EngineConfig(
+                    device,
+                    num_slots=num_slots,
+                    precision=precision,
+                    attention=self.attention,
+                    compile=device.type == "cuda" and can_compile(device),
+                    tuned_folder=Path(folder),
+                ),
+            )
 
     def where(self) -> torch.device:
         """Return the device."""

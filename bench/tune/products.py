@@ -1,5 +1,6 @@
 """The products of a block alone: by the library, with compiled epilogues, in fp8."""
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -28,10 +29,12 @@ def measure_products(plan: Plan) -> Iterator[Row]:
     device = plan.where()
     checkpoint = plan.open()
     dtype: torch.dtype = getattr(torch, plan.precision_of(checkpoint))
-    for name, flops, product, epilogue in _cases(checkpoint.config, device, dtype):
+    for name, flops, product, epilogue, fused in _cases(checkpoint.config, device, dtype):
         ways: dict[str, Call] = {"product": product, "plain": epilogue}
         if can_compile(device):
             ways["compiled"] = compiled(epilogue)
+        if device.type == "cuda" and importlib.util.find_spec("triton") is not None:
+            ways["fused"] = fused
         for way, call in ways.items():
             yield _time(device, {"product": name, "way": way}, flops, call)
 
@@ -77,8 +80,8 @@ def _time(device: torch.device, row: Row, flops: float, call: Call) -> Row:
 
 def _cases(
     config: ModelConfig, device: torch.device, dtype: torch.dtype
-) -> Iterator[tuple[str, float, Call, Call]]:
-    """Give name, operations, the bare product and the product with its epilogue."""
+) -> Iterator[tuple[str, float, Call, Call, Call]]:
+    """Give name, operations, the bare product, that with its epilogue, and both in one kernel."""
     size, width = config.hidden_size, swiglu_width(config.hidden_size, config.expansion)
     batch, length = SAMPLES[device.type], config.num_positions
 
@@ -101,7 +104,22 @@ def _cases(
         q, k, v = heads.chunk(3, dim=2)
         return rotate(q, cos_sin), rotate(k, cos_sin), v
 
+    def fused(name: str, *arguments: object) -> object:
+        from hrm_core.kernels import fused as kernels
+
+        return getattr(kernels, name)(*arguments)
+
     rows = 2.0 * batch * length
-    yield "gate and up, SwiGLU", rows * size * 2 * width, partial(F.linear, x, gate_up), swiglu
-    yield "down, residual and norm", rows * width * size, partial(F.linear, wide, down), normed
-    yield "q, k, v, rotary", rows * size * 3 * size, partial(F.linear, x, qkv), rotated
+    yield (
+        *("gate and up, SwiGLU", rows * size * 2 * width),
+        *(partial(F.linear, x, gate_up), swiglu, partial(fused, "swiglu", x, gate_up)),
+    )
+    yield (
+        *("down, residual and norm", rows * width * size),
+        *(partial(F.linear, wide, down), normed),
+        partial(fused, "project_norm", wide, down, x, config.rms_norm_eps),
+    )
+    yield (
+        *("q, k, v, rotary", rows * size * 3 * size, partial(F.linear, x, qkv), rotated),
+        partial(fused, "qkv_rotary", x, qkv, *cos_sin, config.num_heads),
+    )

@@ -19,6 +19,7 @@ from hrm_core.attention import available_backends, choose, dense, load_backend
 from hrm_core.capture import CapturedRun
 from hrm_core.carry import Run, run_segment
 from hrm_core.device import compiled, name_device
+from hrm_core.kernels import KERNEL_NAMES, can_fuse, fuse
 from hrm_core.memory import SLOT_COUNTS, count_fitting
 from hrm_core.step_rates import measure_rates
 from hrm_core.tuned import choose_slots
@@ -140,6 +141,36 @@ def measure_slots(plan: Plan) -> Iterator[Row]:
             best = max(best, rate)
 
 
+def measure_kernels(plan: Plan) -> Iterator[Row]:
+    """Time the step at the chosen slots with each fused kernel, and with all that gained."""
+    device, checkpoint = plan.where(), plan.open()
+    dtype: torch.dtype = getattr(torch, plan.precision_of(checkpoint))
+    if device.type != "cuda" or not can_compile(device):
+        yield {"skipped": "fused kernels run on CUDA"}
+        return
+    config, count = checkpoint.config, plan.slots or 32
+    shape = (count, config.num_positions, config.num_heads, config.head_dim)
+    attend = choose(plan.attention, shape, device, dtype).attend
+    network = checkpoint.load_network(attend, device, dtype)
+    fitting = [name for name in KERNEL_NAMES if can_fuse(network, name)]
+    rates: dict[tuple[str, ...], float] = {}
+    for names in ((), *((name,) for name in fitting), None):
+        if names is None:
+            names = tuple(name for name in fitting if rates.get((name,), 0.0) > rates[()])
+            if len(names) < 2:
+                return
+        fuse(network, names)
+        run: Run = compiled(run_segment)
+        if plan.is_captured:
+            run = CapturedRun(run)
+        try:
+            rates[names] = measure_rates(network, run, [count], device, num_calls=9)[count]
+        except RuntimeError as problem:
+            yield {"kernels": names, "failed": str(problem).splitlines()[0]}
+            continue
+        yield {"kernels": names, "slots": count, "samples_per_s": rates[names]}
+
+
 def _modes(device: torch.device) -> Iterator[tuple[str, bool, bool]]:
     yield "plain", False, False
     if device.type == "cuda":
@@ -168,6 +199,7 @@ STAGES: dict[str, tuple[Stage, float]] = {
     "facts": (measure_facts, 120.0),
     "attention": (measure_attention, 180.0),
     "slots": (measure_slots, 600.0),
+    "kernels": (measure_kernels, 300.0),
     "gate": (measure_gate, 300.0),
     "permutation": (measure_permutation, 120.0),
     "reference": (measure_reference, 300.0),

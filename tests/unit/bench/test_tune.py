@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.tune import running
-from bench.tune.choosing import choose, passes, tables, with_choices
+from bench.tune.choosing import choose, choose_kernels, passes, tables, with_choices
 from bench.tune.plan import Plan
 from bench.tune.running import run_stage
 from bench.tune.stages import STAGES
@@ -65,6 +65,22 @@ def test_later_stages_run_with_what_earlier_ones_chose() -> None:
     assert with_choices(PLAN, "slots", steps("plain", of4=1.0)).slots == 4
     assert with_choices(PLAN, "facts", attention) == PLAN
     assert Plan.from_text(PLAN.text()) == PLAN
+
+
+def test_fused_kernels_are_chosen_where_they_clearly_win() -> None:
+    def rows(**rates: float) -> list[dict[str, Any]]:
+        return [
+            {"kernels": [name for name in key.split("_") if name], "samples_per_s": rate}
+            for key, rate in rates.items()
+        ]
+
+    assert choose_kernels(rows(_=100.0, swiglu=110.0, norm=104.0, swiglu_norm=115.0)) == (
+        "swiglu",
+        "norm",
+    )
+    assert choose_kernels(rows(_=100.0, swiglu=102.0)) == ()
+    assert choose_kernels([{"skipped": "fused kernels run on CUDA"}]) == ()
+    assert with_choices(PLAN, "kernels", rows(_=1.0, norm=2.0)).kernels == ("norm",)
 
 
 def test_one_failed_check_of_the_gate_decides_against_the_settings() -> None:
@@ -138,5 +154,5 @@ import bench.reference
 
 
 def test_the_stages_fit_into_a_sitting_with_what_matters_first() -> None:
-    assert list(STAGES)[:4] == ["facts", "attention", "slots", "gate"]
+    assert list(STAGES)[:4] == ["facts", "attention", "slots", "kernels"]
     assert sum(limit for _, limit in list(STAGES.values())[:6]) <= 1800

@@ -15,7 +15,7 @@ from hrm_core.tuned import Tuned, choose_slots, read_tuned, tuned_path, write_tu
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
-TUNED = Tuned("float32", 4, source="bench tune")
+TUNED = Tuned("float32", 4, source="bench tune", kernels=("swiglu", "norm"))
 
 
 def test_the_smallest_number_of_slots_within_three_per_cent_is_chosen() -> None:
