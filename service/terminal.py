@@ -7,6 +7,7 @@ and the digits remain, so piped output is as readable as the screen.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.align import Align
 from rich.cells import cell_len
 from rich.color import Color
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -112,14 +113,19 @@ class _SideBySide:
             if column:
                 gap = _ARROW_WIDTH if column == 1 else _GAP_WIDTH
                 table.add_column(width=gap, justify="center", vertical="middle")
-            table.add_column(width=width, vertical="middle")
+            table.add_column(width=width)
         for row in self.rows:
-            cells: list[RenderableType] = []
+            titles: list[RenderableType] = []
+            grids: list[RenderableType] = []
             for column, (grid, title) in enumerate(row):
                 if column:
-                    cells.append(arrow if column == 1 else "")
-                cells.append(Group(Text(title, style="bold"), _Cells(grid, cell_width)))
-            table.add_row(*cells)
+                    titles.append("")
+                    grids.append(arrow if column == 1 else "")
+                # Against the grid, and apart from it: a title that wraps must not push its grid.
+                titles.append(Align(Text(title, style="bold"), vertical="bottom"))
+                grids.append(_Cells(grid, cell_width))
+            table.add_row(*titles)
+            table.add_row(*grids)
             table.add_row()
         return table
 

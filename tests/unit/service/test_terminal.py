@@ -116,6 +116,25 @@ def test_attempts_follow_the_test_input_in_one_row() -> None:
     assert sum(line.count("→") for line in lines) == 1
 
 
+@pytest.mark.parametrize("width", [65, 72, 80, 100, 120, 200])
+@pytest.mark.parametrize(
+    "captions",
+    [("34 votes, 53%", "3 votes, 5%"), ("1000 votes, 100% of two checkpoints", ""), ("", "")],
+)
+def test_grids_of_a_line_begin_on_one_line_however_their_titles_wrap(
+    width: int, captions: tuple[str, str]
+) -> None:
+    titles = [f"attempt {place}: {text}" for place, text in enumerate(captions, start=1)]
+    row = [(SMALL, "test input 1"), *((SMALL, title) for title in titles), (ALL, "expected")]
+
+    lines = plain(grids_table([row]), width=width)
+
+    first, second = (next(line for line in lines if digits in line) for digits in ("0 1 2", "5 6"))
+    assert first.count("1 2") == 4  # of three small grids and the large one
+    assert second.count("3 4") == 3
+    assert lines[lines.index(first) - 1].endswith("expected")
+
+
 def test_a_terminal_without_unicode_gets_an_ascii_arrow() -> None:
     text = "\n".join(plain(pairs_table([Pair(SMALL, ALL)]), encoding="ascii"))
 
