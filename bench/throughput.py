@@ -149,7 +149,12 @@ def _time_engine(checkpoint: Checkpoint, device: torch.device, case: Case) -> tu
     """Time whole engine steps in which every slot changes hands; also the engine's start."""
     engines: list[Engine] = []
     settings = EngineConfig(
-        device, case.num_slots, case.precision, case.attention, compile=case.is_compiled
+        device,
+        case.num_slots,
+        case.precision,
+        case.attention,
+        compile=case.is_compiled,
+        num_threads=torch.get_num_threads(),  # as the bare network beside it
     )
     start_s = time_once(lambda: engines.append(Engine(checkpoint, settings)), device)
     engine = engines[0]

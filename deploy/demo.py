@@ -3,7 +3,6 @@
 `make demo` runs it; arguments are the puzzles. It ends as `hrm-arc solve` does.
 """
 
-import os
 import re
 import signal
 import subprocess
@@ -19,15 +18,12 @@ ADDRESS = re.compile(r"Listening on (http://\S+?),")
 def main(puzzles: list[str]) -> int:
     """Serve, solve, stop."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))  # the service stops first
-    # A network this small gains nothing by threads, which on a busy machine wait for each other.
-    environment = {"OMP_NUM_THREADS": "1", **os.environ}
     with TemporaryDirectory(prefix="hrm-arc-demo-") as state:
         options = ["--port", "0", "--checkpoints", CHECKPOINT, "--state-folder", state]
         with subprocess.Popen(
             [HRM_ARC, "serve", *options, "--log-level", "warning"],
             stdout=subprocess.PIPE,
             text=True,
-            env=environment,
             start_new_session=True,  # a terminal's Ctrl-C comes here, and is passed on once
         ) as serve:
             try:

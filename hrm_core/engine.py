@@ -33,6 +33,7 @@ from hrm_core.samples import Outcome, Sample
 from hrm_core.scheduler import Priority, Scheduler
 from hrm_core.slots import SlotTable
 from hrm_core.step_rates import measure_rates
+from hrm_core.threads import count_cores, pick_threads, use_threads, wanted_threads
 from hrm_core.tuned import Tuned, choose_slots, read_tuned, tuned_path, write_tuned
 
 # Where slots are counted by measurement; a CPU's rate hardly depends on them.
@@ -46,6 +47,7 @@ class EngineConfig:
     `num_slots` None: as many as were measured to be worth it, or else the free memory suggests,
     but no more than `max_slots` need. `precision` None: the checkpoint's `forward_dtype`, where the
     device has instructions for it. `tuned_folder` holds what was measured on this device.
+    `num_threads` None: as `pick_threads` does.
     """
 
     device: torch.device
@@ -55,6 +57,7 @@ class EngineConfig:
     compile: bool = False
     max_slots: int | None = None
     tuned_folder: Path | None = None
+    num_threads: int | None = None
 
 
 class Engine:
@@ -214,7 +217,9 @@ class Engine:
         if config.num_slots is not None:
             num_slots = min(config.num_slots, MAX_SLOTS)
         else:
-            num_slots = self._worthwhile_slots(guess_slots(model, self.device, self._dtype))
+            num_threads = wanted_threads(config.num_threads) or count_cores()
+            guessed = guess_slots(model, self.device, self._dtype, num_threads)
+            num_slots = self._worthwhile_slots(guessed)
             if config.max_slots is not None:
                 # A count for each number of samples would compile for each.
                 most = slots_for(config.max_slots) if config.compile else config.max_slots
@@ -248,6 +253,8 @@ class Engine:
         An uncompiled step on the CPU has nothing to warm up, and takes as long on blanks as not.
         """
         model = self.checkpoint.config
+        work = self.num_slots * model.num_positions * self.checkpoint.num_parameters
+        self.num_threads = pick_threads(self.device, work, self.config.num_threads)
         shape = (self.num_slots, model.num_positions, model.num_heads, model.head_dim)
         try:
             self.attention: Choice = choose(self.config.attention, shape, self.device, self._dtype)
@@ -277,6 +284,7 @@ class Engine:
         self.num_slots //= 2
 
     def _advance(self) -> tuple[Tensor, Tensor]:
+        use_threads(self.num_threads)
         with torch.inference_mode():
             return self._carry.advance(self._network, self._run)
 

@@ -31,11 +31,13 @@ _OUT_OF_MEMORY_WORDS = (
 )
 
 
-def guess_slots(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> int:
+def guess_slots(
+    config: ModelConfig, device: torch.device, dtype: torch.dtype, num_threads: int
+) -> int:
     """Choose as many slots as a share of the free memory holds; the engine tries them out."""
     slots = int(MEMORY_SHARE * count_fitting(config, device, dtype))
     if device.type == "cpu":
-        gainful = torch.get_num_threads() * CPU_NUMBERS_PER_THREAD
+        gainful = num_threads * CPU_NUMBERS_PER_THREAD
         slots = min(slots, gainful // (config.num_positions * config.hidden_size))
     return max(count for count in SLOT_COUNTS if count <= max(1, slots))
 

@@ -85,6 +85,7 @@ def prepare_adaptation(
     *,
     device: str,
     compile_step: bool = False,
+    num_threads: int | None = None,
 ) -> Adaptation:
     """Prepare an adaptation to puzzles in a folder, or pick up the one that was begun there.
 
@@ -131,6 +132,7 @@ def prepare_adaptation(
         checked=checked,
         device=pick_device(device),
         compile_step=compile_step,
+        num_threads=num_threads,
     )
     # First of all, so that whatever a kill leaves in the folder is known for what it is.
     write_adaptation(folder, adaptation.record)

@@ -20,13 +20,15 @@ def make_engine(
     precision: str | None = None,
     attention: str = "auto",
     compiled: bool | None = None,
+    num_threads: int | None = None,
     max_slots: int | None = None,
     tuned_folder: Path | None = None,
 ) -> Engine:
     """Make an engine, saying so where it is not what was asked for.
 
     `slots` None: as many as were measured to be worth it and fit, but no more than `max_slots`
-    need; `tuned_folder` holds what was measured. `compiled` None: on CUDA only.
+    need; `tuned_folder` holds what was measured. `compiled` None: on CUDA only. `num_threads` None:
+    by the network's size and the free cores.
 
     Raises: EngineError, AttentionError for what the device cannot do.
     """
@@ -43,6 +45,7 @@ def make_engine(
             precision=precision,
             attention=attention,
             compile=is_compiled,
+            num_threads=num_threads,
             max_slots=max_slots,
             tuned_folder=tuned_folder,
         ),

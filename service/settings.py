@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     precision: Literal["float32", "bfloat16", "float16"] | None = None
     attention: str = "auto"
     compile: bool | None = None
+    # On the CPU; None: by the network's size and the free cores.
+    threads: Annotated[int | None, Field(ge=1)] = None
     worker_id: str | None = None
     worker_metrics_port: Annotated[int | None, Field(ge=0, le=65_535)] = None
 

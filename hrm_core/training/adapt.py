@@ -22,6 +22,7 @@ import torch
 from hrm_core.checkpoint import Checkpoint
 from hrm_core.config import ModelConfig
 from hrm_core.errors import TrainingError
+from hrm_core.threads import use_threads
 from hrm_core.training.arrays import TrainingArrays
 from hrm_core.training.held_out import exact_share_in_segments
 from hrm_core.training.pretrain import Pretraining, Start
@@ -117,6 +118,7 @@ class Adaptation:
         checked: npt.NDArray[np.int64] | None = None,
         device: torch.device,
         compile_step: bool = False,
+        num_threads: int | None = None,
     ) -> None:
         """Prepare the run. `start` None begins with random weights, for comparison only.
 
@@ -135,6 +137,7 @@ class Adaptation:
             documents,
             device=device,
             compile_step=compile_step,
+            num_threads=num_threads,
             start=start,
             left_out=left_out,
         )
@@ -245,6 +248,7 @@ class Adaptation:
         """What the adaptation was made from and how far it is, as JSON values."""
         return {
             **self._made_from,
+            "threads": self.run.num_threads,
             "steps": self.run.step,
             "seconds": round(self.run.seconds, 3),
             "held_out_share": self.held_out_share,
@@ -292,6 +296,7 @@ class Adaptation:
         check = self._look(self._checked)
         while True:
             started = time.monotonic()
+            use_threads(run.num_threads)
             try:
                 next(check)
             except StopIteration as end:

@@ -26,6 +26,13 @@ from hrm_core.memory import (
     needs_memory,
     release_memory,
 )
+from hrm_core.threads import (
+    TRAINING_PASSES,
+    count_cores,
+    pick_threads,
+    use_threads,
+    wanted_threads,
+)
 from hrm_core.training.arrays import ExampleStream, TrainingArrays
 from hrm_core.training.optimisers import AdamAtan2, MovingAverage, sign_sgd_rows_
 from hrm_core.training.settings import (
@@ -88,10 +95,14 @@ class Pretraining:
         *,
         device: torch.device,
         compile_step: bool,
+        num_threads: int | None = None,
         start: Start | None = None,
         left_out: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Prepare the run; `documents` are JSON files that belong beside the weights.
+
+        `num_threads` None: as `pick_threads` does. A run that goes on keeps its number, which sums
+        of gradients depend on in their last bits.
 
         Raises: TrainingError for a budget without an end; when the arrays do not fit the
         configuration, or the folder holds a run with other settings.
@@ -125,10 +136,14 @@ class Pretraining:
         self._run = compiled(supervise) if compile_step else supervise
         with needs_memory(device, "training: the network, its rows and a batch"):
             self._place(start)
+            self.num_threads = wanted_threads(num_threads)
             self._resume()
         self.slice_size = settings.slice_size or guess_slice(
             config, settings.batch_size, device, self.network.dtype
         )
+        if self.num_threads is None:
+            work = self.slice_size * config.num_positions * self.num_parameters
+            self.num_threads = pick_threads(device, TRAINING_PASSES * work)
 
     def _place(self, start: Start | None) -> None:
         """Put network, table, optimiser and carry on the device."""
@@ -200,6 +215,7 @@ class Pretraining:
             step = self._step_in_slices()
             while True:
                 started = time.monotonic()
+                use_threads(self.num_threads)
                 try:
                     next(step)
                 except StopIteration as end:
@@ -222,7 +238,8 @@ class Pretraining:
     def save(self) -> None:
         """Write the checkpoint folder as it stands and a snapshot to go on from."""
         trunk = self.learned_trunk
-        training = asdict(self.settings) | {"steps_done": self.step}
+        training = asdict(self.settings)
+        training |= {"num_threads": self.num_threads, "steps_done": self.step}
         write_checkpoint(
             self.folder, self.config, trunk, self.table, self.step, training, self.documents
         )
@@ -234,6 +251,7 @@ class Pretraining:
                 "data": self.data_sha256,
                 "step": self.step,
                 "seconds": self.seconds,
+                "num_threads": self.num_threads,
                 "network": self.network.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "average": self.average.shadow if self.average is not None else {},
@@ -353,6 +371,8 @@ class Pretraining:
                 "puzzles it was started with"
             )
         self.step, self.seconds = state["step"], state["seconds"]
+        if self.num_threads is None and state.get("num_threads"):
+            self.num_threads = min(state["num_threads"], count_cores())
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         if self.average is not None:

@@ -65,6 +65,7 @@ def adapt_command(
             help="Default: for budgets of five minutes, or 300 steps, and more.",
         ),
     ] = None,
+    threads: options.ThreadsOption = None,
     canvas: options.CanvasOption = None,
     snapshot_s: Annotated[
         float, typer.Option(help="Seconds between snapshots.")
@@ -110,12 +111,13 @@ def adapt_command(
         recipe,
         device=device,
         compile_step=compiled,
+        num_threads=threads,
     )
     _introduce(adaptation, puzzles)
     if not _adapt_with_bar(adaptation):
         console.print(f"Stopped at step {adaptation.run.step}. The same command goes on from here.")
         raise typer.Exit(130)
-    leave_self_test(out, device)
+    leave_self_test(out, device, threads)
     _conclude(adaptation, out)
 
 

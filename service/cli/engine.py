@@ -22,6 +22,7 @@ def make_engine(
     precision: str | None = None,
     attention: str = "auto",
     compiled: bool | None = None,
+    num_threads: int | None = None,
     num_samples: int | None = None,
 ) -> Engine:
     """Make the engine that the options describe, saying so where it is not what was asked for.
@@ -36,6 +37,7 @@ def make_engine(
         precision=precision,
         attention=attention,
         compiled=compiled,
+        num_threads=num_threads,
         max_slots=num_samples,
         tuned_folder=tuned_folder(current_state_folder()),
     )
@@ -71,11 +73,17 @@ def check_rows(engine: Engine, registrar: Registrar) -> tuple[str, ...]:
     return (sentence,)
 
 
-def leave_self_test(folder: Path, device: str) -> None:
+def leave_self_test(folder: Path, device: str, num_threads: int | None) -> None:
     """Test a checkpoint that was just written with its names, keep the outcome and print it."""
     checkpoint = open_checkpoint(folder)
     registrar = Registrar(checkpoint)
-    engine = make_engine(checkpoint, device=device, compiled=False, num_samples=MAX_DEMONSTRATIONS)
+    engine = make_engine(
+        checkpoint,
+        device=device,
+        compiled=False,
+        num_threads=num_threads,
+        num_samples=MAX_DEMONSTRATIONS,
+    )
     try:
         with progress_bar() as bar:
             bar.add_task("testing what was learned", total=None)

@@ -41,6 +41,14 @@ CompileOption = Annotated[
         "--compile/--no-compile", help="torch.compile the step; default: on CUDA, not on the CPU."
     ),
 ]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        help="Threads on the CPU; default: OMP_NUM_THREADS, else by size and free cores.",
+    ),
+]
 HaltOption = Annotated[
     Literal["act", "fixed"],
     typer.Option(

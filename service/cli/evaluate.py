@@ -41,6 +41,7 @@ def evaluate_command(
     precision: options.PrecisionOption = None,
     attention: options.AttentionOption = "auto",
     compiled: options.CompileOption = None,
+    threads: options.ThreadsOption = None,
     canvas: options.CanvasOption = None,
     as_json: JSONOption = False,
 ) -> None:
@@ -58,6 +59,7 @@ def evaluate_command(
         precision=precision,
         attention=attention,
         compiled=compiled,
+        num_threads=threads,
     )
     check_rows(engine, registrar)
     haltings = [Halting(halt)]

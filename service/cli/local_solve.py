@@ -26,6 +26,7 @@ def solve_locally(
     precision: str | None,
     attention: str,
     compiled: bool | None,
+    num_threads: int | None,
 ) -> list[Solved]:
     """Solve puzzles with checkpoint folders that vote together, each through one engine.
 
@@ -42,6 +43,7 @@ def solve_locally(
             precision=precision,
             attention=attention,
             compiled=compiled,
+            num_threads=num_threads,
             num_samples=sum(solving.num_asked_of(place) for solving in solvings),
         )
         for place, registrar in enumerate(registrars)

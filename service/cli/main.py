@@ -4,6 +4,7 @@ A command's module is imported when the command runs: the processes of the servi
 torch for commands that they do not run, and nobody waits for it to score a submission.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -96,6 +97,9 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Run the program: exit 0 when good, 1 when a check failed, 2 on bad input."""
+    # Before anything loads torch: its threads would else wait for each other in busy loops, which
+    # on a machine with other work take the cores from those that are waited for.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         make_app()()
     except errors_on_purpose() as error:

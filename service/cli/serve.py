@@ -16,6 +16,7 @@ def serve_command(
     state_folder: options.StateFolderOption = None,
     device: options.DeviceOption = None,
     slots: options.SlotsOption = None,
+    threads: options.ThreadsOption = None,
     log_level: options.LogLevelOption = None,
     log_format: options.LogFormatOption = None,
 ) -> None:
@@ -32,6 +33,7 @@ def serve_command(
         state_folder=state_folder,
         device=device,
         slots=slots,
+        threads=threads,
         log_level=log_level,
         log_format=log_format,
     )

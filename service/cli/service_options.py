@@ -32,6 +32,14 @@ SlotsOption = Annotated[
     int | None,
     typer.Option("--slots", min=1, help="Samples on the device at once; default: by free memory."),
 ]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        help="Threads of a worker on the CPU; default: by size and free cores.",
+    ),
+]
 LogLevelOption = Annotated[
     Literal["debug", "info", "warning", "error"] | None, typer.Option("--log-level")
 ]

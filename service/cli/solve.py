@@ -51,6 +51,7 @@ def solve_command(
     precision: options.PrecisionOption = None,
     attention: options.AttentionOption = "auto",
     compiled: options.CompileOption = None,
+    threads: options.ThreadsOption = None,
     canvas: options.CanvasOption = None,
     image: Annotated[
         Path | None, typer.Option(help="Draw puzzle and answers into a .png or .svg file.")
@@ -76,6 +77,7 @@ def solve_command(
             "--precision": precision is not None,
             "--attention": attention != "auto",
             "--compile": compiled is not None,
+            "--threads": threads is not None,
             "--canvas": canvas is not None,
         }
         if any(given.values()):
@@ -124,6 +126,7 @@ def solve_command(
             precision=precision,
             attention=attention,
             compiled=compiled,
+            num_threads=threads,
         )
     if as_json:
         documents = [entry.document for entry in solved]

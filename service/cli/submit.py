@@ -90,6 +90,7 @@ def submit_command(
     precision: options.PrecisionOption = None,
     attention: options.AttentionOption = "auto",
     compiled: options.CompileOption = None,
+    threads: options.ThreadsOption = None,
     canvas: options.CanvasOption = None,
     as_json: JSONOption = False,
 ) -> None:
@@ -108,6 +109,7 @@ def submit_command(
             "--precision": precision is not None,
             "--attention": attention != "auto",
             "--compile": compiled is not None,
+            "--threads": threads is not None,
             "--canvas": canvas is not None,
         },
     )
@@ -148,6 +150,7 @@ def submit_command(
             "precision": precision,
             "attention": attention,
             "compiled": compiled,
+            "num_threads": threads,
         }
         submitted = submit_locally(read, paths, how, canvas, engine)
     if as_json:

@@ -37,7 +37,7 @@ def submit_locally(
     with framed(challenges, paths, how, hashes) as frame:
         if how.is_fresh:
             remove_adaptation(paths.adapted)
-        adapted = _adapt(frame, registrars, str(engine_options["device"]))
+        adapted = _adapt(frame, registrars, engine_options)
         if adapted is not None:
             registrars.append(Registrar(open_checkpoint(adapted, canvas)))
         if not frame.should_stop():
@@ -45,7 +45,9 @@ def submit_locally(
         return frame.finish()
 
 
-def _adapt(frame: Frame, registrars: Sequence[Registrar], device: str) -> Path | None:
+def _adapt(
+    frame: Frame, registrars: Sequence[Registrar], engine_options: Mapping[str, Any]
+) -> Path | None:
     how, mode = frame.how, frame.how.adapt
     if mode == "never":
         return None
@@ -70,7 +72,8 @@ def _adapt(frame: Frame, registrars: Sequence[Registrar], device: str) -> Path |
             seed=how.seed,
         ),
         mode,
-        device,
+        str(engine_options["device"]),
+        engine_options["num_threads"],
         show,
         lambda: frame.should_stop() or clock.is_over,
     )
@@ -102,8 +105,9 @@ def _engines(
 ) -> dict[str, Engine]:
     """Make an engine for each checkpoint that votes, which runs as that of a run before did.
 
-    Samples are answered bit for bit alike at one number of slots, precision and attention backend:
-    so a run that was killed and went on writes the same file as one that was not.
+    Samples are answered bit for bit alike at one number of slots and threads, precision and
+    attention backend: so a run that was killed and went on writes the same file as one that was
+    not.
     """
     inputs = {one.puzzle_id: len(one.inputs) for one in frame.run.challenges}
     engines = {}
@@ -126,6 +130,7 @@ def _engines(
         {
             name: EngineNote(
                 slots=engine.num_slots,
+                num_threads=engine.num_threads,
                 precision=engine.precision,
                 attention=engine.attention.name,
                 compiled=engine.config.compile,

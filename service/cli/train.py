@@ -19,6 +19,7 @@ from hrm_core import (
 )
 from service.cli import engine_options as options
 from service.cli.engine import leave_self_test
+from service.cli.engine_options import ThreadsOption
 from service.cli.output import console, progress_bar
 from service.cli.stopping import stop_on_signals
 from service.cli.task_sources import TASKS_HELP, read_tasks
@@ -80,6 +81,7 @@ def train_command(
     compile_step: Annotated[
         bool, typer.Option("--compile/--no-compile", help="Compile the step.")
     ] = True,
+    threads: ThreadsOption = None,
     snapshot_s: Annotated[float, typer.Option(help="Seconds between snapshots.")] = 300.0,
 ) -> None:
     """Train a model on the demonstrations of tasks; Ctrl-C stops, the same command goes on.
@@ -144,6 +146,7 @@ def train_command(
         },
         device=where,
         compile_step=compile_step,
+        num_threads=threads,
         start=None if start is None else start_from(open_checkpoint(start)),
     )
     console.print(
@@ -155,7 +158,7 @@ def train_command(
     if not _train_with_bar(run, steps):
         console.print(f"Stopped at step {run.step}. The same command goes on from here.")
         raise typer.Exit(130)
-    leave_self_test(folder, device)
+    leave_self_test(folder, device, threads)
     console.print(f"Done: {folder}", markup=False)
 
 

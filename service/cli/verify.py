@@ -31,6 +31,7 @@ def verify_command(
     device: options.DeviceOption = "auto",
     precision: options.PrecisionOption = None,
     attention: options.AttentionOption = "auto",
+    threads: options.ThreadsOption = None,
     canvas: options.CanvasOption = None,
     as_json: JSONOption = False,
 ) -> None:
@@ -48,6 +49,7 @@ def verify_command(
             device=device,
             precision=precision,
             attention=attention,
+            num_threads=threads,
             num_samples=MAX_DEMONSTRATIONS,
         )
         puzzles = [task.puzzle for task in read_tasks(tasks)] if tasks else None

@@ -14,6 +14,7 @@ def worker_command(
     checkpoints: options.CheckpointsOption = None,
     device: options.DeviceOption = None,
     slots: options.SlotsOption = None,
+    threads: options.ThreadsOption = None,
     log_level: options.LogLevelOption = None,
     log_format: options.LogFormatOption = None,
 ) -> None:
@@ -26,6 +27,7 @@ def worker_command(
         checkpoints=options.as_tuple(checkpoints),
         device=device,
         slots=slots,
+        threads=threads,
         log_level=log_level,
         log_format=log_format,
     )

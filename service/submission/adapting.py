@@ -22,6 +22,7 @@ def adapt_to_unknown(
     options: AdaptOptions,
     mode: Literal["auto", "always"],
     device: str,
+    num_threads: int | None,
     show: Callable[[AdaptProgress], None],
     should_stop: Callable[[], bool],
 ) -> Path | None:
@@ -53,6 +54,7 @@ def adapt_to_unknown(
         options,
         device=device,
         compile_step=is_worth_compiling(options) and can_compile(where),
+        num_threads=num_threads,
     )
     return folder if adaptation.adapt(show, should_stop) else None
 

@@ -26,6 +26,7 @@ class EngineNote:
     """
 
     slots: int
+    num_threads: int | None
     precision: str
     attention: str
     compiled: bool

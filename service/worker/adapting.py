@@ -78,13 +78,14 @@ class Adaptations:
         tell: Callable[[Told], None],
         *,
         device: str,
+        num_threads: int | None = None,
         snapshot_s: float,
         recipe: AdaptOptions | None = None,
         compiles: bool = False,
     ) -> None:
         self.cache = cache
         self._tell = tell
-        self._device = device
+        self._device, self._num_threads = device, num_threads
         recipe = recipe or AdaptOptions(slice_size=SLICE_SIZE)
         self._recipe = replace(recipe, snapshot_s=snapshot_s)
         self._wishes: dict[str, Wish] = {}
@@ -244,6 +245,7 @@ class Adaptations:
                 options,
                 device=self._device,
                 compile_step=self._compiles and is_worth_compiling(options),
+                num_threads=self._num_threads,
             )
             self._log.info("adaptation begins", entry=wish.id, step=adaptation.run.step)
             self._active = _Active(wish, adaptation, adaptation.turns(), lock.pop_all())

@@ -325,6 +325,7 @@ class Worker:
             self._shelf.cache,
             self._delivery.put,
             device=self._device,
+            num_threads=settings.threads,
             snapshot_s=settings.adapt_snapshot_s,
             compiles=wants_compile(settings.device, settings.compile),
         )
@@ -339,6 +340,7 @@ class Worker:
             precision=settings.precision,
             attention=settings.attention,
             compiled=settings.compile,
+            num_threads=settings.threads,
             max_slots=MAX_SLOTS[pick_device(settings.device).type],
             tuned_folder=tuned_folder(settings.state_folder),
         )

@@ -1,6 +1,7 @@
 """A command loads what it needs, and no other command's."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -56,3 +57,21 @@ def test_every_command_in_the_list_can_be_loaded(name: str) -> None:
 
     assert command.name == name or name in ("jobs", "adapted")
     assert command.help
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_leave_the_cores_to_others(given: str | None, expected: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    if given is not None:
+        environment["OMP_WAIT_POLICY"] = given
+    program = PROGRAM.replace("json.dumps(loaded)", "__import__('os').environ['OMP_WAIT_POLICY']")
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, '["--help"]'],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+
+    assert done.stdout.strip() == expected

@@ -56,10 +56,9 @@ def answers(url: str, path: str) -> bool:
 
 @pytest.fixture
 def serving(
-    start_hrm_arc: Any, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start_hrm_arc: Any, tiny_folder: Path, tmp_path: Path
 ) -> Iterator[tuple["subprocess.Popen[str]", str]]:
     """Return a service that is ready, and its address."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as `one_thread` does within this process
     process: subprocess.Popen[str] = start_hrm_arc(
         *("serve", "--port", 0, "--checkpoints", tiny_folder, "--device", "cpu"),
         *("--state-folder", tmp_path / "state", "--log-format", "json"),

@@ -99,7 +99,7 @@ def test_an_image_is_drawn(by_service: Any, tmp_path: Path) -> None:
         ((PUZZLES[0], "--adapt", "auto", "--adapt-minutes", 100), "/options/adapt_s: 6000 is"),
         ((PUZZLES[0], "--adapt", "auto", "--adapt-minutes", 0), "/options/adapt_s"),
         ((PUZZLES[0], "--adapt-steps", 5), "--adapt-steps: give --adapt auto"),
-        ((PUZZLES[0], "--slots", 2, "--device", "cpu"), "--device, --slots: with --url"),
+        ((PUZZLES[0], "--slots", 2, "--threads", 1), "--slots, --threads: with --url"),
     ],
 )
 def test_what_is_refused_exits_2_with_the_reason(

@@ -194,6 +194,15 @@ def test_a_job_is_answered_by_a_ready_worker(
     assert result["tests"][0]["decided_early"]
 
 
+def test_the_engines_have_the_threads_that_the_settings_say(
+    valkey_url: str, settings_of: Callable[..., Settings], demo_folder: Path
+) -> None:
+    claims = Claims(valkey_url, worker_id="w")
+    make = Worker(settings_of(threads=3), claims)._configured_engine()
+    assert make(open_checkpoint(demo_folder)).num_threads == 3
+    claims.close()
+
+
 def test_answers_are_those_of_solve_whatever_the_slots(
     start: Callable[..., Running],
     asked: Asked,

@@ -199,8 +199,7 @@ def test_at_one_number_of_slots_answers_are_bit_equal_however_samples_arrive(
 
 def test_answers_are_bit_equal_on_two_threads_too(benches: dict[str, Bench]) -> None:
     bench = benches["hrm-rope"]
-    engine = bench.engine(3)
-    torch.set_num_threads(2)
+    engine = Engine(bench.checkpoint, EngineConfig(CPU, num_slots=3, num_threads=2))
     try:
         found = []
         for samples in (bench.samples[:5], bench.samples[4::-1]):

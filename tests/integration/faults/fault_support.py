@@ -52,12 +52,9 @@ class WorkerProcess:
             "log_format": "json",
         } | settings
         others = {key: value for key, value in os.environ.items() if "HRM_ARC_" not in key}
-        # Models this small only lose by sharing work out, the more so on a busy machine.
-        self._environment = (
-            others
-            | {"OMP_NUM_THREADS": "1"}
-            | {f"HRM_ARC_{key.upper()}": str(value) for key, value in chosen.items()}
-        )
+        self._environment = others | {
+            f"HRM_ARC_{key.upper()}": str(value) for key, value in chosen.items()
+        }
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "WorkerProcess":

@@ -93,13 +93,13 @@ def test_a_guess_leaves_memory_free_and_gives_at_least_one_slot(
 ) -> None:
     small = tiny_config()
     assert count_fitting(small, CPU, torch.float32) > 512
-    assert guess_slots(small, CPU, torch.float32) == 512
+    assert guess_slots(small, CPU, torch.float32, 1) == 512
     half = count_fitting(small, CPU, torch.bfloat16)
     assert half > 1.5 * count_fitting(small, CPU, torch.float32)
     arc = tiny_config(canvas=30, hidden_size=512, num_heads=8, puzzle_emb_ndim=512)
-    assert 1 <= guess_slots(arc, CPU, torch.float32) < 512
+    assert 1 <= guess_slots(arc, CPU, torch.float32, 64) < 512
     vast = tiny_config(canvas=250, hidden_size=16_384)
-    assert guess_slots(vast, CPU, torch.float32) == 1
+    assert guess_slots(vast, CPU, torch.float32, 64) == 1
 
 
 def samples(checkpoint: Checkpoint, num: int) -> list[Sample]:

@@ -25,7 +25,8 @@ from hrm_core import (
     TrainSettings,
     open_checkpoint,
 )
-from hrm_core.training import Start, remove_snapshot
+from hrm_core.training import Start, pretrain, remove_snapshot
+from hrm_core.training.snapshot import SNAPSHOT_NAME
 from hrm_core.training.step import TrainCarry, train_segment
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -561,3 +562,30 @@ def test_other_examples_left_out_are_another_run(
     assert leaving_out(left_out).step == 1
     with pytest.raises(TrainingError, match="on other puzzles"):
         leaving_out(~left_out)
+
+
+def test_a_run_that_goes_on_keeps_its_number_of_threads(
+    tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(pretrain, "count_cores", lambda: 8)
+    config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
+
+    def start_with(num_threads: int | None) -> Pretraining:
+        return Pretraining(
+            *(tmp_path, config, arrays, SETTINGS, {}),
+            device=CPU,
+            compile_step=False,
+            num_threads=num_threads,
+        )
+
+    run = start_with(2)
+    run.train(ignore, lambda: run.step == 1)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    assert start_with(None).num_threads == 2
+    assert start_with(1).num_threads == 1
+    monkeypatch.setattr(pretrain, "count_cores", lambda: 1)
+    assert start_with(None).num_threads == 1
+    (tmp_path / SNAPSHOT_NAME).unlink()
+    assert start_with(None).num_threads == 1  # by size

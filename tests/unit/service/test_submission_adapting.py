@@ -37,7 +37,15 @@ def adapt(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Path | None:
     return adapt_to_unknown(
-        challenges_of(tasks), [registrar], folder, OPTIONS, mode, "cpu", lambda _: None, should_stop
+        challenges_of(tasks),
+        [registrar],
+        folder,
+        OPTIONS,
+        mode,
+        "cpu",
+        None,
+        lambda _: None,
+        should_stop,
     )
 
 

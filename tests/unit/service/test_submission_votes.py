@@ -16,7 +16,9 @@ from service.submission.votes import InputVotes, Round, Standing
 from voting import Q_ONE, GridVotes, Ranking, Tally
 
 A, B, C = (Grid.from_rows([[colour, 0], [1, 2]]) for colour in (3, 4, 5))
-ENGINE = EngineNote(slots=64, precision="bfloat16", attention="flash3_fwd", compiled=True)
+ENGINE = EngineNote(
+    slots=64, num_threads=2, precision="bfloat16", attention="flash3_fwd", compiled=True
+)
 IDENTITY = {"challenges": "f" * 8, "seed": 0}
 
 
@@ -125,6 +127,7 @@ def test_an_engine_runs_again_as_the_journal_says_unless_something_else_is_asked
     left_open = {
         "device": "auto",
         "slots": None,
+        "num_threads": None,
         "precision": None,
         "attention": "auto",
         "compiled": None,
@@ -132,6 +135,7 @@ def test_an_engine_runs_again_as_the_journal_says_unless_something_else_is_asked
     as_noted = {
         "device": "auto",
         "slots": 64,
+        "num_threads": 2,
         "precision": "bfloat16",
         "attention": "flash3_fwd",
         "compiled": True,
