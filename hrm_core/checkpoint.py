@@ -81,7 +81,10 @@ def open_checkpoint(folder: Path, canvas: int | None = None) -> Checkpoint:
     """
     if not folder.is_dir():
         raise CheckpointError(
-            folder, "no such folder", "Give a checkpoint folder, or fetch one with `hrm-arc pull`."
+            folder,
+            "no such folder",
+            "Give the path of a checkpoint folder: the repository of hrm-arc has some in its "
+            "folder checkpoints, and `hrm-arc pull` fetches published ones.",
         )
     settings_path = folder / CONFIG_NAME
     document = _read_yaml(settings_path)

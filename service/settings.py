@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import SettingsError
+from service.shipped import shipped_checkpoints
 from service.state_folder import default_state_folder
 
 PREFIX = "HRM_ARC_"
@@ -40,7 +41,11 @@ class Settings(BaseSettings):
     state_folder: Path = Field(default_factory=default_state_folder)
 
     # What is served: checkpoint folders, or folders of such.
-    checkpoints: Annotated[tuple[Path, ...], NoDecode, Field(min_length=1)] = (Path("checkpoints"),)
+    checkpoints: Annotated[
+        tuple[Path, ...],
+        NoDecode,
+        Field(min_length=1, default_factory=lambda: (shipped_checkpoints(),)),
+    ]
     default_checkpoint: str | None = None
     allow_unverified: bool = False
     max_resident: Annotated[int, Field(ge=1)] = 4
@@ -206,7 +211,8 @@ def _folders_in(entry: Path) -> list[Path]:
     if not entry.is_dir():
         raise SettingsError(
             f"{PREFIX}CHECKPOINTS: there is no folder {entry}. Give checkpoint folders, or folders "
-            f"of such, with {os.pathsep!r} between them"
+            f"of such, with {os.pathsep!r} between them (--checkpoints). The repository of hrm-arc "
+            "has some in its folder checkpoints"
         )
     folders = sorted(path.parent for path in entry.glob(f"*/{CHECKPOINT_MARK}"))
     if not folders:

