@@ -13,7 +13,9 @@
     │       ├── UnknownPuzzle   it has no trained rows for it
     │       └── UnknownCheckpoint   nobody serves a checkpoint of that name
     ├── QueueError              the job layer
-    │   ├── QueueUnavailable    Redis cannot be reached
+    │   ├── QueueUnavailable    Redis cannot be reached, or takes no writes
+    │   │   ├── SubmissionInDoubt   it went away during a submission
+    │   │   └── NotDurable      what was submitted is queued, but not known to be on disk
     │   ├── QueueFull           no place for another job now
     │   ├── IdempotencyConflict the key was used before, with another body
     │   ├── JobNotFound         no such job, or no longer
@@ -71,7 +73,19 @@ class QueueError(ServiceError):
 
 
 class QueueUnavailable(QueueError):  # noqa: N818 - a state, not a mistake
-    """Redis cannot be reached."""
+    """Redis cannot be reached, or takes no writes: nothing was queued."""
+
+
+class SubmissionInDoubt(QueueUnavailable):
+    """Redis went away during a submission, which may have been queued all the same."""
+
+
+class NotDurable(QueueUnavailable):
+    """A submission is queued, but not known to be on disk; `id` is the job's or the batch's."""
+
+    def __init__(self, queued_id: str, reason: str) -> None:
+        super().__init__(f"{queued_id} is queued, but not known to be on disk: {reason}")
+        self.id = queued_id
 
 
 class QueueFull(QueueError):  # noqa: N818 - a state, not a mistake

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from service.api.problems import RETRY_AFTER_S, Problem, Refused
+from service.api.problems import RETRY_SOON, Problem, Refused
 from service.errors import UnknownCheckpoint
 from service.jobs import CheckpointRecord, JobStore, WorkerRecord
 
@@ -119,6 +119,6 @@ def not_ready() -> Refused:
             "not_ready",
             "no worker with a checkpoint is registered: one may be starting, so try again in a "
             "moment. `hrm-arc worker` starts one; /health/ready tells when it is there",
-            headers={"Retry-After": str(RETRY_AFTER_S)},
+            headers=RETRY_SOON,
         )
     )

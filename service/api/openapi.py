@@ -22,6 +22,8 @@ Solves ARC puzzles with trained Hierarchical Reasoning Models: a puzzle in, vote
 - Several checkpoints vote together where `options.ensemble` names them.
 - Every error is a problem document (RFC 9457) whose `code` is for programs. `errors` name the wrong
   places of the body as JSON pointers.
+- 503 passes: `Retry-After` says when to try again, and `detail` what became of a submission. Sent
+  again with the same `Idempotency-Key`, a submission is queued once.
 - `X-Request-ID` is on every answer: the caller's own where it sent one.
 """
 TAGS: Final = (

@@ -15,10 +15,12 @@ from service.errors import (
     EnrolmentError,
     IdempotencyConflict,
     JobNotFound,
+    NotDurable,
     QueueError,
     QueueFull,
     QueueUnavailable,
     ServiceError,
+    SubmissionInDoubt,
     UnknownCheckpoint,
     UnknownPuzzle,
 )
@@ -26,7 +28,7 @@ from service.errors import (
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:hrm-arc:problem:"
 MAX_FAULTS: Final = 20
-RETRY_AFTER_S: Final = 2
+RETRY_SOON: Final[Mapping[str, str]] = {"Retry-After": "2"}
 
 # Every code that an answer can carry: its status, and what all its cases have in common.
 CODES: Final[Mapping[str, tuple[int, str]]] = {
@@ -50,8 +52,9 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "internal": (500, "The service has a fault"),
     "engine_failed": (500, "The engine failed"),
     "attempts_exhausted": (500, "The job's attempts are used up"),
-    "not_ready": (503, "No worker is ready"),
-    "queue_unavailable": (503, "The queue cannot be reached"),
+    "not_ready": (503, "The service is not ready"),
+    "queue_unavailable": (503, "The queue cannot be used"),
+    "not_durable": (503, "Queued, but not known to be on disk"),
     "deadline_exceeded": (504, "The job's deadline has passed"),
 }
 
@@ -66,6 +69,8 @@ CODE_OF_ERROR: Final[Mapping[type[Exception], str]] = {
     UnknownCheckpoint: "unknown_checkpoint",
     QueueError: "invalid_request",  # itself: a cursor or an event id that was never given out
     QueueUnavailable: "queue_unavailable",
+    SubmissionInDoubt: "queue_unavailable",
+    NotDurable: "not_durable",
     QueueFull: "queue_full",
     IdempotencyConflict: "idempotency_conflict",
     JobNotFound: "job_not_found",
@@ -152,14 +157,28 @@ def problem_of(error: Exception) -> Problem:
             headers = {"Retry-After": str(error.retry_after_s)}
             return Problem(code, str(error), headers=headers)
         case QueueUnavailable():
-            # The reason names hosts of the inside: it is logged, not told.
-            return Problem(
-                code,
-                "the service cannot reach its queue. Nothing was lost: try again in a moment",
-                headers={"Retry-After": str(RETRY_AFTER_S)},
-            )
+            return Problem(code, _about_queue(error), headers=RETRY_SOON)
         case _:
             return Problem(code, str(error))
+
+
+def _about_queue(error: QueueUnavailable) -> str:
+    """Say what became of a submission. The reason names hosts of the inside: it is for the log."""
+    match error:
+        case NotDurable():
+            return (
+                f"{error.id} is queued and will be worked on, but it is not known to be on disk: a "
+                "power failure now could lose it. Sending it again with the same Idempotency-Key "
+                "waits for the disk again and queues nothing twice"
+            )
+        case SubmissionInDoubt():
+            return (
+                "the service lost its queue during the submission, which may be queued all the "
+                "same. With an Idempotency-Key send it again: it is queued once. Without one, look "
+                "at the list of your jobs before"
+            )
+        case _:
+            return "the service cannot use its queue now; nothing was queued. Try again in a moment"
 
 
 def invalid_request(faults: Sequence[Fault], num_faults: int | None = None) -> Refused:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from service.errors import QueueUnavailable
 from service.jobs import EventFeed, Job, JobStore
 
 
@@ -41,19 +42,24 @@ async def wait_for_end(
 ) -> Job:
     """Wait for a job to end and read it; after the time given, read it as it then stands.
 
-    Raises: JobNotFound, QueueUnavailable.
+    While Redis cannot be used, that is as it was last read: the job is queued and goes on.
+
+    Raises: JobNotFound.
     """
     if job.state.is_final or seconds <= 0:
         return job
-    async with feed.subscribe(job.id) as events:
-        # It may have ended before anybody listened.
-        job = await store.get(job.id, owner)
-        if job.state.is_final:
-            return job
-        try:
-            async with waits.at_most(seconds):
-                while not (await events.get()).is_last:
-                    pass
-        except TimeoutError:
-            pass
-    return await store.get(job.id, owner)
+    try:
+        async with feed.subscribe(job.id) as events:
+            # It may have ended before anybody listened.
+            job = await store.get(job.id, owner)
+            if job.state.is_final:
+                return job
+            try:
+                async with waits.at_most(seconds):
+                    while not (await events.get()).is_last:
+                        pass
+            except TimeoutError:
+                pass
+        return await store.get(job.id, owner)
+    except QueueUnavailable:
+        return job

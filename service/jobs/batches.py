@@ -4,7 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from service.errors import BatchNotFound, IdempotencyConflict
+from service.errors import (
+    BatchNotFound,
+    IdempotencyConflict,
+    QueueUnavailable,
+    SubmissionInDoubt,
+)
 from service.jobs import keys
 from service.jobs.batch import (
     Batch,
@@ -54,7 +59,8 @@ class BatchStore:
     async def submit(self, new: NewBatch) -> SubmittedBatch:
         """Queue all jobs of a batch or none, once per idempotency key.
 
-        Raises: QueueFull; IdempotencyConflict for a key that came with another body before.
+        Raises: QueueFull; IdempotencyConflict for a key that came with another body before;
+        SubmissionInDoubt; NotDurable.
         """
         limits = self._store.limits
         entries, jobs = _number(new)
@@ -66,7 +72,7 @@ class BatchStore:
             *("" if new.share is None else new.share, len(entries)),
             *(part for job_id, job in jobs for part in (job_id, job.name, job.request)),
         ]
-        reply = await self._store.run_durably(self._submit, arguments)
+        reply = await self._store.submissions.run(self._submit, arguments)
         outcome, about = (part.decode() for part in reply)
         if outcome == "conflict":
             raise IdempotencyConflict(
@@ -75,7 +81,11 @@ class BatchStore:
             )
         if outcome in ("full", "share"):
             raise await self._store.queue_full(about, len(jobs), is_share=outcome == "share")
-        return SubmittedBatch(await self.get(about, new.owner), is_new=outcome == "new")
+        try:
+            batch = await self.get(about, new.owner)
+        except QueueUnavailable as error:
+            raise SubmissionInDoubt(str(error)) from error
+        return SubmittedBatch(batch, is_new=outcome == "new")
 
     async def get(self, batch_id: str, owner: str | None = None) -> Batch:
         """Read a batch; of another owner than the one named, none is there.

@@ -71,7 +71,7 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise QueueUnavailable(_sentence(error)) from error
+        raise QueueUnavailable(sentence(error)) from error
 
 
 @asynccontextmanager
@@ -80,14 +80,15 @@ async def explained_async() -> AsyncIterator[None]:
     try:
         yield
     except (RedisError, OSError, TimeoutError) as error:
-        raise QueueUnavailable(_sentence(error)) from error
+        raise QueueUnavailable(sentence(error)) from error
 
 
 def _no_address(error: ValueError) -> str:
     return f"HRM_ARC_REDIS_URL is no address of a Redis ({error}): write redis://HOST:PORT/0"
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
+    """Say what the library found; for the log."""
     # The messages of this library name host and port, and never a password.
     if isinstance(error, AuthenticationError):
         return "Redis refuses the password: check HRM_ARC_REDIS_URL"

@@ -16,6 +16,10 @@ WAITING: Final = f"{PREFIX}waiting"
 WORKERS: Final = f"{PREFIX}workers"
 # Ids of adapted checkpoints that were asked to be removed, by when.
 ADAPTED_REMOVED: Final = f"{PREFIX}adapted-removed"
+# Never holds anything: writing nothing to it asks whether writes are taken.
+WRITE_PROBE: Final = f"{PREFIX}write-probe"
+# Written where a later WAITAOF needs a write of its own connection; its value means nothing.
+FENCE: Final = f"{PREFIX}fence"
 
 
 ID_BYTES: Final = 16

@@ -27,8 +27,8 @@ from service.jobs.record import (
     pairs,
 )
 from service.jobs.served import ServedStore
+from service.jobs.submissions import Submissions
 
-DURABLE_TIMEOUT_MS = 5_000
 _LISTED = (
     *("owner", "name", "state", "priority", "request", "created_ms", "started_ms", "finished_ms"),
     *("deadline_ms", "attempts", "worker", "cancel", "failure_code", "failure_detail"),
@@ -81,7 +81,9 @@ class Limits:
 class JobStore:
     """Jobs in Redis, for an event loop; `batches` are those that were sent together.
 
-    `served` is what the workers serve.
+    `served` is what the workers serve. `submissions` runs what queues.
+
+    Raises: QueueUnavailable, in every method, when Redis does not answer.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class JobStore:
     ) -> None:
         self.redis = client
         self.limits = Limits(max_queued, result_ttl_s, idempotency_ttl_s)
-        self._strict = strict_durability
+        self.submissions = Submissions(client, is_strict=strict_durability)
         self._scripts: dict[str, AsyncScript] = {
             name: client.register_script(script(name)) for name in ("submit", "cancel", "requeue")
         }
@@ -111,18 +113,11 @@ class JobStore:
         """Give the connections back."""
         await self.redis.aclose()
 
-    async def ping(self) -> None:
-        """Ask whether Redis answers.
-
-        Raises: QueueUnavailable when not, as every method here.
-        """
-        async with explained_async():
-            await self.redis.ping()
-
     async def submit(self, new: NewJob) -> Submitted:
         """Queue a job, once per idempotency key.
 
-        Raises: QueueFull; IdempotencyConflict for a key that came with another body before.
+        Raises: QueueFull; IdempotencyConflict for a key that came with another body before;
+        SubmissionInDoubt; NotDurable.
         """
         job_id = keys.new_id()
         outcome, about, *record = await self._run_submit(job_id, new)
@@ -253,18 +248,6 @@ class JobStore:
             num_dead = int(await self.redis.zcard(keys.DEAD))
         return Depth(waiting, num_running, oldest, num_dead)
 
-    async def run_durably(self, one_script: AsyncScript, arguments: Sequence[Any]) -> Any:
-        """Run a script that queues; where that is asked for, until what it wrote is on disk."""
-        queue = [keys.queue_key("interactive")]
-        async with explained_async():
-            if not self._strict:
-                return await one_script(keys=queue, args=arguments)
-            # One connection for both: WAITAOF waits for what its own connection wrote.
-            async with self.redis.client() as one:
-                reply = await one_script(keys=queue, args=arguments, client=one)
-                await one.execute_command("WAITAOF", 1, 0, DURABLE_TIMEOUT_MS)
-                return reply
-
     async def queue_full(self, num_waiting: str, num_new: int, *, is_share: bool) -> QueueFull:
         """Make the refusal for the time in which so many new jobs have no place."""
         whose = "of yours wait, your part of the queue" if is_share else "wait"
@@ -303,7 +286,7 @@ class JobStore:
             *("" if new.deadline_s is None else new.deadline_s, self.limits.max_queued),
             "" if new.share is None else new.share,
         ]
-        reply = await self.run_durably(self._scripts["submit"], arguments)
+        reply = await self.submissions.run(self._scripts["submit"], arguments)
         outcome, about, *record = reply
         return outcome.decode(), about.decode(), *record
 

@@ -486,14 +486,8 @@ def test_queues_and_their_groups_come_back_after_everything_is_deleted(
 def test_an_unreachable_redis_is_said_so() -> None:
     nowhere = "unix:///nonexistent/socket"
     with pytest.raises(QueueUnavailable, match="Redis cannot be used now"):
-        Desk(nowhere)(lambda store: store.ping())
+        Desk(nowhere)(lambda store: store.submissions.check_writable())
     with pytest.raises(QueueUnavailable, match="Redis cannot be used now"):
         Claims(nowhere, worker_id="one").claim(1, 0)
     with pytest.raises(QueueUnavailable, match="no address of a Redis"):
         JobStore.connect("somewhere")
-
-
-def test_a_strict_store_waits_until_a_job_is_on_disk(url: str) -> None:
-    desk = Desk(url, strict_durability=True)
-    job_id = desk.submit(job())
-    assert desk.state(job_id) is JobState.QUEUED

@@ -34,7 +34,7 @@ from service.api.examples import BATCH, BATCH_ID
 from service.api.routes.events import KEEPALIVE_S
 from service.api.routes.submission import IdempotencyKey
 from service.api.schemas import BatchesQuery, BatchList, BatchOut
-from service.errors import BatchNotFound, QueueError
+from service.errors import BatchNotFound, QueueError, QueueUnavailable, SubmissionInDoubt
 from service.jobs import Batch, Event, Job, JobState
 
 router = APIRouter(tags=["batches"])
@@ -102,7 +102,7 @@ def checked_id(batch_id: str) -> str:
         **problems(
             *("invalid_json", "unknown_checkpoint", "body_too_large", "unsupported_media_type"),
             *("invalid_request", "idempotency_conflict", "queue_full", "queue_share_exceeded"),
-            *("not_ready", "queue_unavailable"),
+            *("not_ready", "queue_unavailable", "not_durable"),
         ),
     },
     openapi_extra=_BODY,
@@ -126,7 +126,10 @@ async def submit_batch(call: Known, idempotency_key: IdempotencyKey = None) -> R
     if submitted.is_new:
         for _ in batch.job_ids:
             context.metrics.count_submitted("batch")
-    view = await _look(call, batch)
+    try:
+        view = await _look(call, batch)
+    except QueueUnavailable as error:
+        raise SubmissionInDoubt(str(error)) from error
     return json_answer(
         json_text(view.document()),
         202 if submitted.is_new else 200,

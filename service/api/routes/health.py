@@ -34,7 +34,11 @@ async def is_alive() -> Response:
     },
 )
 async def is_ready(context: Opened) -> Response:
-    """Tell whether Redis answers and a worker is ready with a checkpoint. Needs no key."""
+    """Tell whether jobs can be queued and will be worked on. Needs no key.
+
+    Redis takes writes, and a worker is ready with a checkpoint.
+    """
+    await context.store.submissions.check_writable()
     seen = await context.fleet.look(max_age_s=0)
     if context.waits.is_over or not seen.can_work:
         raise not_ready()

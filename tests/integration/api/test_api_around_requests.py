@@ -116,6 +116,18 @@ async def test_ready_means_a_ready_worker_with_a_checkpoint(
                 assert answer.json()["code"] == "not_ready"
 
 
+async def test_ready_means_that_jobs_can_be_written(
+    client: httpx.AsyncClient, fresh_redis: redis.Redis
+) -> None:
+    fresh_redis.config_set("maxmemory", 1)
+    try:
+        answer = await client.get("/health/ready")
+    finally:
+        fresh_redis.config_set("maxmemory", 0)
+    assert (answer.status_code, answer.json()["code"]) == (503, "queue_unavailable")
+    assert (await client.get("/health/ready")).status_code == 200
+
+
 async def test_without_redis_it_lives_but_is_not_ready(open_client: Open) -> None:
     app = create_app(Settings(redis_url="redis://127.0.0.1:1/0"))
     async with app.router.lifespan_context(app):

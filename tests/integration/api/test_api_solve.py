@@ -9,6 +9,8 @@ from conftest import Worker
 
 from service.api.examples import TASK
 from service.api.schemas import JobOut
+from service.errors import QueueUnavailable
+from service.jobs import JobStore
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +37,20 @@ async def test_who_has_waited_long_enough_gets_the_job_s_address(
     assert (answer.status_code, document["state"]) == (202, "queued")
     assert answer.headers["preference-applied"] == "wait=1"
     assert answer.headers["location"] == document["links"]["self"]
+    await asyncio.to_thread(worker.finish)
+    assert (await client.get(answer.headers["location"])).json()["state"] == "succeeded"
+
+
+async def test_a_queue_lost_during_the_wait_does_not_hide_the_job(
+    client: httpx.AsyncClient, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unavailable(*_: object) -> None:
+        raise QueueUnavailable("connection lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JobStore, "get", unavailable)
+        answer = await client.post("/v1/solve", json=TASK)
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")
     await asyncio.to_thread(worker.finish)
     assert (await client.get(answer.headers["location"])).json()["state"] == "succeeded"
 

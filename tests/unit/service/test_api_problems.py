@@ -73,6 +73,8 @@ def test_every_error_that_a_request_can_meet_has_a_status() -> None:
         (errors.QueueFull("full", retry_after_s=7, is_share=False), 429, "queue_full"),
         (errors.QueueFull("full", retry_after_s=7, is_share=True), 429, "queue_share_exceeded"),
         (errors.QueueUnavailable("10.0.0.7:6379 refused"), 503, "queue_unavailable"),
+        (errors.SubmissionInDoubt("10.0.0.7:6379 closed"), 503, "queue_unavailable"),
+        (errors.NotDurable("abc", "10.0.0.7:6379 closed"), 503, "not_durable"),
         (Refused(Problem("body_too_large", "4 MiB")), 413, "body_too_large"),
         (errors.HubError("/secret/path"), 500, "internal"),
         (RuntimeError("secret"), 500, "internal"),
@@ -88,6 +90,22 @@ def test_an_error_becomes_a_problem_document(error: Exception, status: int, code
     assert "secret" not in document["detail"]
     assert "10.0.0.7" not in document["detail"]
     assert ("retry-after" in answer.headers) == (status in (429, 503))
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "names_the_key"),
+    [
+        (errors.QueueUnavailable("away"), "nothing was queued", False),
+        (errors.SubmissionInDoubt("away"), "may be queued all the same", True),
+        (errors.NotDurable("abc", "away"), "abc is queued and will be worked on", True),
+    ],
+)
+def test_a_submission_that_failed_says_what_became_of_it(
+    error: Exception, outcome: str, names_the_key: bool
+) -> None:
+    detail = problem_of(error).detail
+    assert outcome in detail
+    assert ("Idempotency-Key" in detail) == names_the_key
 
 
 def test_a_full_queue_says_when_to_come_again() -> None:
