@@ -92,7 +92,7 @@ class BatchStore:
 
         Raises: BatchNotFound.
         """
-        async with explained_async():
+        async with explained_async(self._store.redis):
             fields = await self._store.redis.hgetall(keys.batch_key(batch_id))
         if not fields or (owner is not None and fields[b"owner"].decode() != owner):
             raise BatchNotFound(batch_id)
@@ -129,7 +129,7 @@ class BatchStore:
         """
         batch = await self.get(batch_id, owner)
         arguments = [PREFIX, batch_id, self._store.limits.result_ttl_s, *batch.job_ids]
-        async with explained_async():
+        async with explained_async(self._store.redis):
             await self._cancel(keys=[keys.batch_key(batch_id)], args=arguments)
         return await self.get(batch_id, owner)
 
@@ -137,7 +137,7 @@ class BatchStore:
         found = []
         # A script each: one for all of them would keep Redis from others for too long.
         for batch_id in batch_ids:
-            async with explained_async():
+            async with explained_async(self._store.redis):
                 reply = await self._count(keys=[keys.batch_key(batch_id)], args=[PREFIX, batch_id])
             found.append(BatchSummary.from_reply(batch_id, reply) if reply else None)
         return found

@@ -87,7 +87,7 @@ class Claims:
             ("interactive", num_places),
             ("batch", most_batch - first),
         )
-        with explained():
+        with explained(self._redis):
             for priority, share in shares:
                 num = min(share, num_places - len(claims))
                 if num > 0:
@@ -102,7 +102,7 @@ class Claims:
     def reclaim(self, num_places: int) -> list[Claim]:
         """Take over jobs whose worker has not renewed its lease."""
         claims: list[Claim] = []
-        with explained():
+        with explained(self._redis):
             for priority in PRIORITIES:
                 start: Any = "0-0"
                 while len(claims) < num_places:
@@ -117,7 +117,7 @@ class Claims:
         ordered = list(job_ids)
         if not ordered:
             return Renewal(frozenset(), frozenset())
-        with explained():
+        with explained(self._redis):
             verdicts = self._run("renew", PREFIX, self.worker_id, *ordered)
         by_verdict = dict(zip(ordered, verdicts, strict=True))
         return Renewal(
@@ -129,7 +129,7 @@ class Claims:
 
     def listen(self, block_s: float) -> frozenset[str]:
         """Wait for jobs, anybody's, whose cancellation is asked for. For one thread only."""
-        with explained():
+        with explained(self._redis):
             if self._cancels_position is None:
                 newest = self._redis.xrevrange(keys.CANCELS, count=1)
                 self._cancels_position = newest[0][0] if newest else b"0-0"
@@ -145,7 +145,7 @@ class Claims:
 
     def progress(self, job_id: str, data: bytes) -> None:
         """Tell how far a job is, as a JSON document."""
-        with explained():
+        with explained(self._redis):
             self._run("progress", PREFIX, self.worker_id, job_id, data)
 
     def adapts(self, job_id: str) -> bool:
@@ -165,12 +165,12 @@ class Claims:
         For work that the next attempt goes on from: however often its worker is killed, such a job
         gets nearer to its end.
         """
-        with explained():
+        with explained(self._redis):
             return bool(self._run("forgive", PREFIX, self.worker_id, job_id))
 
     def succeed(self, job_id: str, result: bytes) -> bool:
         """Write a job's result; False when it has ended already."""
-        with explained():
+        with explained(self._redis):
             return bool(self._run("succeed", PREFIX, job_id, result, self._result_ttl_s))
 
     def fail(self, job_id: str, failure: Failure) -> bool:
@@ -187,7 +187,7 @@ class Claims:
         Uncharged, the attempt does not count. The reason is told should attempts run out.
         """
         charged = "1" if charge else "0"
-        with explained():
+        with explained(self._redis):
             return bool(
                 self._run(
                     "hand_back",
@@ -197,7 +197,7 @@ class Claims:
 
     def register(self, record: WorkerRecord) -> None:
         """Tell that this worker lives; it counts as gone when this stops."""
-        with explained():
+        with explained(self._redis):
             seconds, microseconds = self._redis.time()
             now = seconds + microseconds / 1e6
             pipeline = self._redis.pipeline(transaction=False)
@@ -212,7 +212,7 @@ class Claims:
     def publish_puzzles(self, sha256: str, puzzles: Iterable[KnownPuzzle]) -> None:
         """Tell which puzzles a checkpoint has rows for."""
         by_hash, by_name = keys.puzzles_key(sha256), keys.puzzle_names_key(sha256)
-        with explained():
+        with explained(self._redis):
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.delete(by_hash, by_name)
             for puzzle in puzzles:
@@ -228,7 +228,7 @@ class Claims:
 
         Units: seconds since 1970 by the clock of Redis.
         """
-        with explained():
+        with explained(self._redis):
             seconds, _ = self._redis.time()
             return removals(
                 self._redis.zrangebyscore(
@@ -238,7 +238,7 @@ class Claims:
 
     def leave(self) -> None:
         """Tell that this worker ends; its unfinished jobs are handed back before."""
-        with explained():
+        with explained(self._redis):
             self._redis.zrem(keys.WORKERS, self.worker_id)
             self._redis.delete(keys.worker_key(self.worker_id))
             for priority in PRIORITIES:
@@ -258,11 +258,11 @@ class Claims:
             self._redis.xgroup_delconsumer(queue, GROUP, self.worker_id)
 
     def _turn(self, job_id: str, state: JobState) -> bool:
-        with explained():
+        with explained(self._redis):
             return bool(self._run("turn", PREFIX, self.worker_id, job_id, state.value))
 
     def _end(self, job_id: str, state: str, code: str, detail: str) -> bool:
-        with explained():
+        with explained(self._redis):
             return bool(
                 self._run(
                     "end",

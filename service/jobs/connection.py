@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from queue import Empty
 from typing import Any
 
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, MasterDownError, ReadOnlyError, RedisError
 from redis.retry import Retry
 
 from service.errors import QueueUnavailable
@@ -25,6 +26,9 @@ _COMMON: dict[str, Any] = {
     "socket_connect_timeout": CONNECT_TIMEOUT_S,
     "health_check_interval": 0,
 }
+# What a server answers once another one has taken its place behind the same address. It keeps its
+# connections, so these have to be closed here: a new one leads to the server that took over.
+_DEMOTED = (ReadOnlyError, MasterDownError)
 
 
 def connect(url: str) -> Any:
@@ -66,21 +70,43 @@ def connect_async(url: str) -> Any:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn what the library raises into QueueUnavailable."""
+def explained(client: Any) -> Iterator[None]:
+    """Turn what the library raises into QueueUnavailable; leave a demoted server."""
     try:
         yield
     except (RedisError, OSError) as error:
+        if isinstance(error, _DEMOTED):
+            _drop_connections(client.connection_pool)
         raise QueueUnavailable(sentence(error)) from error
 
 
 @asynccontextmanager
-async def explained_async() -> AsyncIterator[None]:
-    """Turn what the library raises into QueueUnavailable."""
+async def explained_async(client: Any) -> AsyncIterator[None]:
+    """Turn what the library raises into QueueUnavailable; leave a demoted server."""
     try:
-        yield
+        try:
+            yield
+        except _DEMOTED:
+            await client.connection_pool.disconnect()
+            raise
     except (RedisError, OSError, TimeoutError) as error:
         raise QueueUnavailable(sentence(error)) from error
+
+
+def _drop_connections(pool: redis.BlockingConnectionPool) -> None:
+    """Close a pool's connections; those that other threads use, once they are given back."""
+    pool.update_active_connections_for_reconnect()
+    idle = []
+    # Each is taken out before it is closed: the library would close it in another thread's hands.
+    try:
+        while True:
+            idle.append(pool.pool.get_nowait())
+    except Empty:
+        pass
+    for connection in reversed(idle):
+        if connection is not None:
+            connection.disconnect()
+        pool.pool.put_nowait(connection)
 
 
 def _no_address(error: ValueError) -> str:

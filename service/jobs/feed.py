@@ -5,10 +5,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from service.errors import QueueUnavailable
 from service.jobs import keys
+from service.jobs.connection import explained_async
 from service.jobs.record import Event
 from service.jobs.store import JobStore
 
@@ -67,16 +66,20 @@ class EventFeed:
         while not self._is_stopping:
             try:
                 if position is None:
-                    newest = await self._redis.xrevrange(keys.EVENTS, count=1)
+                    async with explained_async(self._redis):
+                        newest = await self._redis.xrevrange(keys.EVENTS, count=1)
                     position = newest[0][0] if newest else b"0-0"
                     await self._tell_all()
-                reply = await self._redis.xread({keys.EVENTS: position}, count=PAGE, block=BLOCK_MS)
+                async with explained_async(self._redis):
+                    reply = await self._redis.xread(
+                        {keys.EVENTS: position}, count=PAGE, block=BLOCK_MS
+                    )
                 num_failures = 0
                 for _, entries in reply or ():
                     for entry_id, fields in entries:
                         position = entry_id
                         self._hand_out(fields[b"job"].decode(), entry_id, fields)
-            except (RedisError, OSError, QueueUnavailable):
+            except QueueUnavailable:
                 # Back at the newest event: a server that lost its last writes may have gone back
                 # behind the position that was held.
                 position = None

@@ -71,7 +71,7 @@ async def _places_after(
     highest = "+inf" if position is None else position.created_ms
     skip = 0
     while True:
-        async with explained_async():
+        async with explained_async(client):
             entries = await client.zrevrangebyscore(
                 key, highest, "-inf", skip, num_at_once, withscores=True
             )

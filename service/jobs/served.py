@@ -33,7 +33,7 @@ class ServedStore:
 
     async def workers(self) -> tuple[WorkerRecord, ...]:
         """List the workers seen of late, by id."""
-        async with explained_async():
+        async with explained_async(self._redis):
             seconds, microseconds = await self._redis.time()
             since = seconds + microseconds / 1e6 - WORKER_SEEN_S
             seen = await self._redis.zrangebyscore(keys.WORKERS, since, "+inf", withscores=True)
@@ -49,7 +49,7 @@ class ServedStore:
 
     async def find_puzzle(self, sha256: str, demonstrations_hash: str) -> KnownPuzzle | None:
         """Look a puzzle up by its demonstrations, among those a checkpoint has rows for."""
-        async with explained_async():
+        async with explained_async(self._redis):
             entry = await self._redis.hget(keys.puzzles_key(sha256), demonstrations_hash)
         return _known_puzzle(demonstrations_hash, entry) if entry is not None else None
 
@@ -59,7 +59,7 @@ class ServedStore:
         """List the puzzles that a checkpoint has rows for, by name."""
         names = keys.puzzle_names_key(sha256)
         lowest = "-" if after is None else f"({after}"
-        async with explained_async():
+        async with explained_async(self._redis):
             total = await self._redis.zcard(names)
             members = await self._redis.zrangebylex(names, lowest, "+", 0, limit + 1)
             hashes = [member.rpartition(b" ")[2].decode() for member in members[:limit]]
@@ -78,7 +78,7 @@ class ServedStore:
         One that was asked to be removed since it was made is left out, though it may take a moment
         until it is gone.
         """
-        async with explained_async():
+        async with explained_async(self._redis):
             entries = await self._redis.zrange(keys.ADAPTED_REMOVED, 0, -1, withscores=True)
         removed = removals(entries)
         found: dict[str, AdaptedRecord] = {}
@@ -95,7 +95,7 @@ class ServedStore:
         """
         if all(record.id != adapted_id for record in await self.adapted()):
             raise AdaptedNotFound(adapted_id)
-        async with explained_async():
+        async with explained_async(self._redis):
             seconds, microseconds = await self._redis.time()
             now = seconds + microseconds / 1e6
             pipeline = self._redis.pipeline(transaction=True)

@@ -136,7 +136,7 @@ class JobStore:
 
         Raises: JobNotFound.
         """
-        async with explained_async():
+        async with explained_async(self.redis):
             fields = await self.redis.hgetall(keys.job_key(job_id))
         if not fields or (owner is not None and fields[b"owner"].decode() != owner):
             raise JobNotFound(job_id)
@@ -173,7 +173,7 @@ class JobStore:
         Raises: JobNotFound.
         """
         await self.get(job_id, owner)
-        async with explained_async():
+        async with explained_async(self.redis):
             await self._scripts["cancel"](
                 keys=[keys.job_key(job_id)], args=[PREFIX, job_id, self.limits.result_ttl_s]
             )
@@ -184,7 +184,7 @@ class JobStore:
 
         Raises: JobNotFound; QueueError for a job that did not fail.
         """
-        async with explained_async():
+        async with explained_async(self.redis):
             before = await self._scripts["requeue"](
                 keys=[keys.job_key(job_id)], args=[PREFIX, job_id]
             )
@@ -198,7 +198,7 @@ class JobStore:
 
     async def dead(self, limit: int = 100) -> tuple[Job, ...]:
         """List jobs that used up their attempts, the latest first."""
-        async with explained_async():
+        async with explained_async(self.redis):
             ids = [
                 member.decode() for member in await self.redis.zrevrange(keys.DEAD, 0, limit - 1)
             ]
@@ -214,7 +214,7 @@ class JobStore:
         Raises: QueueError for an id that is none of an event.
         """
         _check_event_id(event_id)
-        async with explained_async():
+        async with explained_async(self.redis):
             oldest = await self.redis.xrange(keys.EVENTS, count=1)
             # The stream is bounded, so this is too; what is kept of it is mostly of other jobs.
             entries = await self.redis.xrange(keys.EVENTS, min=f"({event_id}")
@@ -231,7 +231,7 @@ class JobStore:
         waiting: dict[Priority, int] = {}
         oldest: dict[Priority, float] = {}
         num_running = 0
-        async with explained_async():
+        async with explained_async(self.redis):
             seconds, microseconds = await self.redis.time()
             now = seconds + microseconds / 1e6
             for priority in PRIORITIES:
@@ -268,7 +268,7 @@ class JobStore:
 
     async def read_whole(self, job_ids: Sequence[str]) -> dict[str, Job]:
         """Read jobs with their results; those that are not kept are left out."""
-        async with explained_async():
+        async with explained_async(self.redis):
             pipeline = self.redis.pipeline(transaction=False)
             for job_id in job_ids:
                 pipeline.hgetall(keys.job_key(job_id))
@@ -299,7 +299,7 @@ class JobStore:
     async def _read_listed(self, job_ids: Sequence[str]) -> Sequence[Job | None]:
         if not job_ids:
             return []
-        async with explained_async():
+        async with explained_async(self.redis):
             pipeline = self.redis.pipeline(transaction=False)
             for job_id in job_ids:
                 pipeline.hmget(keys.job_key(job_id), _LISTED)

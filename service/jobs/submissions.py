@@ -25,7 +25,7 @@ class Submissions:
 
         Raises: QueueUnavailable.
         """
-        async with explained_async():
+        async with explained_async(self._redis):
             # Passes every check of a write (replica, full disk, full memory), and changes nothing.
             await self._redis.setrange(keys.WRITE_PROBE, 0, "")
             if self._is_strict:
@@ -41,7 +41,7 @@ class Submissions:
             return await self._queue(script, arguments, self._redis)
         await self.check_writable()  # before anything is queued that cannot be kept
         # One connection for both: WAITAOF waits for what its own connection wrote.
-        async with explained_async(), self._redis.client() as one:
+        async with explained_async(self._redis), self._redis.client() as one:
             reply = await self._queue(script, arguments, one)
             await self._wait_for_disk(one, *reply[:2])
             return reply
@@ -49,7 +49,7 @@ class Submissions:
     async def _queue(
         self, script: AsyncScript, arguments: Sequence[Any], client: Any
     ) -> Sequence[Any]:
-        async with explained_async():
+        async with explained_async(self._redis):
             try:
                 reply: Sequence[Any] = await script(
                     keys=[keys.queue_key("interactive")], args=arguments, client=client
@@ -68,7 +68,7 @@ class Submissions:
         if outcome not in (b"new", b"same"):
             return
         try:
-            async with explained_async():
+            async with explained_async(self._redis):
                 if outcome == b"same":  # written by another connection, and perhaps not kept yet
                     await client.set(keys.FENCE, "")
                 num_kept, _ = await client.execute_command("WAITAOF", 1, 0, DURABLE_TIMEOUT_MS)

@@ -4,11 +4,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_support import ROOT, Queue, Wire, WorkerProcess
+from fault_support import ROOT, Pair, Queue, Relay, TcpServer, Wire, WorkerProcess
 
 from augment import Puzzle, Task, task_document
 from service.embedded import EmbeddedServer
@@ -37,6 +38,21 @@ def wire(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> It
     wire = Wire(socket_path, tmp_path_factory.mktemp("w") / "wire")
     yield wire
     wire.close()
+
+
+@pytest.fixture
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Return two servers behind one address, of which the second replicates the first."""
+    with ExitStack() as stack:
+        servers = []
+        for name in ("primary", "replica"):
+            servers.append(TcpServer(tmp_path_factory.mktemp(name)))
+            stack.callback(servers[-1].close)
+        primary, replica = servers
+        relay = Relay(primary.port)
+        stack.callback(relay.close)
+        replica.follow(primary)
+        yield Pair(primary, replica, relay)
 
 
 @pytest.fixture

@@ -12,12 +12,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from augment import Puzzle, Task, task_document
+from service.embedded import find_binary
 from service.jobs import Job, JobState, JobStore, NewJob
 from service.jobs.keys import EVENTS
+from service.tether import kill_tethered, start_tethered
 
 ROOT = Path(__file__).parents[3]
 FAKE = ("-m", "bench.fake_worker")
@@ -94,13 +99,21 @@ class Wire:
 
     def __init__(self, target: Path, path: Path) -> None:
         self._target = str(target)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen(64)
+        self._start(listener, f"unix://{path}")
+
+    def _start(self, listener: socket.socket, url: str) -> None:
         self._open = threading.Event()
         self._open.set()
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen(64)
-        self.url = f"unix://{path}"
+        self._listener, self.url = listener, url
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def _connect(self) -> socket.socket:
+        far = socket.socket(socket.AF_UNIX)
+        far.connect(self._target)
+        return far
 
     def cut(self) -> None:
         self._open.clear()
@@ -116,8 +129,7 @@ class Wire:
         while True:
             try:
                 near, _ = self._listener.accept()
-                far = socket.socket(socket.AF_UNIX)
-                far.connect(self._target)
+                far = self._connect()
             except OSError:
                 return
             for source, sink in ((near, far), (far, near)):
@@ -135,6 +147,75 @@ class Wire:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue
+
+
+class Relay(Wire):
+    """An address behind which another server can take over; connections stay where they lead."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        listener = socket.create_server(("127.0.0.1", 0))
+        self._start(listener, f"redis://127.0.0.1:{listener.getsockname()[1]}/0")
+
+    def _connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port))
+
+
+class TcpServer:
+    """A server with a port, as replication needs one."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        options = ("--bind", "127.0.0.1", "--dir", str(folder), "--save", "", "--appendonly", "yes")
+        command = [str(find_binary()), "--port", str(self.port), *options]
+        with (folder / "log").open("wb") as log:
+            self._process = start_tethered(
+                [*command, "--repl-diskless-sync-delay", "0"], output=log
+            )
+        self.client = redis.Redis(port=self.port)
+        self.wait_until(lambda: self.client.ping())
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + END_S
+        while True:
+            try:
+                if holds():
+                    return
+            except redis.ConnectionError:  # it is starting
+                pass
+            assert time.monotonic() < deadline, self._process.poll()
+            time.sleep(0.05)
+
+    def follow(self, primary: "TcpServer") -> None:
+        """Become the replica of another server, and wait until it has what that one has."""
+        self.client.replicaof("127.0.0.1", primary.port)
+        self.wait_until(lambda: self.client.info("replication").get("master_link_status") == "up")
+
+    def lead(self) -> None:
+        """Become a primary."""
+        self.client.replicaof("NO", "ONE")
+
+    def close(self) -> None:
+        self.client.close()
+        kill_tethered(self._process)
+        self._process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A primary and its replica behind one address."""
+
+    primary: TcpServer
+    replica: TcpServer
+    relay: Relay
+
+    def fail_over(self) -> None:
+        """Let the replica take over, and the primary, which keeps its connections, follow it."""
+        self.replica.lead()
+        self.relay.port = self.replica.port
+        self.primary.follow(self.replica)
 
 
 class Queue:
@@ -246,13 +327,17 @@ def random_moments(seed: int, num: int, least_s: float, most_s: float) -> list[f
     return [chosen.uniform(least_s, most_s) for _ in range(num)]
 
 
+def task_body(puzzle: Puzzle, **options: Any) -> dict[str, Any]:
+    """Write a puzzle as a request asks for it."""
+    return task_document(Task(puzzle, (None,) * len(puzzle.test))) | {"options": options}
+
+
 def _new_job(puzzle: Puzzle, number: int, options: dict[str, Any]) -> NewJob:
-    document = task_document(Task(puzzle, (None,) * len(puzzle.test))) | {"options": options}
     return NewJob(
         owner="anonymous",
         name=puzzle.name,
         priority="batch" if number % 3 == 0 else "interactive",
-        request=json.dumps(document).encode(),
+        request=json.dumps(task_body(puzzle, **options)).encode(),
         deadline_s=options.get("deadline_s"),
         idempotency_key=None,
         fingerprint="",
