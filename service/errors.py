@@ -16,6 +16,7 @@
     │   ├── QueueUnavailable    Redis cannot be reached, or takes no writes
     │   │   ├── SubmissionInDoubt   it went away during a submission
     │   │   └── NotDurable      what was submitted is queued, but not known to be on disk
+    │   ├── PuzzlesUnpublished  the list of a checkpoint's puzzles is missing
     │   ├── QueueFull           no place for another job now
     │   ├── IdempotencyConflict the key was used before, with another body
     │   ├── JobNotFound         no such job, or no longer
@@ -86,6 +87,16 @@ class NotDurable(QueueUnavailable):
     def __init__(self, queued_id: str, reason: str) -> None:
         super().__init__(f"{queued_id} is queued, but not known to be on disk: {reason}")
         self.id = queued_id
+
+
+class PuzzlesUnpublished(QueueError):  # noqa: N818 - a state, not a mistake
+    """The list of the puzzles that a checkpoint knows is missing."""
+
+    def __init__(self, checkpoint_name: str) -> None:
+        super().__init__(
+            f"the list of puzzles that checkpoint {checkpoint_name!r} knows is missing: its worker "
+            "publishes it again within seconds, so try again in a moment"
+        )
 
 
 class QueueFull(QueueError):  # noqa: N818 - a state, not a mistake

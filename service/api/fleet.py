@@ -44,9 +44,14 @@ class Sighting:
         )
 
     @property
-    def can_work(self) -> bool:
-        """Whether a ready worker serves a checkpoint."""
-        return any(worker.state == "ready" and worker.checkpoints for worker in self.workers)
+    def ready_checkpoints(self) -> tuple[CheckpointRecord, ...]:
+        """What ready workers serve."""
+        return tuple(
+            checkpoint
+            for worker in self.workers
+            if worker.state == "ready"
+            for checkpoint in worker.checkpoints
+        )
 
 
 class Fleet:
@@ -92,13 +97,13 @@ class Fleet:
     async def knows(self, checkpoint: CheckpointRecord, demonstrations_hash: str) -> bool:
         """Tell whether a checkpoint has rows for a puzzle; a yes is remembered for a minute.
 
-        Raises: QueueUnavailable.
+        Raises: PuzzlesUnpublished; QueueUnavailable.
         """
         key = (checkpoint.sha256, demonstrations_hash)
         now = time.monotonic()
         if self._known_until.get(key, now) > now:
             return True
-        if await self._store.served.find_puzzle(*key) is None:
+        if await self._store.served.find_puzzle(checkpoint, demonstrations_hash) is None:
             return False
         if len(self._known_until) >= MAX_REMEMBERED:
             self._known_until.clear()

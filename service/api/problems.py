@@ -16,6 +16,7 @@ from service.errors import (
     IdempotencyConflict,
     JobNotFound,
     NotDurable,
+    PuzzlesUnpublished,
     QueueError,
     QueueFull,
     QueueUnavailable,
@@ -71,6 +72,7 @@ CODE_OF_ERROR: Final[Mapping[type[Exception], str]] = {
     QueueUnavailable: "queue_unavailable",
     SubmissionInDoubt: "queue_unavailable",
     NotDurable: "not_durable",
+    PuzzlesUnpublished: "not_ready",
     QueueFull: "queue_full",
     IdempotencyConflict: "idempotency_conflict",
     JobNotFound: "job_not_found",
@@ -158,6 +160,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem(code, str(error), headers=headers)
         case QueueUnavailable():
             return Problem(code, _about_queue(error), headers=RETRY_SOON)
+        case PuzzlesUnpublished():
+            return Problem(code, str(error), headers=RETRY_SOON)
         case _:
             return Problem(code, str(error))
 

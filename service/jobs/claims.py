@@ -195,23 +195,35 @@ class Claims:
                 )
             )
 
-    def register(self, record: WorkerRecord) -> None:
-        """Tell that this worker lives; it counts as gone when this stops."""
+    def register(self, record: WorkerRecord) -> frozenset[str]:
+        """Tell that this worker lives; it counts as gone when this stops.
+
+        Returns the hashes of its checkpoints whose puzzles are not published, or no longer.
+        """
         with explained(self._redis):
             seconds, microseconds = self._redis.time()
             now = seconds + microseconds / 1e6
+            index = [
+                (one.sha256, key)
+                for one in record.checkpoints
+                if one.num_puzzles
+                for key in keys.puzzle_index_keys(one.sha256)
+            ]
             pipeline = self._redis.pipeline(transaction=False)
+            for _, key in index:
+                pipeline.expire(key, PUZZLES_TTL_S)
             pipeline.set(keys.worker_key(record.id), record.to_json(), ex=WORKER_TTL_S)
             pipeline.zadd(keys.WORKERS, {record.id: now})
             pipeline.zremrangebyscore(keys.WORKERS, "-inf", now - WORKER_TTL_S)
-            for checkpoint in record.checkpoints:
-                pipeline.expire(keys.puzzles_key(checkpoint.sha256), PUZZLES_TTL_S)
-                pipeline.expire(keys.puzzle_names_key(checkpoint.sha256), PUZZLES_TTL_S)
-            pipeline.execute()
+            replies = pipeline.execute()
+        # A key that is not there has no time to be set.
+        return frozenset(
+            sha256 for (sha256, _), is_there in zip(index, replies, strict=False) if not is_there
+        )
 
     def publish_puzzles(self, sha256: str, puzzles: Iterable[KnownPuzzle]) -> None:
         """Tell which puzzles a checkpoint has rows for."""
-        by_hash, by_name = keys.puzzles_key(sha256), keys.puzzle_names_key(sha256)
+        by_hash, by_name = keys.puzzle_index_keys(sha256)
         with explained(self._redis):
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.delete(by_hash, by_name)

@@ -62,11 +62,9 @@ def worker_key(worker_id: str) -> str:
     return f"{PREFIX}worker:{worker_id}"
 
 
-def puzzles_key(checkpoint_sha256: str) -> str:
-    """Name a checkpoint's puzzles, by the hash of their demonstrations."""
-    return f"{PREFIX}puzzles:{checkpoint_sha256}"
+def puzzle_index_keys(checkpoint_sha256: str) -> tuple[str, str]:
+    """Name a checkpoint's puzzles by the hash of their demonstrations, and the list of their names.
 
-
-def puzzle_names_key(checkpoint_sha256: str) -> str:
-    """Name the sorted list of a checkpoint's puzzle names."""
-    return f"{PREFIX}puzzle-names:{checkpoint_sha256}"
+    Both are there, or neither is of use.
+    """
+    return f"{PREFIX}puzzles:{checkpoint_sha256}", f"{PREFIX}puzzle-names:{checkpoint_sha256}"

@@ -1,12 +1,13 @@
 """What the workers serve: checkpoints, the puzzles these know, adapted checkpoints."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from service.errors import AdaptedNotFound
+from service.errors import AdaptedNotFound, PuzzlesUnpublished
 from service.jobs import keys
 from service.jobs.connection import explained_async
-from service.jobs.record import AdaptedRecord, KnownPuzzle, WorkerRecord
+from service.jobs.record import AdaptedRecord, CheckpointRecord, KnownPuzzle, WorkerRecord
 from service.jobs.removals import REMOVALS_KEPT_S, removals
 
 # A record not renewed for this long is of a worker that is gone.
@@ -47,23 +48,54 @@ class ServedStore:
             if data is not None
         )
 
-    async def find_puzzle(self, sha256: str, demonstrations_hash: str) -> KnownPuzzle | None:
-        """Look a puzzle up by its demonstrations, among those a checkpoint has rows for."""
+    async def check_published(self, checkpoints: Iterable[CheckpointRecord]) -> None:
+        """Check that the lists of the puzzles that checkpoints know are there.
+
+        Raises: PuzzlesUnpublished.
+        """
+        ordered = list(checkpoints)
         async with explained_async(self._redis):
-            entry = await self._redis.hget(keys.puzzles_key(sha256), demonstrations_hash)
-        return _known_puzzle(demonstrations_hash, entry) if entry is not None else None
+            pipeline = self._redis.pipeline(transaction=False)
+            for checkpoint in ordered:
+                pipeline.exists(*keys.puzzle_index_keys(checkpoint.sha256))
+            nums_there = await pipeline.execute()
+        for checkpoint, num_there in zip(ordered, nums_there, strict=True):
+            _check_published(checkpoint, num_there)
+
+    async def find_puzzle(
+        self, checkpoint: CheckpointRecord, demonstrations_hash: str
+    ) -> KnownPuzzle | None:
+        """Look a puzzle up by its demonstrations, among those a checkpoint has rows for.
+
+        Raises: PuzzlesUnpublished.
+        """
+        index = keys.puzzle_index_keys(checkpoint.sha256)
+        async with explained_async(self._redis):
+            # Together: nothing is published between the two.
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.hget(index[0], demonstrations_hash)
+            pipeline.exists(*index)
+            entry, num_there = await pipeline.execute()
+        if entry is None:
+            _check_published(checkpoint, num_there)
+            return None
+        return _known_puzzle(demonstrations_hash, entry)
 
     async def puzzles(
-        self, sha256: str, *, after: str | None = None, limit: int = 100
+        self, checkpoint: CheckpointRecord, *, after: str | None = None, limit: int = 100
     ) -> PuzzlePage:
-        """List the puzzles that a checkpoint has rows for, by name."""
-        names = keys.puzzle_names_key(sha256)
+        """List the puzzles that a checkpoint has rows for, by name.
+
+        Raises: PuzzlesUnpublished.
+        """
+        await self.check_published((checkpoint,))
+        by_hash, names = keys.puzzle_index_keys(checkpoint.sha256)
         lowest = "-" if after is None else f"({after}"
         async with explained_async(self._redis):
             total = await self._redis.zcard(names)
             members = await self._redis.zrangebylex(names, lowest, "+", 0, limit + 1)
             hashes = [member.rpartition(b" ")[2].decode() for member in members[:limit]]
-            entries = await self._redis.hmget(keys.puzzles_key(sha256), hashes) if hashes else []
+            entries = await self._redis.hmget(by_hash, hashes) if hashes else []
         puzzles = tuple(
             _known_puzzle(found, entry)
             for found, entry in zip(hashes, entries, strict=True)
@@ -102,6 +134,12 @@ class ServedStore:
             pipeline.zadd(keys.ADAPTED_REMOVED, {adapted_id: now})
             pipeline.zremrangebyscore(keys.ADAPTED_REMOVED, "-inf", now - REMOVALS_KEPT_S)
             await pipeline.execute()
+
+
+def _check_published(checkpoint: CheckpointRecord, num_there: int) -> None:
+    # Of no puzzles nothing is kept: Redis has no empty lists.
+    if checkpoint.num_puzzles and num_there < len(keys.puzzle_index_keys(checkpoint.sha256)):
+        raise PuzzlesUnpublished(checkpoint.name)
 
 
 def _usefulness(record: AdaptedRecord) -> tuple[bool, float]:

@@ -1,7 +1,7 @@
 """The thread that keeps a worker's jobs its own, and hears which of them are to be cancelled."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from threading import Event, Thread
 from typing import Any
 
@@ -16,6 +16,8 @@ BEAT_EVERY_S = 1.0
 
 class Heartbeat:
     """Renews leases and registers the worker each second, and listens for cancels in between.
+
+    `on_unpublished` gets the hashes of checkpoints that have no list of puzzles in Redis.
 
     `on_removed` hears of adapted checkpoints that are to be removed, and when that was asked for:
     each once, and at the start those of the last hour too.
@@ -33,6 +35,7 @@ class Heartbeat:
         on_cancel: Callable[[str], None],
         on_lost: Callable[[str], None],
         on_removed: Callable[[str, float], None],
+        on_unpublished: Callable[[Collection[str]], None],
     ) -> None:
         self._claims = claims
         self._leases = leases
@@ -41,6 +44,7 @@ class Heartbeat:
         self._on_cancel = on_cancel
         self._on_lost = on_lost
         self._on_removed = on_removed
+        self._on_unpublished = on_unpublished
         self._removed: dict[str, float] = {}
         self._stopping = Event()
         self._is_away = False
@@ -87,7 +91,9 @@ class Heartbeat:
             for job_id in renewal.cancelled:
                 self._on_cancel(job_id)
         self._hear_of_removals()
-        self._claims.register(self._record())
+        unpublished = self._claims.register(self._record())
+        if unpublished:
+            self._on_unpublished(unpublished)
 
     def _hear_of_removals(self) -> None:
         before, self._removed = self._removed, self._claims.removed_adapted()

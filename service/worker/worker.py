@@ -5,7 +5,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 from types import FrameType
 from typing import Any, Literal
@@ -99,6 +99,7 @@ class Worker:
             on_cancel=lambda job_id: self._engine.order(Cancel(job_id)),
             on_lost=self._lose,
             on_removed=lambda entry_id, when: self._engine.order(Remove(entry_id, when)),
+            on_unpublished=self._publish_again,
         )
         self._started_at = time.time()
         self._num_stops = 0
@@ -133,18 +134,15 @@ class Worker:
             time.sleep(0.05)
 
     def _work(self) -> None:
-        is_published = False
         backoff = Backoff()
         while not self._must_end:
             try:
-                if not is_published:
-                    self._publish()
-                    is_published = True
+                if not self._has_published:
+                    self._publish(self._engine.puzzles)
+                    self._has_published = True
                 self._take_jobs()
                 backoff.reset()
             except QueueUnavailable as error:
-                # What comes back may be another server, which knows no puzzles.
-                is_published = False
                 self._log.warning("no jobs can be claimed", reason=str(error))
                 time.sleep(backoff.next_s())
 
@@ -163,10 +161,17 @@ class Worker:
         """Whether the engine has stalled for so long that its jobs are others' by now."""
         return self._engine.pulse.stalled_s > 2 * self._settings.lease_s
 
-    def _publish(self) -> None:
-        for sha256, puzzles in self._engine.puzzles.items():
-            self._claims.publish_puzzles(sha256, puzzles)
-        self._has_published = True
+    def _publish(self, checkpoints: Iterable[str]) -> None:
+        for sha256 in checkpoints:
+            self._claims.publish_puzzles(sha256, self._engine.puzzles[sha256])
+
+    def _publish_again(self, checkpoints: Collection[str]) -> None:
+        """Publish puzzles that are gone: the server was emptied, or another one took its place."""
+        if self._has_published:
+            self._log.warning(
+                "puzzles published again: gone from Redis", checkpoints=len(checkpoints)
+            )
+            self._publish(checkpoints)
 
     def _take_jobs(self) -> None:
         """Claim what there are places for, orphaned jobs before others; wait for either."""

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from job_desk import Desk, job
 from service.errors import (
     IdempotencyConflict,
     JobNotFound,
+    PuzzlesUnpublished,
     QueueError,
     QueueFull,
     QueueUnavailable,
@@ -29,7 +31,7 @@ from service.jobs import (
     KnownPuzzle,
     WorkerRecord,
 )
-from service.jobs.keys import new_id
+from service.jobs.keys import new_id, puzzle_index_keys
 from service.self_test.result import Finding
 
 
@@ -437,24 +439,28 @@ def record(worker_id: str) -> WorkerRecord:
     return WorkerRecord(worker_id, "host", "cpu", "ready", 0, 8, (checkpoint,), 5.0)
 
 
+def publish(worker: Claims, checkpoint: CheckpointRecord, *names: str) -> None:
+    """Publish puzzles; the hash of a puzzle's demonstrations is its number."""
+    puzzles = [KnownPuzzle(name, f"{number:064x}", 64) for number, name in enumerate(names)]
+    worker.publish_puzzles(checkpoint.sha256, puzzles)
+
+
 def test_workers_and_their_puzzles_are_known_until_they_leave(desk: Desk, worker: Claims) -> None:
     worker.claim(1, 0.01)
     worker.register(record("one"))
     (found,) = desk(lambda store: store.served.workers())
     assert (found.checkpoints, found.id) == (record("one").checkpoints, "one")
     assert found.seen_at > 1e9
-    sha256 = "ab" * 32
+    (demo,) = found.checkpoints
     names = [f"puzzle {i}" for i in range(5)]
-    worker.publish_puzzles(
-        sha256, [KnownPuzzle(name, f"{i:064x}", 64) for i, name in enumerate(names)]
-    )
-    assert desk(lambda store: store.served.find_puzzle(sha256, f"{3:064x}")) == KnownPuzzle(
+    publish(worker, demo, *names)
+    assert desk(lambda store: store.served.find_puzzle(demo, f"{3:064x}")) == KnownPuzzle(
         "puzzle 3", f"{3:064x}", 64
     )
-    assert desk(lambda store: store.served.find_puzzle(sha256, "f" * 64)) is None
+    assert desk(lambda store: store.served.find_puzzle(demo, "f" * 64)) is None
     seen, after = [], None
     while True:
-        page = desk(lambda store, after=after: store.served.puzzles(sha256, after=after, limit=2))
+        page = desk(lambda store, after=after: store.served.puzzles(demo, after=after, limit=2))
         assert page.total == 5
         seen += [puzzle.name for puzzle in page.puzzles]
         after = page.next
@@ -463,6 +469,38 @@ def test_workers_and_their_puzzles_are_known_until_they_leave(desk: Desk, worker
     assert seen == names
     worker.leave()
     assert desk(lambda store: store.served.workers()) == ()
+
+
+@pytest.mark.parametrize("lost", [slice(0, 1), slice(1, 2), slice(0, 2)])
+def test_a_missing_list_of_puzzles_is_noticed_by_its_worker_and_by_callers(
+    desk: Desk, worker: Claims, fresh_redis: redis.Redis, lost: slice
+) -> None:
+    demo = record("one").checkpoints[0]
+    assert worker.register(record("one")) == {demo.sha256}
+    publish(worker, demo, "a", "b")
+    assert worker.register(record("one")) == frozenset()
+    fresh_redis.delete(*puzzle_index_keys(demo.sha256)[lost])
+
+    assert worker.register(record("one")) == {demo.sha256}
+    with pytest.raises(PuzzlesUnpublished, match="'demo' knows is missing"):
+        desk(lambda store: store.served.find_puzzle(demo, "f" * 64))
+    with pytest.raises(PuzzlesUnpublished):
+        desk(lambda store: store.served.puzzles(demo))
+    with pytest.raises(PuzzlesUnpublished):
+        desk(lambda store: store.served.check_published([demo]))
+
+    publish(worker, demo, "a", "b")
+    assert worker.register(record("one")) == frozenset()
+    assert desk(lambda store: store.served.find_puzzle(demo, "f" * 64)) is None
+    desk(lambda store: store.served.check_published([demo]))
+
+
+def test_of_a_checkpoint_that_knows_no_puzzle_no_list_is_missed(desk: Desk, worker: Claims) -> None:
+    none = replace(record("one").checkpoints[0], num_puzzles=0)
+    assert worker.register(replace(record("one"), checkpoints=(none,))) == frozenset()
+    assert desk(lambda store: store.served.find_puzzle(none, "f" * 64)) is None
+    assert desk(lambda store: store.served.puzzles(none)).total == 0
+    desk(lambda store: store.served.check_published([none]))
 
 
 def test_leaving_never_drops_a_job(desk: Desk, worker: Claims, other: Claims) -> None:

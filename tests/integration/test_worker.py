@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from augment import Puzzle, Task, task_document
 from bench.fake_engine import FakeEngine
@@ -19,6 +20,7 @@ from hrm_core import Engine, EngineConfig, open_checkpoint, pick_device
 from service.enrolment import Registrar
 from service.errors import SettingsError
 from service.jobs import Claims, Job, JobState, JobStore, NewJob
+from service.jobs.keys import puzzle_index_keys
 from service.members import Member
 from service.puzzle_index import read_index
 from service.settings import Settings
@@ -182,8 +184,10 @@ def test_a_job_is_answered_by_a_ready_worker(
     start(partial(FakeEngine, num_slots=16))
     record = asked.wait_until_worker_is("ready")
     assert [checkpoint.name for checkpoint in record.checkpoints] == ["demo"]
-    sha256 = record.checkpoints[0].sha256
-    known = asked.ask(lambda store: store.served.find_puzzle(sha256, probes[0].demonstrations_hash))
+    checkpoint = record.checkpoints[0]
+    known = asked.ask(
+        lambda store: store.served.find_puzzle(checkpoint, probes[0].demonstrations_hash)
+    )
     assert (known.name, known.num_variants) == (probes[0].name, 64)
 
     job = asked.wait_until_ended(asked.submit(probes[0], attempts=1))
@@ -201,6 +205,24 @@ def test_the_engines_have_the_threads_that_the_settings_say(
     make = Worker(settings_of(threads=3), claims)._configured_engine()
     assert make(open_checkpoint(demo_folder)).num_threads == 3
     claims.close()
+
+
+@pytest.mark.parametrize("pattern", ["{hrm-arc}:puzzle*", "*"])
+def test_puzzles_that_are_gone_from_redis_are_published_again(
+    start: Callable[..., Running], asked: Asked, fresh_redis: redis.Redis, pattern: str
+) -> None:
+    start()
+    (checkpoint,) = asked.wait_until_worker_is("ready").checkpoints
+    index = puzzle_index_keys(checkpoint.sha256)
+    before = [fresh_redis.hgetall(index[0]), fresh_redis.zrange(index[1], 0, -1)]
+    fresh_redis.delete(*fresh_redis.scan_iter(pattern))
+
+    deadline = time.monotonic() + TIMEOUT_S
+    while fresh_redis.exists(*index) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    assert [fresh_redis.hgetall(index[0]), fresh_redis.zrange(index[1], 0, -1)] == before
 
 
 def test_answers_are_those_of_solve_whatever_the_slots(

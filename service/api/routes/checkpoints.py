@@ -83,7 +83,10 @@ async def get_checkpoint(call: Known, name: CheckpointName) -> Response:
     response_class=Response,
     responses={
         200: told(PuzzleList, "Puzzles by name.", headers=("Link",)),
-        **problems("unknown_checkpoint", "not_found", "invalid_request", "queue_unavailable"),
+        **problems(
+            *("unknown_checkpoint", "not_found", "invalid_request"),
+            *("not_ready", "queue_unavailable"),
+        ),
     },
 )
 async def list_puzzles(
@@ -92,7 +95,7 @@ async def list_puzzles(
     """List the puzzles that a checkpoint has trained rows for: only these can it solve."""
     checkpoint = _served(name, await call.context.fleet.look())
     page = await call.context.store.served.puzzles(
-        checkpoint.sha256, after=query.cursor, limit=query.limit
+        checkpoint, after=query.cursor, limit=query.limit
     )
     following = next_page(f"{_path(name)}/puzzles", page.next, query.limit)
     document = PuzzleList(
@@ -117,7 +120,10 @@ async def list_puzzles(
     response_class=Response,
     responses={
         200: told(PuzzleDetail, "The puzzle, with its grids where it is a public one."),
-        **problems("unknown_checkpoint", "unknown_puzzle", "not_found", "queue_unavailable"),
+        **problems(
+            *("unknown_checkpoint", "unknown_puzzle", "not_found", "not_ready"),
+            "queue_unavailable",
+        ),
     },
 )
 async def get_puzzle(
@@ -127,9 +133,7 @@ async def get_puzzle(
     checkpoint = _served(name, await call.context.fleet.look())
     puzzle = None
     if _HASH.fullmatch(demonstrations_sha256):
-        puzzle = await call.context.store.served.find_puzzle(
-            checkpoint.sha256, demonstrations_sha256
-        )
+        puzzle = await call.context.store.served.find_puzzle(checkpoint, demonstrations_sha256)
     if puzzle is None:
         raise UnknownPuzzle(
             f"checkpoint {name!r} has no trained rows for a puzzle with these demonstrations; "

@@ -36,12 +36,14 @@ async def is_alive() -> Response:
 async def is_ready(context: Opened) -> Response:
     """Tell whether jobs can be queued and will be worked on. Needs no key.
 
-    Redis takes writes, and a worker is ready with a checkpoint.
+    Redis takes writes, a worker is ready with a checkpoint, and the lists of the puzzles that ready
+    workers' checkpoints know are there.
     """
     await context.store.submissions.check_writable()
     seen = await context.fleet.look(max_age_s=0)
-    if context.waits.is_over or not seen.can_work:
+    if context.waits.is_over or not seen.ready_checkpoints:
         raise not_ready()
+    await context.store.served.check_published(seen.ready_checkpoints)
     return model_answer(
         ReadyOut(
             status="ready",

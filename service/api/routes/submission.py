@@ -49,7 +49,7 @@ async def submit(call: Call, idempotency_key: str | None) -> Submitted:
     """Read a request's body and queue it as a job.
 
     Raises: Refused for a body that is no task, or a task that cannot be answered; QueueFull,
-    IdempotencyConflict, QueueUnavailable.
+    IdempotencyConflict, QueueUnavailable, PuzzlesUnpublished.
     """
     context = call.context
     body = await read_json_body(call.request, context.settings.max_body_bytes)

@@ -8,11 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import ANSWER, DEMO, OTHER, Open, Worker
+import redis
+from conftest import ANSWER, DEMO, KNOWN_HASH, OTHER, Open, Worker
 
 from service.api.examples import TASK
 from service.api.schemas import JobOut, JobSummary
 from service.jobs import WorkerRecord
+from service.jobs.keys import puzzle_index_keys
 
 pytestmark = pytest.mark.anyio
 
@@ -226,6 +228,36 @@ async def test_an_unknown_puzzle_is_told_what_would_help(client: httpx.AsyncClie
     assert [error["pointer"] for error in document["errors"]] == ["/options/checkpoint"]
     elsewhere = await client.post("/v1/jobs", json=TASK | {"options": {"checkpoint": "other"}})
     assert elsewhere.json()["known_to"] == ["demo"]
+
+
+async def test_while_the_list_of_puzzles_is_missing_none_is_called_unknown(
+    client: httpx.AsyncClient, worker: Worker, fresh_redis: redis.Redis
+) -> None:
+    index = puzzle_index_keys(DEMO.sha256)
+    saved = {key: fresh_redis.dump(key) for key in index}
+    stranger = deepcopy(TASK)
+    stranger["train"][0]["output"] = [[9]]
+    fresh_redis.delete(*index)
+
+    for answer in (
+        await client.post("/v1/solve", json=TASK),
+        await client.post("/v1/jobs", json=stranger),
+        await client.post("/v1/batches", json={"t": TASK}),
+        await client.get("/v1/checkpoints/demo/puzzles"),
+        await client.get(f"/v1/checkpoints/demo/puzzles/{KNOWN_HASH}"),
+        await client.get("/health/ready"),
+    ):
+        document = answer.json()
+        assert (answer.status_code, document["code"]) == (503, "not_ready")
+        assert "'demo' knows is missing" in document["detail"]
+        assert int(answer.headers["retry-after"]) >= 1
+
+    for key, value in saved.items():
+        fresh_redis.restore(key, 0, value)
+    assert (await client.get("/health/ready")).status_code == 200
+    assert (await client.post("/v1/jobs", json=TASK)).status_code == 202
+    unknown = await client.post("/v1/jobs", json=stranger)
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_puzzle")
 
 
 async def test_an_unknown_checkpoint_is_refused(client: httpx.AsyncClient) -> None:

@@ -32,6 +32,7 @@ def hear(valkey_url: str, fresh_redis: redis.Redis) -> Iterator[Callable[[], Rem
                 on_cancel=lambda job_id: None,
                 on_lost=lambda job_id: None,
                 on_removed=lambda adapted_id, when: heard.append((adapted_id, when)),
+                on_unpublished=lambda checkpoints: None,
             )
         )
         started[-1].start()

@@ -75,6 +75,7 @@ def test_every_error_that_a_request_can_meet_has_a_status() -> None:
         (errors.QueueUnavailable("10.0.0.7:6379 refused"), 503, "queue_unavailable"),
         (errors.SubmissionInDoubt("10.0.0.7:6379 closed"), 503, "queue_unavailable"),
         (errors.NotDurable("abc", "10.0.0.7:6379 closed"), 503, "not_durable"),
+        (errors.PuzzlesUnpublished("demo"), 503, "not_ready"),
         (Refused(Problem("body_too_large", "4 MiB")), 413, "body_too_large"),
         (errors.HubError("/secret/path"), 500, "internal"),
         (RuntimeError("secret"), 500, "internal"),
