@@ -99,15 +99,19 @@ class Claims:
                 claims += self._read(waited, 1, block_s)
         return claims
 
-    def reclaim(self, num_places: int) -> list[Claim]:
-        """Take over jobs whose worker has not renewed its lease."""
+    def reclaim(self, num_places: int, held: Collection[str] = ()) -> list[Claim]:
+        """Take over jobs whose worker has not renewed its lease.
+
+        Of the jobs `held`, which this worker works on, the leases are renewed, and no attempt is
+        charged: they are not among those returned.
+        """
         claims: list[Claim] = []
         with explained(self._redis):
             for priority in PRIORITIES:
                 start: Any = "0-0"
                 while len(claims) < num_places:
                     start, entries, *_ = self._autoclaim(priority, start, num_places - len(claims))
-                    claims += self._start_all(priority, entries)
+                    claims += self._start_all(priority, entries, held)
                     if start in (b"0-0", "0-0"):
                         break
         return claims
@@ -319,7 +323,9 @@ class Claims:
                     raise
         return command()
 
-    def _start_all(self, priority: Priority, entries: Sequence[Any]) -> list[Claim]:
+    def _start_all(
+        self, priority: Priority, entries: Sequence[Any], held: Collection[str] = ()
+    ) -> list[Claim]:
         claims = []
         for entry_id, fields in entries:
             if not fields:
@@ -328,7 +334,7 @@ class Claims:
             verdict, *record = self._run(
                 "start",
                 *(PREFIX, self.worker_id, priority, entry_id, job_id),
-                *(self._max_attempts, self._result_ttl_s),
+                *(self._max_attempts, self._result_ttl_s, int(job_id in held)),
             )
             if verdict == b"run":
                 job = Job.from_fields(job_id, pairs(record[0]))

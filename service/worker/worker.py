@@ -185,7 +185,7 @@ class Worker:
             return
         now = time.monotonic()
         if now >= self._next_reclaim:
-            claims = self._claims.reclaim(num_places)
+            claims = self._claims.reclaim(num_places, self._leases.job_ids)
             # Only now: while there is no place the reclaim stays due, and gets the next one free.
             self._next_reclaim = now + self._settings.lease_s / RECLAIMS_PER_LEASE
             self._accept(claims, is_reclaimed=True)

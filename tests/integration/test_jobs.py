@@ -204,6 +204,56 @@ def test_a_renewed_job_is_not_taken_over(desk: Desk, worker: Claims, other: Clai
         assert other.reclaim(4) == []
 
 
+@pytest.mark.parametrize("attempts_left", [True, False])
+def test_a_worker_that_reclaims_a_job_it_works_on_keeps_it_as_it_is(
+    url: str, desk: Desk, attempts_left: bool
+) -> None:
+    worker = Claims(url, worker_id="one", lease_s=0.2, max_attempts=2 if attempts_left else 1)
+    job_id = desk.submit(job())
+    worker.claim(1, 0)
+    worker.adapts(job_id)
+    worker.progress(job_id, b'{"outcomes":1}')
+    before = desk(lambda store: store.get(job_id))
+    time.sleep(0.25)  # its lease runs out, as in a pause of the process
+
+    assert worker.reclaim(4, held={job_id}) == []
+
+    assert desk(lambda store: store.get(job_id)) == before
+    assert worker.renew([job_id]).lost == frozenset()
+    assert worker.succeed(job_id, b"1")
+    worker.close()
+
+
+def test_a_job_that_a_vanished_worker_took_over_comes_back_to_the_one_that_works_on_it(
+    desk: Desk, worker: Claims, other: Claims
+) -> None:
+    job_id = desk.submit(job())
+    worker.claim(1, 0)
+    time.sleep(0.25)
+    other.reclaim(1)
+    time.sleep(0.25)
+
+    assert worker.reclaim(1, held={job_id}) == []
+
+    found = desk(lambda store: store.get(job_id))
+    assert (found.worker, found.attempts) == ("one", 2)
+    assert worker.renew([job_id]).lost == frozenset()
+    assert other.renew([job_id]).lost == {job_id}
+
+
+def test_a_job_that_ended_elsewhere_is_reclaimed_by_nobody(
+    desk: Desk, worker: Claims, other: Claims
+) -> None:
+    job_id = desk.submit(job())
+    worker.claim(1, 0)
+    time.sleep(0.25)
+    other.reclaim(1)
+    other.succeed(job_id, b"2")
+    assert worker.reclaim(1, held={job_id}) == []
+    assert worker.renew([job_id]).lost == {job_id}
+    assert not worker.succeed(job_id, b"1")
+
+
 def test_the_first_result_wins_whoever_brings_it(desk: Desk, worker: Claims, other: Claims) -> None:
     job_id = desk.submit(job())
     worker.claim(1, 0)

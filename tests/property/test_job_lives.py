@@ -39,6 +39,8 @@ class JobLives(RuleBasedStateMachine):
         self.owners: dict[str, str] = {}
         self.attempts: dict[str, int] = {}
         self.held_by: dict[str, str] = {}
+        # What each worker works on: also what another one has taken over meanwhile.
+        self.works_on: dict[str, set[str]] = {name: set() for name in WORKERS}
         self.results: dict[str, bytes] = {}
 
     def teardown(self) -> None:
@@ -93,15 +95,22 @@ class JobLives(RuleBasedStateMachine):
     @rule(name=st.sampled_from(WORKERS))
     def take_over(self, name: str) -> None:
         time.sleep(0.003)
-        running = list(self.held_by)
-        claims = self.workers[name].reclaim(100)
+        mine = set(self.held_by) & self.works_on[name]
+        others = set(self.held_by) - mine
+        claims = self.workers[name].reclaim(100, self.works_on[name])
         found = {claim.job.id for claim in claims}
-        assert found <= set(running)
-        for job_id in set(running) - found:  # out of attempts
+        assert found <= others
+        self.held_by.update(dict.fromkeys(mine, name))  # and no attempt is charged
+        for job_id in others - found:  # out of attempts
             assert self.attempts[job_id] == MAX_ATTEMPTS
             self._ended(job_id, JobState.FAILED)
         for claim in claims:
             self._started(name, claim.job.id, claim.attempt)
+
+    @rule(name=st.sampled_from(WORKERS))
+    def crash(self, name: str) -> None:
+        """Forget what the worker works on, as a new process under its name would."""
+        self.works_on[name].clear()
 
     @rule(name=st.sampled_from(WORKERS), job_id=ids)
     def succeed(self, name: str, job_id: str) -> None:
@@ -124,6 +133,7 @@ class JobLives(RuleBasedStateMachine):
         assert self.workers[name].hand_back(job_id, charge=charge) == is_mine
         if is_mine:
             del self.held_by[job_id]
+            self.works_on[name].discard(job_id)
             self.states[job_id] = JobState.QUEUED
             self.attempts[job_id] -= 0 if charge else 1
 
@@ -173,6 +183,7 @@ class JobLives(RuleBasedStateMachine):
 
     def _started(self, name: str, job_id: str, attempt: int) -> None:
         self.states[job_id], self.held_by[job_id] = JobState.RUNNING, name
+        self.works_on[name].add(job_id)
         self.attempts[job_id] += 1
         assert attempt == self.attempts[job_id]
 

@@ -1,13 +1,18 @@
--- Makes a delivered entry a running job of this worker and charges an attempt.
--- Gives run and the job's fields; or gone, deadline, dead, cancelled.
+-- Makes a delivered entry a running job of this worker and charges an attempt; none for a job that
+-- the worker still works on, whose lease ran out because the worker or Redis was paused.
+-- Gives run and the job's fields; or held, gone, deadline, dead, cancelled.
 local worker, priority, entry, id = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local max_attempts, result_ttl_s = tonumber(ARGV[6]), ARGV[7]
+local max_attempts, result_ttl_s, is_held = tonumber(ARGV[6]), ARGV[7], ARGV[8] == '1'
 local key = job_key(id)
 local fields = redis.call('HMGET', key, 'state', 'owner', 'entry', 'attempts', 'deadline_ms', 'cancel', 'reason')
 
 if not fields[1] or is_final(fields[1]) or fields[3] ~= entry then
   drop_entry(priority, entry)
   return {'gone'}
+end
+if is_held and is_active(fields[1]) then
+  redis.call('HSET', key, 'worker', worker)
+  return {'held'}
 end
 local now = now_ms()
 if fields[6] then

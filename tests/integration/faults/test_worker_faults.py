@@ -71,6 +71,26 @@ def test_a_paused_workers_jobs_are_taken_over_and_answered_once(
     assert victim.log.count("lease lost") == len(job_ids)
 
 
+def test_pauses_of_a_worker_cost_its_jobs_no_attempt(
+    queue: Queue, worker: Start, probes: tuple[Puzzle, ...]
+) -> None:
+    # With one attempt, a single one that is charged fails a job.
+    paused = worker("paused", *SLOW, lease_s=1, max_attempts=1)
+    queue.wait_until_ready("paused")
+    job_ids = queue.submit(probes[:4], stop_early=False)
+    queue.wait_until(job_ids, lambda job: job.state == JobState.RUNNING)
+
+    for _ in range(5):
+        paused.signal(signal.SIGSTOP)
+        time.sleep(1.3)  # longer than a lease
+        paused.signal(signal.SIGCONT)
+        time.sleep(0.3)  # until either thread has met Redis again
+
+    jobs = check_all_succeeded_once(queue, job_ids)
+    assert {job.attempts for job in jobs} == {1}
+    assert "lease lost" not in paused.log
+
+
 def run_on_two(
     queue: Queue, worker: Start, probes: tuple[Puzzle, ...], **settings: float
 ) -> tuple[WorkerProcess, list[str], list[str]]:
