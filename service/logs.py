@@ -88,7 +88,7 @@ class _Masking:
 def _secrets(settings: Settings) -> frozenset[str]:
     """Return every secret of the settings, in each form a line may hold it."""
     entries = settings.api_keys.get_secret_value().split(",")
-    plain = {entry.strip().rpartition(":")[2] for entry in entries}
+    plain = {entry.rpartition(":")[2].strip() for entry in entries}
     password = urlsplit(settings.redis_url or "").password
     if password:
         plain |= {password, unquote(password)}

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.errors import SettingsError
+from service.key_ring import KeyRing
 from service.shipped import shipped_checkpoints
 from service.state_folder import default_state_folder
 
@@ -123,10 +124,16 @@ class Settings(BaseSettings):
             raise ValueError(f"it must begin with one of {', '.join(REDIS_SCHEMES)}")
         return value
 
+    @field_validator("api_keys")
+    @classmethod
+    def _check_keys(cls, value: SecretStr) -> SecretStr:
+        KeyRing.parse(value.get_secret_value())
+        return value
+
     @property
-    def has_keys(self) -> bool:
-        """Whether callers must show an API key."""
-        return bool(self.api_keys.get_secret_value().strip())
+    def key_ring(self) -> KeyRing:
+        """The API keys; without any, callers need none."""
+        return KeyRing.parse(self.api_keys.get_secret_value())
 
     @property
     def queue_url(self) -> str:
@@ -154,7 +161,7 @@ class Settings(BaseSettings):
 
         Raises: SettingsError when listening beyond this machine without keys.
         """
-        if not (self.is_loopback or self.has_keys or self.allow_anonymous):
+        if not (self.is_loopback or self.key_ring.keys or self.allow_anonymous):
             raise SettingsError(
                 f"{PREFIX}HOST {self.host}: other machines could use the service without a key. "
                 f"Set {PREFIX}API_KEYS (owner:key, comma-separated), or, where something in front "

@@ -16,7 +16,6 @@ from starlette.responses import Response
 
 from augment import AugmentError
 from service.api import openapi
-from service.api.auth import KeyRing
 from service.api.context import Context
 from service.api.fleet import Fleet
 from service.api.metrics import APIMetrics
@@ -63,7 +62,7 @@ def create_app(
     """
     if store is None:
         _ = settings.queue_url  # said now, not at the first request
-    keys = KeyRing.parse(settings.api_keys.get_secret_value())
+    keys = settings.key_ring
     counts = APIMetrics()
     files = Page.read()
 

@@ -6,12 +6,13 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import Request
 
-from service.api.auth import KeyRing
+from service.api.auth import owner_of
 from service.api.fleet import Fleet
 from service.api.metrics import APIMetrics
 from service.api.page import Page
 from service.api.waits import Waits
 from service.jobs import EventFeed, JobStore
+from service.key_ring import KeyRing
 from service.settings import Settings
 
 
@@ -63,7 +64,7 @@ async def known_call(request: Request) -> Call:
     Raises: Refused where a key is needed and none that fits is shown.
     """
     context = cast(Context, request.app.state.context)
-    owner = context.keys.owner_of(request.headers)
+    owner = owner_of(request.headers, context.keys)
     request.state.owner = owner
     return Call(context, owner, request)
 

@@ -67,7 +67,7 @@ def test_an_unknown_variable_is_refused_with_what_may_have_been_meant(
 def test_the_clients_own_variable_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HRM_ARC_API_KEY", "key")
 
-    assert not Settings.load().has_keys
+    assert not Settings.load().key_ring.keys
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,9 @@ def test_the_clients_own_variable_is_let_through(monkeypatch: pytest.MonkeyPatch
         ("CHECKPOINTS", os.pathsep),
         ("MAX_QUEUE_SHARE", "1.5"),
         ("REDIS_URL", "http://:s3cret@host"),
+        ("API_KEYS", ","),
+        ("API_KEYS", " "),
+        ("API_KEYS", "s3cret,me:"),
         ("LOG_LEVEL", "loud"),
         ("PRECISION", "float8"),
         ("SLOTS", "0"),
@@ -130,7 +133,7 @@ def test_another_process_loads_the_same(monkeypatch: pytest.MonkeyPatch) -> None
         ("0.0.0.0", {}, True),
         ("192.0.2.1", {}, True),
         ("example.org", {}, True),
-        ("0.0.0.0", {"api_keys": " "}, True),
+        ("0.0.0.0", {"api_keys": ""}, True),
         ("0.0.0.0", {"api_keys": "me:key"}, False),
         ("0.0.0.0", {"allow_anonymous": True}, False),
     ],
