@@ -15,6 +15,7 @@ from service.jobs.record import (
     KnownPuzzle,
     NewJob,
     WorkerRecord,
+    event_order,
 )
 from service.jobs.served import PuzzlePage, ServedStore
 from service.jobs.store import Depth, JobStore, Page, Submitted
@@ -50,4 +51,5 @@ __all__ = [
     "Submitted",
     "SubmittedBatch",
     "WorkerRecord",
+    "event_order",
 ]

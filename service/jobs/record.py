@@ -1,13 +1,17 @@
 """What the job layer knows: jobs, events, workers and the puzzles they can answer."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Literal, cast
 
+from service.errors import QueueError
 from service.jobs.keys import Priority
 from service.self_test.result import Finding
+
+_EVENT_ID = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
 
 
 class JobState(StrEnum):
@@ -140,6 +144,17 @@ class Event:
         if job.failure is not None:
             document["error"] = asdict(job.failure)
         return cls(job.last_event, job.id, "state", json_bytes(document), job.state.is_final)
+
+
+def event_order(event_id: str) -> tuple[int, int]:
+    """Return what events are ordered by: the numbers of an id, which grow.
+
+    Raises: QueueError for an id that is none of an event.
+    """
+    found = _EVENT_ID.fullmatch(event_id)
+    if found is None:
+        raise QueueError(f"{event_id!r} is no id of an event: leave Last-Event-ID out")
+    return int(found[1]), int(found[2] or 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The job layer as callers see it: submit, look up, list, cancel."""
 
+import asyncio
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -24,17 +25,20 @@ from service.jobs.record import (
     Job,
     JobState,
     NewJob,
+    event_order,
     pairs,
 )
 from service.jobs.served import ServedStore
 from service.jobs.submissions import Submissions
 
+_SCRIPTS = ("submit", "cancel", "requeue", "events")
 _LISTED = (
     *("owner", "name", "state", "priority", "request", "created_ms", "started_ms", "finished_ms"),
     *("deadline_ms", "attempts", "worker", "cancel", "failure_code", "failure_detail"),
     *("last_event", "progress"),
 )
 _LIST_PAGE = 200
+_EVENTS_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,9 @@ class JobStore:
         self.redis = client
         self.limits = Limits(max_queued, result_ttl_s, idempotency_ttl_s)
         self.submissions = Submissions(client, is_strict=strict_durability)
+        self._reading = asyncio.Lock()
         self._scripts: dict[str, AsyncScript] = {
-            name: client.register_script(script(name)) for name in ("submit", "cancel", "requeue")
+            name: client.register_script(script(name)) for name in _SCRIPTS
         }
         self.batches = BatchStore(self)
         self.served = ServedStore(client)
@@ -213,18 +218,17 @@ class JobStore:
 
         Raises: QueueError for an id that is none of an event.
         """
-        _check_event_id(event_id)
+        after = event_order(event_id)
         async with explained_async(self.redis):
-            oldest = await self.redis.xrange(keys.EVENTS, count=1)
-            # The stream is bounded, so this is too; what is kept of it is mostly of other jobs.
-            entries = await self.redis.xrange(keys.EVENTS, min=f"({event_id}")
-        if not oldest or _order(oldest[0][0].decode()) > _order(event_id):
-            return None
-        return tuple(
-            Event.from_fields(entry_id, fields)
-            for entry_id, fields in entries
-            if fields[b"job"].decode() == job_id
-        )
+            pipeline = self.redis.pipeline(transaction=False)
+            pipeline.hget(keys.job_key(job_id), "last_event")
+            pipeline.xrange(keys.EVENTS, count=1)
+            last, oldest = await pipeline.execute()
+            if last is None or event_order(last.decode()) <= after:
+                return ()
+            if not oldest or event_order(oldest[0][0].decode()) > after:
+                return None
+            return await self._read_events(job_id, event_id, last.decode())
 
     async def depth(self) -> Depth:
         """Count what waits and runs."""
@@ -243,7 +247,7 @@ class JobStore:
                 first = await self.redis.xrange(queue, min=f"({delivered}", count=1)
                 waiting[priority] = max(0, length - pending)
                 num_running += pending
-                age = now - _order(first[0][0].decode())[0] / 1000 if first else 0.0
+                age = now - event_order(first[0][0].decode())[0] / 1000 if first else 0.0
                 oldest[priority] = max(0.0, age)
             num_dead = int(await self.redis.zcard(keys.DEAD))
         return Depth(waiting, num_running, oldest, num_dead)
@@ -278,6 +282,20 @@ class JobStore:
             for job_id, fields in zip(job_ids, rows, strict=True)
             if b"state" in fields
         }
+
+    async def _read_events(self, job_id: str, after: str, last: str) -> tuple[Event, ...]:
+        """Read a job's events after one up to its last, from among those of all jobs."""
+        found: list[Event] = []
+        while after:
+            # A page at a time in the whole process, so that Redis and its connections stay free
+            # for others however many ask.
+            async with self._reading:
+                following, entries = await self._scripts["events"](
+                    keys=[keys.EVENTS], args=[PREFIX, job_id, after, last, _EVENTS_PAGE]
+                )
+            found += (Event.from_fields(entry_id, pairs(flat)) for entry_id, flat in entries)
+            after = following.decode()
+        return tuple(found)
 
     async def _run_submit(self, job_id: str, new: NewJob) -> tuple[Any, ...]:
         arguments = [
@@ -316,15 +334,3 @@ class JobStore:
             )
             is not None
         ]
-
-
-def _order(event_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = event_id.partition("-")
-    return int(milliseconds), int(sequence or 0)
-
-
-def _check_event_id(event_id: str) -> None:
-    milliseconds, dash, sequence = event_id.partition("-")
-    digits = (milliseconds, sequence) if dash else (milliseconds,)
-    if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in digits):
-        raise QueueError(f"{event_id!r} is no id of an event: leave Last-Event-ID out")

@@ -31,7 +31,7 @@ from service.jobs import (
     KnownPuzzle,
     WorkerRecord,
 )
-from service.jobs.keys import new_id, puzzle_index_keys
+from service.jobs.keys import EVENTS, new_id, puzzle_index_keys
 from service.self_test.result import Finding
 
 
@@ -469,6 +469,46 @@ def test_missed_events_are_replayed_from_an_id(desk: Desk, worker: Claims) -> No
     assert desk(lambda store: store.events_since(job_id, "0-1")) is None  # older than is kept
     with pytest.raises(QueueError, match="no id of an event"):
         desk(lambda store: store.events_since(job_id, "now"))
+
+
+def test_missed_events_are_read_in_pages_up_to_the_job_s_last(
+    desk: Desk, worker: Claims, fresh_redis: redis.Redis
+) -> None:
+    job_id = desk.submit(job())
+    position = desk(lambda store: store.get(job_id)).last_event
+    worker.claim(1, 0)
+    for number in range(3):
+        worker.progress(job_id, b'{"outcomes":%d}' % number)
+        add_events_of_others(fresh_redis, 700)
+    fresh_redis.config_resetstat()
+    events = desk(lambda store: store.events_since(job_id, position))
+    assert events is not None
+    assert [json.loads(event.data).get("outcomes") for event in events] == [None, 0, 1, 2]
+    # The oldest for its age, and 3 pages of 500: 1 + 1 + 700 + 1 + 700 + 1, not the last 700.
+    assert calls_of(fresh_redis, "xrange") == 1 + 3
+
+
+def test_an_id_older_than_what_is_kept_reads_no_more_than_one_event(
+    desk: Desk, fresh_redis: redis.Redis
+) -> None:
+    job_id = desk.submit(job())
+    add_events_of_others(fresh_redis, 700)
+    fresh_redis.config_resetstat()
+    assert desk(lambda store: store.events_since(job_id, "0-1")) is None
+    assert calls_of(fresh_redis, "xrange") == 1
+
+
+def add_events_of_others(client: redis.Redis, num: int) -> None:
+    pipeline = client.pipeline()
+    for _ in range(num):
+        pipeline.xadd(EVENTS, {"job": "another", "kind": "progress", "data": "{}", "last": "0"})
+    pipeline.execute()
+
+
+def calls_of(client: redis.Redis, command: str) -> int:
+    """Count the calls of a command since the counts were reset, those of scripts included."""
+    stats: dict[str, Any] = client.info("commandstats")  # type: ignore[assignment]
+    return int(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"])
 
 
 def test_depth_tells_waiting_from_running(desk: Desk, worker: Claims) -> None:

@@ -35,7 +35,7 @@ from service.api.routes.events import KEEPALIVE_S
 from service.api.routes.submission import IdempotencyKey
 from service.api.schemas import BatchesQuery, BatchList, BatchOut
 from service.errors import BatchNotFound, QueueError, QueueUnavailable, SubmissionInDoubt
-from service.jobs import Batch, Event, Job, JobState
+from service.jobs import Batch, Event, Job, JobState, event_order
 
 router = APIRouter(tags=["batches"])
 
@@ -259,11 +259,11 @@ async def follow_batch(
     ] = None,
 ) -> Response:
     """Send how a batch stands whenever one of its puzzles changes its state, until it ends."""
-    view = await _look(call, await _find(call, batch_id))
-    if last_event_id == _END_ID and view.is_final:
+    batch = await _find(call, batch_id)
+    if last_event_id == _END_ID and (await _look(call, batch)).is_final:
         return Response(status_code=204)
     return EventSourceResponse(
-        _follow(call, view.batch),
+        _follow(call, batch),
         # The buffers of a proxy would keep what must be seen at once.
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -312,19 +312,16 @@ def _is_news(view: BatchView, event: Event) -> bool:
     """Tell whether an event says more than is known: what waited may be told by the first look."""
     known = view.jobs.get(event.job_id)
     return (
-        event.kind == "state" and known is not None and _order(event.id) > _order(known.last_event)
+        event.kind == "state"
+        and known is not None
+        and event_order(event.id) > event_order(known.last_event)
     )
-
-
-def _order(event_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = event_id.partition("-")
-    return int(milliseconds or 0), int(sequence or 0)
 
 
 def _state(view: BatchView) -> bytes:
     if view.is_final:
         return _wire("state", view.progress(), _END_ID)
-    newest = max((job.last_event for job in view.jobs.values()), key=_order)
+    newest = max((job.last_event for job in view.jobs.values()), key=event_order)
     return _wire("state", view.progress(), newest)
 
 

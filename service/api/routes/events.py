@@ -13,7 +13,7 @@ from service.api.context import Call, Known
 from service.api.documents import current_events
 from service.api.routes.jobs import JobID, checked_id
 from service.errors import QueueError
-from service.jobs import Event
+from service.jobs import Event, event_order
 
 KEEPALIVE_S: Final = 15.0
 _EXAMPLE: Final = (
@@ -68,11 +68,10 @@ async def follow_job(
     """Send a job's state, progress and partial votes as they change, until it ends."""
     job_id = checked_id(job_id)
     call.name_job(job_id)
-    store = call.context.store
-    job = await store.get(job_id, call.owner)
+    job = await call.context.store.get(job_id, call.owner)
     if last_event_id:
-        missed = await store.events_since(job_id, last_event_id)
-        if not missed and job.state.is_final and _order(last_event_id) >= _order(job.last_event):
+        seen = event_order(last_event_id)
+        if job.state.is_final and seen >= event_order(job.last_event):
             return Response(status_code=204)
     return EventSourceResponse(
         _follow(call, job_id, last_event_id or None),
@@ -101,7 +100,7 @@ async def _follow(call: Call, job_id: str, last_event_id: str | None) -> AsyncIt
                     yield KEEPALIVE_COMMENT
                     # A look at the job itself: no stream outlives it, whatever was missed.
                     event = Event.of_state(await context.store.get(job_id, call.owner))
-                if event.is_last or sent is None or _order(event.id) > _order(sent):
+                if event.is_last or sent is None or event_order(event.id) > event_order(sent):
                     yield _wire(event)
                     sent = event.id
                 if event.is_last:
@@ -125,9 +124,3 @@ async def _first_events(call: Call, job_id: str, last_event_id: str | None) -> t
 
 def _wire(event: Event) -> bytes:
     return format_sse_event(data_str=event.data.decode(), event=event.kind, id=event.id)
-
-
-def _order(event_id: str) -> tuple[int, int]:
-    """Read an id of Redis, which grow."""
-    milliseconds, _, sequence = event_id.partition("-")
-    return int(milliseconds or 0), int(sequence or 0)

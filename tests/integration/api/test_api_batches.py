@@ -133,6 +133,19 @@ async def test_a_batch_is_followed_to_its_end(client: httpx.AsyncClient, worker:
     assert over.status_code == 204
 
 
+async def test_following_an_ended_batch_reads_its_jobs_once(
+    client: httpx.AsyncClient, worker: Worker, fresh_redis: "redis.Redis"
+) -> None:
+    batch = await submit(client, {"a": TASK, "b": TASK})
+    await asyncio.to_thread(worker.finish)
+    await asyncio.to_thread(worker.finish)
+    fresh_redis.config_resetstat()
+    answer = await client.get(batch["links"]["events"], headers={"Last-Event-ID": "0-1"})
+    assert [data["state"] for _, _, data in parse_events(answer.text)] == ["finished"]
+    stats: dict[str, Any] = fresh_redis.info("commandstats")  # type: ignore[assignment]
+    assert stats["cmdstat_hmget"]["calls"] == 2
+
+
 async def test_cancelling_ends_what_waits_and_asks_for_what_runs(
     client: httpx.AsyncClient, worker: Worker
 ) -> None:

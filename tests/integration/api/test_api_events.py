@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 from conftest import Served, Worker, follow, parse_events
 
 from service.api.examples import TASK
@@ -83,6 +84,23 @@ async def test_who_comes_back_gets_what_was_missed(
         assert parse_events(missed.text) == events[place:]
     over = await client.get(address, headers={"Last-Event-ID": events[-1][1]})
     assert (over.status_code, over.content) == (204, b"")
+
+
+async def test_an_ancient_id_is_answered_with_the_state_and_no_reading_of_events(
+    client: httpx.AsyncClient, worker: Worker, fresh_redis: "redis.Redis"
+) -> None:
+    job = await submit(client)
+    await asyncio.to_thread(worker.finish)
+    fresh_redis.config_resetstat()
+    answer = await client.get(job["links"]["events"], headers={"Last-Event-ID": "0-1"})
+    assert [data["state"] for _, _, data in parse_events(answer.text)] == ["succeeded"]
+    stats: dict[str, Any] = fresh_redis.info("commandstats")  # type: ignore[assignment]
+    assert stats["cmdstat_xrange"]["calls"] == 1  # the oldest, for its age
+    (_, last, _), *_ = parse_events(answer.text)
+    over = await client.get(job["links"]["events"], headers={"Last-Event-ID": last})
+    assert over.status_code == 204
+    stats = fresh_redis.info("commandstats")  # type: ignore[assignment]
+    assert stats["cmdstat_xrange"]["calls"] == 1
 
 
 @pytest.mark.parametrize("event_id", ["nonsense", "1-2-3", "-", "9" * 60, "1-x"])
