@@ -7,7 +7,8 @@ in silence costs an afternoon.
 
 import difflib
 import os
-from ipaddress import ip_address
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -25,6 +26,15 @@ REDIS_SCHEMES = ("unix://", "redis://", "rediss://")
 # Read by the client, not here: a shell that calls the service may also run it.
 CLIENT_NAMES = (f"{PREFIX}API_KEY",)
 DAY_S = 86_400
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def parse_address(host: str) -> IPv4Address | IPv6Address | None:
+    """Return the IP address that a host is, or None for a name."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
 
 
 class Settings(BaseSettings):
@@ -56,6 +66,9 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8400
     api_keys: SecretStr = SecretStr("")
     allow_anonymous: bool = False
+    # Without keys, requests by any other name than localhost, `host` and these are refused, since a
+    # foreign web page may let its own name lead here (DNS rebinding). Comma-separated.
+    allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 2**20
     # Of a batch, which is a whole challenges file.
     max_batch_bytes: Annotated[int, Field(ge=1024)] = 32 * 2**20
@@ -117,6 +130,16 @@ class Settings(BaseSettings):
             return [part for part in value.split(os.pathsep) if part]
         return value
 
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        hosts = [part.strip() for part in value.split(",")]
+        if not all(_HOST_NAME.fullmatch(host) or parse_address(host) for host in hosts):
+            raise ValueError("give names or addresses, without ports, with commas between them")
+        return hosts
+
     @field_validator("redis_url")
     @classmethod
     def _check_scheme(cls, value: str | None) -> str | None:
@@ -151,10 +174,8 @@ class Settings(BaseSettings):
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the address to listen on."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        address = parse_address(self.host)
+        return self.host == "localhost" if address is None else address.is_loopback
 
     def check_exposure(self) -> None:
         """Refuse to serve strangers by oversight.
@@ -233,6 +254,8 @@ def _folders_in(entry: Path) -> list[Path]:
 def _as_text(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, frozenset):
+        return ",".join(sorted(value))
     if isinstance(value, tuple):
         return os.pathsep.join(map(str, value))
     return str(value)

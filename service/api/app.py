@@ -18,6 +18,7 @@ from augment import AugmentError
 from service.api import openapi
 from service.api.context import Context
 from service.api.fleet import Fleet
+from service.api.hosts import KnownHosts
 from service.api.metrics import APIMetrics
 from service.api.observing import Observed
 from service.api.page import Page
@@ -101,6 +102,8 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
     app.add_exception_handler(HTTPException, _answer_status)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    if not keys.keys:
+        app.add_middleware(KnownHosts, settings=settings)
     app.add_middleware(Observed, metrics=counts)
     documented = cache(partial(openapi.describe, app.routes, needs_key=bool(keys.keys)))
     app.openapi = documented  # type: ignore[method-assign]  # as the framework's manual has it

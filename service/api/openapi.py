@@ -44,7 +44,10 @@ _GUARDED: Final = "/v1/"
 
 
 def describe(routes: list[BaseRoute], *, needs_key: bool) -> dict[str, Any]:
-    """Write the OpenAPI document; keys are in it only where callers must show one."""
+    """Write the OpenAPI document; keys are in it only where callers must show one.
+
+    Where they need none, a name in `Host` may be refused.
+    """
     document = get_openapi(
         title=TITLE, version=VERSION, description=DESCRIPTION, tags=list(TAGS), routes=routes
     )
@@ -58,14 +61,16 @@ def describe(routes: list[BaseRoute], *, needs_key: bool) -> dict[str, Any]:
             # Where nothing can be wrong the framework still adds an answer in its own form.
             if _NOT_OURS[0] in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]
+    refusals = problems("unauthorized", "unknown_host")
     if needs_key:
         components["securitySchemes"] = _SCHEMES
-        (refused,) = (entry for status, entry in problems("unauthorized").items() if status == 401)
-        for path, operations in document["paths"].items():
-            if path.startswith(_GUARDED):
-                for operation in operations.values():
-                    operation["security"] = [{name: []} for name in _SCHEMES]
-                    operation["responses"]["401"] = refused
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if not needs_key:
+                operation["responses"]["421"] = refusals[421]
+            elif path.startswith(_GUARDED):
+                operation["security"] = [{name: []} for name in _SCHEMES]
+                operation["responses"]["401"] = refusals[401]
     return document
 
 

@@ -44,6 +44,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "method_not_allowed": (405, "This address does not take this method"),
     "body_too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "The body is not sent as JSON"),
+    "unknown_host": (421, "The service is not called by this name"),
     "invalid_request": (422, "The request breaks a rule"),
     "canvas_exceeded": (422, "A grid does not fit the checkpoint's canvas"),
     "unsolvable": (422, "The checkpoint cannot solve puzzles of this kind"),

@@ -178,7 +178,9 @@ def open_client(valkey_url: str, fresh_redis: "redis.Redis") -> Open:
         app = create_app(Settings(redis_url=valkey_url, strict_durability=False, **settings))
         async with app.router.lifespan_context(app):
             transport = Transport(app=app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://localhost"
+            ) as client:
                 yield client
 
     return opened

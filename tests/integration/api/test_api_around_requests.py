@@ -132,7 +132,7 @@ async def test_without_redis_it_lives_but_is_not_ready(open_client: Open) -> Non
     app = create_app(Settings(redis_url="redis://127.0.0.1:1/0"))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             assert (await client.get("/health/live")).status_code == 200
             for answer in (
                 await client.get("/health/ready"),

@@ -98,7 +98,7 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(served: Served) -> None
 def raw(served: Served, length: int, body: bytes) -> bytes:
     """Send a body under a length that is a lie, and read what comes back."""
     head = (
-        f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {length}\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", served.port), timeout=30) as connection:

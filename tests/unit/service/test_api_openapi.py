@@ -101,9 +101,11 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 def test_keys_are_asked_for_only_where_there_are_some(document: dict[str, Any]) -> None:
     assert "security" not in str(document)
+    assert all("421" in operation["responses"] for _, _, operation in operations(document))
     with_keys = document_of(api_keys="anna:secret-key")
     assert set(with_keys["components"]["securitySchemes"]) == {"bearer", "header"}
     for path, _, operation in operations(with_keys):
         assert ("security" in operation) == path.startswith("/v1/")
         assert ("401" in operation["responses"]) == path.startswith("/v1/")
+        assert "421" not in operation["responses"]
     assert "secret-key" not in str(with_keys)

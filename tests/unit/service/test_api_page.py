@@ -29,7 +29,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as opened:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as opened:
             yield opened
 
 

@@ -81,6 +81,9 @@ def test_the_clients_own_variable_is_let_through(monkeypatch: pytest.MonkeyPatch
         ("API_KEYS", ","),
         ("API_KEYS", " "),
         ("API_KEYS", "s3cret,me:"),
+        ("ALLOWED_HOSTS", "one,"),
+        ("ALLOWED_HOSTS", "http://one"),
+        ("ALLOWED_HOSTS", "cafe:8400"),
         ("LOG_LEVEL", "loud"),
         ("PRECISION", "float8"),
         ("SLOTS", "0"),
@@ -112,6 +115,7 @@ def test_secrets_are_not_shown() -> None:
 def test_another_process_loads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings.load(
         api_keys="me:s3cret",
+        allowed_hosts="api,arc.example,2001:db8::1",
         checkpoints=(Path("one"), Path("two")),
         compile=False,
         grace_s=1.5,
