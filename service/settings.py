@@ -69,6 +69,8 @@ class Settings(BaseSettings):
     # Without keys, requests by any other name than localhost, `host` and these are refused, since a
     # foreign web page may let its own name lead here (DNS rebinding). Comma-separated.
     allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    # Above it, the connection that has been without a request for the longest is closed.
+    max_connections: Annotated[int, Field(ge=1)] = 1000
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 2**20
     # Of a batch, which is a whole challenges file.
     max_batch_bytes: Annotated[int, Field(ge=1024)] = 32 * 2**20

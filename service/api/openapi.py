@@ -25,6 +25,8 @@ Solves ARC puzzles with trained Hierarchical Reasoning Models: a puzzle in, vote
 - 503 passes: `Retry-After` says when to try again, and `detail` what became of a submission. Sent
   again with the same `Idempotency-Key`, a submission is queued once.
 - `X-Request-ID` is on every answer: the caller's own where it sent one.
+- Before an address is looked at, a request may be refused for what it is: 400 `invalid_http`, 408
+  `request_timeout`, 414 `url_too_long`, 431 `headers_too_large`, 503 `too_many_connections`.
 """
 TAGS: Final = (
     {"name": "solve", "description": "A puzzle in, its answer out."},

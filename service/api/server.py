@@ -1,16 +1,22 @@
 """Serving the app: uvicorn, and a stop that answers who is waiting."""
 
+import resource
 import signal
 import socket
 from types import FrameType
+from typing import Any, Final
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from service.api.app import create_app
-from service.settings import Settings
+from service.api.protocol import ConnectionLimits, LimitedProtocol
+from service.settings import PREFIX, Settings
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# What the process opens beside its clients' connections: those to Redis, logs, libraries.
+_OTHER_FILES: Final = 256
 
 
 class _Server(uvicorn.Server):
@@ -33,6 +39,8 @@ def run_api(settings: Settings) -> int:
     queue's address.
     """
     settings.check_exposure()
+    limits = ConnectionLimits(_num_connections(settings.max_connections))
+    protocol: Any = LimitedProtocol.maker(limits)
     app = create_app(settings)
     server = _Server(
         app,
@@ -40,6 +48,8 @@ def run_api(settings: Settings) -> int:
             app,
             host=settings.host,
             port=settings.port,
+            http=protocol,
+            ws="none",
             access_log=False,  # our own line says more
             log_config=None,
             server_header=False,
@@ -56,6 +66,23 @@ def run_api(settings: Settings) -> int:
         for number, handler in previous.items():
             signal.signal(number, handler)
     return 0 if server.started else 1
+
+
+def _num_connections(wanted: int) -> int:
+    """Return how many connections the process may have, raising its limit of open files to that."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    num_files = wanted + _OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= num_files:
+        return wanted
+    if hard != resource.RLIM_INFINITY and hard < num_files:
+        num_files = hard
+        structlog.get_logger(__name__).warning(
+            "fewer connections than set: raise the limit of open files (ulimit -Hn)",
+            setting=f"{PREFIX}MAX_CONNECTIONS",
+            connections=max(1, num_files - _OTHER_FILES),
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (num_files, hard))
+    return max(1, num_files - _OTHER_FILES)
 
 
 def _pass_over(_number: int, _frame: FrameType | None) -> None:
