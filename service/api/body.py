@@ -1,5 +1,6 @@
 """Bodies: read with a limit, and never more of them than the limit."""
 
+import asyncio
 from typing import Final
 
 from starlette.requests import Request
@@ -7,6 +8,9 @@ from starlette.requests import Request
 from service.api.problems import Problem, Refused
 
 JSON_TYPE: Final = "application/json"
+# A body must arrive within the grace, and what its bytes so far add at this rate.
+GRACE_S: Final = 20.0
+MIN_BYTES_PER_S: Final = 10_000
 
 
 async def read_json_body(
@@ -16,17 +20,23 @@ async def read_json_body(
 
     `mend` tells what to do about one that is too large.
 
-    Raises: Refused (413, 415).
+    Raises: Refused (408, 413, 415).
     """
     _check_type(request)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > max_bytes:
         raise _too_large(max_bytes, mend)
     chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > max_bytes:
-            raise _too_large(max_bytes, mend)
+    started = asyncio.get_running_loop().time()
+    try:
+        async with asyncio.timeout(GRACE_S) as limit:
+            async for chunk in request.stream():
+                chunks += chunk
+                if len(chunks) > max_bytes:
+                    raise _too_large(max_bytes, mend)
+                limit.reschedule(started + GRACE_S + len(chunks) / MIN_BYTES_PER_S)
+    except TimeoutError:
+        raise _too_slow(len(chunks)) from None
     return bytes(chunks)
 
 
@@ -52,6 +62,17 @@ def _check_type(request: Request) -> None:
                 headers={"Accept-Encoding": "identity"},
             )
         )
+
+
+def _too_slow(num_bytes: int) -> Refused:
+    return Refused(
+        Problem(
+            "request_timeout",
+            f"{num_bytes:,} bytes of the body have arrived, slower than {MIN_BYTES_PER_S:,} bytes "
+            "a second",
+            headers={"Connection": "close"},
+        )
+    )
 
 
 def _too_large(max_bytes: int, mend: str) -> Refused:

@@ -101,6 +101,7 @@ def checked_id(batch_id: str) -> str:
         202: told(BatchOut, "The batch is queued.", headers=("Location",)),
         **problems(
             *("invalid_json", "unknown_checkpoint", "body_too_large", "unsupported_media_type"),
+            "request_timeout",
             *("invalid_request", "idempotency_conflict", "queue_full", "queue_share_exceeded"),
             *("not_ready", "queue_unavailable", "not_durable"),
         ),

@@ -39,7 +39,7 @@ BODY: Final[dict[str, Any]] = {
     }
 }
 PROBLEMS: Final = (
-    *("invalid_json", "unknown_checkpoint", "unknown_puzzle", "body_too_large"),
+    *("invalid_json", "unknown_checkpoint", "unknown_puzzle", "body_too_large", "request_timeout"),
     *("unsupported_media_type", "invalid_request", "canvas_exceeded", "idempotency_conflict"),
     *("queue_full", "queue_share_exceeded", "not_ready", "queue_unavailable", "not_durable"),
 )

@@ -231,3 +231,35 @@ def test_each_request_is_a_line_of_the_log(valkey_url: str, worker: Worker, tmp_
 def test_it_stops_when_told_and_says_so(served: Served) -> None:
     served.process.terminate()
     assert served.process.wait(20) == 0
+
+
+async def test_a_body_that_stops_coming_is_timed_out(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.body.GRACE_S", 0.1)
+
+    async def stopping() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    for address in ("/v1/solve", "/v1/jobs", "/v1/batches"):
+        answer = await client.post(address, content=stopping(), headers=JSON)
+        assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
+        assert answer.headers["connection"] == "close"
+
+
+async def test_what_has_come_of_a_body_gives_the_rest_more_time(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.body.GRACE_S", 1.0)
+    monkeypatch.setattr("service.api.body.MIN_BYTES_PER_S", 0.1)
+    first, rest = (json.dumps(TASK).encode()[part] for part in (slice(50), slice(50, None)))
+    grace_is_over = asyncio.Event()
+    asyncio.get_running_loop().call_later(1.5, grace_is_over.set)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield first
+        await grace_is_over.wait()
+        yield rest
+
+    assert (await client.post("/v1/jobs", content=slow(), headers=JSON)).status_code == 202
