@@ -18,6 +18,7 @@ from service.datasets import build_dataset
 from service.enrolment import check_kind
 from service.errors import AdaptationError
 from service.held_out import HeldOut, hold_out
+from service.key_ring import LOCAL_OWNER
 from service.puzzle_index import PUZZLES_NAME, index_document
 
 COMPILED_FROM_S = 300.0
@@ -86,6 +87,7 @@ def prepare_adaptation(
     device: str,
     compile_step: bool = False,
     num_threads: int | None = None,
+    owner: str = LOCAL_OWNER,
 ) -> Adaptation:
     """Prepare an adaptation to puzzles in a folder, or pick up the one that was begun there.
 
@@ -107,6 +109,7 @@ def prepare_adaptation(
     held_out = hold_out(puzzles, options.seed) if options.holds_out else HeldOut.nothing()
     left_out, checked = held_out.mark(dataset)
     made_from = {
+        "owner": owner,
         "base": None if base is None else base.folder.resolve().name,
         "base_sha256": None if base is None else base.sha256,
         "puzzles": {puzzle.name: puzzle.demonstrations_hash for puzzle in puzzles},

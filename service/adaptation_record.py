@@ -7,6 +7,7 @@ from typing import Any
 
 from service.answer import AdaptationSummary
 from service.errors import AdaptationError
+from service.key_ring import LOCAL_OWNER
 
 ADAPTATION_NAME = "adaptation.json"
 
@@ -15,13 +16,15 @@ ADAPTATION_NAME = "adaptation.json"
 class AdaptationRecord:
     """How a checkpoint was adapted.
 
-    `base` is None for one that began with random weights. `demonstrations` are the puzzles' hashes
-    by name. `held_out_share` is the last one looked at, None where nothing was held out;
-    `held_out_note` says which.
+    `owner` is the caller whose job made it, `local` where the file names none. `base` is None for
+    one that began with random weights. `demonstrations` are the puzzles' hashes by name.
+    `held_out_share` is the last one looked at, None where nothing was held out; `held_out_note`
+    says which.
 
     Units: seconds of training; the budget's in seconds too, each None where it had no such end.
     """
 
+    owner: str
     base: str | None
     base_sha256: str | None
     demonstrations: dict[str, str]
@@ -69,6 +72,7 @@ def read_adaptation(folder: Path) -> AdaptationRecord | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         return AdaptationRecord(
+            owner=str(document.get("owner", LOCAL_OWNER)),
             base=document["base"],
             base_sha256=document["base_sha256"],
             demonstrations={str(k): str(v) for k, v in document["puzzles"].items()},

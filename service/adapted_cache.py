@@ -40,6 +40,7 @@ class Entry:
         name, demonstrations = next(iter(record.demonstrations.items()), ("", ""))
         return AdaptedRecord(
             id=self.id,
+            owner=record.owner,
             base=record.base or "",
             base_sha256=record.base_sha256 or "",
             puzzle_name=name,
@@ -58,6 +59,8 @@ class Entry:
 class AdaptedCache:
     """A folder of adapted checkpoints, which processes of one machine may share.
 
+    Each is used for jobs of its owner only: another's answer would say, by `reused` and by how soon
+    it comes, that somebody has sent the same puzzle.
     Who adapts holds the entry's lock, which ends with its process.
     """
 
@@ -96,17 +99,19 @@ class AdaptedCache:
 
     def find(
         self,
+        owner: str,
         base_sha256: str,
         demonstrations_hash: str,
         num_variants: int,
         seconds: float | None,
         steps: int | None,
     ) -> Entry | None:
-        """Find a complete adaptation to a puzzle that such a budget would make no better."""
+        """Find an owner's complete adaptation to a puzzle that such a budget would not improve."""
         for entry in self.entries():
             record = entry.record
             if (
                 record.is_complete
+                and record.owner == owner
                 and record.base_sha256 == base_sha256
                 and list(record.demonstrations.values()) == [demonstrations_hash]
                 and record.num_variants == num_variants
@@ -118,14 +123,15 @@ class AdaptedCache:
     def name(
         self,
         base: str,
+        owner: str,
         base_sha256: str,
         demonstrations_hash: str,
         num_variants: int,
         seconds: float | None,
         steps: int | None,
     ) -> str:
-        """Name the entry of an adaptation: the same for whoever asks for the same."""
-        told = f"{base_sha256} {demonstrations_hash} {num_variants} {seconds} {steps}"
+        """Name the entry of an adaptation: the same each time that an owner asks for the same."""
+        told = f"{base_sha256} {demonstrations_hash} {num_variants} {seconds} {steps} {owner}"
         return f"{base}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
     def folder(self, entry_id: str) -> Path:

@@ -18,7 +18,7 @@ Solves ARC puzzles with trained Hierarchical Reasoning Models: a puzzle in, vote
 - `POST /v1/batches` takes a whole challenges file and gives a `submission.json`.
 - A checkpoint answers the puzzles that it has trained rows for (`GET /v1/checkpoints`), told by
   their demonstrations. To others it is adapted first where `options.adapt` says so: it is trained
-  on their demonstrations, which takes a while, and is kept for the next time (`GET /v1/adapted`).
+  on their demonstrations, which takes a while, and is kept for your next job (`GET /v1/adapted`).
 - Several checkpoints vote together where `options.ensemble` names them.
 - Every error is a problem document (RFC 9457) whose `code` is for programs. `errors` name the wrong
   places of the body as JSON pointers.
@@ -33,7 +33,7 @@ TAGS: Final = (
     {"name": "jobs", "description": "The same for programs: submit now, look later."},
     {"name": "batches", "description": "Whole challenges files, to submissions."},
     {"name": "checkpoints", "description": "What can be solved, and with what."},
-    {"name": "adapted", "description": "Checkpoints adapted to one puzzle. For operators."},
+    {"name": "adapted", "description": "Checkpoints that your jobs have adapted to one puzzle."},
     {"name": "health", "description": "For probes. Needs no key."},
     {"name": "metrics", "description": "For Prometheus. Needs no key."},
 )

@@ -20,7 +20,10 @@ _LINE = "{:<34}  {:>6}  {:>8}  {:>7}  {:<20}  {}"
 _HEAD = _LINE.format("id", "steps", "held out", "MB", "last used", "puzzle")
 
 URLOption = Annotated[
-    str | None, typer.Option("--url", help="Ask a service; default: look into the state folder.")
+    str | None,
+    typer.Option(
+        "--url", help="Ask a service for yours; default: look into the state folder, for all."
+    ),
 ]
 KeyOption = Annotated[
     str | None,
@@ -107,8 +110,11 @@ def _line(adapted: Adapted | AdaptedRecord) -> str:
 
 
 def _document(adapted: Adapted | AdaptedRecord) -> dict[str, object]:
+    # A service lists the caller's own and names nobody.
+    owner = {"owner": adapted.owner} if isinstance(adapted, AdaptedRecord) else {}
     return {
         "id": adapted.id,
+        **owner,
         "base": adapted.base,
         "base_sha256": adapted.base_sha256,
         "puzzle": adapted.puzzle_name,

@@ -166,7 +166,7 @@ class AsyncClient:
         return await self._take(self._core.puzzles(checkpoint, after, limit))
 
     async def adapted(self) -> tuple[Adapted, ...]:
-        """Ask which adapted checkpoints the workers keep, the newest made first."""
+        """Ask which of your adapted checkpoints the workers keep, the newest made first."""
         return await self._take(self._core.adapted())
 
     async def remove_adapted(self, adapted: Adapted | str) -> None:

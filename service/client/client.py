@@ -174,7 +174,7 @@ class Client:
         return self._take(self._core.puzzles(checkpoint, after, limit))
 
     def adapted(self) -> tuple[Adapted, ...]:
-        """Ask which adapted checkpoints the workers keep, the newest made first."""
+        """Ask which of your adapted checkpoints the workers keep, the newest made first."""
         return self._take(self._core.adapted())
 
     def remove_adapted(self, adapted: Adapted | str) -> None:

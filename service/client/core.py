@@ -198,7 +198,7 @@ class Core:
         return read_puzzles((yield from self._send(request)))
 
     def adapted(self) -> Steps[tuple[Adapted, ...]]:
-        """Ask for the adapted checkpoints kept."""
+        """Ask for the caller's adapted checkpoints that are kept."""
         return read_adapted((yield from self._send(Request("GET", "/v1/adapted"))))
 
     def remove_adapted(self, adapted_id: str) -> Steps[None]:

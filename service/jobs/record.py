@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from service.errors import QueueError
 from service.jobs.keys import Priority
+from service.key_ring import LOCAL_OWNER
 from service.self_test.result import Finding
 
 _EVENT_ID = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
@@ -182,8 +183,8 @@ class CheckpointRecord:
 class AdaptedRecord:
     """A checkpoint adapted to one puzzle, which a worker keeps.
 
-    `base` is the checkpoint it was made from. `is_complete`: its training has ended; else it is a
-    snapshot to go on from.
+    `owner` is the caller whose job made it, `base` the checkpoint it was made from. `is_complete`:
+    its training has ended; else it is a snapshot to go on from.
 
     Units: `seconds` of training, `num_bytes` on disk; times in seconds since 1970.
     """
@@ -201,6 +202,7 @@ class AdaptedRecord:
     made_at: float
     used_at: float
     is_complete: bool
+    owner: str = LOCAL_OWNER  # of records that workers of before write
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,10 @@ class ServedStore:
         following = members[limit - 1].decode() if len(members) > limit else None
         return PuzzlePage(puzzles, following, int(total))
 
-    async def adapted(self) -> tuple[AdaptedRecord, ...]:
+    async def adapted(self, owner: str | None = None) -> tuple[AdaptedRecord, ...]:
         """List the adapted checkpoints that workers keep, each once, the newest made first.
+
+        Those of an owner; without one, all.
 
         One that was asked to be removed since it was made is left out, though it may take a moment
         until it is gone.
@@ -116,16 +118,18 @@ class ServedStore:
         found: dict[str, AdaptedRecord] = {}
         for worker in await self.workers():
             for record in worker.adapted:
+                if owner not in (None, record.owner):
+                    continue
                 if record.made_at > removed.get(record.id, 0.0):
                     found[record.id] = max(found.get(record.id, record), record, key=_usefulness)
         return tuple(sorted(found.values(), key=lambda one: (-one.made_at, one.id)))
 
-    async def remove_adapted(self, adapted_id: str) -> None:
+    async def remove_adapted(self, adapted_id: str, owner: str | None = None) -> None:
         """Ask the workers to remove an adapted checkpoint; it is listed no more.
 
-        Raises: AdaptedNotFound.
+        Raises: AdaptedNotFound, also for one of another owner than the one named.
         """
-        if all(record.id != adapted_id for record in await self.adapted()):
+        if all(record.id != adapted_id for record in await self.adapted(owner)):
             raise AdaptedNotFound(adapted_id)
         async with explained_async(self._redis):
             seconds, microseconds = await self._redis.time()

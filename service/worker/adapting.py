@@ -120,6 +120,7 @@ class Adaptations:
     ) -> tuple[Entry, bool] | None:
         """Give the adapted checkpoint for a job and whether it is an earlier job's; None: wait."""
         wanted = (
+            request.owner,
             base.sha256,
             request.task.puzzle.demonstrations_hash,
             request.adapt_variants or self._recipe.num_variants,
@@ -246,6 +247,7 @@ class Adaptations:
                 device=self._device,
                 compile_step=self._compiles and is_worth_compiling(options),
                 num_threads=self._num_threads,
+                owner=wish.request.owner,
             )
             self._log.info("adaptation begins", entry=wish.id, step=adaptation.run.step)
             self._active = _Active(wish, adaptation, adaptation.turns(), lock.pop_all())

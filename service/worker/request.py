@@ -44,7 +44,7 @@ class _Options(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SolveRequest:
-    """A task, how to solve it, and the checkpoint asked for; None leaves the choice to us.
+    """An owner's task, how to solve it, and the checkpoint asked for; None leaves the choice to us.
 
     `ensemble`: the checkpoints that vote beside it. `adapt`: which of them are adapted to the
     puzzle first, `auto` those without rows for it; within `adapt_s` and `adapt_steps`, whichever
@@ -53,6 +53,7 @@ class SolveRequest:
     Units: adapt_s in seconds.
     """
 
+    owner: str
     task: Task
     options: SolveOptions
     checkpoint: str | None
@@ -78,6 +79,7 @@ def read_request(job: Job) -> SolveRequest:
         place = ".".join(map(str, ("options", *first["loc"])))
         raise InputError(f"{place}: {first['msg']}") from None
     return SolveRequest(
+        job.owner,
         parse_task(document, DEFAULT_NAME),
         SolveOptions(
             num_variants=options.variants,

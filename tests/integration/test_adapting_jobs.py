@@ -206,6 +206,16 @@ def test_what_a_worker_keeps_is_told_as_it_is(desk: Desk, worker: Claims) -> Non
     assert desk(lambda store: store.served.adapted()) == (kept,)
 
 
+def test_what_a_worker_of_before_keeps_is_local() -> None:
+    record = WorkerRecord(
+        *("w", "host", "cpu", "ready", 0, 8, ()), started_at=5.0, adapted=(record_of("a", 5.0),)
+    )
+    document = json.loads(record.to_json())
+    del document["adapted"][0]["owner"]
+    (kept,) = WorkerRecord.from_json(json.dumps(document).encode(), 1.0).adapted
+    assert kept.owner == "local"
+
+
 def test_a_worker_of_before_keeps_nothing() -> None:
     document = json.loads(
         WorkerRecord("w", "host", "cpu", "ready", 0, 8, (), started_at=5.0).to_json()

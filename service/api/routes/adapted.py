@@ -1,4 +1,4 @@
-"""`/v1/adapted`: the checkpoints that were adapted to a puzzle, and are kept. For operators."""
+"""`/v1/adapted`: the checkpoints that a caller's jobs have adapted to a puzzle, and are kept."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -27,13 +27,13 @@ AdaptedID = Annotated[
     summary="List the adapted checkpoints kept",
     response_class=Response,
     responses={
-        200: told(AdaptedList, "The newest made first."),
+        200: told(AdaptedList, "Yours, the newest made first."),
         **problems("queue_unavailable"),
     },
 )
 async def list_adapted(call: Known) -> Response:
-    """List the adapted checkpoints that workers keep for the next job of the same puzzle."""
-    records = await call.context.store.served.adapted()
+    """List what your jobs have made and workers keep for your next job of the same puzzle."""
+    records = await call.context.store.served.adapted(call.owner)
     return model_answer(
         AdaptedList(adapted=[_document(record) for record in records], total=len(records))
     )
@@ -51,7 +51,7 @@ async def list_adapted(call: Known) -> Response:
 )
 async def get_adapted(call: Known, adapted_id: AdaptedID) -> Response:
     """Tell of which checkpoint and puzzle it is, and how it was made."""
-    for record in await call.context.store.served.adapted():
+    for record in await call.context.store.served.adapted(call.owner):
         if record.id == adapted_id:
             return model_answer(_document(record))
     raise AdaptedNotFound(adapted_id)
@@ -72,8 +72,8 @@ async def get_adapted(call: Known, adapted_id: AdaptedID) -> Response:
     },
 )
 async def remove_adapted(call: Known, adapted_id: AdaptedID) -> Response:
-    """Remove it; the next job of its puzzle makes a new one. Jobs that use it now go on."""
-    await call.context.store.served.remove_adapted(adapted_id)
+    """Remove one of yours; the next job of its puzzle makes a new one. Jobs that use it go on."""
+    await call.context.store.served.remove_adapted(adapted_id, call.owner)
     return Response(status_code=204)
 
 

@@ -10,7 +10,7 @@ class AdaptedLinks(BaseModel):
 
 
 class AdaptedOut(BaseModel):
-    """A checkpoint adapted to one puzzle, which a worker keeps for the next job of that puzzle."""
+    """A checkpoint adapted to one puzzle, which a worker keeps for its owner's next job of it."""
 
     id: str
     base: str = Field(description="The checkpoint it was made from.")
@@ -29,7 +29,7 @@ class AdaptedOut(BaseModel):
 
 
 class AdaptedList(BaseModel):
-    """The adapted checkpoints that workers keep, the newest made first."""
+    """The adapted checkpoints of an owner that workers keep, the newest made first."""
 
     adapted: list[AdaptedOut]
     total: int

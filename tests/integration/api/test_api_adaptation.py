@@ -258,13 +258,25 @@ async def test_what_is_not_kept_is_not_found(client: httpx.AsyncClient, name: st
         assert len(answer.content) < 1_000
 
 
-async def test_adapted_checkpoints_are_for_those_with_a_key(
+async def test_adapted_checkpoints_are_their_owner_s_alone(
     open_client: Open, worker: Worker
 ) -> None:
-    keep(worker, kept("a"))
+    keep(worker, kept("a", owner="anna"), kept("b", owner="ben"), kept("l"))
     async with open_client(api_keys="anna:key-a,ben:key-b") as client:
         for method, path in (("GET", "/v1/adapted"), ("DELETE", "/v1/adapted/a")):
             assert (await client.request(method, path)).status_code == 401
-        for key in ("key-a", "key-b"):
-            answer = await client.get("/v1/adapted", headers={"X-API-Key": key})
-            assert answer.json()["total"] == 1
+        ben = {"X-API-Key": "key-b"}
+        listed = (await client.get("/v1/adapted", headers=ben)).json()
+        assert ([one["id"] for one in listed["adapted"]], listed["total"]) == (["b"], 1)
+        for name in ("a", "l"):
+            for method in ("GET", "DELETE"):
+                answer = await client.request(method, f"/v1/adapted/{name}", headers=ben)
+                assert (answer.status_code, answer.json()["code"]) == (404, "adapted_not_found")
+        assert worker.claims.removed_adapted() == {}
+        anna = {"X-API-Key": "key-a"}
+        assert (await client.get("/v1/adapted/a", headers=anna)).status_code == 200
+        assert (await client.delete("/v1/adapted/a", headers=anna)).status_code == 204
+        assert set(worker.claims.removed_adapted()) == {"a"}
+    async with open_client() as client:
+        (listed,) = (await client.get("/v1/adapted")).json()["adapted"]
+        assert listed["id"] == "l"

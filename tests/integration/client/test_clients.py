@@ -332,7 +332,7 @@ def test_adapted_checkpoints_are_told_and_removed(
 ) -> None:
     record = AdaptedRecord(
         *("kept", "demo", "ab" * 32, "square", "cd" * 32),
-        *(64, 300, 118.2, None, 1000, 5.5, 6.5, True),
+        *(64, 300, 118.2, None, 1000, 5.5, 6.5, True, "tests"),
     )
     other = Claims(valkey_url, worker_id="other")
     # Draining, so that nobody takes it for a worker to send jobs to.

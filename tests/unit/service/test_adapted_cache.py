@@ -1,5 +1,6 @@
 """The cache of adapted checkpoints: found by content, evicted by use, locked over processes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from service.adaptation_record import ADAPTATION_NAME, write_adaptation
 from service.adapted_cache import AdaptedCache, Entry
+from service.cli.adapted import list_command, remove_command
 from service.worker.shelf import Shelf
 
 BASE, PUZZLE = "b" * 64, "d" * 64
@@ -36,6 +38,7 @@ def make_entry(folder: Path) -> MakeEntry:
 
     def make(entry_id: str, *, num_bytes: int = 100, used_at: float = 1000.0, **of: Any) -> str:
         document = {
+            "owner": "anna",
             "base": "base-small",
             "base_sha256": BASE,
             "puzzles": {"puzzle": PUZZLE},
@@ -68,6 +71,7 @@ def ids(entries: tuple[Entry, ...]) -> list[str]:
 
 def find(cache: AdaptedCache, **of: Any) -> str | None:
     wanted = {
+        "owner": "anna",
         "base_sha256": BASE,
         "demonstrations_hash": PUZZLE,
         "num_variants": 64,
@@ -102,6 +106,41 @@ def test_an_adaptation_is_found_by_what_it_was_made_from_and_not_by_a_name(
     assert find(cache, demonstrations_hash="e" * 64) == "same-name"
     assert find(cache, base_sha256="c" * 64) == "other-base"
     assert find(cache, num_variants=63) == "fewer-variants"
+
+
+def test_an_adaptation_is_found_for_its_owner_only(
+    cache: AdaptedCache, make_entry: MakeEntry
+) -> None:
+    make_entry("annas")
+    assert find(cache, owner="anna") == "annas"
+    assert find(cache, owner="ben") is None
+
+
+def test_an_adaptation_without_an_owner_is_a_local_one(
+    cache: AdaptedCache, make_entry: MakeEntry, folder: Path
+) -> None:
+    make_entry("entry")
+    path = folder / "entry" / ADAPTATION_NAME
+    document = json.loads(path.read_text(encoding="utf-8"))
+    del document["owner"]
+    write_adaptation(path.parent, document)
+    entry = cache.entry("entry")
+    assert entry is not None
+    assert (entry.record.owner, entry.described().owner) == ("local", "local")
+    assert find(cache, owner="anna") is None
+
+
+def test_the_command_line_lists_and_removes_those_of_every_owner(
+    make_entry: MakeEntry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_entry("annas", owner="anna", used_at=2000.0)
+    make_entry("bens", owner="ben")
+    list_command(state_folder=tmp_path, as_json=True)
+    listed = json.loads(capsys.readouterr().out)
+    assert [(one["id"], one["owner"]) for one in listed] == [("annas", "anna"), ("bens", "ben")]
+    remove_command(ids=None, everything=True, state_folder=tmp_path)
+    list_command(state_folder=tmp_path, as_json=True)
+    assert capsys.readouterr().out.endswith("[]\n")
 
 
 @pytest.mark.parametrize(
@@ -167,17 +206,18 @@ def test_a_path_is_no_id(
 
 
 def test_a_name_is_the_same_for_the_same_wish_only(cache: AdaptedCache) -> None:
-    wish = ("base-small", BASE, PUZZLE, 64, 60.0, None)
+    wish = ("base-small", "anna", BASE, PUZZLE, 64, 60.0, None)
     others = [
-        ("base-small", "c" * 64, PUZZLE, 64, 60.0, None),
-        ("base-small", BASE, "e" * 64, 64, 60.0, None),
-        ("base-small", BASE, PUZZLE, 65, 60.0, None),
-        ("base-small", BASE, PUZZLE, 64, 61.0, None),
-        ("base-small", BASE, PUZZLE, 64, 60.0, 100),
-        ("base-small", BASE, PUZZLE, 64, None, 60),
+        ("base-small", "ben", BASE, PUZZLE, 64, 60.0, None),
+        ("base-small", "anna", "c" * 64, PUZZLE, 64, 60.0, None),
+        ("base-small", "anna", BASE, "e" * 64, 64, 60.0, None),
+        ("base-small", "anna", BASE, PUZZLE, 65, 60.0, None),
+        ("base-small", "anna", BASE, PUZZLE, 64, 61.0, None),
+        ("base-small", "anna", BASE, PUZZLE, 64, 60.0, 100),
+        ("base-small", "anna", BASE, PUZZLE, 64, None, 60),
     ]
     names = {cache.name(*wish), *(cache.name(*other) for other in others)}
-    assert len(names) == 7
+    assert len(names) == 8
     assert cache.name(*wish) == AdaptedCache(Path("elsewhere"), 1).name(*wish)
     assert all(name.startswith("base-small-") for name in names)
 
@@ -359,7 +399,8 @@ def test_an_entry_is_told_as_a_record(cache: AdaptedCache, make_entry: MakeEntry
     entry = cache.entry("entry")
     assert entry is not None
     told = entry.described()
-    assert (told.id, told.base, told.base_sha256) == ("entry", "base-small", BASE)
+    assert (told.id, told.owner) == ("entry", "anna")
+    assert (told.base, told.base_sha256) == ("base-small", BASE)
     assert (told.puzzle_name, told.demonstrations_hash) == ("puzzle", PUZZLE)
     assert (told.num_variants, told.num_steps, told.seconds) == (64, 12, 60.5)
     assert (told.held_out_share, told.num_bytes, told.is_complete) == (0.25, 4321, True)

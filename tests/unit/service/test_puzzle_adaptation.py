@@ -359,6 +359,7 @@ def test_the_record_says_how_the_folder_was_made(
     record = read_adaptation(adapted)
     assert record is not None
     assert record == AdaptationRecord(
+        owner="local",
         base=base.folder.name,
         base_sha256=base.sha256,
         demonstrations={"new": new_puzzle.demonstrations_hash},

@@ -35,7 +35,9 @@ def probes(demo_folder: Path) -> tuple[Puzzle, ...]:
 def job_of() -> Callable[..., Job]:
     """Return a maker of jobs: this puzzle, or these bytes, with these options."""
 
-    def make(puzzle: Puzzle | bytes, job_id: str = "job", **options: Any) -> Job:
+    def make(
+        puzzle: Puzzle | bytes, job_id: str = "job", owner: str = "anonymous", **options: Any
+    ) -> Job:
         if isinstance(puzzle, bytes):
             request = puzzle
         else:
@@ -43,7 +45,7 @@ def job_of() -> Callable[..., Job]:
             request = json.dumps(document | {"options": options}).encode()
         return Job(
             id=job_id,
-            owner="anonymous",
+            owner=owner,
             name="puzzle",
             state=JobState.RUNNING,
             priority="interactive",

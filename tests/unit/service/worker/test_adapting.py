@@ -71,10 +71,10 @@ def make(tmp_path: Path, told: list[Any]) -> Make:
 def request_of(job_of: Callable[..., Job]) -> Callable[..., SolveRequest]:
     """Return a maker of requests for a puzzle that the tiny checkpoint has no rows for."""
 
-    def make(steps: int, colour: int = 7) -> SolveRequest:
+    def make(steps: int, colour: int = 7, owner: str = "anna") -> SolveRequest:
         pair = Pair(Grid.from_rows([[colour, 0]]), Grid.from_rows([[0, colour]]))
         puzzle = Puzzle("new", (pair,), (Grid.from_rows([[colour, colour]]),))
-        return read_request(job_of(puzzle, adapt="auto", adapt_steps=steps))
+        return read_request(job_of(puzzle, owner=owner, adapt="auto", adapt_steps=steps))
 
     return make
 
@@ -116,6 +116,29 @@ def test_jobs_of_a_puzzle_wait_for_one_adaptation_and_a_later_job_reuses_it(
         reused.append(found[1])
     assert len(set(entries)) == 1
     assert reused == [False, False, True]
+
+
+def test_each_owner_s_jobs_adapt_and_reuse_by_themselves(
+    make: Make, base: Checkpoint, request_of: Callable[..., SolveRequest]
+) -> None:
+    adaptations = make()
+    anna, ben = request_of(3), request_of(3, owner="ben")
+    assert adaptations.find("a", base, "tiny", anna) is None
+    assert run_to_the_end(adaptations) == {}
+    assert adaptations.find("b", base, "tiny", ben) is None
+    assert adaptations.num_waiting == 1
+    assert run_to_the_end(adaptations) == {}
+    found = {
+        job_id: adaptations.find(job_id, base, "tiny", request)
+        for job_id, request in (("b", ben), ("anna's next", anna), ("ben's next", ben))
+    }
+    reused = {job_id: one and (one[0].record.owner, one[1]) for job_id, one in found.items()}
+    assert reused == {
+        "b": ("ben", False),
+        "anna's next": ("anna", True),
+        "ben's next": ("ben", True),
+    }
+    assert [entry.record.owner for entry in adaptations.cache.entries()].count("ben") == 1
 
 
 def test_what_nobody_waits_for_any_longer_is_not_made(
