@@ -11,7 +11,7 @@ from typing import Any, Self
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service.api.problems import MEDIA_TYPE, RETRY_AFTER_S, Problem
+from service.api.problems import MEDIA_TYPE, RETRY_SOON, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,5 +222,5 @@ def _too_many_connections() -> Problem:
     return Problem(
         "too_many_connections",
         "requests are under way on as many connections as the service has: try again in a moment",
-        headers={"Retry-After": str(RETRY_AFTER_S)},
+        headers=RETRY_SOON,
     )
