@@ -22,7 +22,9 @@ from bench.clock import time_in_turn
 from bench.model import ARCH, full_size_config
 from bench.report import Cell, Section
 from hrm_core import Checkpoint, can_compile, open_checkpoint
+from hrm_core.arithmetic import choose_arithmetic
 from hrm_core.attention import choose
+from hrm_core.measured import MeasuredChoices
 
 NUM_ROWS = 8
 BATCH = {"cpu": 2, "cuda": 64}
@@ -189,8 +191,15 @@ def _our_step(checkpoint: Checkpoint, device: torch.device, inputs: tuple[Tensor
     tokens, row_ids = inputs
     config = checkpoint.config
     shape = (len(tokens), config.num_positions, config.num_heads, config.head_dim)
-    attend = choose("auto", shape, device, torch.bfloat16).attend
-    network = checkpoint.load_network(attend, device, torch.bfloat16)
+    arithmetic = choose_arithmetic("bfloat16", config, device, MeasuredChoices(None))
+    attend = choose("auto", shape, device, arithmetic.attention_dtype).attend
+    network = checkpoint.load_network(
+        attend,
+        device,
+        arithmetic.dtype,
+        is_wide=arithmetic.is_wide,
+        is_onednn=arithmetic.is_onednn,
+    )
     rows = torch.from_numpy(checkpoint.rows.gather(row_ids.cpu().tolist())).to(device)
     z_H, z_L = network.fresh_state(len(tokens))
 

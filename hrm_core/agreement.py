@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hrm_core.arithmetic import Arithmetic, choose_arithmetic
 from hrm_core.attention import choose
 from hrm_core.checkpoint import Checkpoint
 from hrm_core.config import ModelConfig
 from hrm_core.errors import AgreementError
+from hrm_core.measured import MeasuredChoices
 from hrm_core.network import Network
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -79,9 +81,15 @@ class _SegmentDistance:
 
 
 def compare_segments(
-    checkpoint: Checkpoint, npz_path: Path, device: torch.device, attention: str = "auto"
+    checkpoint: Checkpoint,
+    npz_path: Path,
+    device: torch.device,
+    attention: str = "auto",
+    arithmetic: Arithmetic | None = None,
 ) -> Agreement:
     """Compute each stored segment from its own stored carry, and compare the outputs.
+
+    `arithmetic` is one in the checkpoint's own precision; None: as an engine would choose it.
 
     Segments are not chained: a recurrent network amplifies rounding, so whole runs of two right
     implementations drift apart.
@@ -92,10 +100,17 @@ def compare_segments(
     arrays = _read_arrays(npz_path)
     _check_arrays(npz_path, arrays, config)
     num_segments, num_samples = arrays["q_halt_logits"].shape
-    dtype: torch.dtype = getattr(torch, config.forward_dtype)
+    measured = MeasuredChoices(None)
+    arithmetic = arithmetic or choose_arithmetic(None, config, device, measured)
     shape = (num_samples, config.num_positions, config.num_heads, config.head_dim)
-    attend = choose(attention, shape, device, dtype).attend
-    network = checkpoint.load_network(attend, device, dtype)
+    attend = choose(attention, shape, device, arithmetic.attention_dtype, measured=measured).attend
+    network = checkpoint.load_network(
+        attend,
+        device,
+        arithmetic.dtype,
+        is_wide=arithmetic.is_wide,
+        is_onednn=arithmetic.is_onednn,
+    )
     rows = torch.zeros(num_samples, 0)
     if config.puzzle_emb_ndim:
         rows = torch.from_numpy(checkpoint.rows.gather(arrays["puzzle_identifiers"]))

@@ -1,11 +1,15 @@
 """From a configuration to a network, with or without memory behind it."""
 
+from collections.abc import Iterator
+
 import torch
+from torch import nn
 
 from hrm_core.config import ModelConfig
 from hrm_core.hrm import HRM
 from hrm_core.layers import Attend, Linear
 from hrm_core.network import Network
+from hrm_core.onednn import onednn_linear, pack_weight
 from hrm_core.trm import TRM
 
 
@@ -23,9 +27,25 @@ def build_network(
         return kind(config, attend, dtype)
 
 
-def widen_products(network: Network) -> None:
+def widen_products(network: nn.Module) -> None:
     """Let a half-precision network multiply in float32; weights and results round as before."""
-    for module in network.modules():
-        if isinstance(module, Linear):
-            module.float()
-            module.is_wide = True
+    for linear in _linears(network):
+        linear.float()
+        linear.is_wide = True
+
+
+def use_onednn(network: nn.Module, *, packs: bool) -> None:
+    """Let oneDNN multiply; with `packs` the weights are laid out for it, for inference only.
+
+    The q head is left out: it is multiplied row by row.
+    """
+    for linear in _linears(network):
+        if linear.bias is not None:
+            continue
+        linear.multiply = onednn_linear
+        if packs:
+            linear.weight = nn.Parameter(pack_weight(linear.weight.detach()), requires_grad=False)
+
+
+def _linears(network: nn.Module) -> Iterator[Linear]:
+    return (module for module in network.modules() if isinstance(module, Linear))

@@ -14,7 +14,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from hrm_core.build import build_network, widen_products
+from hrm_core.build import build_network, use_onednn, widen_products
 from hrm_core.config import (
     ARC_CANVAS,
     ARC_VOCAB_SIZE,
@@ -61,15 +61,32 @@ class Checkpoint:
         learned = (name for name in self.trunk if name not in ("H_init", "L_init"))
         return sum(self.trunk[name].numel() for name in learned)
 
-    def load_network(self, attend: Attend, device: torch.device, dtype: torch.dtype) -> Network:
-        """Put the trunk on a device, cast once to the computation's dtype."""
+    def load_network(
+        self,
+        attend: Attend,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        is_wide: bool | None = None,
+        is_onednn: bool = False,
+    ) -> Network:
+        """Put the trunk on a device, cast once to the computation's dtype.
+
+        `is_wide` and `is_onednn` are the arithmetic's; `is_wide` None: where the device lacks
+        products in half precision.
+        """
         network = build_network(self.config, attend, dtype, meta=True)
         trunk = {name: tensor.to(device, dtype) for name, tensor in self.trunk.items()}
         network.load_state_dict(trunk, strict=True, assign=True)
-        if dtype != torch.float32 and lacks_half_precision(device):
+        if is_wide is None:
+            is_wide = dtype != torch.float32 and lacks_half_precision(device)
+        if is_wide:
             widen_products(network)
         # Rotary tables were computed on the CPU and stay float32.
-        return network.to(device).eval().requires_grad_(False)
+        network = network.to(device).eval().requires_grad_(False)
+        if is_onednn:
+            use_onednn(network, packs=True)
+        return network
 
 
 def open_checkpoint(folder: Path, canvas: int | None = None) -> Checkpoint:

@@ -10,15 +10,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from hrm_core.arithmetic import Arithmetic, choose_arithmetic
 from hrm_core.attention import Choice, choose
 from hrm_core.attention.dense import sdpa
 from hrm_core.capture import CapturedRun
 from hrm_core.carry import Carry, Run, run_segment
 from hrm_core.checkpoint import Checkpoint
-from hrm_core.device import compiled, default_precision
+from hrm_core.device import compiled
 from hrm_core.errors import DeviceMemoryError, EngineError
 from hrm_core.halting import Halting, HaltReason, HaltRule
 from hrm_core.kernels import can_fuse, fuse
+from hrm_core.measured import MeasuredChoices
 from hrm_core.memory import (
     MAX_SLOTS,
     SLOT_COUNTS,
@@ -46,7 +48,8 @@ class EngineConfig:
 
     `num_slots` None: as many as were measured to be worth it, or else the free memory suggests,
     but no more than `max_slots` need. `precision` None: the checkpoint's `forward_dtype`, where the
-    device has instructions for it. `tuned_folder` holds what was measured on this device.
+    device has instructions for it; `auto`: see `choose_arithmetic`. `arithmetic`, where given, goes
+    before it. `tuned_folder` holds what was measured on this device.
     `num_threads` None: as `pick_threads` does.
     """
 
@@ -58,6 +61,7 @@ class EngineConfig:
     max_slots: int | None = None
     tuned_folder: Path | None = None
     num_threads: int | None = None
+    arithmetic: Arithmetic | None = None
 
 
 class Engine:
@@ -75,16 +79,19 @@ class Engine:
         """
         self.checkpoint, self.config = checkpoint, config
         self.device = config.device
-        self.precision = config.precision or default_precision(
-            checkpoint.config.forward_dtype, self.device
+        self._measured = MeasuredChoices(config.tuned_folder)
+        self.arithmetic = config.arithmetic or choose_arithmetic(
+            config.precision, checkpoint.config, self.device, self._measured
         )
-        if self.precision not in ("float32", "bfloat16", "float16"):
-            raise EngineError(
-                f"unknown precision {self.precision!r}: use float32, bfloat16 or float16"
-            )
-        dtype: torch.dtype = getattr(torch, self.precision)
+        dtype = self.arithmetic.dtype
         with needs_memory(self.device, "the network"):
-            self._network = checkpoint.load_network(sdpa, self.device, dtype)
+            self._network = checkpoint.load_network(
+                sdpa,
+                self.device,
+                dtype,
+                is_wide=self.arithmetic.is_wide,
+                is_onednn=self.arithmetic.is_onednn,
+            )
         self._segment: Run = compiled(run_segment) if config.compile else run_segment
         self._run = self._segment
         self._path = config.tuned_folder and tuned_path(
@@ -102,6 +109,11 @@ class Engine:
         self._scheduler = Scheduler()
         self.num_steps = 0
         self.warm_up()
+
+    @property
+    def precision(self) -> str:
+        """The precision it computes in."""
+        return self.arithmetic.precision
 
     @property
     def num_waiting(self) -> int:
@@ -257,7 +269,13 @@ class Engine:
         self.num_threads = pick_threads(self.device, work, self.config.num_threads)
         shape = (self.num_slots, model.num_positions, model.num_heads, model.head_dim)
         try:
-            self.attention: Choice = choose(self.config.attention, shape, self.device, self._dtype)
+            self.attention: Choice = choose(
+                self.config.attention,
+                shape,
+                self.device,
+                self.arithmetic.attention_dtype,
+                measured=self._measured,
+            )
             self._network.attend = self.attention.attend
             self._carry = Carry.empty(self._network, self.num_slots, self.device)
             if self._tuned and self._tuned.is_captured:

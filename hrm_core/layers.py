@@ -10,12 +10,22 @@ from hrm_core.config import ModelConfig
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 CosSin = tuple[Tensor, Tensor]
+Multiply = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 def rms_norm(x: Tensor, eps: float) -> Tensor:
     """Scale the last axis to unit root mean square, in float32, without a weight."""
     wide = x.float()
     return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)).to(x.dtype)
+
+
+def stablemax_weights(logits: Tensor) -> Tensor:
+    """Return what probabilities are proportional to: x + 1, or 1 / (1 - x) below zero.
+
+    Source: arXiv 2501.04697.
+    """
+    # Clamping keeps the unused branch's gradient finite.
+    return torch.where(logits >= 0, logits + 1, 1 / (1 - logits.clamp_max(0)))
 
 
 def swiglu_width(size: int, expansion: float) -> int:
@@ -28,11 +38,13 @@ class Linear(nn.Module):
 
     `is_wide` computes in the weight's float32 and rounds the result: the same numbers as a product
     in half precision with float32 sums, on processors that have no instructions for it.
+    `multiply` is what computes the product: torch's own choice of library, or oneDNN.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = False) -> None:
         super().__init__()
         self.is_wide = False
+        self.multiply: Multiply = F.linear
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
 
@@ -40,9 +52,9 @@ class Linear(nn.Module):
         if self.is_wide:
             # Inference has rounded its weights once; training keeps them exact and rounds at use.
             weight = self.weight.to(x.dtype).float() if self.training else self.weight
-            return F.linear(x.float(), weight, self.bias).to(x.dtype)
+            return self.multiply(x.float(), weight, self.bias).to(x.dtype)
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        return F.linear(x, self.weight.to(x.dtype), bias)
+        return self.multiply(x, self.weight.to(x.dtype), bias)
 
 
 class Embedding(nn.Module):
@@ -86,8 +98,12 @@ def rotate(x: Tensor, cos_sin: CosSin) -> Tensor:
     """
     cos, sin = (table.unsqueeze(-2) for table in cos_sin)
     wide = x.float()
-    first, second = wide.chunk(2, dim=-1)
-    return (wide * cos + torch.cat((-second, first), dim=-1) * sin).to(x.dtype)
+    half = x.shape[-1] // 2
+    first, second = wide[..., :half], wide[..., half:]
+    out = wide * cos
+    out[..., :half].addcmul_(second, sin[..., :half], value=-1)
+    out[..., half:].addcmul_(first, sin[..., half:])
+    return out.to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -102,9 +118,11 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, cos_sin: CosSin | None, attend: Attend) -> Tensor:
         batch, length, size = x.shape
         heads = self.qkv_proj(x).view(batch, length, 3 * self.num_heads, -1)
-        q, k, v = heads.chunk(3, dim=2)
-        if cos_sin is not None:
-            q, k = rotate(q, cos_sin), rotate(k, cos_sin)
+        if cos_sin is None:
+            q, k, v = heads.chunk(3, dim=2)
+        else:
+            q_and_k, v = heads.split((2 * self.num_heads, self.num_heads), dim=2)
+            q, k = rotate(q_and_k, cos_sin).chunk(2, dim=2)
         if self.qkv_proj.is_wide:
             mixed = attend(q.float(), k.float(), v.float()).to(x.dtype)
         else:

@@ -16,9 +16,10 @@ from hrm_core.layers import swiglu_width
 SLOT_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 # At 776 slots of the published network an index into gate and up passes 2^31.
 MAX_SLOTS = SLOT_COUNTS[-1]
-# Numbers of a state for each thread, beyond which a CPU gains nothing but longer steps: results
-# come later and take more memory. A GPU fills its memory.
-CPU_NUMBERS_PER_THREAD = 1 << 19
+# Numbers of a state, in all and for each thread, beyond which a CPU gains nothing but longer steps:
+# results come later, and more slots are blank at the end. A GPU fills its memory.
+CPU_NUMBERS = 80_000
+CPU_NUMBERS_PER_THREAD = 40_000
 MEMORY_SHARE = 0.7
 # Up to so many positions, training on the CPU attends by matrix products, which is faster there.
 SHORT_POSITIONS = 256
@@ -37,7 +38,7 @@ def guess_slots(
     """Choose as many slots as a share of the free memory holds; the engine tries them out."""
     slots = int(MEMORY_SHARE * count_fitting(config, device, dtype))
     if device.type == "cpu":
-        gainful = num_threads * CPU_NUMBERS_PER_THREAD
+        gainful = max(CPU_NUMBERS, num_threads * CPU_NUMBERS_PER_THREAD)
         slots = min(slots, gainful // (config.num_positions * config.hidden_size))
     return max(count for count in SLOT_COUNTS if count <= max(1, slots))
 

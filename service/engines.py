@@ -27,8 +27,9 @@ def make_engine(
     """Make an engine, saying so where it is not what was asked for.
 
     `slots` None: as many as were measured to be worth it and fit, but no more than `max_slots`
-    need; `tuned_folder` holds what was measured. `compiled` None: on CUDA only. `num_threads` None:
-    by the network's size and the free cores.
+    need; `tuned_folder` holds what was measured. `precision` None: the checkpoint's, or bfloat16
+    for float32 where the processor is clearly faster in it. `compiled` None: on CUDA only.
+    `num_threads` None: by the network's size and the free cores.
 
     Raises: EngineError, AttentionError for what the device cannot do.
     """
@@ -42,7 +43,7 @@ def make_engine(
         EngineConfig(
             device=where,
             num_slots=slots,
-            precision=precision,
+            precision=precision or "auto",
             attention=attention,
             compile=is_compiled,
             num_threads=num_threads,

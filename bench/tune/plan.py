@@ -20,7 +20,8 @@ from hrm_core import (
     pick_device,
     synthetic_checkpoint,
 )
-from hrm_core.device import default_precision
+from hrm_core.arithmetic import choose_arithmetic
+from hrm_core.measured import MeasuredChoices
 from hrm_core.tuned import Tuned, tuned_path, write_tuned
 
 
@@ -81,4 +82,6 @@ class Plan:
 
     def precision_of(self, checkpoint: Checkpoint) -> str:
         """Return the precision that an engine would take."""
-        return self.precision or default_precision(checkpoint.config.forward_dtype, self.where())
+        measured = MeasuredChoices(None)
+        asked = self.precision or "auto"
+        return choose_arithmetic(asked, checkpoint.config, self.where(), measured).precision

@@ -7,7 +7,7 @@ import typer
 
 ARC_CANVAS = 30
 # The engine's own list of these comes with torch; a test holds the two together.
-BACKEND_NAMES = ("sdpa", "matmul", "flash3", "flash3_fwd", "flash2")
+BACKEND_NAMES = ("sdpa", "matmul", "blocked", "flash3", "flash3_fwd", "flash2")
 
 FolderArgument = Annotated[Path, typer.Argument(help="A checkpoint folder, as published.")]
 CanvasOption = Annotated[
@@ -30,7 +30,11 @@ SliceSizeOption = Annotated[
 ]
 PrecisionOption = Annotated[
     str | None,
-    typer.Option("--precision", help="float32, bfloat16 or float16; default: the checkpoint's."),
+    typer.Option(
+        "--precision",
+        help="float32, bfloat16 or float16; default: the checkpoint's, or bfloat16 for float32 "
+        "where the processor is clearly faster in it.",
+    ),
 ]
 AttentionOption = Annotated[
     str, typer.Option("--attention", help=f"auto, {', '.join(BACKEND_NAMES)}.")

@@ -7,7 +7,7 @@ import torch
 from tolerances import assert_near
 
 from hrm_core import AttentionError
-from hrm_core.attention import available_backends, choice, choose, load_backend
+from hrm_core.attention import blocked, choice, choose, load_backend
 from hrm_core.attention.flash import FLASH_MODULES
 
 CPU = torch.device("cpu")
@@ -20,7 +20,7 @@ def draw(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return q, k, v
 
 
-@pytest.mark.parametrize("name", ["sdpa", "matmul"])
+@pytest.mark.parametrize("name", ["sdpa", "matmul", "blocked"])
 def test_a_dense_backend_computes_softmax_attention_for_every_head(name: str) -> None:
     q, k, v = draw(torch.float64)
     out = load_backend(name)(q, k, v)
@@ -32,14 +32,23 @@ def test_a_dense_backend_computes_softmax_attention_for_every_head(name: str) ->
             assert_near(out[sample, :, head], expected, rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["matmul", "blocked"])
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 2e-2), (torch.float16, 5e-3)]
 )
-def test_matmul_equals_sdpa_to_rounding(dtype: torch.dtype, tolerance: float) -> None:
+def test_products_equal_sdpa_to_rounding(name: str, dtype: torch.dtype, tolerance: float) -> None:
     q, k, v = draw(dtype)
-    by_matmul, by_sdpa = load_backend("matmul")(q, k, v), load_backend("sdpa")(q, k, v)
-    assert by_matmul.dtype == by_sdpa.dtype == dtype
-    assert_near(by_matmul, by_sdpa, atol=tolerance)
+    by_products, by_sdpa = load_backend(name)(q, k, v), load_backend("sdpa")(q, k, v)
+    assert by_products.dtype == by_sdpa.dtype == dtype
+    assert_near(by_products, by_sdpa, atol=tolerance)
+
+
+def test_blocks_of_any_size_give_the_same_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k, v = draw(torch.float32)
+    whole = load_backend("blocked")(q, k, v)
+    for max_scores in (1, 2 * SHAPE[1] ** 2, 5 * SHAPE[1] ** 2):  # blocks of 1, 2 and 3 of 6 heads
+        monkeypatch.setattr(blocked, "MAX_SCORES", max_scores)
+        assert_near(load_backend("blocked")(q, k, v), whole, atol=1e-6)
 
 
 def test_matmul_and_sdpa_have_the_same_gradients() -> None:
@@ -79,12 +88,24 @@ def test_a_flash_backend_that_is_not_installed_names_the_module_it_needs(name: s
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_auto_on_the_cpu_is_sdpa_unmeasured(dtype: torch.dtype) -> None:
-    choice = choose("auto", SHAPE, CPU, dtype)
-    assert choice.name == "sdpa"
-    assert choice.attend is load_backend("sdpa")
-    assert choice.timings == ()
-    assert available_backends(CPU, dtype) == ("sdpa",)
+def test_auto_on_the_cpu_is_sdpa_unmeasured_where_calls_are_small(dtype: torch.dtype) -> None:
+    taken = choose("auto", SHAPE, CPU, dtype)
+    assert taken.name == "sdpa"
+    assert taken.attend is load_backend("sdpa")
+    assert taken.timings == ()
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_auto_on_the_cpu_is_the_fastest_that_was_measured(trains: bool) -> None:
+    taken = choose("auto", (4, 100, 4, 32), CPU, torch.float32, trains=trains)
+    spans = {timing.name: timing.seconds for timing in taken.timings}
+    assert set(spans) == {"sdpa", "matmul"} | (set() if trains else {"blocked"})
+    assert spans[taken.name] == min(span for span in spans.values() if span is not None)
+
+
+def test_scores_that_would_take_much_memory_are_not_made_all_at_once() -> None:
+    taken = choose("auto", (64, 300, 4, 8), CPU, torch.float32)
+    assert {timing.name for timing in taken.timings} == {"sdpa", "blocked"}
 
 
 def test_a_named_dense_backend_is_taken_as_asked() -> None:
@@ -113,4 +134,4 @@ def test_when_no_backend_runs_the_reason_is_told(
         choice, "DENSE_BACKENDS", dict.fromkeys(("sdpa", "matmul"), fail_with(words))
     )
     with pytest.raises(error, match=message):
-        choose("auto", SHAPE, CPU, torch.float32)
+        choose("auto", (4, 100, 4, 32), CPU, torch.float32)

@@ -93,7 +93,8 @@ def test_a_guess_leaves_memory_free_and_gives_at_least_one_slot(
 ) -> None:
     small = tiny_config()
     assert count_fitting(small, CPU, torch.float32) > 512
-    assert guess_slots(small, CPU, torch.float32, 1) == 512
+    assert 16 <= guess_slots(small, CPU, torch.float32, 1) < 512
+    assert guess_slots(small, CPU, torch.float32, 64) == 512
     half = count_fitting(small, CPU, torch.bfloat16)
     assert half > 1.5 * count_fitting(small, CPU, torch.float32)
     arc = tiny_config(canvas=30, hidden_size=512, num_heads=8, puzzle_emb_ndim=512)
@@ -162,7 +163,7 @@ def test_without_memory_for_one_slot_a_step_says_so_and_its_samples_can_be_cance
 def test_a_network_without_room_is_refused_as_short_of_memory(
     make_checkpoint: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr(Checkpoint, "load_network", fail)
