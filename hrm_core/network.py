@@ -99,4 +99,5 @@ class Network(nn.Module, ABC):
         Shapes: two [batch, P + S, D].
         """
         shape = (batch, self.config.num_positions, self.config.hidden_size)
-        return self.H_init.expand(shape).clone(), self.L_init.expand(shape).clone()
+        z_H, z_L = (state.to(self.dtype).expand(shape) for state in (self.H_init, self.L_init))
+        return z_H.clone(), z_L.clone()

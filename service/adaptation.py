@@ -88,10 +88,12 @@ def prepare_adaptation(
     compile_step: bool = False,
     num_threads: int | None = None,
     owner: str = LOCAL_OWNER,
+    tuned_folder: Path | None = None,
 ) -> Adaptation:
     """Prepare an adaptation to puzzles in a folder, or pick up the one that was begun there.
 
     `base` None starts from random weights, for comparison only; its shape is then `config`.
+    `tuned_folder` holds what was measured to be fastest on this machine.
 
     Raises: AdaptationError for a budget of nothing, grids beyond the canvas, or a folder that is
     something else; EnrolmentError for a base of another kind; DatasetError; TrainingError.
@@ -136,6 +138,8 @@ def prepare_adaptation(
         device=pick_device(device),
         compile_step=compile_step,
         num_threads=num_threads,
+        precision="auto",
+        tuned_folder=tuned_folder,
     )
     # First of all, so that whatever a kill leaves in the folder is known for what it is.
     write_adaptation(folder, adaptation.record)

@@ -119,6 +119,8 @@ class Adaptation:
         device: torch.device,
         compile_step: bool = False,
         num_threads: int | None = None,
+        precision: str | None = None,
+        tuned_folder: Path | None = None,
     ) -> None:
         """Prepare the run. `start` None begins with random weights, for comparison only.
 
@@ -140,6 +142,8 @@ class Adaptation:
             num_threads=num_threads,
             start=start,
             left_out=left_out,
+            precision=precision,
+            tuned_folder=tuned_folder,
         )
         self._documents, self._record_name, self._made_from = documents, record_name, made_from
         self._checked = checked if checked is not None and len(checked) else None
@@ -248,6 +252,7 @@ class Adaptation:
         """What the adaptation was made from and how far it is, as JSON values."""
         return {
             **self._made_from,
+            "precision": self.run.arithmetic.precision,
             "threads": self.run.num_threads,
             "steps": self.run.step,
             "seconds": round(self.run.seconds, 3),

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hrm_core.layers import stablemax_weights
+
 PAD = 0  # the label that is left out of the loss
 
 
@@ -75,13 +77,12 @@ def mean_losses(parts: Sequence[SegmentLosses]) -> SegmentLosses:
 
 
 def stablemax_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Negative log probability of each label under stablemax, in float64.
+    """Negative log probability of each label under stablemax, in float32 or wider.
 
-    Shapes: logits [..., vocab]; labels int [...]; result float64 [...].
+    Shapes: logits [..., vocab]; labels int [...]; result float32 [...].
     """
-    wide = logits.double()
-    # 1 / (1 - x) only matters below zero; clamping keeps the unused branch's gradient finite.
-    weights = torch.where(wide >= 0, wide + 1, 1 / (1 - wide.clamp_max(0)))
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    weights = stablemax_weights(wide)
     log_sum = weights.sum(-1).log()
     chosen = weights.gather(-1, labels.long().unsqueeze(-1)).squeeze(-1)
     return log_sum - chosen.log()

@@ -12,12 +12,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hrm_core.attention import load_backend
-from hrm_core.build import build_network, widen_products
+from hrm_core.arithmetic import choose_arithmetic
+from hrm_core.attention import choose, load_backend
+from hrm_core.build import build_network, use_onednn, widen_products
 from hrm_core.config import ModelConfig
-from hrm_core.device import compiled, lacks_half_precision
+from hrm_core.device import compiled
 from hrm_core.errors import DeviceMemoryError, TrainingError
 from hrm_core.initialisation import initialise
+from hrm_core.layers import Attend
+from hrm_core.measured import MeasuredChoices
 from hrm_core.memory import (
     SHORT_POSITIONS,
     guess_slice,
@@ -98,9 +101,12 @@ class Pretraining:
         num_threads: int | None = None,
         start: Start | None = None,
         left_out: npt.NDArray[np.bool_] | None = None,
+        precision: str | None = None,
+        tuned_folder: Path | None = None,
     ) -> None:
         """Prepare the run; `documents` are JSON files that belong beside the weights.
 
+        `precision` and `tuned_folder` as an engine's; the weights are learned in float32.
         `num_threads` None: as `pick_threads` does. A run that goes on keeps its number, which sums
         of gradients depend on in their last bits.
 
@@ -125,14 +131,18 @@ class Pretraining:
         self.notes: dict[str, Any] = {}
         self.stream = ExampleStream(arrays, settings.seed, settings.translate, left_out)
         self.generator = torch.Generator().manual_seed(settings.seed)
-        short = device.type == "cpu" and config.num_positions <= SHORT_POSITIONS
-        attend = load_backend("matmul" if short else "sdpa")
+        measured = MeasuredChoices(tuned_folder)
+        self.arithmetic = choose_arithmetic(precision, config, device, measured, trains=True)
+        attend = self._choose_attention(measured)
         self.network = build_network(config, attend, getattr(torch, config.forward_dtype))
+        self.network.dtype = self.arithmetic.dtype
         initialise(self.network, self.generator)
         if start is not None:
             self.network.load_state_dict(dict(start.trunk), strict=True)
-        if self.network.dtype != torch.float32 and lacks_half_precision(device):
+        if self.arithmetic.is_wide:
             widen_products(self.network)
+        if self.arithmetic.is_onednn:
+            use_onednn(self.network, packs=False)
         self._run = compiled(supervise) if compile_step else supervise
         with needs_memory(device, "training: the network, its rows and a batch"):
             self._place(start)
@@ -164,6 +174,15 @@ class Pretraining:
             else None
         )
         self.carry = TrainCarry.empty(self.network, settings.batch_size, device)
+
+    def _choose_attention(self, measured: MeasuredChoices) -> Attend:
+        config = self.config
+        if self.device.type != "cpu" or config.num_positions > SHORT_POSITIONS:
+            return load_backend("sdpa")
+        batch = self.settings.slice_size or self.settings.batch_size
+        shape = (batch, config.num_positions, config.num_heads, config.head_dim)
+        dtype = self.arithmetic.attention_dtype
+        return choose("auto", shape, self.device, dtype, trains=True, measured=measured).attend
 
     @property
     def num_parameters(self) -> int:
@@ -379,6 +398,9 @@ class Pretraining:
             self.average.shadow = state["average"]
         self.table = state["table"]
         self.carry = TrainCarry(**state["carry"])
+        # The run may go on in another precision, on another processor.
+        self.carry.z_H = self.carry.z_H.to(self.network.dtype)
+        self.carry.z_L = self.carry.z_L.to(self.network.dtype)
         self.generator.set_state(state["generator"].cpu())
         self.stream.restore(json.loads(state["stream"]))
         self.notes = json.loads(state.get("notes", "{}"))

@@ -83,8 +83,8 @@ def supervise(
     row_values float32 [B, puzzle_emb_ndim], a leaf that wants its gradient.
     """
     fresh = is_fresh.view(-1, 1, 1)
-    z_H = torch.where(fresh, network.H_init, z_H)
-    z_L = torch.where(fresh, network.L_init, z_L)
+    z_H = torch.where(fresh, network.H_init.to(z_H.dtype), z_H)
+    z_L = torch.where(fresh, network.L_init.to(z_L.dtype), z_L)
     e = network.embed(inputs, row_values)
     z_H, z_L = network.segment(z_H, z_L, e)
     q_halt, q_continue = network.read_q(z_H)

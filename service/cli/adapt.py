@@ -14,6 +14,7 @@ from service.cli.output import console, progress_bar
 from service.cli.stopping import stop_on_signals
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.datasets import fits_canvas
+from service.state_folder import current_state_folder, tuned_folder
 
 DEFAULT_MINUTES = 10.0
 RECIPE = AdaptOptions()
@@ -112,6 +113,7 @@ def adapt_command(
         device=device,
         compile_step=compiled,
         num_threads=threads,
+        tuned_folder=tuned_folder(current_state_folder()),
     )
     _introduce(adaptation, puzzles)
     if not _adapt_with_bar(adaptation):

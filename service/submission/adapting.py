@@ -13,6 +13,7 @@ from service.challenges import Challenge
 from service.datasets import fits_canvas
 from service.enrolment import Registrar
 from service.errors import AdaptationError
+from service.state_folder import current_state_folder, tuned_folder
 
 
 def adapt_to_unknown(
@@ -55,6 +56,7 @@ def adapt_to_unknown(
         device=device,
         compile_step=is_worth_compiling(options) and can_compile(where),
         num_threads=num_threads,
+        tuned_folder=tuned_folder(current_state_folder()),
     )
     return folder if adaptation.adapt(show, should_stop) else None
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -82,8 +83,10 @@ class Adaptations:
         snapshot_s: float,
         recipe: AdaptOptions | None = None,
         compiles: bool = False,
+        tuned_folder: Path | None = None,
     ) -> None:
         self.cache = cache
+        self._tuned_folder = tuned_folder
         self._tell = tell
         self._device, self._num_threads = device, num_threads
         recipe = recipe or AdaptOptions(slice_size=SLICE_SIZE)
@@ -248,6 +251,7 @@ class Adaptations:
                 compile_step=self._compiles and is_worth_compiling(options),
                 num_threads=self._num_threads,
                 owner=wish.request.owner,
+                tuned_folder=self._tuned_folder,
             )
             self._log.info("adaptation begins", entry=wish.id, step=adaptation.run.step)
             self._active = _Active(wish, adaptation, adaptation.turns(), lock.pop_all())

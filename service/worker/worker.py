@@ -333,6 +333,7 @@ class Worker:
             num_threads=settings.threads,
             snapshot_s=settings.adapt_snapshot_s,
             compiles=wants_compile(settings.device, settings.compile),
+            tuned_folder=tuned_folder(settings.state_folder),
         )
 
     def _configured_engine(self) -> MakeEngine:

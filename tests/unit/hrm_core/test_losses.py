@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from tolerances import assert_near
 
@@ -20,7 +21,7 @@ def test_stablemax_cross_entropy_matches_its_formula_on_both_sides_of_zero() -> 
     logits = [2.0, -3.0, 0.0, -0.5]
     weights = [stablemax(x) for x in logits]
     found = stablemax_cross_entropy(torch.tensor([logits] * 4), torch.arange(4))
-    assert found.dtype == torch.float64
+    assert found.dtype == torch.float32
     assert_near(found, [-math.log(w / sum(weights)) for w in weights], rtol=1e-6)
 
 
@@ -29,6 +30,22 @@ def test_stablemax_cross_entropy_has_finite_gradients_everywhere() -> None:
     stablemax_cross_entropy(logits, torch.tensor([1])).sum().backward()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("spread", [0.1, 10.0, 1000.0])
+def test_stablemax_cross_entropy_in_float32_learns_as_in_float64(spread: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = spread * torch.randn(64, 12, generator=generator)
+    labels = torch.randint(12, (64,), generator=generator)
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        leaf = logits.to(dtype, copy=True).requires_grad_()
+        nll = stablemax_cross_entropy(leaf, labels)
+        assert nll.dtype == dtype
+        nll.sum().backward()
+        found.append((nll, leaf.grad))
+    for narrow, wide in zip(*found, strict=True):
+        assert_near(narrow, wide, rtol=1e-5, atol=2e-6)
 
 
 def test_lm_loss_is_a_mean_over_each_sample_s_own_labels_and_over_the_batch() -> None:
