@@ -10,7 +10,7 @@ from torch import Tensor
 from hrm_core.halting import Halting
 from hrm_core.network import Network
 from hrm_core.scheduler import Entry
-from hrm_core.settling import SETTLED_SEGMENTS, answer_part
+from hrm_core.settling import answer_part, count_wanted
 
 
 @dataclass(slots=True)
@@ -118,12 +118,14 @@ def run_segment(
     z_L = torch.where(fresh, network.L_init, z_L)
     z_H, z_L = network.segment(z_H, z_L, network.embed(tokens, puzzle_rows))
     q_halt, q_continue = network.read_q(z_H)
-    predictions = network.read_logits(z_H).argmax(-1).to(torch.uint8)
+    logits = network.read_logits(z_H)
+    predictions = logits.argmax(-1).to(torch.uint8)
     steps = steps + 1
     answer_now = answer_part(predictions, network.config)
     is_unchanged = (answer_now == answer).all(-1) & ~is_fresh
     num_unchanged = torch.where(is_unchanged, num_unchanged + 1, 0)
-    is_settled = num_unchanged >= SETTLED_SEGMENTS
+    wanted = count_wanted(logits, predictions, answer_now, network.config)
+    is_settled = num_unchanged >= wanted
     halted = (steps >= max_steps) | (is_act & (q_halt > 0) & is_settled)
     report = torch.stack((halted.float(), steps.float(), q_halt, q_continue), dim=-1)
     return z_H, z_L, answer_now, num_unchanged, report, predictions

@@ -23,9 +23,11 @@ NAMES = ("hrm-rope", "trm")
 NUM_SAMPLES = 10
 NUM_SEGMENTS = 9  # more than the golden checkpoints' four, so that answers settle before the end
 SETTLED_FOR = 4
+SPARING_ODDS = (10.0, 50.0)
 CLEAR = 1e-2
 # A halt hangs on many cells at many segments. Other batch sizes round by less than 1e-5.
 CLEAR_HALT = 3e-4
+CLEAR_ODDS = 1e-2
 Key = tuple[bytes, float, float, int]
 
 
@@ -55,6 +57,14 @@ def leading_colours(
     return rows, all_clear
 
 
+def least_odds(logits: np.ndarray[Any, Any], part: list[list[int]], canvas: int) -> float:
+    """Return the odds of the least clear cell that decoding looks at, by stablemax."""
+    weights = np.where(logits >= 0, logits + 1, 1 / (1 - np.minimum(logits, 0)))
+    second, first = np.sort(weights, axis=-1)[:, -2:].T
+    odds = (first / second).reshape(canvas, canvas)
+    return min((float(odds[i, : len(row)].min()) for i, row in enumerate(part) if row), default=0.0)
+
+
 def run_loop(network: Network, sample: Sample, halting: Halting) -> Loop:
     config = network.config
     seen: list[list[list[int]]] = []
@@ -74,9 +84,12 @@ def run_loop(network: Network, sample: Sample, halting: Halting) -> Loop:
                     logits.argmax(-1), margins > CLEAR_HALT, config.canvas
                 )
                 is_clear_halt = is_clear_halt and abs(q_halt) > CLEAR_HALT and is_clear_part
+                odds = least_odds(logits, part, config.canvas)
+                is_clear_halt &= all(abs(odds / one - 1) > CLEAR_ODDS for one in SPARING_ODDS)
                 seen.append(part)
-                last = seen[-SETTLED_FOR - 1 :]
-                if q_halt > 0 and len(last) > SETTLED_FOR and all(one == last[0] for one in last):
+                settled_for = SETTLED_FOR - sum(odds >= one for one in SPARING_ODDS)
+                last = seen[-settled_for - 1 :]
+                if q_halt > 0 and len(last) > settled_for and all(one == last[0] for one in last):
                     break
     return Loop(logits.argmax(-1), margins > CLEAR, is_clear_halt, step)
 

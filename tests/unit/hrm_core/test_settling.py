@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hrm_core.carry import run_segment
-from hrm_core.settling import SETTLED_SEGMENTS, answer_part
+from hrm_core.settling import SETTLED_SEGMENTS, SPARING_ODDS, answer_part, count_wanted
 
 ARC: Any = SimpleNamespace(vocab_size=12, canvas=3)
 SUDOKU: Any = SimpleNamespace(vocab_size=11, canvas=3)
@@ -41,8 +41,8 @@ class Script:
     config = ARC
     H_init = L_init = torch.zeros(1)
 
-    def __init__(self, colours: list[int], q_halts: list[float]) -> None:
-        self.colours, self.q_halts = iter(colours), iter(q_halts)
+    def __init__(self, colours: list[int], q_halts: list[float], odds: float = 2.0) -> None:
+        self.colours, self.q_halts, self.odds = iter(colours), iter(q_halts), odds
 
     def embed(self, tokens: Tensor, rows: Tensor) -> None:
         """Give nothing."""
@@ -56,8 +56,9 @@ class Script:
         return torch.tensor([next(self.q_halts)]), torch.full((1,), 9.0)
 
     def read_logits(self, z_H: Tensor) -> Tensor:
-        """Fill the canvas with the next colour."""
-        return torch.nn.functional.one_hot(torch.full((1, 9), next(self.colours)), 12).float()
+        """Fill the canvas with the next colour, at the odds against any other token."""
+        chosen = torch.nn.functional.one_hot(torch.full((1, 9), next(self.colours)), 12).float()
+        return chosen * (self.odds - 1)  # stablemax weighs x as x + 1
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,29 @@ def test_act_halts_once_q_calls_the_answer_right_and_it_has_settled(
     colours: list[int], q_halts: list[float], stops_at: int
 ) -> None:
     assert SETTLED_SEGMENTS == 4
-    network: Any = Script(colours, q_halts)
+    assert steps_until_halt(Script(colours, q_halts)) == stops_at
+
+
+@pytest.mark.parametrize(("odds", "stops_at"), [(9.9, 5), (10.1, 4), (49.0, 4), (51.0, 3)])
+def test_a_clear_answer_settles_sooner(odds: float, stops_at: int) -> None:
+    assert SPARING_ODDS == (10.0, 50.0)
+    assert steps_until_halt(Script([3] * 7, [1.0] * 7, odds)) == stops_at
+
+
+def test_the_least_clear_cell_of_the_answer_decides_and_no_other() -> None:
+    logits = torch.zeros(3, 9, 12)
+    logits[:, :, 5] = 99.0
+    logits[:, 3, 5] = 2.0
+    predictions = logits.argmax(-1).to(torch.uint8)
+    answer = predictions.clone()
+    answer[1, 3:] = 0
+    answer[2] = 0
+    assert count_wanted(logits, predictions, answer, ARC).tolist() == [4, 2, 4]
+    assert count_wanted(logits, predictions, answer, SUDOKU).tolist() == [4, 4, 4]
+
+
+def steps_until_halt(network: Any) -> int:
+    """Run an act sample of seven segments at most; return how many it took."""
     state = torch.zeros(1, 1, 1)
     answer = torch.zeros(1, 9, dtype=torch.uint8)
     unchanged = torch.full((1,), 9, dtype=torch.int32)
@@ -88,4 +111,4 @@ def test_act_halts_once_q_calls_the_answer_right_and_it_has_settled(
         )
         if report[0, 0]:
             break
-    assert report[0, 1] == stops_at
+    return int(report[0, 1])
