@@ -68,7 +68,9 @@ def test_a_service_goes_on_after_a_failover_without_a_restart(
         app = create_app(Settings(redis_url=pair.relay.url, allow_unverified=True))
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app=app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://127.0.0.1"
+            ) as client:
                 before = await asyncio.gather(*(solve(client, n) for n in range(8)))
                 assert set(before) == {(200, "succeeded")}
 
