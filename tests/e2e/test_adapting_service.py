@@ -1,6 +1,7 @@
 """A puzzle that nobody trained on, through the service: refused, adapted to, kept, removed."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from service.client import Client, ServiceProblem
 from service.datasets import fits_canvas
 
 CANVAS = 6
+PATIENCE_S = 60.0
 BUDGET: dict[str, Any] = {"adapt_steps": 6, "adapt_variants": 4}
 
 
@@ -81,6 +83,9 @@ def test_an_unknown_puzzle_is_refused_then_adapted_to_kept_and_removed(
     assert again.adaptation.is_reused
     assert again.tests[0].attempts == answer.tests[0].attempts
 
+    deadline = time.monotonic() + PATIENCE_S  # a worker publishes what it keeps now and then
+    while not client.adapted() and time.monotonic() < deadline:
+        time.sleep(0.1)
     listed = hrm_arc("adapted", "list", "--url", service.url)
     assert answer.checkpoint in listed.out
     removed = hrm_arc("adapted", "remove", answer.checkpoint, "--url", service.url)
