@@ -108,6 +108,12 @@ class Puzzle:
     test: tuple[Grid, ...]
 
     @property
+    def grids(self) -> tuple[Grid, ...]:
+        """Return the grids of all demonstrations, then the test inputs."""
+        pairs = (grid for pair in self.train for grid in (pair.input, pair.output))
+        return (*pairs, *self.test)
+
+    @property
     def demonstrations_hash(self) -> str:
         """Return sha256 over the demonstrations, whatever their order.
 

@@ -21,8 +21,7 @@ class Dataset:
 
 def fits_canvas(puzzle: Puzzle, canvas: int) -> bool:
     """Tell whether every demonstration and test input fits; test outputs are not looked at."""
-    grids = [grid for pair in puzzle.train for grid in (pair.input, pair.output)]
-    return all(max(grid.size) <= canvas for grid in (*grids, *puzzle.test))
+    return all(max(grid.size) <= canvas for grid in puzzle.grids)
 
 
 def build_dataset(

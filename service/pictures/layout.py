@@ -197,11 +197,9 @@ def _cell_size(task: Task, attempts: Sequence[Sequence[Grid]]) -> float:
 
     A panel grows with the square root of its grid: 3 x 3 is no speck and 30 x 30 no poster.
     """
-    puzzle = task.puzzle
-    pairs = [grid for pair in puzzle.train for grid in (pair.input, pair.output)]
     expected = [grid for grid in task.expected if grid]
     tried = [grid for grids in attempts for grid in grids]
-    largest = max(max(grid.size) for grid in (*pairs, *puzzle.test, *expected, *tried))
+    largest = max(max(grid.size) for grid in (*task.puzzle.grids, *expected, *tried))
     return min(0.4, 0.65 / sqrt(largest))
 
 
