@@ -30,7 +30,9 @@ class ModelConfig:
     """Everything that fixes the network's computation.
 
     `seq_len` is S, the number of canvas cells; `puzzle_emb_len` is P, the number of positions
-    before the canvas that carry the puzzle row; `hidden_size` is D.
+    before the canvas that carry the puzzle row; `hidden_size` is D. With `crop`, which is this
+    project's own, a puzzle's sequence is the top-left square of the canvas that its grids need,
+    and a cell keeps the position it has on the whole canvas.
 
     Source: arXiv 2506.21734 section 2 (HRM), arXiv 2510.04871 section 4 (TRM).
     """
@@ -56,6 +58,14 @@ class ModelConfig:
     rope_theta: float = 10000.0
     mlp_t: bool = False
     no_ACT_continue: bool = False
+    crop: bool = False
+
+    def __post_init__(self) -> None:
+        if self.crop and self.mlp_t:
+            raise ConfigError(
+                "arch.crop: a network with mlp_t mixes all positions of one fixed canvas, so it "
+                "cannot work on a part of it: use attention, or the whole canvas"
+            )
 
     @property
     def num_positions(self) -> int:
@@ -92,6 +102,8 @@ class ModelConfig:
         derived = {"architecture", "vocab_size", "seq_len", "num_rows", "puzzle_emb_len"}
         if self.architecture == "hrm":
             derived |= {"no_ACT_continue"}
+        if not self.crop:
+            derived |= {"crop"}  # published files have no such key
         document = {key: value for key, value in asdict(self).items() if key not in derived}
         document["name"] = self.class_path
         document["loss"] = {
@@ -176,6 +188,7 @@ def parse_arch(document: object) -> ArchSettings:
     encodings = ("rope", "learned", "none") if is_extended else ("rope", "learned")
     values["pos_encodings"] = _choice(arch, "pos_encodings", encodings)
     values["mlp_t"] = is_extended and _boolean(arch, "mlp_t", default=False)
+    values["crop"] = _boolean(arch, "crop", default=False)
     values["no_ACT_continue"] = is_trm and _boolean(arch, "no_ACT_continue", default=True)
     explicit_len = _integer(arch, "puzzle_emb_len", 0, default=16) if is_trm else 0
 

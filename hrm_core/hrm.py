@@ -21,7 +21,7 @@ class HRM(Network):
 
     def segment(self, z_H: Tensor, z_L: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
         """Run H_cycles x L_cycles; only the last L and the last H application carry gradient."""
-        config, cos_sin, attend = self.config, self.cos_sin(), self.attend
+        config, cos_sin, attend = self.config, self.cos_sin(e.shape[1]), self.attend
         last_H, last_L = config.H_cycles - 1, config.L_cycles - 1
         with torch.no_grad():
             for H_cycle in range(config.H_cycles):

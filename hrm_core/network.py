@@ -14,6 +14,7 @@ from hrm_core.layers import Attend, CosSin, Embedding, Linear, rotary_tables
 class Network(nn.Module, ABC):
     """A recurrent network over (z_H, z_L), without its table of puzzle rows.
 
+    S is the whole canvas, or the cells of its top-left square: the tokens' shape says which.
     The rows come in from outside: the table is thousands of times larger than what a job needs.
     Parameters may be stored in any dtype; the computation runs in `dtype`.
     """
@@ -64,7 +65,8 @@ class Network(nn.Module, ABC):
             prefix = padded.view(-1, config.puzzle_emb_len, config.hidden_size)
             e = torch.cat((prefix, e), dim=-2)
         if config.pos_encodings == "learned":
-            e = 0.707106781 * (e + self.embed_pos.embedding_weight.to(self.dtype))
+            positions = self._cropped(self.embed_pos.embedding_weight, e.shape[-2])
+            e = 0.707106781 * (e + positions.to(self.dtype))
         return math.sqrt(config.hidden_size) * e
 
     def read_q(self, z_H: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,17 +89,32 @@ class Network(nn.Module, ABC):
         logits: Tensor = self.lm_head(z_H[:, self.config.puzzle_emb_len :])
         return logits
 
-    def cos_sin(self) -> CosSin | None:
-        """Rotary tables, or none where positions are encoded another way."""
+    def cos_sin(self, length: int) -> CosSin | None:
+        """Rotary tables for P + S positions, or none where positions are encoded another way."""
         if self.config.pos_encodings != "rope":
             return None
-        return self.rotary_cos, self.rotary_sin
+        return self._cropped(self.rotary_cos, length), self._cropped(self.rotary_sin, length)
 
-    def fresh_state(self, batch: int) -> tuple[Tensor, Tensor]:
-        """Start states z_H, z_L.
+    def fresh_state(self, batch: int, num_cells: int | None = None) -> tuple[Tensor, Tensor]:
+        """Start states z_H, z_L for S cells, None for the whole canvas.
 
         Shapes: two [batch, P + S, D].
         """
-        shape = (batch, self.config.num_positions, self.config.hidden_size)
+        config = self.config
+        length = config.puzzle_emb_len + (config.seq_len if num_cells is None else num_cells)
+        shape = (batch, length, config.hidden_size)
         z_H, z_L = (state.to(self.dtype).expand(shape) for state in (self.H_init, self.L_init))
         return z_H.clone(), z_L.clone()
+
+    def _cropped(self, table: Tensor, length: int) -> Tensor:
+        """Pick the prefix and the canvas's top-left square from a table of all positions.
+
+        Shapes: [positions of the canvas, n] to [length, n].
+        """
+        config = self.config
+        if length == config.num_positions:
+            return table
+        num_before = config.puzzle_emb_len
+        side = math.isqrt(length - num_before)
+        square = table[num_before:].view(config.canvas, config.canvas, -1)[:side, :side]
+        return torch.cat((table[:num_before], square.flatten(0, 1)))

@@ -1,5 +1,7 @@
 """Whether a slot's answer still changes from segment to segment."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -25,7 +27,8 @@ def answer_part(predictions: Tensor, config: ModelConfig) -> Tensor:
     if config.vocab_size != ARC_VOCAB_SIZE:
         return predictions
     is_colour = (predictions >= FIRST_COLOUR).to(torch.int32)
-    is_colour = is_colour.view(-1, config.canvas, config.canvas)
+    side = math.isqrt(predictions.shape[-1])
+    is_colour = is_colour.view(-1, side, side)
     part = is_colour.cumprod(2, dtype=torch.int32).cumprod(1, dtype=torch.int32)
     return predictions * part.view_as(predictions).to(torch.uint8)
 

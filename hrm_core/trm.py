@@ -26,7 +26,7 @@ class TRM(Network):
         return self._cycle(z_H, z_L, e)
 
     def _cycle(self, z_H: Tensor, z_L: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
-        cos_sin, attend = self.cos_sin(), self.attend
+        cos_sin, attend = self.cos_sin(e.shape[1]), self.attend
         for _ in range(self.config.L_cycles):
             z_L = self.L_level(z_L, z_H + e, cos_sin, attend)
         z_H = self.L_level(z_H, z_L, cos_sin, attend)

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,20 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hrm_core import Checkpoint, Engine, EngineConfig, Sample, open_checkpoint
+from hrm_core import (
+    Checkpoint,
+    CheckpointError,
+    Engine,
+    EngineConfig,
+    Sample,
+    open_checkpoint,
+)
 from hrm_core.attention import load_backend
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 CopyGolden = Callable[[str], Path]
+MakeCheckpoint = Callable[..., Path]
 PREFIX = "_orig_mod.model.inner."
 CPU = torch.device("cpu")
 
@@ -134,6 +143,35 @@ def test_names_are_read_in_row_order(copy_golden: CopyGolden) -> None:
     names = ["<blank>", *(f"puzzle_{i}_é" for i in range(40))]
     (folder / "identifiers.json").write_text(json.dumps(names), encoding="utf-8")
     assert open_checkpoint(folder).names == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "sha256"), [("hrm-rope", "5f24616454870c76"), ("trm", "27609c12bc5f8e21")]
+)
+def test_a_checkpoint_keeps_the_identity_it_had_before_there_was_crop(
+    golden_folder: Path, name: str, sha256: str
+) -> None:
+    # Adapted checkpoints are found by the identity of their base.
+    assert open_checkpoint(golden_folder / name).sha256.startswith(sha256)
+
+
+def test_crop_is_a_setting_of_the_folder_written_only_where_it_is_on(
+    make_checkpoint: MakeCheckpoint,
+) -> None:
+    whole, cropped = make_checkpoint("whole"), make_checkpoint("cropped", crop=True)
+    assert "crop" not in (whole / "all_config.yaml").read_text(encoding="utf-8")
+    assert not open_checkpoint(whole).config.crop
+    assert open_checkpoint(cropped).config == replace(open_checkpoint(whole).config, crop=True)
+    assert open_checkpoint(cropped).sha256 != open_checkpoint(whole).sha256
+
+
+def test_crop_with_mlp_t_is_refused(copy_golden: CopyGolden) -> None:
+    folder = copy_golden("trm-mlp")
+    settings = folder / "all_config.yaml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("arch:", "arch:\n  crop: true", 1), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"arch\.crop: a network with mlp_t"):
+        open_checkpoint(folder)
 
 
 def test_the_identity_changes_with_weights_rows_names_and_settings(

@@ -30,6 +30,11 @@ def test_what_counts_runs_from_the_corner_in_colours_alone(
     assert answer_part(predictions, ARC).view(3, 3).tolist() == kept
 
 
+def test_what_counts_follows_the_side_of_what_is_given() -> None:
+    predictions = torch.tensor([[5, 1, 6, 7]], dtype=torch.uint8)
+    assert answer_part(predictions, ARC).view(2, 2).tolist() == [[5, 0], [6, 0]]
+
+
 def test_other_vocabularies_count_as_a_whole() -> None:
     predictions = torch.tensor([[0, 1, 2, 0, 1, 2, 0, 1, 2]], dtype=torch.uint8)
     assert torch.equal(answer_part(predictions, SUDOKU), predictions)
