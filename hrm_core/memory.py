@@ -21,8 +21,10 @@ MAX_SLOTS = SLOT_COUNTS[-1]
 CPU_NUMBERS = 80_000
 CPU_NUMBERS_PER_THREAD = 40_000
 MEMORY_SHARE = 0.7
-# Up to so many positions, training on the CPU attends by matrix products, which is faster there.
+# Up to so many positions, training on the CPU attends by matrix products where they are faster, as
+# they are in half precision up to any length of ARC. Their scores take memory.
 SHORT_POSITIONS = 256
+SHORT_POSITIONS_IN_HALF = 1024
 _OUT_OF_MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
@@ -53,29 +55,49 @@ def largest_divisor(batch_size: int, most: int) -> int:
     return max((n for n in range(1, min(batch_size, most) + 1) if batch_size % n == 0), default=1)
 
 
+def may_keep_scores(num_positions: int, device: torch.device, dtype: torch.dtype) -> bool:
+    """Return whether training may attend by matrix products, which keep their scores."""
+    limit = SHORT_POSITIONS if dtype == torch.float32 else SHORT_POSITIONS_IN_HALF
+    return device.type == "cpu" and num_positions <= limit
+
+
 def guess_slice(
-    config: ModelConfig, batch_size: int, device: torch.device, dtype: torch.dtype
+    config: ModelConfig,
+    batch_size: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    num_positions: int | None = None,
 ) -> int:
-    """Choose the slice of a batch whose training a share of the free memory holds."""
-    fitting = MEMORY_SHARE * free_memory(device) / training_bytes(config, dtype)
+    """Choose the slice of a batch whose training a share of the free memory holds.
+
+    `num_positions` is the sequence's length, None: with the whole canvas.
+    """
+    of_sample = training_bytes(config, device, dtype, num_positions)
+    fitting = MEMORY_SHARE * free_memory(device) / of_sample
     return largest_divisor(batch_size, int(fitting))
 
 
-def training_bytes(config: ModelConfig, dtype: torch.dtype) -> int:
+def training_bytes(
+    config: ModelConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    num_positions: int | None = None,
+) -> int:
     """Estimate the activations that one sample of training keeps for its gradient.
 
     Of each block with a gradient: the SwiGLU's gate, up, activation and product; of the hidden
     size twelve times: q, k, v before and after rotation, the mixed heads, and both norms' inputs,
-    wide and not. Attention that keeps its scores, as on short canvases, adds two tables of them.
+    wide and not. Attention that keeps its scores adds two tables of them.
     """
+    num_positions = num_positions or config.num_positions
     if config.architecture == "trm":
         num_blocks = (config.L_cycles + 1) * config.L_layers
     else:
         num_blocks = config.H_layers + config.L_layers
     per_position = 12 * config.hidden_size + 4 * swiglu_width(config.hidden_size, config.expansion)
-    if config.num_positions <= SHORT_POSITIONS:
-        per_position += 2 * config.num_heads * config.num_positions
-    return num_blocks * config.num_positions * per_position * dtype.itemsize
+    if may_keep_scores(num_positions, device, dtype):
+        per_position += 2 * config.num_heads * num_positions
+    return num_blocks * num_positions * per_position * dtype.itemsize
 
 
 def count_fitting(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> int:

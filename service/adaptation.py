@@ -29,6 +29,7 @@ COMPILED_FROM_STEPS = 300
 class AdaptOptions:
     """How to adapt: the budget, whichever of both ends first, and the recipe.
 
+    `batch_tokens` are the positions in a batch, of a network with crop.
     `rows_only`: the trunk stays as it is. `holds_out`: whether demonstrations are kept back while
     they can tell how well it goes.
 
@@ -39,6 +40,7 @@ class AdaptOptions:
     steps: int | None = None
     num_variants: int = 64
     batch_size: int = 96
+    batch_tokens: int = TrainSettings(num_steps=None).batch_tokens
     slice_size: int | None = None
     lr: float = 1e-3
     row_lr: float = 1e-2
@@ -58,6 +60,7 @@ class AdaptOptions:
             max_seconds=self.seconds,
             rows_only_share=1.0 if self.rows_only else 0.25,
             batch_size=self.batch_size,
+            batch_tokens=self.batch_tokens,
             slice_size=self.slice_size,
             lr=self.lr,
             row_lr=self.row_lr,
@@ -107,7 +110,9 @@ def prepare_adaptation(
             )
     _check_folder(folder, base)
     check_fit(puzzles, config.canvas, "random weights" if base is None else str(base.folder))
-    dataset = build_dataset(puzzles, config.canvas, options.num_variants, options.seed)
+    dataset = build_dataset(
+        puzzles, config.canvas, options.num_variants, options.seed, crop=config.crop
+    )
     held_out = hold_out(puzzles, options.seed) if options.holds_out else HeldOut.nothing()
     left_out, checked = held_out.mark(dataset)
     made_from = {

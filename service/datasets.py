@@ -5,16 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from augment import BLANK_NAME, Dialect, Puzzle, Variant, draw_variants, encode
+from augment import BLANK_NAME, Dialect, Puzzle, Variant, choose_crop, draw_variants, encode
 from hrm_core import TrainingArrays
 from service.errors import DatasetError
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Training arrays and the names of their rows (row 0 is blank)."""
+    """Training arrays of each size, and the names of their rows (row 0 is blank).
 
-    arrays: TrainingArrays
+    `groups` are the puzzles of each of the arrays, in the arrays' order.
+    """
+
+    arrays: tuple[TrainingArrays, ...]
+    groups: tuple[tuple[Puzzle, ...], ...]
     identifiers: tuple[str, ...]
     puzzles: tuple[Puzzle, ...]
 
@@ -30,9 +34,12 @@ def build_dataset(
     num_variants: int,
     seed: int,
     dialect: Dialect = Dialect.HRM,
+    *,
+    crop: bool = False,
 ) -> Dataset:
     """Lay out the demonstrations of up to `num_variants` distinct variants of each puzzle.
 
+    With `crop` a puzzle's examples lie on the part of the canvas that `choose_crop` gives it.
     Rows are numbered from 1, puzzle by puzzle, the untransformed variant first. A `Puzzle` has no
     test outputs, so none can get in.
 
@@ -51,29 +58,50 @@ def build_dataset(
             f"puzzle name {foreign!r} holds {Dialect.TRM.separator!r}, which marks TRM's names of "
             "variants, so no row of the checkpoint could be told from it; rename it"
         )
-    inputs, labels, room = [], [], []
     identifiers = [BLANK_NAME]
-    variant_starts, group_starts = [0], [0]
+    parts: dict[int, _Part] = {}
     for puzzle in puzzles:
+        side = choose_crop(puzzle, canvas).size if crop else canvas
         variants = draw_variants(puzzle, num_variants, seed)
-        for variant in variants:
-            identifiers.append(dialect.name(puzzle.name, variant))
-            pair_inputs, pair_labels, pair_room = _lay_out(puzzle, variant, canvas)
-            inputs.append(pair_inputs)
-            labels.append(pair_labels)
-            room.append(pair_room)
-            variant_starts.append(variant_starts[-1] + len(pair_inputs))
-        group_starts.append(group_starts[-1] + len(variants))
-    arrays = TrainingArrays(
-        canvas=canvas,
-        inputs=np.concatenate(inputs),
-        labels=np.concatenate(labels),
-        room=np.concatenate(room),
-        rows=np.arange(1, len(identifiers), dtype=np.int64),
-        variant_starts=np.array(variant_starts, dtype=np.int64),
-        group_starts=np.array(group_starts, dtype=np.int64),
+        parts.setdefault(side, _Part(side)).add(puzzle, variants, first_row=len(identifiers))
+        identifiers += [dialect.name(puzzle.name, variant) for variant in variants]
+    ordered = [parts[side] for side in sorted(parts)]
+    return Dataset(
+        arrays=tuple(part.arrays() for part in ordered),
+        groups=tuple(tuple(part.puzzles) for part in ordered),
+        identifiers=tuple(identifiers),
+        puzzles=tuple(puzzles),
     )
-    return Dataset(arrays, tuple(identifiers), tuple(puzzles))
+
+
+class _Part:
+    """The examples of one size while they are gathered."""
+
+    def __init__(self, side: int) -> None:
+        self.puzzles: list[Puzzle] = []
+        self._side = side
+        self._examples: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._rows: list[int] = []
+        self._group_starts = [0]
+
+    def add(self, puzzle: Puzzle, variants: Sequence[Variant], first_row: int) -> None:
+        self.puzzles.append(puzzle)
+        self._examples += [_lay_out(puzzle, variant, self._side) for variant in variants]
+        self._rows += range(first_row, first_row + len(variants))
+        self._group_starts.append(len(self._rows))
+
+    def arrays(self) -> TrainingArrays:
+        inputs, labels, room = map(np.concatenate, zip(*self._examples, strict=True))
+        num_examples = [len(of_variant) for of_variant, _, _ in self._examples]
+        return TrainingArrays(
+            canvas=self._side,
+            inputs=inputs,
+            labels=labels,
+            room=room,
+            rows=np.array(self._rows, dtype=np.int64),
+            variant_starts=np.cumsum([0, *num_examples], dtype=np.int64),
+            group_starts=np.array(self._group_starts, dtype=np.int64),
+        )
 
 
 def _lay_out(

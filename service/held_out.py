@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from augment import Puzzle
+from hrm_core import TrainingArrays
 from service.datasets import Dataset
 
 # A demonstration is held out only where so many different ones are there.
@@ -30,16 +31,27 @@ class HeldOut:
         """Hold nothing out, since nobody wants to know."""
         return cls({}, "no demonstration is held out, as asked")
 
-    def mark(self, dataset: Dataset) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    def mark(
+        self, dataset: Dataset
+    ) -> tuple[list[npt.NDArray[np.bool_]], list[npt.NDArray[np.int64]]]:
         """Mark the examples of all variants that are held out, and list those to be looked at.
 
-        Shapes: bool [E] of the dataset's E examples; int64 [N].
+        Shapes: bool [E] and int64 [N] for each of the dataset's arrays.
         """
-        arrays = dataset.arrays
+        left_out, checked = [], []
+        for arrays, puzzles in zip(dataset.arrays, dataset.groups, strict=True):
+            marked, looked_at = self._mark(arrays, puzzles)
+            left_out.append(marked)
+            checked.append(looked_at)
+        return left_out, checked
+
+    def _mark(
+        self, arrays: TrainingArrays, puzzles: Sequence[Puzzle]
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
         left_out = np.zeros(len(arrays.inputs), bool)
         checked: list[int] = []
         per_puzzle = max(1, min(MAX_CHECKED_VARIANTS, MAX_CHECKED // max(1, len(self.places))))
-        for group, puzzle in enumerate(dataset.puzzles):
+        for group, puzzle in enumerate(puzzles):
             place = self.places.get(puzzle.name)
             if place is not None:
                 first, last = arrays.group_starts[group : group + 2]

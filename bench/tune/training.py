@@ -22,7 +22,7 @@ LONGEST_S = 60.0
 def measure_training(plan: Plan) -> Iterator[dict[str, object]]:
     """Time training steps in slices, largest last; ends where memory does not hold them."""
     device, checkpoint = plan.where(), plan.open()
-    config = replace(checkpoint.config, num_rows=2)
+    config = replace(checkpoint.config, num_rows=2, crop=False)
     batch = BATCH[device.type]
     grids = np.full((1, config.seq_len), 5, dtype=np.uint8)
     arrays = TrainingArrays(
@@ -46,7 +46,7 @@ def measure_training(plan: Plan) -> Iterator[dict[str, object]]:
             run = Pretraining(
                 Path(folder),
                 config,
-                arrays,
+                [arrays],
                 settings,
                 {},
                 device=device,
@@ -57,7 +57,7 @@ def measure_training(plan: Plan) -> Iterator[dict[str, object]]:
             except DeviceMemoryError:
                 yield row | {"failed": "does not fit"}
                 return
-        if run.slice_size < slice_size:
+        if run.lanes.next().slice_size < slice_size:
             yield row | {"failed": "does not fit"}
             return
         yield row | {"samples_per_s": slice_size / seconds}

@@ -1,7 +1,7 @@
 """Which backend to use: the one asked for, or the fastest that is measured to fit."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -134,6 +134,17 @@ def choose(
     else:
         best = measure()
     return Choice(best, load_backend(best), timings)
+
+
+def by_length(attends: Mapping[int, Attend]) -> Attend:
+    """Return attention that uses the backend of each length of sequence, as given."""
+    if len(attends) == 1:
+        return next(iter(attends.values()))
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return attends[q.shape[1]](q, k, v)
+
+    return attend
 
 
 def _fitting_on_cpu(names: tuple[str, ...], shape: Shape, trains: bool) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def matmul(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attend with two matrix products and a softmax between them.
 
-    For training on short canvases on the CPU, where the fused kernel's bfloat16 backward is slow.
+    For training on the CPU, where the fused kernel's bfloat16 backward is slow.
 
     Shapes: [B, S, heads, head_dim] in and out.
     """

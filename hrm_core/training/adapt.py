@@ -9,7 +9,7 @@ Source: arXiv 2511.02886 (rows at the mean, rows alone first, average).
 
 import copy
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -108,14 +108,14 @@ class Adaptation:
         folder: Path,
         start: Start | None,
         config: ModelConfig,
-        arrays: TrainingArrays,
+        arrays: Sequence[TrainingArrays],
         settings: TrainSettings,
         documents: Mapping[str, object],
         *,
         record_name: str,
         made_from: Mapping[str, object],
-        left_out: npt.NDArray[np.bool_] | None = None,
-        checked: npt.NDArray[np.int64] | None = None,
+        left_out: Sequence[npt.NDArray[np.bool_]] | None = None,
+        checked: Sequence[npt.NDArray[np.int64]] | None = None,
         device: torch.device,
         compile_step: bool = False,
         num_threads: int | None = None,
@@ -127,7 +127,7 @@ class Adaptation:
         `left_out` marks the demonstrations held out, `checked` lists those of them that are looked
         at. `made_from` goes into the folder's file `record_name`, with what the run adds to it.
 
-        Shapes: left_out bool [E]; checked int64 [N].
+        Shapes: left_out bool [E] and checked int64 [N] for each of the arrays.
 
         Raises: TrainingError as `Pretraining`.
         """
@@ -146,7 +146,8 @@ class Adaptation:
             tuned_folder=tuned_folder,
         )
         self._documents, self._record_name, self._made_from = documents, record_name, made_from
-        self._checked = checked if checked is not None and len(checked) else None
+        pairs = zip(arrays, checked, strict=True) if checked is not None else ()
+        self._checked = [(part, examples) for part, examples in pairs if len(examples)]
         self._latest: TrainProgress | None = None
         self._saved_at = self.run.seconds
         self._save_cost_s = 0.0
@@ -275,7 +276,7 @@ class Adaptation:
             if run.used_share < 1.0 - LAST_SHARE and not self._has_stopped_rising:
                 return
             run.notes[_LAST_FROM] = run.used_share
-        run.stream.leaves_out = False
+        run.lanes.let_in()
         last_from = float(run.notes[_LAST_FROM])
         done = (run.used_share - last_from) / max(self._ends_at - last_from, 1e-9)
         # Below 0 where the budget was prolonged after the last phase had begun.
@@ -290,7 +291,7 @@ class Adaptation:
 
     def _check_when_due(self) -> Generator[AdaptTurn, None, None]:
         run = self.run
-        if self._checked is None or _LAST_FROM in run.notes:
+        if not self._checked or _LAST_FROM in run.notes:
             return
         num_due = int(run.used_share * NUM_CHECKS)
         if self.phase is Phase.ROWS and run.settings.rows_only_share < 1.0:
@@ -298,7 +299,7 @@ class Adaptation:
         if num_due <= run.notes.get(_NUM_LOOKS, 0):
             return
         run.notes[_NUM_LOOKS] = num_due
-        check = self._look(self._checked)
+        check = self._look()
         while True:
             started = time.monotonic()
             use_threads(run.num_threads)
@@ -312,9 +313,9 @@ class Adaptation:
             # Leaving here would lose the look, so it is not between two steps.
             yield AdaptTurn(is_between_steps=False)
 
-    def _look(self, examples: npt.NDArray[np.int64]) -> Generator[None, None, float]:
+    def _look(self) -> Generator[None, None, float]:
         run = self.run
         network = copy.deepcopy(run.network)
         network.load_state_dict(run.learned_trunk)
         network.eval().requires_grad_(False)
-        return exact_share_in_segments(network, run.table, run.stream.arrays, examples)
+        return exact_share_in_segments(network, run.table, self._checked)

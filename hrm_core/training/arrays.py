@@ -1,17 +1,21 @@
 """What training learns from: token arrays and row ids, nothing of puzzles or files."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from hrm_core.config import ModelConfig
 from hrm_core.errors import TrainingError
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingArrays:
-    """Examples of every variant of every puzzle, laid at the canvas's top-left corner.
+    """Examples of every variant of every puzzle of one size, laid at the top-left corner.
+
+    `canvas` is the side of what they lie on: the whole canvas, or a crop of it.
 
     A group is a puzzle with its variants; variant v holds the examples
     `variant_starts[v]:variant_starts[v + 1]`, group g the variants
@@ -42,16 +46,39 @@ class TrainingArrays:
         if not consistent or num_examples == 0:
             raise TrainingError("the training arrays are empty or do not belong together")
 
-    def digest(self, left_out: npt.NDArray[np.bool_] | None = None) -> str:
-        """Sum up everything in the arrays, and what of it is left out (sha256, hex)."""
-        digest = hashlib.sha256(str(self.canvas).encode())
+
+def check_arrays(arrays: Sequence[TrainingArrays], config: ModelConfig) -> None:
+    """Check that a model can learn from the arrays of each size.
+
+    Raises: TrainingError.
+    """
+    sides = [part.canvas for part in arrays]
+    of_crop = sides and max(sides) <= config.canvas and len(set(sides)) == len(sides)
+    if not (of_crop if config.crop else sides == [config.canvas]):
+        listed = ", ".join(map(str, sides))
+        kind = "with crop" if config.crop else "without crop"
+        raise TrainingError(f"arrays of canvas {listed}, model of {config.canvas} {kind}")
+    for part in arrays:
+        if part.rows.min() < 0 or part.rows.max() >= config.num_rows:
+            raise TrainingError(f"row {part.rows.max()} is outside a table of {config.num_rows}")
+        if max(part.inputs.max(), part.labels.max()) >= config.vocab_size:
+            raise TrainingError(f"tokens outside a vocabulary of {config.vocab_size}")
+
+
+def digest_arrays(
+    arrays: Sequence[TrainingArrays], left_out: Sequence[npt.NDArray[np.bool_]]
+) -> str:
+    """Sum up everything in the arrays of each size, and what of it is left out (sha256, hex)."""
+    digest = hashlib.sha256()
+    for part, marked in zip(arrays, left_out, strict=True):
+        digest.update(str(part.canvas).encode())
         for name in ("inputs", "labels", "room", "rows", "variant_starts", "group_starts"):
-            array = np.ascontiguousarray(getattr(self, name))
+            array = np.ascontiguousarray(getattr(part, name))
             digest.update(f"{name} {array.shape}".encode())
             digest.update(array.data)
-        if left_out is not None and left_out.any():
-            digest.update(b"left out" + np.packbits(left_out).tobytes())
-        return digest.hexdigest()
+        if marked.any():
+            digest.update(b"left out" + np.packbits(marked).tobytes())
+    return digest.hexdigest()
 
 
 class ExampleStream:
@@ -82,9 +109,15 @@ class ExampleStream:
         if (np.logical_and.reduceat(self.left_out, arrays.variant_starts[:-1])).any():
             raise TrainingError("every example of a variant is left out: none is there to train on")
         self.num_rounds = 0
+        self._round_sizes = (_round_size(arrays), _round_size(arrays, ~self.left_out))
         self._rng = np.random.Generator(np.random.PCG64(seed))
         self._groups: list[int] = []
         self._waiting: list[tuple[int, int, int, int]] = []  # example, row, down, right
+
+    @property
+    def round_size(self) -> float:
+        """How many examples a round brings, on average over the variants."""
+        return self._round_sizes[self.leaves_out]
 
     def take(
         self, num: int
@@ -145,6 +178,13 @@ class ExampleStream:
             (int(example), row, int(down), int(right))
             for example, (down, right) in zip(examples, offsets, strict=True)
         )
+
+
+def _round_size(arrays: TrainingArrays, kept: npt.NDArray[np.bool_] | None = None) -> float:
+    counted = np.ones(len(arrays.inputs), bool) if kept is None else kept
+    of_variants = np.add.reduceat(counted, arrays.variant_starts[:-1], dtype=np.int64)
+    of_groups = np.add.reduceat(of_variants, arrays.group_starts[:-1])
+    return float((of_groups / np.diff(arrays.group_starts)).sum())
 
 
 def _are_starts(starts: npt.NDArray[np.int64], num: int) -> bool:

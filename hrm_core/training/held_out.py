@@ -1,6 +1,6 @@
 """The held-out check: demonstrations kept back from training, answered while it runs."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,26 @@ CHUNK = 64
 def exact_share_in_segments(
     network: Network,
     table: Tensor,
-    arrays: TrainingArrays,
-    examples: npt.NDArray[np.int64],
+    examples: Sequence[tuple[TrainingArrays, npt.NDArray[np.int64]]],
 ) -> Generator[None, None, float]:
     """Give the share of examples right to the last cell after all segments, pausing after each.
 
+    `examples` lists them for the arrays of each size.
+
     Shapes: table float32 [num_rows, puzzle_emb_ndim]; examples int64 [N], at least one.
     """
+    num_right = 0
+    for arrays, of_size in examples:
+        num_right += yield from _count_right(network, table, arrays, of_size)
+    return num_right / sum(len(of_size) for _, of_size in examples)
+
+
+def _count_right(
+    network: Network,
+    table: Tensor,
+    arrays: TrainingArrays,
+    examples: npt.NDArray[np.int64],
+) -> Generator[None, None, int]:
     row_of_example = np.repeat(arrays.rows, np.diff(arrays.variant_starts))
     num_right = 0
     for start in range(0, len(examples), CHUNK):
@@ -31,7 +44,7 @@ def exact_share_in_segments(
         inputs = torch.from_numpy(arrays.inputs[part].astype(np.int64)).to(table.device)
         labels = torch.from_numpy(arrays.labels[part].astype(np.int64)).to(table.device)
         rows = torch.from_numpy(row_of_example[part]).to(table.device)
-        z_H, z_L = network.fresh_state(len(part))
+        z_H, z_L = network.fresh_state(len(part), inputs.shape[1])
         for _ in range(network.config.halt_max_steps):
             with torch.inference_mode():
                 z_H, z_L = network.segment(z_H, z_L, network.embed(inputs, table[rows]))
@@ -39,4 +52,4 @@ def exact_share_in_segments(
         with torch.inference_mode():
             is_wrong = (network.read_logits(z_H).argmax(-1) != labels) & (labels != 0)
             num_right += int((~is_wrong.any(-1)).sum())
-    return num_right / len(examples)
+    return num_right

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hrm_core.arithmetic import choose_arithmetic
-from hrm_core.attention import choose, load_backend
+from hrm_core.attention import by_length, choose, load_backend
 from hrm_core.build import build_network, use_onednn, widen_products
 from hrm_core.config import ModelConfig
 from hrm_core.device import compiled
@@ -22,10 +23,10 @@ from hrm_core.initialisation import initialise
 from hrm_core.layers import Attend
 from hrm_core.measured import MeasuredChoices
 from hrm_core.memory import (
-    SHORT_POSITIONS,
     guess_slice,
     is_out_of_memory,
     largest_divisor,
+    may_keep_scores,
     needs_memory,
     release_memory,
 )
@@ -36,7 +37,8 @@ from hrm_core.threads import (
     use_threads,
     wanted_threads,
 )
-from hrm_core.training.arrays import ExampleStream, TrainingArrays
+from hrm_core.training.arrays import TrainingArrays, check_arrays, digest_arrays
+from hrm_core.training.lanes import TrainLane, TrainLanes, batch_size_of
 from hrm_core.training.optimisers import AdamAtan2, MovingAverage, sign_sgd_rows_
 from hrm_core.training.settings import (
     TrainProgress,
@@ -45,7 +47,7 @@ from hrm_core.training.settings import (
     learning_rate,
 )
 from hrm_core.training.snapshot import read_snapshot, write_snapshot
-from hrm_core.training.step import TrainCarry, supervise, train_segment_in_slices
+from hrm_core.training.step import supervise, train_segment_in_slices
 from hrm_core.writer import write_checkpoint
 
 LOG_NAME = "training_log.jsonl"
@@ -53,17 +55,19 @@ LOG_NAME = "training_log.jsonl"
 
 @dataclass(slots=True)
 class _Means:
+    """Means over the samples of steps, and the share of right ones by size."""
+
     num: int = 0
     sums: list[float] = field(default_factory=lambda: [0.0] * 6)
+    num_by_size: Counter[int] = field(default_factory=Counter)
+    right_by_size: Counter[int] = field(default_factory=Counter)
 
-    def add(self, values: list[float]) -> None:
-        self.num += 1
-        self.sums = [total + value for total, value in zip(self.sums, values, strict=True)]
-
-    def take(self) -> list[float]:
-        means = [total / max(self.num, 1) for total in self.sums]
-        self.num, self.sums = 0, [0.0] * len(self.sums)
-        return means
+    def add(self, lane: TrainLane, values: list[float], num_right: int) -> None:
+        num = lane.batch_size
+        self.num += num
+        self.sums = [total + num * value for total, value in zip(self.sums, values, strict=True)]
+        self.num_by_size[lane.side] += num
+        self.right_by_size[lane.side] += num_right
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ class Pretraining:
         self,
         folder: Path,
         config: ModelConfig,
-        arrays: TrainingArrays,
+        arrays: Sequence[TrainingArrays],
         settings: TrainSettings,
         documents: Mapping[str, object],
         *,
@@ -100,40 +104,43 @@ class Pretraining:
         compile_step: bool,
         num_threads: int | None = None,
         start: Start | None = None,
-        left_out: npt.NDArray[np.bool_] | None = None,
+        left_out: Sequence[npt.NDArray[np.bool_]] | None = None,
         precision: str | None = None,
         tuned_folder: Path | None = None,
     ) -> None:
         """Prepare the run; `documents` are JSON files that belong beside the weights.
 
-        `precision` and `tuned_folder` as an engine's; the weights are learned in float32.
-        `num_threads` None: as `pick_threads` does. A run that goes on keeps its number, which sums
-        of gradients depend on in their last bits.
+        `arrays` hold the examples of each size: of the canvas, or with crop of any up to that.
+        `left_out` marks those of each that never come. `precision` and `tuned_folder` as an
+        engine's; the weights are learned in float32. `num_threads` None: as `pick_threads` does. A
+        run that goes on keeps its number, which sums of gradients depend on in their last bits.
+
+        Shapes: left_out bool [E] for each of the arrays.
 
         Raises: TrainingError for a budget without an end; when the arrays do not fit the
         configuration, or the folder holds a run with other settings.
         """
         check_settings(settings)
-        if arrays.canvas != config.canvas:
-            raise TrainingError(f"arrays of canvas {arrays.canvas}, model of {config.canvas}")
-        if arrays.rows.min() < 0 or arrays.rows.max() >= config.num_rows:
-            raise TrainingError(f"row {arrays.rows.max()} is outside a table of {config.num_rows}")
-        if max(arrays.inputs.max(), arrays.labels.max()) >= config.vocab_size:
-            raise TrainingError(f"tokens outside a vocabulary of {config.vocab_size}")
+        check_arrays(arrays, config)
         self.folder, self.config, self.settings = folder, config, settings
         self.documents, self.device = documents, device
-        self.data_sha256 = arrays.digest(left_out)
+        left_out = left_out or [np.zeros(len(part.inputs), bool) for part in arrays]
+        self.data_sha256 = digest_arrays(arrays, left_out)
         self.step = 0
         self.seconds = 0.0
         # A further factor on both rates, for whoever drives the run.
         self.rate_factor = 1.0
         # What whoever drives the run wants kept with it; JSON values.
         self.notes: dict[str, Any] = {}
-        self.stream = ExampleStream(arrays, settings.seed, settings.translate, left_out)
         self.generator = torch.Generator().manual_seed(settings.seed)
         measured = MeasuredChoices(tuned_folder)
         self.arithmetic = choose_arithmetic(precision, config, device, measured, trains=True)
-        attend = self._choose_attention(measured)
+        attend = by_length(
+            {
+                length: self._choose_attention(length, measured)
+                for length in (config.puzzle_emb_len + part.canvas**2 for part in arrays)
+            }
+        )
         self.network = build_network(config, attend, getattr(torch, config.forward_dtype))
         self.network.dtype = self.arithmetic.dtype
         initialise(self.network, self.generator)
@@ -145,18 +152,26 @@ class Pretraining:
             use_onednn(self.network, packs=False)
         self._run = compiled(supervise) if compile_step else supervise
         with needs_memory(device, "training: the network, its rows and a batch"):
-            self._place(start)
+            self._place(start, arrays, left_out)
             self.num_threads = wanted_threads(num_threads)
             self._resume()
-        self.slice_size = settings.slice_size or guess_slice(
-            config, settings.batch_size, device, self.network.dtype
-        )
+        if settings.slice_size is None:
+            for lane in self.lanes:
+                lane.slice_size = guess_slice(
+                    config, lane.batch_size, device, self.network.dtype, lane.num_positions
+                )
         if self.num_threads is None:
-            work = self.slice_size * config.num_positions * self.num_parameters
+            most = max(lane.slice_size * lane.num_positions for lane in self.lanes)
+            work = most * self.num_parameters
             self.num_threads = pick_threads(device, TRAINING_PASSES * work)
 
-    def _place(self, start: Start | None) -> None:
-        """Put network, table, optimiser and carry on the device."""
+    def _place(
+        self,
+        start: Start | None,
+        arrays: Sequence[TrainingArrays],
+        left_out: Sequence[npt.NDArray[np.bool_]],
+    ) -> None:
+        """Put network, table, optimiser and carries on the device."""
         config, settings, device = self.config, self.settings, self.device
         self.network.to(device)
         self.table = torch.zeros(config.num_rows, config.puzzle_emb_ndim, device=device)
@@ -173,15 +188,14 @@ class Pretraining:
             if settings.ema_decay
             else None
         )
-        self.carry = TrainCarry.empty(self.network, settings.batch_size, device)
+        self.lanes = TrainLanes(arrays, self.network, settings, device, left_out)
 
-    def _choose_attention(self, measured: MeasuredChoices) -> Attend:
-        config = self.config
-        if self.device.type != "cpu" or config.num_positions > SHORT_POSITIONS:
+    def _choose_attention(self, length: int, measured: MeasuredChoices) -> Attend:
+        config, dtype = self.config, self.arithmetic.attention_dtype
+        if not may_keep_scores(length, self.device, dtype):
             return load_backend("sdpa")
-        batch = self.settings.slice_size or self.settings.batch_size
-        shape = (batch, config.num_positions, config.num_heads, config.head_dim)
-        dtype = self.arithmetic.attention_dtype
+        batch = self.settings.slice_size or batch_size_of(length, config, self.settings)
+        shape = (batch, length, config.num_heads, config.head_dim)
         return choose("auto", shape, self.device, dtype, trains=True, measured=measured).attend
 
     @property
@@ -239,7 +253,7 @@ class Pretraining:
                     next(step)
                 except StopIteration as end:
                     self.seconds += time.monotonic() - started
-                    means.add(end.value)
+                    means.add(*end.value)
                     break
                 except RuntimeError as error:
                     if is_out_of_memory(error):
@@ -250,8 +264,9 @@ class Pretraining:
             progress = None
             if self.step % self.settings.log_every == 0 or self.used_share == 1.0:
                 rate = (self.step - step_before) / max(self.seconds - seconds_before, 1e-9)
-                progress = self._progress(means.take(), rate)
+                progress = self._progress(means, rate)
                 self._log(progress)
+                means = _Means()
             yield Turn(is_between_steps=True, progress=progress)
 
     def save(self) -> None:
@@ -262,7 +277,6 @@ class Pretraining:
         write_checkpoint(
             self.folder, self.config, trunk, self.table, self.step, training, self.documents
         )
-        carry = {name: getattr(self.carry, name) for name in TrainCarry.__slots__}
         write_snapshot(
             self.folder,
             {
@@ -275,15 +289,15 @@ class Pretraining:
                 "optimiser": self.optimiser.state_dict(),
                 "average": self.average.shadow if self.average is not None else {},
                 "table": self.table,
-                "carry": carry,
+                "lanes": self.lanes.state(),
                 "generator": self.generator.get_state(),
-                "stream": json.dumps(self.stream.state()),
                 "notes": json.dumps(self.notes),
             },
         )
 
-    def _step_in_slices(self) -> Generator[None, None, list[float]]:
-        settings, carry = self.settings, self.carry
+    def _step_in_slices(self) -> Generator[None, None, tuple[TrainLane, list[float], int]]:
+        settings, lane = self.settings, self.lanes.next()
+        carry = lane.carry
         is_trunk_learning = self.used_share >= settings.rows_only_share
         for param in self.network.parameters():
             param.requires_grad_(is_trunk_learning)
@@ -291,7 +305,7 @@ class Pretraining:
         for group in self.optimiser.param_groups:
             group["lr"] = self._trunk_rate
         num_free = int(carry.halted.sum())
-        inputs, labels, rows = self.stream.take(num_free)
+        inputs, labels, rows = lane.stream.take(num_free)
         carry.seat(torch.from_numpy(inputs), torch.from_numpy(labels), torch.from_numpy(rows))
         row_values = self.table[carry.rows].requires_grad_()
         while True:
@@ -303,17 +317,18 @@ class Pretraining:
                     self.generator,
                     self._run,
                     learns_continue=settings.learns_continue,
-                    slice_size=self.slice_size,
+                    slice_size=lane.slice_size,
                 )
                 break
             except RuntimeError as error:
-                if not is_out_of_memory(error) or self.slice_size == 1:
+                if not is_out_of_memory(error) or lane.slice_size == 1:
                     raise
             # The carry is moved on at the step's very end, so the step can begin again.
             self.optimiser.zero_grad()
             row_values.grad = None
-            self.slice_size = largest_divisor(settings.batch_size, self.slice_size // 2)
+            lane.slice_size = largest_divisor(lane.batch_size, lane.slice_size // 2)
             release_memory(self.device)
+        lane.count_step()
         self.optimiser.step()
         self.optimiser.zero_grad()
         if row_values.grad is not None:
@@ -328,12 +343,14 @@ class Pretraining:
             self.average.update(self.network.named_parameters(), self.step)
         figures = [losses.total, losses.lm, losses.q_halt, losses.q_continue]
         shares = [losses.is_right.double().mean(), carry.halted.double().mean()]
-        return torch.stack([value.detach().double() for value in figures + shares]).tolist()
+        values = torch.stack([value.detach().double() for value in figures + shares]).tolist()
+        return lane, values, int(losses.is_right.sum())
 
     def _no_memory(self) -> DeviceMemoryError:
+        num = self.lanes.next().slice_size
         return DeviceMemoryError(
-            f"{self.device}'s memory does not hold the training of {self.slice_size} samples at "
-            "once: free some, or use --device cpu"
+            f"{self.device}'s memory does not hold the training of {num} samples at once: free "
+            "some, or use --device cpu"
         )
 
     @property
@@ -348,8 +365,8 @@ class Pretraining:
         )
         return self.rate_factor * rate
 
-    def _progress(self, means: list[float], steps_per_s: float) -> TrainProgress:
-        loss, lm, q_halt, q_continue, right, halted = means
+    def _progress(self, means: _Means, steps_per_s: float) -> TrainProgress:
+        loss, lm, q_halt, q_continue, right, halted = (total / means.num for total in means.sums)
         return TrainProgress(
             step=self.step,
             num_steps=self.settings.num_steps,
@@ -361,6 +378,11 @@ class Pretraining:
             q_halt_loss=round(q_halt, 5),
             q_continue_loss=round(q_continue, 5),
             right_share=round(right, 5),
+            right_by_size={
+                side: round(means.right_by_size[side] / num, 5)
+                for side, num in sorted(means.num_by_size.items())
+            },
+            visits=round(self.lanes.visits, 2),
             halted_share=round(halted, 5),
             lr=self.optimiser.param_groups[0]["lr"],
         )
@@ -368,10 +390,11 @@ class Pretraining:
     def _identity(self) -> dict[str, Any]:
         """What must be equal for a snapshot to be this run's.
 
-        Its length may change, and translation be turned off: late in a short run, practice where
-        inference lays its grids is worth more.
+        Its length may change, larger puzzles come in, and translation be turned off: late in a
+        short run, practice where inference lays its grids is worth more.
         """
         free = {"num_steps", "max_seconds", "translate", "snapshot_s", "log_every", "slice_size"}
+        free |= {"max_crop"}
         settings = {k: v for k, v in asdict(self.settings).items() if k not in free}
         return {"config": asdict(self.config), "settings": settings}
 
@@ -379,7 +402,9 @@ class Pretraining:
         state = read_snapshot(self.folder, self.device)
         if state is None:
             return
-        if json.loads(state["settings"]) != self._identity():
+        stored, own = json.loads(state["settings"]), self._identity()
+        # What older snapshots do not hold yet cannot differ.
+        if any(own[part] != own[part] | stored[part] for part in own):
             raise TrainingError(
                 f"{self.folder} holds a training run with other settings: give another folder, or "
                 "the settings it was started with"
@@ -397,12 +422,10 @@ class Pretraining:
         if self.average is not None:
             self.average.shadow = state["average"]
         self.table = state["table"]
-        self.carry = TrainCarry(**state["carry"])
-        # The run may go on in another precision, on another processor.
-        self.carry.z_H = self.carry.z_H.to(self.network.dtype)
-        self.carry.z_L = self.carry.z_L.to(self.network.dtype)
         self.generator.set_state(state["generator"].cpu())
-        self.stream.restore(json.loads(state["stream"]))
+        # Older snapshots hold one lane, that of the whole canvas, among all else.
+        whole = {str(self.config.canvas): {**state, "visits": 0.0}}
+        self.lanes.restore(state.get("lanes", whole))
         self.notes = json.loads(state.get("notes", "{}"))
 
     def _log(self, progress: TrainProgress) -> None:

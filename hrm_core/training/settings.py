@@ -11,11 +11,14 @@ class TrainSettings:
     """How to train. Rates are per step; both warm up linearly and end at `lr_min_ratio` of theirs.
 
     The budget is `num_steps`, `max_seconds` or whichever of both ends first; during its first
-    `rows_only_share` the rows learn alone. `slice_size` samples at a time go through the network,
-    None: as many as the device's memory holds; when it runs out, slices are halved.
-    `learns_continue`: whether q_continue is learned, which only training's own halting rule reads.
-    `ema_decay` 0 keeps no average. `snapshot_s` are the seconds between snapshots, `log_every` the
-    steps between log lines.
+    `rows_only_share` the rows learn alone. A step takes `batch_size` samples. Of a network with
+    crop they are at most as many as have `batch_tokens` positions together, so larger sizes come in
+    smaller batches, and only puzzles with a crop of at most `max_crop` are trained. `slice_size`
+    samples at a time go through the network, of smaller batches in proportion, None: as many as the
+    device's memory holds; when it runs out, slices are halved. `learns_continue`: whether
+    q_continue is learned, which only training's own halting rule reads. `ema_decay` 0 keeps no
+    average. `snapshot_s` are the seconds between snapshots, `log_every` the steps between log
+    lines.
 
     Source: arXiv 2506.21734, Methods; arXiv 2510.04871 section 4 (average, q_halt alone).
     """
@@ -24,6 +27,8 @@ class TrainSettings:
     max_seconds: float | None = None
     rows_only_share: float = 0.0
     batch_size: int = 768
+    batch_tokens: int = 1 << 14
+    max_crop: int | None = None
     slice_size: int | None = None
     lr: float = 1e-4
     row_lr: float = 1e-2
@@ -94,7 +99,11 @@ def learning_rate(
 
 @dataclass(frozen=True, slots=True)
 class TrainProgress:
-    """Means since the last report: losses per sample, share of samples wholly right."""
+    """Means since the last report: losses per sample, share of samples wholly right.
+
+    `right_by_size` is that share for each side of what was trained since; `visits` how often each
+    puzzle has been gone through so far.
+    """
 
     step: int
     num_steps: int | None
@@ -106,5 +115,7 @@ class TrainProgress:
     q_halt_loss: float
     q_continue_loss: float
     right_share: float
+    right_by_size: dict[int, float]
+    visits: float
     halted_share: float
     lr: float

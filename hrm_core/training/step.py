@@ -14,6 +14,8 @@ from hrm_core.training.losses import SegmentLosses, continue_target, mean_losses
 class TrainCarry:
     """What a batch carries from segment to segment; halted samples make room for new ones.
 
+    S is the cells of the batch's size: of the whole canvas, or of a crop.
+
     Shapes: z_H, z_L [B, P + S, D]; steps int32 [B]; halted bool [B]; inputs, labels int64 [B, S];
     rows int64 [B].
     """
@@ -27,10 +29,13 @@ class TrainCarry:
     rows: Tensor
 
     @classmethod
-    def empty(cls, network: Network, batch: int, device: torch.device) -> "TrainCarry":
-        """Start with every place free."""
-        z_H, z_L = network.fresh_state(batch)
-        tokens = torch.zeros(batch, network.config.seq_len, dtype=torch.int64, device=device)
+    def empty(
+        cls, network: Network, batch: int, device: torch.device, num_cells: int | None = None
+    ) -> "TrainCarry":
+        """Start with every place free; `num_cells` is S, None for the whole canvas."""
+        z_H, z_L = network.fresh_state(batch, num_cells)
+        num_cells = network.config.seq_len if num_cells is None else num_cells
+        tokens = torch.zeros(batch, num_cells, dtype=torch.int64, device=device)
         return cls(
             z_H,
             z_L,

@@ -1,5 +1,6 @@
 """`hrm-arc adapt`: rows for puzzles that nobody trained on."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from service.cli.engine import leave_self_test
 from service.cli.output import console, progress_bar
 from service.cli.stopping import stop_on_signals
 from service.cli.task_sources import TASKS_HELP, read_tasks
+from service.cli.train import BatchTokensOption
 from service.datasets import fits_canvas
 from service.state_folder import current_state_folder, tuned_folder
 
@@ -50,7 +52,16 @@ def adapt_command(
             " to show how well it goes and to stop when that rises no longer.",
         ),
     ] = True,
+    crop: Annotated[
+        bool,
+        typer.Option(
+            "--crop",
+            help="Let the sequence follow the puzzle though the base was trained on its whole "
+            "canvas; a base with crop does so anyway.",
+        ),
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1)] = RECIPE.batch_size,
+    batch_tokens: BatchTokensOption = RECIPE.batch_tokens,
     slice_size: options.SliceSizeOption = None,
     lr: Annotated[float, typer.Option(help="Rate of the trunk.")] = RECIPE.lr,
     row_lr: Annotated[float, typer.Option(help="Rate of the rows.")] = RECIPE.row_lr,
@@ -90,6 +101,7 @@ def adapt_command(
         steps=steps,
         num_variants=variants,
         batch_size=batch_size,
+        batch_tokens=batch_tokens,
         slice_size=slice_size,
         lr=lr,
         row_lr=row_lr,
@@ -106,7 +118,7 @@ def adapt_command(
         compiled = False
     adaptation = prepare_adaptation(
         checkpoint,
-        checkpoint.config,
+        replace(checkpoint.config, crop=crop or checkpoint.config.crop),
         puzzles,
         out,
         recipe,
@@ -128,7 +140,7 @@ def _introduce(adaptation: Adaptation, puzzles: list[Puzzle]) -> None:
     going_on = f"; going on at step {run.step}" if run.step else ""
     console.print(
         f"{len(puzzles)} puzzle(s), {run.config.num_rows - 1} rows, "
-        f"{len(run.stream.arrays.inputs)} examples, on {run.device}{going_on}",
+        f"{run.lanes.num_examples} examples, on {run.device}{going_on}",
         markup=False,
     )
     console.print(str(adaptation.record["held_out_note"]), markup=False)

@@ -26,6 +26,10 @@ from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.datasets import build_dataset, fits_canvas
 from service.puzzle_index import PUZZLES_NAME, index_document
 
+RECIPE = TrainSettings(num_steps=None)
+BatchTokensOption = Annotated[
+    int, typer.Option(min=1, help="With crop: positions in a batch; larger puzzles come in fewer.")
+]
 CLASS_PATHS = {
     "hrm": "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
     "trm": "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
@@ -39,6 +43,21 @@ def train_command(
         int, typer.Option(min=1, help="Optimiser steps; one is one segment of a batch.")
     ],
     canvas: Annotated[int, typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas.")] = 30,
+    crop: Annotated[
+        bool,
+        typer.Option(
+            "--crop",
+            help="Let the sequence follow the puzzle: its part of the canvas instead of all of it.",
+        ),
+    ] = False,
+    max_crop: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --crop: train only puzzles whose part is at most so long a side. All get "
+            "their rows, and the same run may go on with a larger one.",
+        ),
+    ] = None,
     fitting: Annotated[
         bool, typer.Option("--fitting", help="Leave out the puzzles that do not fit the canvas.")
     ] = False,
@@ -52,7 +71,8 @@ def train_command(
     max_segments: Annotated[int, typer.Option(min=1, help="halt_max_steps.")] = 16,
     exploration: Annotated[float, typer.Option(min=0, max=1)] = 0.1,
     precision: Annotated[str, typer.Option(help="bfloat16 or float32.")] = "bfloat16",
-    batch_size: Annotated[int, typer.Option(min=1)] = 768,
+    batch_size: Annotated[int, typer.Option(min=1)] = RECIPE.batch_size,
+    batch_tokens: BatchTokensOption = RECIPE.batch_tokens,
     slice_size: options.SliceSizeOption = None,
     lr: Annotated[float, typer.Option(help="Rate of the trunk (Adam-atan2).")] = 1e-4,
     row_lr: Annotated[float, typer.Option(help="Rate of the rows (sign-SGD).")] = 1e-2,
@@ -89,10 +109,12 @@ def train_command(
     Only demonstration pairs are learned from. The folder is a checkpoint from the first snapshot
     on.
     """
+    if max_crop is not None and not crop:
+        raise typer.BadParameter("--max-crop: without --crop no puzzle has one, so give it too")
     puzzles = [task.puzzle for task in read_tasks(tasks)]
     if fitting:
         puzzles = [puzzle for puzzle in puzzles if fits_canvas(puzzle, canvas)]
-    dataset = build_dataset(puzzles, canvas, variants, seed)
+    dataset = build_dataset(puzzles, canvas, variants, seed, crop=crop)
     settings = parse_arch(
         {
             "arch": {
@@ -109,6 +131,7 @@ def train_command(
                 "puzzle_emb_ndim": hidden_size,
                 "pos_encodings": "rope",
                 "forward_dtype": precision,
+                "crop": crop,
             }
         }
     )
@@ -127,6 +150,8 @@ def train_command(
         TrainSettings(
             num_steps=steps,
             batch_size=batch_size,
+            batch_tokens=batch_tokens,
+            max_crop=max_crop,
             slice_size=slice_size,
             lr=lr,
             row_lr=row_lr,
@@ -151,7 +176,7 @@ def train_command(
     )
     console.print(
         f"{len(puzzles)} puzzles, {len(dataset.identifiers) - 1} rows, "
-        f"{len(dataset.arrays.inputs)} examples, {run.num_parameters} parameters, on {where}"
+        f"{run.lanes.num_examples} examples, {run.num_parameters} parameters, on {where}"
         + (f"; going on at step {run.step}" if run.step else ""),
         markup=False,
     )

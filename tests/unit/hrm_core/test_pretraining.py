@@ -67,7 +67,9 @@ def start(
     folder: Path, config: ModelConfig, arrays: TrainingArrays, settings: TrainSettings = SETTINGS
 ) -> Pretraining:
     documents = {"identifiers.json": ["<blank>", "copy", "paint"]}
-    return Pretraining(folder, config, arrays, settings, documents, device=CPU, compile_step=False)
+    return Pretraining(
+        folder, config, [arrays], settings, documents, device=CPU, compile_step=False
+    )
 
 
 def ignore(progress: TrainProgress) -> None:
@@ -529,7 +531,7 @@ def test_a_run_from_a_start_takes_its_trunk_and_its_row_for_every_row_but_the_bl
     trunk = start(tmp_path, config, arrays, replace(SETTINGS, seed=5)).network.state_dict()
     row = torch.linspace(-1, 1, 16)
     run = Pretraining(
-        *(tmp_path, config, arrays, SETTINGS, {}),
+        *(tmp_path, config, [arrays], SETTINGS, {}),
         device=CPU,
         compile_step=False,
         start=Start(trunk, row),
@@ -551,10 +553,10 @@ def test_other_examples_left_out_are_another_run(
 
     def leaving_out(which: np.ndarray) -> Pretraining:
         return Pretraining(
-            *(tmp_path, config, arrays, settings, {}),
+            *(tmp_path, config, [arrays], settings, {}),
             device=CPU,
             compile_step=False,
-            left_out=which,
+            left_out=[which],
         )
 
     run = leaving_out(left_out)
@@ -573,7 +575,7 @@ def test_a_run_that_goes_on_keeps_its_number_of_threads(
 
     def start_with(num_threads: int | None) -> Pretraining:
         return Pretraining(
-            *(tmp_path, config, arrays, SETTINGS, {}),
+            *(tmp_path, config, [arrays], SETTINGS, {}),
             device=CPU,
             compile_step=False,
             num_threads=num_threads,

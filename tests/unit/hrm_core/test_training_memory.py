@@ -24,7 +24,7 @@ from hrm_core.training.step import SegmentResult
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 MakeConfig = Callable[..., ModelConfig]
 SETTINGS = TrainSettings(num_steps=4, batch_size=8, lr=1e-3, warmup_steps=2, snapshot_s=1e9)
 
@@ -47,7 +47,7 @@ def start(tmp_path: Path, tiny_config: MakeConfig) -> Callable[..., Pretraining]
         settings = replace(SETTINGS, slice_size=slice_size)
         config = tiny_config(num_rows=2)
         return Pretraining(
-            tmp_path / name, config, arrays, settings, {}, device=CPU, compile_step=False
+            tmp_path / name, config, [arrays], settings, {}, device=CPU, compile_step=False
         )
 
     return make
@@ -77,7 +77,7 @@ def test_slices_are_halved_when_memory_runs_out_and_the_step_begins_again(
     assert run.train(lambda _: None)
     assert seen[:4] == [8, 4, 2, 2]
     assert set(seen[2:]) == {2}
-    assert run.slice_size == 2
+    assert run.lanes.next().slice_size == 2
     for name, value in expected.network.state_dict().items():
         assert torch.equal(run.network.state_dict()[name], value), name
     assert torch.equal(run.table, expected.table)
@@ -126,7 +126,7 @@ def test_the_default_batch_is_cut_to_the_free_memory(
     free_gb: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda device: free_gb * 10**9)
-    assert guess_slice(full_size_config(), 768, CPU, torch.bfloat16) == expected
+    assert guess_slice(full_size_config(), 768, CUDA, torch.bfloat16) == expected
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_the_default_batch_is_cut_to_the_free_memory(
 def test_the_estimate_is_that_of_the_full_size_networks(
     changes: dict[str, Any], measured_mb: int
 ) -> None:
-    estimate = training_bytes(replace(full_size_config(), **changes), torch.bfloat16)
+    estimate = training_bytes(replace(full_size_config(), **changes), CUDA, torch.bfloat16)
     assert estimate == pytest.approx(measured_mb * 1e6, rel=0.05)
 
 
@@ -157,5 +157,5 @@ def test_the_estimate_is_near_what_autograd_keeps(start: Callable[..., Pretraini
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         next(run.turns())
     activations = sum(size for place, size in kept.items() if place not in own)
-    estimate = SETTINGS.batch_size * training_bytes(run.config, torch.float32)
+    estimate = SETTINGS.batch_size * training_bytes(run.config, CPU, torch.float32)
     assert 0.7 * activations < estimate < 1.5 * activations

@@ -12,6 +12,7 @@ import torch
 
 from augment import Grid, Pair, Puzzle, Task, draw_variants, encode
 from hrm_core import Adaptation, Checkpoint, TrainingError, open_checkpoint
+from hrm_core.training import mean_row
 from service.adaptation import AdaptOptions, check_budget, prepare_adaptation
 from service.adaptation_record import ADAPTATION_NAME, AdaptationRecord, read_adaptation
 from service.datasets import build_dataset
@@ -131,7 +132,7 @@ def test_the_held_out_demonstration_is_marked_in_every_variant() -> None:
     ]
     dataset = build_dataset(puzzles, CANVAS, 5, seed=2)
 
-    left_out, checked = HeldOut({"b": 2, "c": 0}, "").mark(dataset)
+    ([left_out], [checked]) = HeldOut({"b": 2, "c": 0}, "").mark(dataset)
 
     expected = [
         encode([variant.apply(which.input.cells)], CANVAS)[0]
@@ -139,26 +140,63 @@ def test_the_held_out_demonstration_is_marked_in_every_variant() -> None:
         for variant in draw_variants(puzzle, 5, 2)
     ]
     assert left_out.sum() == len(expected) == 10
-    np.testing.assert_array_equal(dataset.arrays.inputs[left_out], expected)
+    np.testing.assert_array_equal(dataset.arrays[0].inputs[left_out], expected)
     assert checked.tolist() == np.flatnonzero(left_out).tolist()
+
+
+def test_held_out_demonstrations_are_marked_in_the_arrays_of_their_size() -> None:
+    wide = Grid.from_rows([[1, 0, 2, 0, 3]])
+    large = Puzzle("large", (*map(pair, (1, 2)), Pair(wide, wide)), (wide,))
+    puzzles = [puzzle_with("a", 1, 2, 3), large, puzzle_with("b", 4, 5, 6)]
+    dataset = build_dataset(puzzles, 8, 4, seed=2, crop=True)
+
+    left_out, checked = HeldOut({"a": 0, "large": 2, "b": 1}, "").mark(dataset)
+
+    assert [part.canvas for part in dataset.arrays] == [4, 6]
+    assert [int(marked.sum()) for marked in left_out] == [8, 4]
+    for part, marked, examples in zip(dataset.arrays, left_out, checked, strict=True):
+        assert examples.tolist() == np.flatnonzero(marked).tolist()
+        assert len(marked) == len(part.inputs)
+    np.testing.assert_array_equal(dataset.arrays[1].inputs[checked[1][0]], encode([wide], 6)[0])
+
+
+def test_an_adaptation_of_several_sizes_learns_them_all_and_leaves_a_base_with_crop(
+    tmp_path: Path, base: Checkpoint
+) -> None:
+    config = replace(base.config, seq_len=64, crop=True)
+    wide = Grid.from_rows([[1, 0, 2, 0, 3]])
+    large = Puzzle("large", (*map(pair, (1, 2)), Pair(wide, wide)), (wide,))
+    puzzles = [puzzle_with("a", 1, 2, 3), large]
+
+    adaptation = prepare_adaptation(base, config, puzzles, tmp_path, OPTIONS, device="cpu")
+    adapt_to_the_end(adaptation)
+
+    made = open_checkpoint(tmp_path)
+    assert made.config.crop
+    assert made.config.canvas == 8
+    assert [lane.side for lane in adaptation.run.lanes] == [4, 6]
+    mean = mean_row(base).numpy()
+    rows = made.rows.gather(range(1, made.rows.num_rows))
+    assert (rows != mean).any(axis=1).all()
+    assert adaptation.held_out_share is not None
 
 
 def test_no_more_is_looked_at_than_is_worth_its_time() -> None:
     puzzles = [puzzle_with(f"p{number}", number, 7, 8, 9) for number in range(7)]
     for num_puzzles in (1, 7):
         dataset = build_dataset(puzzles[:num_puzzles], CANVAS, 40, seed=0)
-        left_out, checked = hold_out(puzzles[:num_puzzles], 0).mark(dataset)
+        ([left_out], [checked]) = hold_out(puzzles[:num_puzzles], 0).mark(dataset)
         assert left_out.sum() == 40 * num_puzzles
         assert len(checked) == min(MAX_CHECKED_VARIANTS, MAX_CHECKED // num_puzzles) * num_puzzles
         assert left_out[checked].all()
         # The untransformed variant of each is among them.
-        firsts = dataset.arrays.variant_starts[dataset.arrays.group_starts]
+        firsts = dataset.arrays[0].variant_starts[dataset.arrays[0].group_starts]
         assert all(((checked >= a) & (checked < a + 4)).any() for a in firsts[:-1])
 
 
 def test_where_nothing_is_held_out_nothing_is_marked() -> None:
     dataset = build_dataset([puzzle_with("a", 1, 2, 3)], CANVAS, 5, seed=0)
-    left_out, checked = HeldOut.nothing().mark(dataset)
+    ([left_out], [checked]) = HeldOut.nothing().mark(dataset)
     assert not left_out.any()
     assert checked.tolist() == []
     assert HeldOut.nothing().note == "no demonstration is held out, as asked"
