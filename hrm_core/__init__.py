@@ -4,6 +4,7 @@ from hrm_core.agreement import Agreement, compare_segments
 from hrm_core.attention.choice import BACKEND_NAMES
 from hrm_core.checkpoint import Checkpoint, open_checkpoint
 from hrm_core.config import ARC_CANVAS, ARC_VOCAB_SIZE, ModelConfig, parse_arch
+from hrm_core.crop_engine import CropEngine
 from hrm_core.device import can_compile, keep_compiled, pick_device
 from hrm_core.engine import Engine, EngineConfig
 from hrm_core.errors import (
@@ -47,6 +48,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "ConfigError",
+    "CropEngine",
     "DeviceMemoryError",
     "Engine",
     "EngineConfig",

@@ -35,20 +35,23 @@ class Carry:
 
     @classmethod
     @torch.inference_mode()  # as the steps are: a compiled step tells the two kinds of tensor apart
-    def empty(cls, network: Network, num_slots: int, device: torch.device) -> "Carry":
-        """Make the tensors for a number of slots; free slots compute on blanks."""
+    def empty(
+        cls, network: Network, num_slots: int, device: torch.device, num_cells: int | None = None
+    ) -> "Carry":
+        """Make the tensors for a number of slots of S cells; free slots compute on blanks."""
         config = network.config
-        z_H, z_L = network.fresh_state(num_slots)
+        num_cells = num_cells or config.seq_len
+        z_H, z_L = network.fresh_state(num_slots, num_cells)
         return cls(
             z_H,
             z_L,
-            tokens=torch.zeros(num_slots, config.seq_len, dtype=torch.int32, device=device),
+            tokens=torch.zeros(num_slots, num_cells, dtype=torch.int32, device=device),
             puzzle_rows=torch.zeros(num_slots, config.puzzle_emb_ndim, device=device),
             steps=torch.zeros(num_slots, dtype=torch.int32, device=device),
             max_steps=torch.ones(num_slots, dtype=torch.int32, device=device),
             is_fresh=torch.ones(num_slots, dtype=torch.bool, device=device),
             is_act=torch.zeros(num_slots, dtype=torch.bool, device=device),
-            answer=torch.zeros(num_slots, config.seq_len, dtype=torch.uint8, device=device),
+            answer=torch.zeros(num_slots, num_cells, dtype=torch.uint8, device=device),
             num_unchanged=torch.zeros(num_slots, dtype=torch.int32, device=device),
         )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ from hrm_core.memory import (
     release_memory,
     slots_for,
 )
+from hrm_core.network import Network
 from hrm_core.samples import Outcome, Sample
 from hrm_core.scheduler import Priority, Scheduler
 from hrm_core.slots import SlotTable
@@ -71,8 +72,18 @@ class Engine:
     its slot, its neighbours or its time of arrival.
     """
 
-    def __init__(self, checkpoint: Checkpoint, config: EngineConfig) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: EngineConfig,
+        *,
+        num_cells: int | None = None,
+        network: Network | None = None,
+    ) -> None:
         """Load the network and warm the step up; slots are halved while memory does not suffice.
+
+        `num_cells` is the S of all samples, None for the whole canvas; `network` is one that is
+        loaded already, of another engine with the same configuration.
 
         Raises: DeviceMemoryError when one slot does not fit; AttentionError for a backend that
         cannot serve; EngineError for an unknown precision.
@@ -84,14 +95,9 @@ class Engine:
             config.precision, checkpoint.config, self.device, self._measured
         )
         dtype = self.arithmetic.dtype
-        with needs_memory(self.device, "the network"):
-            self._network = checkpoint.load_network(
-                sdpa,
-                self.device,
-                dtype,
-                is_wide=self.arithmetic.is_wide,
-                is_onednn=self.arithmetic.is_onednn,
-            )
+        whole = checkpoint.config
+        self._model = whole if num_cells is None else replace(whole, seq_len=num_cells)
+        self._network = network or self._load_network()
         self._segment: Run = compiled(run_segment) if config.compile else run_segment
         self._run = self._segment
         self._path = config.tuned_folder and tuned_path(
@@ -143,7 +149,7 @@ class Engine:
 
         Raises: EngineError for a sample of the wrong shape or tokens outside the vocabulary.
         """
-        model = self.checkpoint.config
+        model = self._model
         max_segments = model.halt_max_steps if max_segments is None else max_segments
         if max_segments < 1:
             raise EngineError(f"{max_segments} segments: at least one is needed")
@@ -223,6 +229,16 @@ class Engine:
         while not self.is_idle:
             yield from self.step()
 
+    def _load_network(self) -> Network:
+        with needs_memory(self.device, "the network"):
+            return self.checkpoint.load_network(
+                sdpa,
+                self.device,
+                self.arithmetic.dtype,
+                is_wide=self.arithmetic.is_wide,
+                is_onednn=self.arithmetic.is_onednn,
+            )
+
     def _count_slots(self) -> int:
         """Return the number of slots to try."""
         config, model = self.config, self.checkpoint.config
@@ -232,6 +248,10 @@ class Engine:
             num_threads = wanted_threads(config.num_threads) or count_cores()
             guessed = guess_slots(model, self.device, self._dtype, num_threads)
             num_slots = self._worthwhile_slots(guessed)
+            if self._model is not model:
+                # A step of any size costs about as much as one of the whole canvas.
+                num_slots = num_slots * model.num_positions // self._model.num_positions
+                num_slots = max(count for count in SLOT_COUNTS if count <= num_slots)
             if config.max_slots is not None:
                 # A count for each number of samples would compile for each.
                 most = slots_for(config.max_slots) if config.compile else config.max_slots
@@ -240,7 +260,7 @@ class Engine:
             raise EngineError(f"{num_slots} slots: at least one is needed")
         if self.device.type == "cpu":
             # A system grants more memory than it has and kills who uses it: no trying that out.
-            most = max(1, count_fitting(model, self.device, self._dtype))
+            most = max(1, count_fitting(self._model, self.device, self._dtype))
             while num_slots > most:
                 num_slots //= 2
         return num_slots
@@ -264,7 +284,7 @@ class Engine:
 
         An uncompiled step on the CPU has nothing to warm up, and takes as long on blanks as not.
         """
-        model = self.checkpoint.config
+        model = self._model
         work = self.num_slots * model.num_positions * self.checkpoint.num_parameters
         self.num_threads = pick_threads(self.device, work, self.config.num_threads)
         shape = (self.num_slots, model.num_positions, model.num_heads, model.head_dim)
@@ -276,8 +296,7 @@ class Engine:
                 self.arithmetic.attention_dtype,
                 measured=self._measured,
             )
-            self._network.attend = self.attention.attend
-            self._carry = Carry.empty(self._network, self.num_slots, self.device)
+            self._carry = Carry.empty(self._network, self.num_slots, self.device, model.seq_len)
             if self._tuned and self._tuned.is_captured:
                 self._run = CapturedRun(self._segment)  # of this number of slots
             if self.device.type != "cpu" or self.config.compile:
@@ -303,6 +322,7 @@ class Engine:
 
     def _advance(self) -> tuple[Tensor, Tensor]:
         use_threads(self.num_threads)
+        self._network.attend = self.attention.attend  # engines of other sizes share the network
         with torch.inference_mode():
             return self._carry.advance(self._network, self._run)
 

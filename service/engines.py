@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from hrm_core import Checkpoint, Engine, EngineConfig, can_compile, pick_device
+from hrm_core import Checkpoint, CropEngine, Engine, EngineConfig, can_compile, pick_device
 
 
 def wants_compile(device: str, asked: bool | None) -> bool:
@@ -38,7 +38,8 @@ def make_engine(
     if is_compiled and not can_compile(where):
         say("No compiler at hand: the network runs uncompiled, and slower.")
         is_compiled = False
-    engine = Engine(
+    kind = CropEngine if checkpoint.config.crop else Engine
+    engine = kind(
         checkpoint,
         EngineConfig(
             device=where,

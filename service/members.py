@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from augment import Grid, Puzzle, encode, encode_variants
+from augment import Grid, Puzzle, choose_crop, encode, encode_variants
 from hrm_core import Engine, Outcome, Sample
 from service.answer import AdaptationSummary, MemberAnswer, MemberShare
 from service.enrolment import Enrolment, Registrar
@@ -15,10 +15,14 @@ from voting import Tally, count_ballots
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A checkpoint that votes on a puzzle, by a name that no other member of the vote has."""
+    """A checkpoint that votes on a puzzle, by a name that no other member of the vote has.
+
+    `side` is that of the square on which it reads the puzzle's grids: the canvas, or a crop of it.
+    """
 
     name: str
     enrolment: Enrolment
+    side: int
     adaptation: AdaptationSummary | None = None
 
     @classmethod
@@ -39,8 +43,11 @@ class Member:
         enrolment = registrar.enrol(puzzle)
         if adaptation is None and registrar.adaptation is not None:
             adaptation = registrar.adaptation.summary(is_reused=True)
-        encode(puzzle.test, checkpoint.config.canvas)  # for its error, before anything runs
-        return cls(name or checkpoint.folder.resolve().name, enrolment, adaptation)
+        side = canvas = checkpoint.config.canvas
+        encode(puzzle.test, canvas)  # for its error, before anything runs
+        if checkpoint.config.crop:
+            side = choose_crop(puzzle, canvas).size
+        return cls(name or checkpoint.folder.resolve().name, enrolment, side, adaptation)
 
     def draw(self, num_variants: int | None, seed: int) -> "Member":
         """Keep some of the variants, as Enrolment does."""
@@ -93,7 +100,7 @@ class Voter:
         rows = checkpoint.rows.gather(enrolment.rows)
         per_input = []
         for test_index, grid in enumerate(inputs):
-            tokens = encode_variants(grid, enrolment.variants, checkpoint.config.canvas)
+            tokens = encode_variants(grid, enrolment.variants, self.member.side)
             per_input.append(
                 [
                     Sample((*owner, test_index, place), tokens[place], rows[place])

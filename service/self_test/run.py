@@ -14,6 +14,7 @@ from augment import (
     Pair,
     Puzzle,
     Variant,
+    choose_crop,
     decode_variants,
     encode,
     encode_variants,
@@ -106,32 +107,35 @@ def _choose_cases(registrar: Registrar, puzzles: Sequence[Puzzle]) -> list[_Case
             known.append((puzzle, registrar.enrol(puzzle)))
         except UnknownPuzzle:
             continue
-    wanted: list[list[tuple[Enrolment, Enrolment | None, int, Pair]]] = []
+    wanted: list[list[tuple[Enrolment, Enrolment | None, int, Pair, int]]] = []
     for index, (puzzle, enrolment) in enumerate(known):
         other = known[(index + 1) % len(known)][1] if len(known) > 1 else None
         fitting = [
             pair for pair in puzzle.train if max(*pair.input.size, *pair.output.size) <= canvas
         ]
         places = range(min(len(enrolment.variants), MAX_DEMONSTRATIONS))
-        wanted.append([(enrolment, other, place, pair) for place in places for pair in fitting])
+        side = choose_crop(puzzle, canvas).size if registrar.checkpoint.config.crop else canvas
+        wanted.append(
+            [(enrolment, other, place, pair, side) for place in places for pair in fitting]
+        )
     in_turn = [one for turn in zip_longest(*wanted) for one in turn if one is not None]
     return [
-        _make_case(enrolment, other, place, pair, canvas)
-        for enrolment, other, place, pair in in_turn[:MAX_DEMONSTRATIONS]
+        _make_case(enrolment, other, place, pair, side)
+        for enrolment, other, place, pair, side in in_turn[:MAX_DEMONSTRATIONS]
     ]
 
 
 def _make_case(
-    enrolment: Enrolment, other: Enrolment | None, place: int, pair: Pair, canvas: int
+    enrolment: Enrolment, other: Enrolment | None, place: int, pair: Pair, side: int
 ) -> _Case:
     variants = enrolment.variants
-    targets = encode_variants(pair.output, variants, canvas)
+    targets = encode_variants(pair.output, variants, side)
     # The sibling whose output differs most: a like one would answer as well.
     distance = (targets != targets[place]).sum(axis=1)
     sibling = int(distance.argmax())
     return _Case(
         puzzle_name=enrolment.puzzle_name,
-        input=encode([variants[place].apply_grid(pair.input)], canvas)[0],
+        input=encode([variants[place].apply_grid(pair.input)], side)[0],
         target=targets[place],
         variant=variants[place],
         output=pair.output,
