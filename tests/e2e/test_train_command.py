@@ -190,3 +190,20 @@ def test_a_file_in_the_folders_place_is_refused_before_training(
     assert done.code == 2
     assert str(path) in done.said.replace(" ", "")
     assert path.read_text(encoding="utf-8") == "mine"
+
+
+def test_what_was_trained_on_crops_is_solved_on_crops(
+    hrm_arc: Any, task_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    model = ("--crop", *TINY_MODEL[2:], "--variants", 2, "--canvas", 30)
+    trained = hrm_arc("train", folder, "--tasks", task_folder, "--steps", 200, *model)
+    assert trained.code == 0, trained.err
+
+    done = hrm_arc("solve", task_folder / "bar.json", "--checkpoint", folder, "--json")
+
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    assert document["tests"][0]["attempts"][0] == [[3, 3, 3]]
+    # The whole canvas of 900 cells would leave room for a single slot.
+    assert document["slots"] > 1
