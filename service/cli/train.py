@@ -25,6 +25,7 @@ from service.cli.stopping import stop_on_signals
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.datasets import build_dataset, fits_canvas
 from service.puzzle_index import PUZZLES_NAME, index_document
+from service.state_folder import current_state_folder, tuned_folder
 
 RECIPE = TrainSettings(num_steps=None)
 BatchTokensOption = Annotated[
@@ -172,6 +173,7 @@ def train_command(
         device=where,
         compile_step=compile_step,
         num_threads=threads,
+        tuned_folder=tuned_folder(current_state_folder()),
         start=None if start is None else start_from(open_checkpoint(start)),
     )
     console.print(

