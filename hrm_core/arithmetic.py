@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -119,16 +120,9 @@ def _measure(
     generator = torch.Generator().manual_seed(0)
     blocks = {}
     for name, arithmetic in candidates.items():
-        block = Block(config)
-        for param in block.parameters():
-            torch.nn.init.normal_(param, std=0.02, generator=generator)
-        if not trains:
-            block.to(arithmetic.dtype).eval().requires_grad_(False)
-        if arithmetic.is_wide:
-            widen_products(block)
-        if arithmetic.is_onednn:
-            use_onednn(block, packs=not trains)
-        blocks[name] = block
+        # What this processor or this torch cannot prepare is no candidate.
+        with suppress(RuntimeError):
+            blocks[name] = _make_block(arithmetic, config, trains, generator)
     length = config.num_positions if config.mlp_t else min(config.num_positions, NUM_POSITIONS)
     shape = (max(1, NUM_POSITIONS // length), length, config.hidden_size)
     x = torch.randn(shape, generator=generator)
@@ -145,6 +139,21 @@ def _measure(
                 continue
             seconds[name] = min(taken, seconds.get(name, taken))
     return {name: seconds[name] for name in blocks}
+
+
+def _make_block(
+    arithmetic: Arithmetic, config: ModelConfig, trains: bool, generator: torch.Generator
+) -> Block:
+    block = Block(config)
+    for param in block.parameters():
+        torch.nn.init.normal_(param, std=0.02, generator=generator)
+    if not trains:
+        block.to(arithmetic.dtype).eval().requires_grad_(False)
+    if arithmetic.is_wide:
+        widen_products(block)
+    if arithmetic.is_onednn:
+        use_onednn(block, packs=not trains)
+    return block
 
 
 def _time(block: Block, x: Tensor, trains: bool) -> float:

@@ -105,6 +105,16 @@ def test_what_a_processor_cannot_multiply_is_left_out(
     assert choose_arithmetic("auto", config, CPU, UNKEPT).precision == "float32"
 
 
+def test_products_that_cannot_be_prepared_are_not_chosen(
+    config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("bf16 path needs the cpu support avx512bw")
+
+    monkeypatch.setattr(module, "use_onednn", fail)
+    assert not choose_arithmetic("auto", config, CPU, UNKEPT).is_onednn
+
+
 def test_a_measured_choice_is_kept_for_the_next_start(
     config: ModelConfig, pretend: Pretend, tmp_path: Path
 ) -> None:
