@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NUMERIC_TESTS = (
     "tests/unit/hrm_core",
+    "tests/property/test_crop_networks.py",
     "tests/property/test_engine_properties.py",
     "tests/unit/service/test_self_test.py",
 )
