@@ -18,14 +18,24 @@ KEY = "a-key-for-tests"
 
 
 @pytest.fixture(scope="module")
+def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where the service keeps how this processor multiplies fastest."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
 def service(
-    emptied_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    emptied_url: str,
+    demo_folder: Path,
+    state_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
     """Return a service with the demo checkpoint, which wants a key."""
     settings = {
         "slots": str(SLOTS),
         "api_keys": f"tests:{KEY}",
         "allow_unverified": "false",
+        "state_folder": str(state_folder),
     }
     logs = tmp_path_factory.mktemp("logs")
     with running_service(
@@ -48,8 +58,14 @@ def without_what_differs(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_it_gives_the_answers_of_solving_here(
-    hrm_arc: Any, by_service: Any, demo_folder: Path
+    hrm_arc: Any,
+    by_service: Any,
+    demo_folder: Path,
+    state_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Answers are the same bits where products are computed the same way.
+    monkeypatch.setenv("HRM_ARC_STATE_FOLDER", str(state_folder))
     options = ("--variants", 12, "--seed", 5, "--whole-vote", "--attempts", 3, "--json")
 
     here = hrm_arc("solve", *PUZZLES, *options, "--checkpoint", demo_folder, "--slots", SLOTS)
