@@ -21,7 +21,7 @@ CANVAS = 6
 SNAPSHOT_S = 2.0
 # Enough for a slow observer to see the adaptation while it runs.
 NUM_STEPS = 60
-STEPS_A_KILL = 15
+STEPS_A_KILL = 60
 # A step and the writing of a snapshot come on top of the seconds between two snapshots.
 SLACK_S = 6.0
 SETTINGS: dict[str, Any] = {"lease_s": 2, "adapt_snapshot_s": SNAPSHOT_S, "grace_s": 20}
