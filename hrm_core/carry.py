@@ -34,7 +34,7 @@ class Carry:
     num_unchanged: Tensor
 
     @classmethod
-    @torch.inference_mode()  # as the steps are: a compiled step tells the two kinds of tensor apart
+    @torch.inference_mode()  # as the steps are: for other tensors they would be compiled again
     def empty(
         cls, network: Network, num_slots: int, device: torch.device, num_cells: int | None = None
     ) -> "Carry":

@@ -7,9 +7,8 @@ from typing import Any
 from hrm_core.checkpoint import Checkpoint
 from hrm_core.engine import Engine, EngineConfig
 from hrm_core.errors import EngineError
-from hrm_core.halting import Halting
+from hrm_core.memory import release_memory
 from hrm_core.samples import Outcome, Sample
-from hrm_core.scheduler import Priority
 
 # Lanes that are kept; the least recently used of the idle ones makes room for another.
 MAX_LANES = 4
@@ -32,7 +31,7 @@ class CropEngine(Engine):
         self.checkpoint, self.config, self.device = checkpoint, config, config.device
         # In order of use, the least recent first.
         self._lanes: dict[int, Engine] = {}
-        self._latest = self._lane(min(SMALLEST_SIDE, checkpoint.config.canvas) ** 2)
+        self._lane(min(SMALLEST_SIDE, checkpoint.config.canvas) ** 2)
         self.num_steps = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -51,16 +50,8 @@ class CropEngine(Engine):
         """Samples in slots."""
         return sum(lane.num_seated for lane in self._lanes.values())
 
-    def add(
-        self,
-        samples: Iterable[Sample],
-        *,
-        job: Hashable,
-        halting: Halting = Halting.ACT,
-        max_segments: int | None = None,
-        priority: Priority = Priority.INTERACTIVE,
-    ) -> None:
-        """Queue samples of a job, each in the lane of its size.
+    def add(self, samples: Iterable[Sample], *, job: Hashable, **options: Any) -> None:
+        """Queue samples of a job, each in the lane of its size; options as Engine's.
 
         Raises: EngineError for a sample of the wrong shape or tokens outside the vocabulary.
         """
@@ -70,9 +61,7 @@ class CropEngine(Engine):
         for num_cells, group in by_size.items():
             if isqrt(num_cells) ** 2 != num_cells or num_cells > self.checkpoint.config.seq_len:
                 raise EngineError(f"{num_cells} tokens are no square that fits the canvas")
-            self._lane(num_cells).add(
-                group, job=job, halting=halting, max_segments=max_segments, priority=priority
-            )
+            self._lane(num_cells).add(group, job=job, **options)
 
     def cancel(
         self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True
@@ -105,6 +94,7 @@ class CropEngine(Engine):
             idle = [size for size, other in self._lanes.items() if other.is_idle]
             for size in idle[: max(0, len(self._lanes) + 1 - MAX_LANES)]:
                 del self._lanes[size]
+                release_memory(self.device)
             network = next((other._network for other in self._lanes.values()), None)
             lane = self._lanes[num_cells] = Engine(
                 self.checkpoint, self.config, num_cells=num_cells, network=network

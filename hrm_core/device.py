@@ -51,7 +51,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def has_usable_gpu() -> bool:
-    """Tell whether torch can use a GPU.
+    """Return whether torch can use a GPU.
 
     Raises: EngineError where one is there and its driver is too old for this build of torch.
     """
@@ -96,8 +96,8 @@ def default_precision(forward_dtype: str, device: torch.device) -> str:
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function at static shapes; what cannot be compiled whole is an error.
 
-    Otherwise torch runs it in pieces, or past a number of shapes not compiled at all, and only
-    slowness tells.
+    Otherwise torch runs it in pieces, or past a number of shapes not compiled at all, without an
+    error.
     """
     settings = torch._dynamo.config
     # torch 2.6 knows it by the older name alone.

@@ -94,7 +94,6 @@ class Engine:
         self.arithmetic = config.arithmetic or choose_arithmetic(
             config.precision, checkpoint.config, self.device, self._measured
         )
-        dtype = self.arithmetic.dtype
         whole = checkpoint.config
         self._model = whole if num_cells is None else replace(whole, seq_len=num_cells)
         self._network = network or self._load_network()
@@ -104,8 +103,7 @@ class Engine:
             config.tuned_folder, self.device, checkpoint.config
         )
         self._tuned = read_tuned(self._path, self.precision) if self._path else None
-        self._dtype = dtype
-        if self._tuned:
+        if self._tuned and network is None:
             fuse(
                 self._network,
                 [name for name in self._tuned.kernels if can_fuse(self._network, name)],
@@ -246,7 +244,7 @@ class Engine:
             num_slots = min(config.num_slots, MAX_SLOTS)
         else:
             num_threads = wanted_threads(config.num_threads) or count_cores()
-            guessed = guess_slots(model, self.device, self._dtype, num_threads)
+            guessed = guess_slots(model, self.device, self.arithmetic.dtype, num_threads)
             num_slots = self._worthwhile_slots(guessed)
             if self._model is not model:
                 # A step of any size costs about as much as one of the whole canvas.
@@ -260,7 +258,7 @@ class Engine:
             raise EngineError(f"{num_slots} slots: at least one is needed")
         if self.device.type == "cpu":
             # A system grants more memory than it has and kills who uses it: no trying that out.
-            most = max(1, count_fitting(self._model, self.device, self._dtype))
+            most = max(1, count_fitting(self._model, self.device, self.arithmetic.dtype))
             while num_slots > most:
                 num_slots //= 2
         return num_slots

@@ -13,7 +13,7 @@ from hrm_core.device import name_processor
 from hrm_core.threads import use_threads
 
 FILE_NAME = "choices.json"
-# What tells processors apart in Linux's /proc/cpuinfo, on x86-64 and on ARM.
+# What distinguishes processors in Linux's /proc/cpuinfo, on x86-64 and on ARM.
 _IDENTITY = ("cpu family", "model", "stepping", "flags", "CPU implementer", "CPU part", "Features")
 
 

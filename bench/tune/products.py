@@ -40,7 +40,7 @@ def measure_products(plan: Plan) -> Iterator[Row]:
 
 
 def measure_fp8(plan: Plan) -> Iterator[Row]:
-    """Time gate and up in fp8 with a static scale, and tell how far its results stray."""
+    """Time gate and up in fp8 with a static scale, and measure how far its results stray."""
     device, checkpoint = plan.where(), plan.open()
     if device.type != "cuda" or torch.cuda.get_device_capability(device) < (8, 9):
         yield {"skipped": "fp8 products need a GPU of compute capability 8.9 or later"}

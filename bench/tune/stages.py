@@ -116,7 +116,7 @@ def measure_slots(plan: Plan) -> Iterator[Row]:
     for mode, is_compiled, is_captured in _modes(device):
         best = 0.0
         if is_compiled and device.type == "cpu" and plain:
-            counts = [choose_slots(plain)]  # a minute's compiling for each tells little more
+            counts = [choose_slots(plain)]  # a minute of compiling for each would add little
         for count in counts or [1]:
             run: Run = compiled(run_segment) if is_compiled else run_segment
             if is_captured:

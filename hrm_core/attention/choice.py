@@ -29,7 +29,7 @@ BACKEND_NAMES = (*DENSE_BACKENDS, *FLASH_MODULES)
 # A backend whose output strays further than this from SDPA's (root mean square, relative) is out.
 MAX_RELATIVE_ERROR = 2e-2
 # On the CPU, in multiplications of one call: below the first, choosing gains nothing; above the
-# second, a part of the batch tells enough.
+# second, a part of the batch is enough.
 CPU_MEASURED_FROM = 1 << 20
 CPU_MEASURED_WITH = 1 << 27
 # All scores at once, in numbers: beyond, `matmul` takes memory that no estimate of slots counts on.
