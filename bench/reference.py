@@ -193,13 +193,7 @@ def _our_step(checkpoint: Checkpoint, device: torch.device, inputs: tuple[Tensor
     shape = (len(tokens), config.num_positions, config.num_heads, config.head_dim)
     arithmetic = choose_arithmetic("bfloat16", config, device, MeasuredChoices(None))
     attend = choose("auto", shape, device, arithmetic.attention_dtype).attend
-    network = checkpoint.load_network(
-        attend,
-        device,
-        arithmetic.dtype,
-        is_wide=arithmetic.is_wide,
-        is_onednn=arithmetic.is_onednn,
-    )
+    network = arithmetic.load(checkpoint, attend, device)
     rows = torch.from_numpy(checkpoint.rows.gather(row_ids.cpu().tolist())).to(device)
     z_H, z_L = network.fresh_state(len(tokens))
 

@@ -104,13 +104,7 @@ def compare_segments(
     arithmetic = arithmetic or choose_arithmetic(None, config, device, measured)
     shape = (num_samples, config.num_positions, config.num_heads, config.head_dim)
     attend = choose(attention, shape, device, arithmetic.attention_dtype, measured=measured).attend
-    network = checkpoint.load_network(
-        attend,
-        device,
-        arithmetic.dtype,
-        is_wide=arithmetic.is_wide,
-        is_onednn=arithmetic.is_onednn,
-    )
+    network = arithmetic.load(checkpoint, attend, device)
     rows = torch.zeros(num_samples, 0)
     if config.puzzle_emb_ndim:
         rows = torch.from_numpy(checkpoint.rows.gather(arrays["puzzle_identifiers"]))

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from hrm_core.build import use_onednn, widen_products
+from hrm_core.checkpoint import Checkpoint
 from hrm_core.config import ModelConfig
 from hrm_core.device import default_precision, lacks_half_precision
 from hrm_core.errors import EngineError
-from hrm_core.layers import Block
+from hrm_core.layers import Attend, Block
 from hrm_core.measured import MeasuredChoices
+from hrm_core.network import Network
 from hrm_core.onednn import has_onednn
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -56,6 +58,12 @@ class Arithmetic:
     def attention_dtype(self) -> torch.dtype:
         """The dtype that attention computes in."""
         return torch.float32 if self.is_wide else self.dtype
+
+    def load(self, checkpoint: Checkpoint, attend: Attend, device: torch.device) -> Network:
+        """Put a checkpoint's trunk on a device, to be computed so."""
+        return checkpoint.load_network(
+            attend, device, self.dtype, is_wide=self.is_wide, is_onednn=self.is_onednn
+        )
 
 
 def choose_arithmetic(

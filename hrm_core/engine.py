@@ -229,13 +229,7 @@ class Engine:
 
     def _load_network(self) -> Network:
         with needs_memory(self.device, "the network"):
-            return self.checkpoint.load_network(
-                sdpa,
-                self.device,
-                self.arithmetic.dtype,
-                is_wide=self.arithmetic.is_wide,
-                is_onednn=self.arithmetic.is_onednn,
-            )
+            return self.arithmetic.load(self.checkpoint, sdpa, self.device)
 
     def _count_slots(self) -> int:
         """Return the number of slots to try."""

@@ -75,7 +75,7 @@ class AdaptOptions:
 
 
 def is_worth_compiling(options: AdaptOptions) -> bool:
-    """Tell whether a budget earns back the minute that compiling takes."""
+    """Return whether a budget earns back the minute that compiling takes."""
     is_long = options.seconds is None or options.seconds >= COMPILED_FROM_S
     return is_long and (options.steps is None or options.steps >= COMPILED_FROM_STEPS)
 

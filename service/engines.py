@@ -7,7 +7,7 @@ from hrm_core import Checkpoint, CropEngine, Engine, EngineConfig, can_compile, 
 
 
 def wants_compile(device: str, asked: bool | None) -> bool:
-    """Tell whether to compile: as asked, or else on CUDA."""
+    """Return whether to compile: as asked, or else on CUDA."""
     return pick_device(device).type == "cuda" if asked is None else asked
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from augment import Grid, Puzzle, choose_crop, encode, encode_variants
+from augment import Grid, Puzzle, encode, encode_variants
 from hrm_core import Engine, Outcome, Sample
 from service.answer import AdaptationSummary, MemberAnswer, MemberShare
 from service.enrolment import Enrolment, Registrar
@@ -43,10 +43,8 @@ class Member:
         enrolment = registrar.enrol(puzzle)
         if adaptation is None and registrar.adaptation is not None:
             adaptation = registrar.adaptation.summary(is_reused=True)
-        side = canvas = checkpoint.config.canvas
-        encode(puzzle.test, canvas)  # for its error, before anything runs
-        if checkpoint.config.crop:
-            side = choose_crop(puzzle, canvas).size
+        encode(puzzle.test, checkpoint.config.canvas)  # for its error, before anything runs
+        side = registrar.side_of(puzzle)
         return cls(name or checkpoint.folder.resolve().name, enrolment, side, adaptation)
 
     def draw(self, num_variants: int | None, seed: int) -> "Member":

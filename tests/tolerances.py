@@ -39,7 +39,7 @@ def assert_near(found: Any, expected: Any, *, rtol: float = 0.0, atol: float = 0
     shares = np.divide(error, limit, out=np.where(error == 0, 0.0, np.inf), where=limit > 0)
     if shares.size:
         worst = np.unravel_index(shares.argmax(), shares.shape)
-        assert_within(float(shares[worst] * 1.0), 1.0, f"at {worst}: {one[worst]}, share")
+        assert_within(float(shares[worst]), 1.0, f"at {worst}: {one[worst]}, share")
 
 
 def _as_array(values: Any) -> np.ndarray[Any, np.dtype[np.float64]]:

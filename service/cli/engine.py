@@ -57,8 +57,9 @@ def check_rows(engine: Engine, registrar: Registrar) -> tuple[str, ...]:
                 bar.add_task(f"first use of {name}: testing its rows", total=None)
                 examination = examine(engine, registrar)
         except AlignmentError as error:
-            warn(f"{name}: {error}")
-            return (str(error),)
+            sentence = f"{name}: {error}"
+            warn(sentence)
+            return (sentence,)
         if not examination.changes:
             keep(checkpoint, examination.test)
     if examination.finding is Finding.MISALIGNED:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -10,11 +11,11 @@ import numpy.typing as npt
 
 from augment import (
     FIRST_COLOUR,
+    CanvasError,
     Grid,
     Pair,
     Puzzle,
     Variant,
-    choose_crop,
     decode_variants,
     encode,
     encode_variants,
@@ -101,20 +102,17 @@ def run_self_test(
 def _choose_cases(registrar: Registrar, puzzles: Sequence[Puzzle]) -> list[_Case]:
     """Take demonstrations puzzle by puzzle, one of each before a second of any."""
     canvas = registrar.checkpoint.config.canvas
-    known: list[tuple[Puzzle, Enrolment]] = []
+    known: list[tuple[Puzzle, Enrolment, int]] = []
     for puzzle in puzzles:
-        try:
-            known.append((puzzle, registrar.enrol(puzzle)))
-        except UnknownPuzzle:
-            continue
+        with suppress(UnknownPuzzle, CanvasError):
+            known.append((puzzle, registrar.enrol(puzzle), registrar.side_of(puzzle)))
     wanted: list[list[tuple[Enrolment, Enrolment | None, int, Pair, int]]] = []
-    for index, (puzzle, enrolment) in enumerate(known):
+    for index, (puzzle, enrolment, side) in enumerate(known):
         other = known[(index + 1) % len(known)][1] if len(known) > 1 else None
         fitting = [
             pair for pair in puzzle.train if max(*pair.input.size, *pair.output.size) <= canvas
         ]
         places = range(min(len(enrolment.variants), MAX_DEMONSTRATIONS))
-        side = choose_crop(puzzle, canvas).size if registrar.checkpoint.config.crop else canvas
         wanted.append(
             [(enrolment, other, place, pair, side) for place in places for pair in fitting]
         )

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from augment import Task
+from augment import Grid, Task
 from hrm_core import Engine, EngineConfig, Outcome, open_checkpoint
 from service.enrolment import Registrar
 from service.errors import AlignmentError, EnrolmentError
@@ -150,6 +150,20 @@ def test_too_few_known_demonstrations_are_an_error(
 
     with pytest.raises(AlignmentError, match=r"untested: 0 known demonstrations.*8 are needed"):
         run_self_test(tiny_engine, tiny_registrar, unknown)
+
+
+def test_with_crop_puzzles_beyond_the_canvas_are_left_out(
+    tiny_copy: Path, constant_tasks: tuple[Task, ...]
+) -> None:
+    # A known puzzle of 4 x 4 on a canvas of 3.
+    configure(tiny_copy, crop=True)
+    large = Grid.from_rows([[1] * 4] * 4)
+    puzzle = replace(constant_tasks[0].puzzle, test=(large,))
+    engine, registrar = prepare(tiny_copy)
+    assert registrar.knows(puzzle)
+
+    with pytest.raises(AlignmentError, match="untested: 0 known demonstrations"):
+        run_self_test(engine, registrar, [puzzle])
 
 
 def test_a_checkpoint_without_probes_has_too_little_to_go_on(tiny_copy: Path) -> None:
