@@ -79,7 +79,8 @@ class MemberAnswer:
 class MemberShare:
     """A checkpoint's part in the vote on one test input.
 
-    Units: `share` is the fraction of all checkpoints' votes; 0 where there are none.
+    Units: `share` is the fraction of all checkpoints' votes; 0 where there are none. `side` is that
+    of the square on which the grids lay, the canvas or a crop of it, in cells.
     """
 
     checkpoint: str
@@ -87,6 +88,7 @@ class MemberShare:
     num_variants_asked: int
     num_segments: int
     share: float
+    side: int
 
     @property
     def num_votes(self) -> int:
@@ -117,6 +119,7 @@ class MemberShare:
             "variants_asked": self.num_variants_asked,
             "segments": self.num_segments,
             "share": self.share,
+            "side": self.side,
         }
 
 

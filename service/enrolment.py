@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from augment import Dialect, Puzzle, Variant, choose_crop
+from augment import CropChoice, Dialect, Puzzle, Variant, choose_crop
 from hrm_core import ARC_VOCAB_SIZE, Checkpoint
 from service.adaptation_record import AdaptationRecord, read_adaptation
 from service.errors import EnrolmentError, UnknownPuzzle
@@ -162,16 +162,16 @@ class Registrar:
             "training on its demonstrations) before it can be solved: see `hrm-arc adapt`"
         )
 
-    def side_of(self, puzzle: Puzzle) -> int:
-        """Return the side of the square that a puzzle's grids lie on: the canvas, or a crop of it.
-
-        Units: cells.
+    def crop_of(self, puzzle: Puzzle) -> CropChoice:
+        """Return the square that a puzzle's grids lie on: the canvas, or a crop of it.
 
         Raises: CanvasError when a demonstration or a test input does not fit the canvas of a
         checkpoint with crop.
         """
         config = self.checkpoint.config
-        return choose_crop(puzzle, config.canvas).size if config.crop else config.canvas
+        if config.crop:
+            return choose_crop(puzzle, config.canvas)
+        return CropChoice(config.canvas, (), (None,) * len(puzzle.test))
 
     def knows(self, puzzle: Puzzle) -> bool:
         """Tell whether the checkpoint has rows for a puzzle.

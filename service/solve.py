@@ -3,9 +3,8 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import reduce
 from itertools import chain
-from typing import Any
 
 from augment import CanvasError, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
@@ -50,7 +49,8 @@ class Solving:
     Most often that is one checkpoint; the first is the main one. The engines belong to whoever
     calls: `enter` queues a member's samples, in any order and whenever its engine is at hand,
     `receive` takes what halted, `answer` counts up. All members' votes weigh the same, and nothing
-    is settled before the last member has entered.
+    is settled before the last member has entered. A member whose votes touch the edge of the
+    puzzle's crop votes again on a larger one.
     """
 
     def __init__(self, puzzle: Puzzle, members: Sequence[Member], options: SolveOptions) -> None:
@@ -111,36 +111,27 @@ class Solving:
         """How far the puzzle is."""
         num_inputs = len(self.puzzle.test)
         return Progress(
-            num_outcomes=sum(tally.num_ballots for v in self._voters for tally in v.tallies),
-            num_asked=num_inputs * self._num_variants,
+            num_outcomes=sum(voter.num_outcomes for voter in self._voters),
+            num_asked=sum(voter.num_asked for voter in self._voters),
             num_decided=sum(self._is_closed),
             num_test_inputs=num_inputs,
         )
 
     def num_asked_of(self, place: int) -> int:
         """Count the outcomes asked of a member."""
-        return len(self.puzzle.test) * self._voters[place].num_variants
+        return self._voters[place].num_asked
 
     def enter(self, place: int, engine: Engine) -> None:
         """Queue a member's samples for every test input and variant, inputs taking turns.
 
         Raises: CanvasError when a test input is larger than the checkpoint's canvas.
         """
-        started, voter, options = time.monotonic(), self._voters[place], self.options
-        per_input = voter.samples(engine, self.puzzle.test, (self, place))
-        entered_at = time.monotonic()
-        self._timings_s["encode"] += entered_at - started
-        engine.add(
-            chain.from_iterable(zip(*per_input, strict=True)),
-            job=self,
-            halting=options.halting,
-            max_segments=options.max_segments,
-            priority=options.priority,
-        )
-        if not self._entered:
-            self._started_at, self._device = entered_at, str(engine.device)
+        voter = self._voters[place]
         voter.engine = engine
-        self._entered[place] = voter.describe(engine, options.max_segments)
+        self._queue(place, range(len(self.puzzle.test)))
+        if not self._entered:
+            self._started_at, self._device = time.monotonic(), str(engine.device)
+        self._entered[place] = voter.describe(engine, self.options.max_segments)
         self._close_settled(range(len(self.puzzle.test)))
         self._let_engines_go()
 
@@ -187,33 +178,77 @@ class Solving:
         return sum(voter.num_variants for voter in self._voters)
 
     def _tally(self, test_index: int) -> Tally:
-        return reduce(Tally.merge, (voter.tallies[test_index] for voter in self._voters))
+        return reduce(Tally.merge, (voter.tally(test_index) for voter in self._voters))
+
+    def _queue(self, place: int, test_indices: Sequence[int]) -> None:
+        """Queue samples of a member in its engine, test inputs taking turns."""
+        started, voter, options = time.monotonic(), self._voters[place], self.options
+        engine = voter.engine
+        if engine is None:
+            return
+        per_input = [
+            voter.samples(engine, test_index, self.puzzle.test[test_index], (self, place))
+            for test_index in test_indices
+        ]
+        self._timings_s["encode"] += time.monotonic() - started
+        engine.add(
+            chain.from_iterable(zip(*per_input, strict=True)),
+            job=self,
+            halting=options.halting,
+            max_segments=options.max_segments,
+            priority=options.priority,
+        )
 
     def _close_settled(self, test_indices: Iterable[int]) -> None:
-        if self.waiting:
-            return
         for test_index in test_indices:
-            if not self._is_closed[test_index] and self._is_settled(test_index):
-                self._is_closed[test_index] = True
-                for voter in self._voters:
-                    if voter.engine is not None:
-                        voter.engine.cancel(self, partial(_is_of_input, test_index))
+            if self._is_closed[test_index]:
+                continue
+            self._enlarge_crops(test_index, only_complete=True)
+            if self.waiting or not self._is_settled(test_index):
+                continue
+            if self._enlarge_crops(test_index):
+                continue
+            self._is_closed[test_index] = True
+            for voter in self._voters:
+                voter.drop(self, test_index)
         if self.is_done:
             self._finished_at = self._finished_at or time.monotonic()
 
+    def _enlarge_crops(self, test_index: int, *, only_complete: bool = False) -> bool:
+        """Vote again on a larger crop, for the members whose crop is too small; whether any is.
+
+        A member is asked once its ballots are in, while its engine is at hand, or once the attempts
+        are settled.
+        """
+        too_small = [
+            place
+            for place, voter in enumerate(self._voters)
+            if voter.engine is not None
+            and not (only_complete and voter.num_outstanding(test_index))
+            and voter.enlarge(test_index)
+        ]
+        for place in too_small:
+            self._voters[place].drop(self, test_index)
+            self._queue(place, [test_index])
+        return bool(too_small)
+
     def _let_engines_go(self) -> None:
         for voter in self._voters:
-            is_through = (tally.num_ballots == voter.num_variants for tally in voter.tallies)
-            if all(one or other for one, other in zip(is_through, self._is_closed, strict=True)):
+            if all(
+                is_closed or not voter.num_outstanding(test_index)
+                for test_index, is_closed in enumerate(self._is_closed)
+            ):
                 voter.engine = None
 
     def _is_settled(self, test_index: int) -> bool:
-        tally = self._tally(test_index)
-        num_outstanding = self._num_variants - tally.num_ballots
+        num_outstanding = sum(voter.num_outstanding(test_index) for voter in self._voters)
         if num_outstanding == 0:
             return True
         return self.options.stop_early and decided(
-            tally, num_outstanding, self.options.num_attempts, self.options.ranking
+            self._tally(test_index),
+            num_outstanding,
+            self.options.num_attempts,
+            self.options.ranking,
         )
 
     def _answer_test(self, test_index: int) -> TestAnswer:
@@ -238,10 +273,6 @@ def _voters(members: Sequence[Member], options: SolveOptions, num_inputs: int) -
         voter = Voter(member.draw(options.num_variants, options.seed), num_inputs, num_traced)
         num_traced = max(0, num_traced - voter.num_variants)
         yield voter
-
-
-def _is_of_input(test_index: int, sample_id: Any) -> bool:
-    return bool(sample_id[2] == test_index)
 
 
 def solve(

@@ -148,6 +148,7 @@ _ANSWER: Final[dict[str, Any]] = {
                     "variants_asked": 128,
                     "segments": 210,
                     "share": 1.0,
+                    "side": 6,
                 }
             ],
         }

@@ -74,6 +74,7 @@ class MemberShare:
     num_variants_asked: Annotated[int, Field(validation_alias="variants_asked")]
     num_segments: Annotated[int, Field(validation_alias="segments")]
     share: float
+    side: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

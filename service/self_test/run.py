@@ -105,7 +105,7 @@ def _choose_cases(registrar: Registrar, puzzles: Sequence[Puzzle]) -> list[_Case
     known: list[tuple[Puzzle, Enrolment, int]] = []
     for puzzle in puzzles:
         with suppress(UnknownPuzzle, CanvasError):
-            known.append((puzzle, registrar.enrol(puzzle), registrar.side_of(puzzle)))
+            known.append((puzzle, registrar.enrol(puzzle), registrar.crop_of(puzzle).size))
     wanted: list[list[tuple[Enrolment, Enrolment | None, int, Pair, int]]] = []
     for index, (puzzle, enrolment, side) in enumerate(known):
         other = known[(index + 1) % len(known)][1] if len(known) > 1 else None

@@ -77,6 +77,10 @@ class ShareOut(BaseModel):
     variants_asked: int
     segments: int
     share: float = Field(description="Of all votes.")
+    side: int = Field(
+        description="Cells a side of the square on which the grids lay: the canvas or, for a "
+        "checkpoint with crop, the part of it that the puzzle needs."
+    )
 
 
 class VariantOut(BaseModel):

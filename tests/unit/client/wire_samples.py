@@ -155,6 +155,7 @@ def share_document(checkpoint: str, votes: int) -> dict[str, Any]:
         "variants_asked": votes + 1,
         "segments": 12,
         "share": 1.0,
+        "side": 8,
     }
 
 
