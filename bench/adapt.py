@@ -71,8 +71,12 @@ class Reading:
         share = None if self.held_out_share is None else 100 * self.held_out_share
         return (
             *(self.arm.start, self.arm.learns, self.minutes, self.num_steps, share),
-            *(100 * found.single_variant_share, found.solved_first, found.solved_two),
-            found.num_test_inputs,
+            *(
+                100 * found.counts.single_variant_share,
+                found.counts.solved_first,
+                found.counts.solved_two,
+            ),
+            found.counts.num_test_inputs,
         )
 
 

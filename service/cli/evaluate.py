@@ -31,6 +31,14 @@ def evaluate_command(
         Path | None, typer.Option(help="A Kaggle solutions JSON for the challenges given.")
     ] = None,
     variants: Annotated[int | None, typer.Option(min=1, help="Variants of each puzzle.")] = None,
+    max_side: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="For a checkpoint with crop: only puzzles read on a square of at most so many "
+            "cells a side.",
+        ),
+    ] = None,
     halt: options.HaltOption = "act",
     compare_halting: Annotated[
         bool, typer.Option("--compare-halting", help="Run the other halting too, and compare.")
@@ -51,7 +59,7 @@ def evaluate_command(
     """
     checkpoint = open_checkpoint(folder, canvas)
     registrar = Registrar(checkpoint)
-    known = known_tasks(registrar, read_tasks(tasks or DEFAULT_TASKS, solutions))
+    known = known_tasks(registrar, read_tasks(tasks or DEFAULT_TASKS, solutions), max_side)
     engine = make_engine(
         checkpoint,
         device=device,
@@ -117,11 +125,11 @@ def _print(engine: Engine, results: dict[Halting, Evaluation], as_json: bool) ->
     for rule in results:
         table.add_column(f"{rule.value} halting", justify="right")
     rows: dict[str, Callable[[Evaluation], str]] = {
-        "puzzles": lambda e: str(e.num_tasks),
-        "test inputs": lambda e: str(e.num_test_inputs),
-        "solved, first attempt": lambda e: _share(e.solved_first, e.num_test_inputs),
-        "solved, two attempts": lambda e: _share(e.solved_two, e.num_test_inputs),
-        "single variants right": lambda e: f"{e.single_variant_share:.1%}",
+        "puzzles": lambda e: str(e.counts.num_tasks),
+        "test inputs": lambda e: str(e.counts.num_test_inputs),
+        "solved, first attempt": lambda e: _share(e.counts.solved_first, e.counts.num_test_inputs),
+        "solved, two attempts": lambda e: _share(e.counts.solved_two, e.counts.num_test_inputs),
+        "single variants right": lambda e: f"{e.counts.single_variant_share:.1%}",
         "variants": lambda e: str(e.num_variants),
         "variant-segments": lambda e: str(e.num_variant_segments),
         "score per task": lambda e: f"{e.scores.per_task:.1%}",
@@ -130,11 +138,29 @@ def _print(engine: Engine, results: dict[Halting, Evaluation], as_json: bool) ->
     for label, cell in rows.items():
         table.add_row(label, *(cell(result) for result in results.values()))
     console.print(table)
+    if len(results[first].by_side) > 1:
+        console.print(_by_side(results[first]))
     if others:
         console.print(
             f"act halting takes {document['act_segments_share']:.1%} of fixed's variant-segments; "
             f"the same two attempts on {document['same_attempts_share']:.1%} of the test inputs"
         )
+
+
+def _by_side(evaluation: Evaluation) -> Table:
+    table = Table(title="By the side of the puzzle's square, in cells")
+    for heading in ("side", "puzzles", "test inputs", "first attempt", "two attempts", "variants"):
+        table.add_column(heading, justify="right")
+    for side, counts in evaluation.by_side.items():
+        table.add_row(
+            str(side),
+            str(counts.num_tasks),
+            str(counts.num_test_inputs),
+            _share(counts.solved_first, counts.num_test_inputs),
+            _share(counts.solved_two, counts.num_test_inputs),
+            f"{counts.single_variant_share:.1%}",
+        )
+    return table
 
 
 def _share(part: int, whole: int) -> str:

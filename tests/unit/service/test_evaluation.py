@@ -1,11 +1,15 @@
 """Evaluation: what is counted, and over which tasks."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 
-from augment import Grid, Puzzle, Task
-from hrm_core import Engine
+from augment import CropChoice, Grid, Puzzle, Task
+from hrm_core import Engine, open_checkpoint
+from service.engines import make_engine
 from service.enrolment import Registrar
 from service.errors import InputError
 from service.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
@@ -29,8 +33,8 @@ def evaluation(
 
 
 def test_test_inputs_and_solved_ones_are_counted(evaluation: Evaluation) -> None:
-    assert (evaluation.num_tasks, evaluation.num_test_inputs) == (4, 5)
-    assert (evaluation.solved_first, evaluation.solved_two) == (4, 4)
+    assert (evaluation.counts.num_tasks, evaluation.counts.num_test_inputs) == (4, 5)
+    assert (evaluation.counts.solved_first, evaluation.counts.solved_two) == (4, 4)
 
 
 def test_the_three_scoring_rules_differ_as_they_should(evaluation: Evaluation) -> None:
@@ -56,7 +60,7 @@ def test_single_variants_are_the_mean_over_test_inputs(evaluation: Evaluation) -
 
     assert shares[1] == 0
     assert all(share > 0.5 for place, share in enumerate(shares) if place != 1)
-    assert evaluation.single_variant_share == pytest.approx(sum(shares) / 5)
+    assert evaluation.counts.single_variant_share == pytest.approx(sum(shares) / 5)
 
 
 def test_a_variant_that_abstains_is_a_wrong_one(
@@ -104,7 +108,7 @@ def test_a_divided_vote_may_find_the_output_in_its_second_attempt(
 
     evaluation = evaluate(early_engine, early_registrar, seconds, WHOLE)
 
-    assert (evaluation.solved_first, evaluation.solved_two) == (0, num_seconds)
+    assert (evaluation.counts.solved_first, evaluation.counts.solved_two) == (0, num_seconds)
 
 
 def test_only_two_attempts_count(
@@ -116,7 +120,7 @@ def test_only_two_attempts_count(
     six = evaluate(early_engine, early_registrar, constant_tasks, everything)
 
     assert six.attempts == two.attempts
-    assert (six.solved_two, six.scores) == (two.solved_two, two.scores)
+    assert (six.counts.solved_two, six.scores) == (two.counts.solved_two, two.scores)
 
 
 def test_unknown_tasks_are_passed_over(
@@ -162,3 +166,37 @@ def test_the_share_of_same_attempts_heeds_their_order(evaluation: Evaluation) ->
 
     assert same_attempts_share(evaluation, evaluation) == 1
     assert same_attempts_share(evaluation, replace(evaluation, attempts=others)) == 4 / 5
+
+
+class ByName(Registrar):
+    """Chooses a smaller square for one of the puzzles."""
+
+    def crop_of(self, puzzle: Puzzle) -> CropChoice:
+        return replace(super().crop_of(puzzle), size=3 if puzzle.name == "bar" else 4, larger=())
+
+
+def test_inputs_are_counted_by_the_side_of_their_square(
+    tiny_copy: Path, constant_tasks: tuple[Task, ...]
+) -> None:
+    config = tiny_copy / "all_config.yaml"
+    document = yaml.safe_load(config.read_text(encoding="utf-8"))
+    document["arch"]["crop"] = True
+    config.write_text(yaml.safe_dump(document), encoding="utf-8")
+    dataset = tiny_copy / "dataset.json"
+    sizes = json.loads(dataset.read_text(encoding="utf-8")) | {"seq_len": 16}
+    dataset.write_text(json.dumps(sizes), encoding="utf-8")
+    registrar = ByName(open_checkpoint(tiny_copy))
+    engine = make_engine(registrar.checkpoint, say=print, device="cpu", slots=4)
+
+    evaluation = evaluate(engine, registrar, constant_tasks, WHOLE)
+
+    assert {entry["task"] for entry in evaluation.per_input if entry["side"] == 3} == {"bar"}
+    assert [(side, c.num_test_inputs) for side, c in evaluation.by_side.items()] == [(3, 1), (4, 4)]
+    assert sum(counts.solved_two for counts in evaluation.by_side.values()) == sum(
+        entry["two"] for entry in evaluation.per_input
+    )
+    assert [task.puzzle.name for task in known_tasks(registrar, constant_tasks, max_side=3)] == [
+        "bar"
+    ]
+    with pytest.raises(InputError, match="at most 2 cells a side"):
+        known_tasks(registrar, constant_tasks, max_side=2)
