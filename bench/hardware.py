@@ -6,7 +6,7 @@ import platform
 import torch
 
 from bench.report import Cell
-from hrm_core.device import name_processor
+from hrm_core.device.device import name_processor
 
 HALF_PRECISION_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 

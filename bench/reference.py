@@ -22,9 +22,9 @@ from bench.clock import time_in_turn
 from bench.model import ARCH, full_size_config
 from bench.report import Cell, Section
 from hrm_core import Checkpoint, can_compile, open_checkpoint
-from hrm_core.arithmetic import choose_arithmetic
-from hrm_core.attention import choose
-from hrm_core.measured import MeasuredChoices
+from hrm_core.device.arithmetic import choose_arithmetic
+from hrm_core.device.measured import MeasuredChoices
+from hrm_core.model.attention import choose
 
 NUM_ROWS = 8
 BATCH = {"cpu": 2, "cuda": 64}

@@ -11,7 +11,7 @@ from bench.load import Load, load, solve_request
 from bench.report import Cell, Section, verdict
 from bench.stack import WORKER, Service, running_service
 from service.client import Client, Job
-from service.embedded import EmbeddedServer
+from service.runtime.embedded import EmbeddedServer
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 KNOWN_TO = "demo"

@@ -12,8 +12,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.settings import PREFIX
-from service.tether import kill_tethered, start_tethered
+from service.runtime.settings import PREFIX
+from service.runtime.tether import kill_tethered, start_tethered
 
 API = (sys.executable, "-m", "service.cli", "api")
 WORKER = (sys.executable, "-m", "service.cli", "worker")

@@ -19,7 +19,7 @@ from hrm_core import (
     can_compile,
     synthetic_checkpoint,
 )
-from hrm_core.attention import available_backends, load_backend
+from hrm_core.model.attention import available_backends, load_backend
 
 COLUMNS = (
     "precision",

@@ -1,12 +1,16 @@
 """The network room: checkpoints, the two networks, the engine, training."""
 
-from hrm_core.agreement import Agreement, compare_segments
-from hrm_core.attention.choice import BACKEND_NAMES
-from hrm_core.checkpoint import Checkpoint, open_checkpoint
-from hrm_core.config import ARC_CANVAS, ARC_VOCAB_SIZE, ModelConfig, parse_arch
-from hrm_core.crop_engine import CropEngine
-from hrm_core.device import can_compile, keep_compiled, pick_device
-from hrm_core.engine import Engine, EngineConfig
+from hrm_core.checkpoint.agreement import Agreement, compare_segments
+from hrm_core.checkpoint.folder import Checkpoint, open_checkpoint
+from hrm_core.checkpoint.synthetic import synthetic_checkpoint
+from hrm_core.checkpoint.writer import write_checkpoint
+from hrm_core.device.device import can_compile, keep_compiled, pick_device
+from hrm_core.engine.crop_engine import CropEngine
+from hrm_core.engine.engine import Engine, EngineConfig
+from hrm_core.engine.halting import Halting, HaltReason
+from hrm_core.engine.memory import release_memory, used_memory
+from hrm_core.engine.samples import Outcome, Sample
+from hrm_core.engine.scheduler import Priority
 from hrm_core.errors import (
     AgreementError,
     AttentionError,
@@ -17,11 +21,8 @@ from hrm_core.errors import (
     HRMCoreError,
     TrainingError,
 )
-from hrm_core.halting import Halting, HaltReason
-from hrm_core.memory import release_memory, used_memory
-from hrm_core.samples import Outcome, Sample
-from hrm_core.scheduler import Priority
-from hrm_core.synthetic import synthetic_checkpoint
+from hrm_core.model.attention.choice import BACKEND_NAMES
+from hrm_core.model.config import ARC_CANVAS, ARC_VOCAB_SIZE, ModelConfig, parse_arch
 from hrm_core.training import (
     Adaptation,
     AdaptProgress,
@@ -33,7 +34,6 @@ from hrm_core.training import (
     TrainSettings,
     start_from,
 )
-from hrm_core.writer import write_checkpoint
 
 __all__ = [
     "ARC_CANVAS",

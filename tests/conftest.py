@@ -109,8 +109,8 @@ def trained_folders(
     import torch
 
     from hrm_core import ARC_VOCAB_SIZE, Pretraining, TrainSettings, parse_arch
-    from service.datasets import build_dataset
-    from service.puzzle_index import PUZZLES_NAME, index_document
+    from service.adaptation.dataset import build_dataset
+    from service.solving.puzzle_index import PUZZLES_NAME, index_document
 
     folder = tmp_path_factory.mktemp("trained")
     dataset = build_dataset([task.puzzle for task in constant_tasks], 3, 6, seed=0)
@@ -176,7 +176,7 @@ def tiny_copy(tiny_folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the URL of a real server, the same for the whole run."""
-    from service.embedded import EmbeddedServer
+    from service.runtime.embedded import EmbeddedServer
 
     with EmbeddedServer(tmp_path_factory.mktemp("state")) as url:
         yield url

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.tune.plan import Plan
 from hrm_core import Engine, EngineConfig, Halting, Sample, open_checkpoint
-from hrm_core.agreement import compare_segments
+from hrm_core.checkpoint.agreement import compare_segments
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "data" / "golden"
@@ -42,10 +42,10 @@ def measure_gate(plan: Plan) -> Iterator[Row]:
 
 def _vote(engine: Engine) -> dict[str, object]:
     """Give the two attempts on each test input of the demo's own puzzles."""
-    from service.enrolment import Registrar
-    from service.members import Member
-    from service.puzzle_index import read_index
-    from service.solve import SolveOptions, Solving, solve
+    from service.solving.enrolment import Registrar
+    from service.solving.members import Member
+    from service.solving.puzzle_index import read_index
+    from service.solving.solve import SolveOptions, Solving, solve
 
     index = read_index(DEMO)
     registrar = Registrar(engine.checkpoint)

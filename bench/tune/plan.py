@@ -20,9 +20,9 @@ from hrm_core import (
     pick_device,
     synthetic_checkpoint,
 )
-from hrm_core.arithmetic import choose_arithmetic
-from hrm_core.measured import MeasuredChoices
-from hrm_core.tuned import Tuned, tuned_path, write_tuned
+from hrm_core.device.arithmetic import choose_arithmetic
+from hrm_core.device.measured import MeasuredChoices
+from hrm_core.device.tuned import Tuned, tuned_path, write_tuned
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from torch import Tensor
 from bench.clock import time_call
 from bench.tune.plan import Plan
 from hrm_core import ModelConfig, can_compile
-from hrm_core.device import compiled
-from hrm_core.layers import rms_norm, rotary_tables, rotate, swiglu_width
+from hrm_core.device.device import compiled
+from hrm_core.model.layers import rms_norm, rotary_tables, rotate, swiglu_width
 
 ROUNDS = {"cpu": 3, "cuda": 20}
 SAMPLES = {"cpu": 2, "cuda": 32}
@@ -105,7 +105,7 @@ def _cases(
         return rotate(q, cos_sin), rotate(k, cos_sin), v
 
     def fused(name: str, *arguments: object) -> object:
-        from hrm_core.kernels import fused as kernels
+        from hrm_core.model.kernels import fused as kernels
 
         return getattr(kernels, name)(*arguments)
 

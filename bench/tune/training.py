@@ -11,7 +11,7 @@ import torch
 
 from bench.tune.plan import Plan
 from hrm_core import DeviceMemoryError, Pretraining, TrainingArrays, TrainSettings, can_compile
-from hrm_core.device import lacks_half_precision
+from hrm_core.device.device import lacks_half_precision
 
 BATCH = {"cpu": 96, "cuda": 768}
 SLICES = {"cpu": (12, 24, 48, 96), "cuda": (12, 24, 48, 96, 192, 384)}

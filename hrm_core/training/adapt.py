@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hrm_core.checkpoint import Checkpoint
-from hrm_core.config import ModelConfig
+from hrm_core.checkpoint.folder import Checkpoint
+from hrm_core.device.threads import use_threads
 from hrm_core.errors import TrainingError
-from hrm_core.threads import use_threads
+from hrm_core.model.config import ModelConfig
 from hrm_core.training.arrays import TrainingArrays
 from hrm_core.training.held_out import exact_share_in_segments
 from hrm_core.training.pretrain import Pretraining, Start

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hrm_core.config import ModelConfig
 from hrm_core.errors import TrainingError
+from hrm_core.model.config import ModelConfig
 
 
 @dataclass(frozen=True, slots=True)

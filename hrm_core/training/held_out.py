@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hrm_core.network import Network
+from hrm_core.model.network import Network
 from hrm_core.training.arrays import TrainingArrays
 
 # Samples at once; their training is about as much work for as many segments.

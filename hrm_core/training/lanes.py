@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hrm_core.config import ModelConfig
+from hrm_core.engine.memory import largest_divisor
 from hrm_core.errors import TrainingError
-from hrm_core.memory import largest_divisor
-from hrm_core.network import Network
+from hrm_core.model.config import ModelConfig
+from hrm_core.model.network import Network
 from hrm_core.training.arrays import ExampleStream, TrainingArrays
 from hrm_core.training.settings import TrainSettings
 from hrm_core.training.step import TrainCarry

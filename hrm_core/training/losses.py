@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hrm_core.layers import stablemax_weights
+from hrm_core.model.layers import stablemax_weights
 
 PAD = 0  # the label that is left out of the loss
 

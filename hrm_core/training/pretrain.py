@@ -13,16 +13,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hrm_core.arithmetic import choose_arithmetic
-from hrm_core.attention import by_length, choose, load_backend
-from hrm_core.build import build_network, use_onednn, widen_products
-from hrm_core.config import ModelConfig
-from hrm_core.device import compiled
-from hrm_core.errors import DeviceMemoryError, TrainingError
-from hrm_core.initialisation import initialise
-from hrm_core.layers import Attend
-from hrm_core.measured import MeasuredChoices
-from hrm_core.memory import (
+from hrm_core.checkpoint.writer import write_checkpoint
+from hrm_core.device.arithmetic import choose_arithmetic
+from hrm_core.device.device import compiled
+from hrm_core.device.measured import MeasuredChoices
+from hrm_core.device.threads import (
+    TRAINING_PASSES,
+    count_cores,
+    pick_threads,
+    use_threads,
+    wanted_threads,
+)
+from hrm_core.engine.memory import (
     guess_slice,
     is_out_of_memory,
     largest_divisor,
@@ -30,13 +32,12 @@ from hrm_core.memory import (
     needs_memory,
     release_memory,
 )
-from hrm_core.threads import (
-    TRAINING_PASSES,
-    count_cores,
-    pick_threads,
-    use_threads,
-    wanted_threads,
-)
+from hrm_core.errors import DeviceMemoryError, TrainingError
+from hrm_core.model.attention import by_length, choose, load_backend
+from hrm_core.model.build import build_network, use_onednn, widen_products
+from hrm_core.model.config import ModelConfig
+from hrm_core.model.initialisation import initialise
+from hrm_core.model.layers import Attend
 from hrm_core.training.arrays import TrainingArrays, check_arrays, digest_arrays
 from hrm_core.training.lanes import TrainLane, TrainLanes, batch_size_of
 from hrm_core.training.optimisers import AdamAtan2, MovingAverage, sign_sgd_rows_
@@ -48,7 +49,6 @@ from hrm_core.training.settings import (
 )
 from hrm_core.training.snapshot import read_snapshot, write_snapshot
 from hrm_core.training.step import supervise, train_segment_in_slices
-from hrm_core.writer import write_checkpoint
 
 LOG_NAME = "training_log.jsonl"
 

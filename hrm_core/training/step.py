@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hrm_core.network import Network
+from hrm_core.model.network import Network
 from hrm_core.training.losses import SegmentLosses, continue_target, mean_losses, segment_losses
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from service.api.problems import Fault, invalid_request
 from service.api.schemas import OptionsIn
-from service.settings import PREFIX, Settings
+from service.runtime.settings import PREFIX, Settings
 
 VARIANTS: Final = 64
 _BUDGET: Final = ("adapt_s", "adapt_steps", "adapt_variants")

@@ -9,9 +9,9 @@ from service.api.adapting import fill_budget
 from service.api.fleet import Fleet
 from service.api.problems import Fault, Problem, Refused, invalid_request
 from service.api.schemas import OptionsIn, TaskIn
-from service.errors import UnknownPuzzle
 from service.jobs import CheckpointRecord, NewJob
-from service.settings import Settings
+from service.runtime.settings import Settings
+from service.wire.errors import UnknownPuzzle
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,9 @@ from service.api.routes import (
     solve,
 )
 from service.api.waits import Waits
-from service.errors import QueueUnavailable, ServiceError
 from service.jobs import EventFeed, JobStore
-from service.settings import Settings
+from service.runtime.settings import Settings
+from service.wire.errors import QueueUnavailable, ServiceError
 
 _ROUTERS: Final = (
     solve.router,

@@ -3,7 +3,7 @@
 from starlette.datastructures import Headers
 
 from service.api.problems import Problem, Refused
-from service.key_ring import LOCAL_OWNER, KeyRing
+from service.runtime.key_ring import LOCAL_OWNER, KeyRing
 
 
 def owner_of(headers: Headers, keys: KeyRing) -> str:

@@ -10,8 +10,8 @@ from augment import parse_json
 from service.api.problems import MAX_FAULTS, Fault, Refused, invalid_request
 from service.api.schemas import MAX_NAME_LENGTH, MAX_PUZZLES, OptionsIn
 from service.api.task_bodies import fault_of
-from service.challenges import Challenge, check_challenges
-from service.errors import InputError
+from service.submission.challenges import Challenge, check_challenges
+from service.wire.errors import InputError
 
 DEFAULT_NAME: Final = "batch"
 _MEMBERS: Final = ("challenges", "name", "options")

@@ -10,8 +10,8 @@ from pydantic_core import from_json
 
 from augment import Grid
 from service.api.documents import time_text
-from service.challenges import NOTHING
 from service.jobs import Batch, BatchEntry, BatchSummary, Failure, Job, JobState
+from service.submission.challenges import NOTHING
 from voting import submission_document
 
 REFUSED = "refused"

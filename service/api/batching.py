@@ -10,8 +10,8 @@ from service.api.batch_bodies import AskedBatch
 from service.api.context import Call
 from service.api.problems import Refused as RefusedRequest
 from service.api.problems import problem_of
-from service.challenges import Challenge
 from service.jobs import BatchJob, Failure, NewBatch, Refused
+from service.submission.challenges import Challenge
 
 
 async def make_batch(

@@ -12,8 +12,8 @@ from service.api.metrics import APIMetrics
 from service.api.page import Page
 from service.api.waits import Waits
 from service.jobs import EventFeed, JobStore
-from service.key_ring import KeyRing
-from service.settings import Settings
+from service.runtime.key_ring import KeyRing
+from service.runtime.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

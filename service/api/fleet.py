@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.api.problems import RETRY_SOON, Problem, Refused
-from service.errors import UnknownCheckpoint
 from service.jobs import CheckpointRecord, JobStore, WorkerRecord
+from service.wire.errors import UnknownCheckpoint
 
 MAX_AGE_S: Final = 1.0
 # Which puzzles a checkpoint knows changes only when its puzzles.json is written anew.

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.problems import Problem
-from service.settings import PREFIX, Settings, parse_address
+from service.runtime.settings import PREFIX, Settings, parse_address
 
 _HOST: Final = re.compile(r"(?:\[(?P<address>[^\]]+)\]|(?P<name>[^:]+))(?::[0-9]*)?")
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from augment import CanvasError, PuzzleError, TaskFileError
-from service.errors import (
+from service.wire.errors import (
     AdaptedNotFound,
     BatchNotFound,
     EnrolmentError,

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from service.api.app import create_app
 from service.api.protocol import ConnectionLimits, LimitedProtocol
-from service.settings import PREFIX, Settings
+from service.runtime.settings import PREFIX, Settings
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # What the process opens beside its clients' connections: those to Redis, logs, libraries.

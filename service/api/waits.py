@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from service.errors import QueueUnavailable
 from service.jobs import EventFeed, Job, JobStore
+from service.wire.errors import QueueUnavailable
 
 
 class Waits:

@@ -8,15 +8,15 @@ import typer
 
 from augment import Puzzle
 from hrm_core import Adaptation, AdaptProgress, can_compile, open_checkpoint, pick_device
-from service.adaptation import AdaptOptions, is_worth_compiling, prepare_adaptation
+from service.adaptation.dataset import fits_canvas
+from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.cli import engine_options as options
 from service.cli.engine import leave_self_test
 from service.cli.output import console, progress_bar
 from service.cli.stopping import stop_on_signals
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.cli.train import BatchTokensOption
-from service.datasets import fits_canvas
-from service.state_folder import current_state_folder, tuned_folder
+from service.runtime.state_folder import current_state_folder, tuned_folder
 
 DEFAULT_MINUTES = 10.0
 RECIPE = AdaptOptions()

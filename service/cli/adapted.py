@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from service.adapted_cache import FOLDER_NAME, AdaptedCache
+from service.adaptation.cache import FOLDER_NAME, AdaptedCache
 from service.cli import service_options as options
 from service.cli.output import JSONOption, console, print_json
 from service.client import Adapted, Client
-from service.errors import AdaptationError, AdaptedNotFound
 from service.jobs import AdaptedRecord
-from service.settings import Settings
+from service.runtime.settings import Settings
+from service.wire.errors import AdaptationError, AdaptedNotFound
 
 # Lines rather than a table: they keep whole ids on narrow terminals, and can be searched.
 _LINE = "{:<34}  {:>6}  {:>8}  {:>7}  {:<20}  {}"

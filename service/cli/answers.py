@@ -9,10 +9,10 @@ from rich.rule import Rule
 from rich.text import Text
 
 from augment import Grid, Task
-from service.answer import Answer, MemberAnswer, MemberShare, TestAnswer
 from service.cli.output import console
-from service.pictures import draw_answer
-from service.terminal import grids_table, pairs_table
+from service.render.pictures import draw_answer
+from service.render.terminal import grids_table, pairs_table
+from service.solving.answer import Answer, MemberAnswer, MemberShare, TestAnswer
 
 if TYPE_CHECKING:  # who solves here need not wait for the client to load
     from service.client import Answer as ServedAnswer

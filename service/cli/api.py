@@ -3,8 +3,8 @@
 import typer
 
 from service.cli import service_options as options
-from service.logs import configure_logging
-from service.settings import Settings
+from service.runtime.logs import configure_logging
+from service.runtime.settings import Settings
 
 
 def api_command(

@@ -4,14 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from hrm_core import Checkpoint, Engine, open_checkpoint
-from service import engines
 from service.cli.output import console, notices, progress_bar, warn
-from service.enrolment import Registrar
-from service.errors import AlignmentError
-from service.self_test.record import examine, keep, read_examination
-from service.self_test.result import Finding
-from service.self_test.run import MAX_DEMONSTRATIONS, run_self_test
-from service.state_folder import current_state_folder, tuned_folder
+from service.runtime.state_folder import current_state_folder, tuned_folder
+from service.solving import engines
+from service.solving.enrolment import Registrar
+from service.solving.self_test.record import examine, keep, read_examination
+from service.solving.self_test.result import Finding
+from service.solving.self_test.run import MAX_DEMONSTRATIONS, run_self_test
+from service.wire.errors import AlignmentError
 
 
 def make_engine(

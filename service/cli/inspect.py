@@ -9,7 +9,7 @@ from rich.text import Text
 from hrm_core import Checkpoint, open_checkpoint
 from service.cli import engine_options as options
 from service.cli.output import JSONOption, console, print_json
-from service.enrolment import Registrar
+from service.solving.enrolment import Registrar
 
 NAMES_SHOWN = 5
 

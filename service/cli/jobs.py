@@ -15,10 +15,10 @@ import typer
 from service.api.documents import job_document, job_summary
 from service.cli import service_options as options
 from service.cli.output import JSONOption, console, print_json
-from service.embedded import EmbeddedServer
 from service.jobs import Job, JobState, JobStore
-from service.key_ring import LOCAL_OWNER
-from service.settings import Settings
+from service.runtime.embedded import EmbeddedServer
+from service.runtime.key_ring import LOCAL_OWNER
+from service.runtime.settings import Settings
 
 T = TypeVar("T")
 

@@ -8,11 +8,11 @@ from hrm_core import Engine, open_checkpoint
 from service.cli.answers import Solved
 from service.cli.engine import check_rows, make_engine
 from service.cli.output import progress_bar
-from service.enrolment import Registrar
-from service.errors import EnrolmentError
-from service.members import Member
-from service.process_clock import seconds_since_start
-from service.solve import SolveOptions, Solving, solve
+from service.runtime.process_clock import seconds_since_start
+from service.solving.enrolment import Registrar
+from service.solving.members import Member
+from service.solving.solve import SolveOptions, Solving, solve
+from service.wire.errors import EnrolmentError
 
 
 def solve_locally(

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from service.cli.output import notices
-from service.errors import ServiceError
+from service.wire.errors import ServiceError
 
 
 class Place(NamedTuple):

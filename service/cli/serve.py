@@ -4,9 +4,9 @@ from contextlib import suppress
 
 from service.cli import service_options as options
 from service.cli.output import console
-from service.logs import configure_logging
-from service.settings import Settings
-from service.supervisor import Supervisor
+from service.runtime.logs import configure_logging
+from service.runtime.settings import Settings
+from service.runtime.supervisor import Supervisor
 
 
 def serve_command(

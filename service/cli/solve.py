@@ -14,7 +14,7 @@ from service.cli import vote_options as votes
 from service.cli.answers import picture_answer, print_answer
 from service.cli.output import JSONOption, print_json
 from service.cli.task_sources import read_one_task
-from service.shipped import DEMO_NAME, demo_checkpoint
+from service.runtime.shipped import DEMO_NAME, demo_checkpoint
 
 
 def solve_command(
@@ -104,7 +104,7 @@ def solve_command(
     else:
         from hrm_core import Halting
         from service.cli.local_solve import solve_locally
-        from service.solve import SolveOptions
+        from service.solving.solve import SolveOptions
         from voting import Ranking
 
         solved = solve_locally(

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 import typer
 
 from augment import Grid, read_solutions
-from service.challenges import Challenge, challenges_of, fingerprint_of, read_challenge_file
 from service.cli import adaptation_options as adapting
 from service.cli import engine_options as options
 from service.cli import vote_options as votes
@@ -18,7 +17,13 @@ from service.cli.output import JSONOption, print_json
 from service.cli.submit_notes import print_submitted
 from service.cli.submit_run import How, Submitted
 from service.cli.task_sources import ARCKIT_PREFIX, read_tasks
-from service.shipped import DEMO_NAME, demo_checkpoint
+from service.runtime.shipped import DEMO_NAME, demo_checkpoint
+from service.submission.challenges import (
+    Challenge,
+    challenges_of,
+    fingerprint_of,
+    read_challenge_file,
+)
 from service.submission.paths import Paths
 
 

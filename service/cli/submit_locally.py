@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from hrm_core import AdaptProgress, Engine, Halting, open_checkpoint
-from service.adaptation import AdaptOptions
-from service.challenges import Challenge
+from service.adaptation.prepare import AdaptOptions
 from service.cli.engine import check_rows, make_engine
 from service.cli.submit_run import Frame, How, Submitted, framed
-from service.enrolment import Registrar
-from service.solve import SolveOptions
+from service.solving.enrolment import Registrar
+from service.solving.solve import SolveOptions
 from service.submission.adapting import adapt_to_unknown, remove_adaptation
+from service.submission.challenges import Challenge
 from service.submission.journal import EngineNote
 from service.submission.local import LocalVote, Voters, enrol_all
 from service.submission.paths import Paths

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
-from service.challenges import Challenge
 from service.cli.adaptation_options import adaptation_options
 from service.cli.submit_run import Frame, How, Submitted, framed
 from service.client import AsyncClient, Options
+from service.submission.challenges import Challenge
 from service.submission.paths import Paths
 from service.submission.remote import RemoteVote
 

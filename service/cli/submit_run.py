@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from augment import Grid
-from service.challenges import Challenge
 from service.cli.stopping import stop_on_signals
 from service.cli.submit_progress import Shown, shown_progress
-from service.errors import InputError
+from service.submission.challenges import Challenge
 from service.submission.journal import Journal
 from service.submission.output import SubmissionFile
 from service.submission.paths import Paths
 from service.submission.plan import Plan, round_stops
 from service.submission.report import Report, make_report, write_report
 from service.submission.run import Clock, Run
+from service.wire.errors import InputError
 from voting import Ranking
 
 # Counting the votes of hundreds of puzzles takes longer than a step of a small network.

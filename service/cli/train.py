@@ -17,15 +17,15 @@ from hrm_core import (
     pick_device,
     start_from,
 )
+from service.adaptation.dataset import build_dataset, fits_canvas
 from service.cli import engine_options as options
 from service.cli.engine import leave_self_test
 from service.cli.engine_options import ThreadsOption
 from service.cli.output import console, progress_bar
 from service.cli.stopping import stop_on_signals
 from service.cli.task_sources import TASKS_HELP, read_tasks
-from service.datasets import build_dataset, fits_canvas
-from service.puzzle_index import PUZZLES_NAME, index_document
-from service.state_folder import current_state_folder, tuned_folder
+from service.runtime.state_folder import current_state_folder, tuned_folder
+from service.solving.puzzle_index import PUZZLES_NAME, index_document
 
 RECIPE = TrainSettings(num_steps=None)
 BatchTokensOption = Annotated[

@@ -12,10 +12,10 @@ from service.cli import engine_options as options
 from service.cli.engine import make_engine
 from service.cli.output import JSONOption, console, print_json, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
-from service.enrolment import Registrar
-from service.self_test.record import examine, keep
-from service.self_test.result import Finding
-from service.self_test.run import MAX_DEMONSTRATIONS
+from service.solving.enrolment import Registrar
+from service.solving.self_test.record import examine, keep
+from service.solving.self_test.result import Finding
+from service.solving.self_test.run import MAX_DEMONSTRATIONS
 
 
 def verify_command(

@@ -5,9 +5,9 @@ import os
 import typer
 
 from service.cli import service_options as options
-from service.devices import isolate, taken_device
-from service.logs import configure_logging
-from service.settings import Settings
+from service.runtime.devices import isolate, taken_device
+from service.runtime.logs import configure_logging
+from service.runtime.settings import Settings
 
 
 def worker_command(

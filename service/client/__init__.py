@@ -47,7 +47,7 @@ from service.client.job import (
     TestProgress,
 )
 from service.client.retries import Retries
-from service.errors import ClientError
+from service.wire.errors import ClientError
 
 __all__ = [
     "AdaptationProgress",

@@ -9,7 +9,7 @@ import httpx
 
 from service.client.errors import ServiceUnreachable
 from service.client.exchange import Reply, Request
-from service.errors import ClientError
+from service.wire.errors import ClientError
 
 DEFAULT_URL = "http://127.0.0.1:8400"
 API_KEY_NAME = "HRM_ARC_API_KEY"

@@ -29,7 +29,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class AdaptationSummary:
-    """How a checkpoint was adapted to the puzzle before it answered; as in `service.answer`.
+    """How a checkpoint was adapted before it answered, as in `service.solving.answer`.
 
     `held_out_note` says what the share was taken on, or why there is none. `is_reused`: it was kept
     from an earlier job.
@@ -50,7 +50,7 @@ class AdaptationSummary:
 
 @dataclass(frozen=True, slots=True)
 class MemberAnswer:
-    """A checkpoint that voted; fields as in `service.answer`."""
+    """A checkpoint that voted; fields as in `service.solving.answer`."""
 
     checkpoint: str
     checkpoint_sha256: str
@@ -65,7 +65,7 @@ class MemberAnswer:
 
 @dataclass(frozen=True, slots=True)
 class MemberShare:
-    """A checkpoint's part in the vote on one test input; fields as in `service.answer`."""
+    """A checkpoint's part in the vote on one test input; fields as in `service.solving.answer`."""
 
     checkpoint: str
     num_votes: Annotated[int, Field(validation_alias="votes")]
@@ -94,7 +94,7 @@ class VariantTrace:
 
 @dataclass(frozen=True, slots=True)
 class TestAnswer:
-    """The vote on one test input; fields as in `service.answer`.
+    """The vote on one test input; fields as in `service.solving.answer`.
 
     `candidates` are the first few of `num_candidates`. `is_right`: whether an attempt is the
     expected output, None where the task held none. `traces`: what single variants answered, None

@@ -2,7 +2,7 @@
 
 ::
 
-    ClientError (service.errors)
+    ClientError (service.wire.errors)
     ├── ServiceUnreachable  no answer came
     ├── ServiceProblem      the service refused, and says why
     ├── BadReply            what answered is no hrm-arc service, or not one of this version
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from service.client.batch import Batch
 from service.client.job import Job, JobState
-from service.errors import ClientError
+from service.wire.errors import ClientError
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from service.errors import (
-    BatchNotFound,
-    IdempotencyConflict,
-    QueueUnavailable,
-    SubmissionInDoubt,
-)
 from service.jobs import keys
 from service.jobs.batch import (
     Batch,
@@ -24,6 +18,12 @@ from service.jobs.keys import PREFIX
 from service.jobs.listing import read_page
 from service.jobs.lua import script
 from service.jobs.record import Job
+from service.wire.errors import (
+    BatchNotFound,
+    IdempotencyConflict,
+    QueueUnavailable,
+    SubmissionInDoubt,
+)
 
 if TYPE_CHECKING:  # it has the batches
     from service.jobs.store import JobStore

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, MasterDownError, ReadOnlyError, RedisError
 from redis.retry import Retry
 
-from service.errors import QueueUnavailable
+from service.wire.errors import QueueUnavailable
 
 CONNECT_TIMEOUT_S = 3.0
 # Longer than any command takes and than any wait for new entries.

@@ -5,11 +5,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from service.errors import QueueUnavailable
 from service.jobs import keys
 from service.jobs.connection import explained_async
 from service.jobs.record import Event
 from service.jobs.store import JobStore
+from service.wire.errors import QueueUnavailable
 
 BLOCK_MS = 2_000
 PAGE = 500

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from service.errors import QueueError
 from service.jobs.connection import explained_async
+from service.wire.errors import QueueError
 
 T = TypeVar("T")
 

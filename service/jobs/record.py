@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Literal, cast
 
-from service.errors import QueueError
 from service.jobs.keys import Priority
-from service.key_ring import LOCAL_OWNER
-from service.self_test.result import Finding
+from service.runtime.key_ring import LOCAL_OWNER
+from service.solving.self_test.result import Finding
+from service.wire.errors import QueueError
 
 _EVENT_ID = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
 

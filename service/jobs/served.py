@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from service.errors import AdaptedNotFound, PuzzlesUnpublished
 from service.jobs import keys
 from service.jobs.connection import explained_async
 from service.jobs.record import AdaptedRecord, CheckpointRecord, KnownPuzzle, WorkerRecord
 from service.jobs.removals import REMOVALS_KEPT_S, removals
+from service.wire.errors import AdaptedNotFound, PuzzlesUnpublished
 
 # A record not renewed for this long is of a worker that is gone.
 WORKER_SEEN_S = 10.0

@@ -8,12 +8,6 @@ from typing import Any
 
 from redis.commands.core import AsyncScript
 
-from service.errors import (
-    IdempotencyConflict,
-    JobNotFound,
-    QueueError,
-    QueueFull,
-)
 from service.jobs import keys
 from service.jobs.batches import BatchStore
 from service.jobs.connection import connect_async, explained_async
@@ -30,6 +24,12 @@ from service.jobs.record import (
 )
 from service.jobs.served import ServedStore
 from service.jobs.submissions import Submissions
+from service.wire.errors import (
+    IdempotencyConflict,
+    JobNotFound,
+    QueueError,
+    QueueFull,
+)
 
 _SCRIPTS = ("submit", "cancel", "requeue", "events")
 _LISTED = (

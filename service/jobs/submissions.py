@@ -6,9 +6,9 @@ from typing import Any
 from redis.commands.core import AsyncScript
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
-from service.errors import NotDurable, QueueUnavailable, SubmissionInDoubt
 from service.jobs import keys
 from service.jobs.connection import explained_async, sentence
+from service.wire.errors import NotDurable, QueueUnavailable, SubmissionInDoubt
 
 DURABLE_TIMEOUT_MS = 5_000
 

@@ -7,13 +7,13 @@ from typing import Literal
 
 from augment import Puzzle
 from hrm_core import AdaptProgress, can_compile, pick_device
-from service.adaptation import AdaptOptions, is_worth_compiling, prepare_adaptation
-from service.adaptation_record import ADAPTATION_NAME, read_adaptation
-from service.challenges import Challenge
-from service.datasets import fits_canvas
-from service.enrolment import Registrar
-from service.errors import AdaptationError
-from service.state_folder import current_state_folder, tuned_folder
+from service.adaptation.dataset import fits_canvas
+from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
+from service.adaptation.record import ADAPTATION_NAME, read_adaptation
+from service.runtime.state_folder import current_state_folder, tuned_folder
+from service.solving.enrolment import Registrar
+from service.submission.challenges import Challenge
+from service.wire.errors import AdaptationError
 
 
 def adapt_to_unknown(

@@ -12,8 +12,8 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from augment import PuzzleError
-from service.errors import InputError
 from service.submission.votes import Round
+from service.wire.errors import InputError
 
 VERSION = 2
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 from augment import CanvasError, Puzzle
 from hrm_core import Engine
-from service.enrolment import Registrar
-from service.errors import InputError, UnknownPuzzle
-from service.members import Member
-from service.solve import SolveOptions, Solving, hand_out
+from service.solving.enrolment import Registrar
+from service.solving.members import Member
+from service.solving.solve import SolveOptions, Solving, hand_out
 from service.submission.output import NUM_ATTEMPTS
 from service.submission.plan import Piece, Plan
 from service.submission.run import Refusal, Run
 from service.submission.votes import InputVotes, Round
+from service.wire.errors import InputError, UnknownPuzzle
 from voting import decided
 
 Voters = Mapping[str, tuple[Member, ...]]

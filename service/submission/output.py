@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from augment import Grid
-from service.challenges import Challenge
+from service.submission.challenges import Challenge
 from voting import submission_document
 
 NUM_ATTEMPTS = 2

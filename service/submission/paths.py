@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.errors import InputError
+from service.wire.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

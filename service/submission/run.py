@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from augment import Grid
-from service.challenges import Challenge
+from service.submission.challenges import Challenge
 from service.submission.journal import Journal
 from service.submission.output import NUM_ATTEMPTS, SubmissionFile
 from service.submission.plan import Plan

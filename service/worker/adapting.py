@@ -18,10 +18,10 @@ from hrm_core import (
     can_compile,
     pick_device,
 )
-from service.adaptation import AdaptOptions, is_worth_compiling, prepare_adaptation
-from service.adapted_cache import AdaptedCache, Entry
-from service.errors import AdaptationError
+from service.adaptation.cache import AdaptedCache, Entry
+from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.jobs.record import json_bytes
+from service.wire.errors import AdaptationError
 from service.worker.failures import JOB_ERRORS
 from service.worker.messages import Adapts, Advanced, Progressed, Runs, Told
 from service.worker.request import SolveRequest

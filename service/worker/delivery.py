@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-from service.errors import QueueUnavailable
 from service.jobs import Claims
+from service.wire.errors import QueueUnavailable
 from service.worker.backoff import Backoff
 from service.worker.leases import Leases
 from service.worker.messages import (

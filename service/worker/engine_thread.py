@@ -9,10 +9,10 @@ from typing import Any
 import structlog
 
 from hrm_core import DeviceMemoryError, Engine, used_memory
-from service.errors import SettingsError
 from service.jobs import CheckpointRecord, KnownPuzzle
-from service.members import Member
-from service.solve import Solving, hand_out
+from service.solving.members import Member
+from service.solving.solve import Solving, hand_out
+from service.wire.errors import SettingsError
 from service.worker.adapting import Adaptations
 from service.worker.enrolling import Enrolling
 from service.worker.failures import JOB_ERRORS, deadline_exceeded, failure_of

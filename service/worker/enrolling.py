@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from service.errors import InputError
 from service.jobs import Job
-from service.members import Member
+from service.solving.members import Member
+from service.wire.errors import InputError
 from service.worker.messages import Start
 from service.worker.request import SolveRequest
 

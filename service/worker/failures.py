@@ -2,8 +2,8 @@
 
 from augment import AugmentError, CanvasError
 from hrm_core import CheckpointError, HRMCoreError
-from service.errors import InputError, UnknownCheckpoint, UnknownPuzzle
 from service.jobs import Failure
+from service.wire.errors import InputError, UnknownCheckpoint, UnknownPuzzle
 from voting import VotingError
 
 # The first that fits is told. Whatever else is raised is a fault of the engine or of ours.

@@ -7,8 +7,8 @@ from typing import Any
 
 import structlog
 
-from service.errors import QueueUnavailable
 from service.jobs import Claims, WorkerRecord
+from service.wire.errors import QueueUnavailable
 from service.worker.leases import Leases
 
 BEAT_EVERY_S = 1.0

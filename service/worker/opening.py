@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import structlog
 
 from hrm_core import Engine, HRMCoreError
-from service.enrolment import Registrar
-from service.errors import AlignmentError, EnrolmentError, PuzzleIndexError, SettingsError
 from service.jobs import CheckpointRecord, KnownPuzzle
-from service.self_test.record import examine
-from service.self_test.result import Finding
+from service.solving.enrolment import Registrar
+from service.solving.self_test.record import examine
+from service.solving.self_test.result import Finding
+from service.wire.errors import AlignmentError, EnrolmentError, PuzzleIndexError, SettingsError
 from service.worker.residents import Residents
 
 # What is served only where the operator insists.

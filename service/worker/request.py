@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from augment import Task, parse_json, parse_task
 from hrm_core import Halting, Priority
-from service.errors import InputError
 from service.jobs import Job
-from service.solve import SolveOptions
+from service.solving.solve import SolveOptions
+from service.wire.errors import InputError
 from voting import Ranking
 
 Adapt = Literal["never", "auto", "always"]

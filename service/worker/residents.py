@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hrm_core import Checkpoint, DeviceMemoryError, Engine, open_checkpoint, release_memory
-from service.enrolment import Registrar
-from service.errors import EnrolmentError, UnknownCheckpoint
+from service.solving.enrolment import Registrar
+from service.wire.errors import EnrolmentError, UnknownCheckpoint
 
 MakeEngine = Callable[[Checkpoint], Engine]
 

@@ -4,10 +4,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from service.answer import Answer
 from service.jobs import Job
 from service.jobs.record import json_bytes
-from service.solve import Solving
+from service.solving.answer import Answer
+from service.solving.solve import Solving
 from service.worker.request import SolveRequest
 from voting import rank
 

@@ -2,7 +2,7 @@
 
 import time
 
-from service.adapted_cache import AdaptedCache
+from service.adaptation.cache import AdaptedCache
 from service.jobs import AdaptedRecord
 
 # Looking costs a file or two for each, and the worker tells of itself every second.

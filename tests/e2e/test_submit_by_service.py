@@ -13,8 +13,8 @@ from challenge_files import BROKEN, UNKNOWN, demo_challenges
 
 from bench.stack import FAKE_WORKER, WORKER, Service, running, running_service
 from service.client import BatchState, Client
-from service.embedded import EmbeddedServer
-from service.settings import PREFIX
+from service.runtime.embedded import EmbeddedServer
+from service.runtime.settings import PREFIX
 from voting import read_submission
 
 NUM_PUZZLES = 6

@@ -9,8 +9,8 @@ import pytest
 import redis
 from job_desk import Desk, job
 
-from service.errors import AdaptedNotFound
 from service.jobs import AdaptedRecord, Claims, Failure, JobState, WorkerRecord
+from service.wire.errors import AdaptedNotFound
 
 MAX_ATTEMPTS = 3
 

@@ -23,11 +23,11 @@ from pathlib import Path
 import torch
 from augment import read_task
 from hrm_core import keep_compiled, open_checkpoint
-from service.engines import make_engine
-from service.enrolment import Registrar
-from service.members import Member
-from service.solve import SolveOptions, Solving, solve
-from service.state_folder import tuned_folder
+from service.solving.engines import make_engine
+from service.solving.enrolment import Registrar
+from service.solving.members import Member
+from service.solving.solve import SolveOptions, Solving, solve
+from service.runtime.state_folder import tuned_folder
 from service.worker import run_worker  # all that a worker has loaded when it says where
 
 folder, task, state = map(Path, sys.argv[1:])

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from service.cli.main import COMMANDS, load_command
-from service.settings import Settings
+from service.runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ("hrm-arc:cpu", "hrm-arc:cuda")

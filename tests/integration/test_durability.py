@@ -10,10 +10,10 @@ import redis
 from job_desk import Desk, job
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.embedded import EmbeddedServer
-from service.errors import NotDurable, QueueUnavailable, SubmissionInDoubt
 from service.jobs import BatchJob, JobState, JobStore, NewBatch
 from service.jobs import submissions as submissions_module
+from service.runtime.embedded import EmbeddedServer
+from service.wire.errors import NotDurable, QueueUnavailable, SubmissionInDoubt
 
 TIMEOUT_S = 60.0
 

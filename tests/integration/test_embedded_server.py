@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 import redis
 
-from service import embedded
-from service.embedded import EmbeddedServer
-from service.errors import EmbeddedServerError
+from service.runtime import embedded
+from service.runtime.embedded import EmbeddedServer
+from service.wire.errors import EmbeddedServerError
 
 PATIENCE_S = 30.0
 # A program that starts a server and tells its process id and address; then it sleeps.
 PARENT = """
 import sys, time
 from pathlib import Path
-from service.embedded import EmbeddedServer
+from service.runtime.embedded import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1])).start()
 print(server.pid, server.url, flush=True)
 time.sleep(600)

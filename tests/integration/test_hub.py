@@ -18,8 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from service.errors import HubError
-from service.hub import HubAddress, pull
+from service.runtime.hub import HubAddress, pull
+from service.wire.errors import HubError
 
 pytest.importorskip("huggingface_hub")
 
@@ -54,8 +54,8 @@ REVISIONS = {"main": MAIN, "v1": OLD, MAIN: MAIN, OLD: OLD}
 PULL = """
 import sys
 from pathlib import Path
-from service.errors import HubError
-from service.hub import pull
+from service.wire.errors import HubError
+from service.runtime.hub import pull
 source, folder, path = sys.argv[1:]
 try:
     pulled = pull(source, Path(folder), path or None)

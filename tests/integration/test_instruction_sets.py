@@ -18,7 +18,7 @@ NUMERIC_TESTS = (
     "tests/unit/hrm_core",
     "tests/property/test_crop_networks.py",
     "tests/property/test_engine_properties.py",
-    "tests/unit/service/test_self_test.py",
+    "tests/unit/service/solving/test_self_test.py",
 )
 ALLOWED_SHARE = 2 / 3
 ONEDNN = (None, "AVX2", "AVX512_CORE", "AVX512_CORE_BF16")

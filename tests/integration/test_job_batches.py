@@ -7,7 +7,6 @@ import pytest
 import redis
 from job_desk import Desk, job
 
-from service.errors import BatchNotFound, IdempotencyConflict, QueueFull
 from service.jobs import (
     Batch,
     BatchJob,
@@ -20,6 +19,7 @@ from service.jobs import (
     Refused,
 )
 from service.jobs.keys import batch_key, job_key
+from service.wire.errors import BatchNotFound, IdempotencyConflict, QueueFull
 
 REFUSED = Refused(Failure("unknown_puzzle", "no \ud800 rows"), (((1, 2), (3, 4)),))
 

@@ -13,14 +13,6 @@ import pytest
 import redis
 from job_desk import Desk, job
 
-from service.errors import (
-    IdempotencyConflict,
-    JobNotFound,
-    PuzzlesUnpublished,
-    QueueError,
-    QueueFull,
-    QueueUnavailable,
-)
 from service.jobs import (
     CheckpointRecord,
     Claims,
@@ -32,7 +24,15 @@ from service.jobs import (
     WorkerRecord,
 )
 from service.jobs.keys import EVENTS, new_id, puzzle_index_keys
-from service.self_test.result import Finding
+from service.solving.self_test.result import Finding
+from service.wire.errors import (
+    IdempotencyConflict,
+    JobNotFound,
+    PuzzlesUnpublished,
+    QueueError,
+    QueueFull,
+    QueueUnavailable,
+)
 
 
 @pytest.fixture

@@ -17,14 +17,14 @@ from augment import Puzzle, Task, task_document
 from bench.fake_engine import FakeEngine
 from bench.fake_worker import FailingEngine
 from hrm_core import Engine, EngineConfig, open_checkpoint, pick_device
-from service.enrolment import Registrar
-from service.errors import SettingsError
 from service.jobs import Claims, Job, JobState, JobStore, NewJob
 from service.jobs.keys import puzzle_index_keys
-from service.members import Member
-from service.puzzle_index import read_index
-from service.settings import Settings
-from service.solve import SolveOptions, Solving, solve
+from service.runtime.settings import Settings
+from service.solving.enrolment import Registrar
+from service.solving.members import Member
+from service.solving.puzzle_index import read_index
+from service.solving.solve import SolveOptions, Solving, solve
+from service.wire.errors import SettingsError
 from service.worker import Worker, run_worker
 
 pytestmark = pytest.mark.usefixtures("fresh_redis", "one_thread")

@@ -10,9 +10,9 @@ from tolerances import assert_within
 from torch import Tensor
 
 from hrm_core import Checkpoint, open_checkpoint
-from hrm_core.attention import load_backend
-from hrm_core.layers import Attend
-from hrm_core.network import Network
+from hrm_core.model.attention import load_backend
+from hrm_core.model.layers import Attend
+from hrm_core.model.network import Network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrm_core import Checkpoint, Engine, EngineConfig, Halting, Outcome, Sample, open_checkpoint
-from hrm_core.attention import load_backend
-from hrm_core.network import Network
+from hrm_core.model.attention import load_backend
+from hrm_core.model.network import Network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

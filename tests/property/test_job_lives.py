@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from service.errors import QueueFull
 from service.jobs import Claims, Failure, JobState, JobStore, NewJob
+from service.wire.errors import QueueFull
 
 T = TypeVar("T")
 WORKERS = ("one", "two")

@@ -11,8 +11,8 @@ from service.api.context import Known
 from service.api.documents import time_text
 from service.api.examples import ADAPTED
 from service.api.schemas import AdaptedLinks, AdaptedList, AdaptedOut
-from service.errors import AdaptedNotFound
 from service.jobs import AdaptedRecord
+from service.wire.errors import AdaptedNotFound
 
 router = APIRouter(tags=["adapted"])
 

@@ -34,8 +34,8 @@ from service.api.examples import BATCH, BATCH_ID
 from service.api.routes.events import KEEPALIVE_S
 from service.api.routes.submission import IdempotencyKey
 from service.api.schemas import BatchesQuery, BatchList, BatchOut
-from service.errors import BatchNotFound, QueueError, QueueUnavailable, SubmissionInDoubt
 from service.jobs import Batch, Event, Job, JobState, event_order
+from service.wire.errors import BatchNotFound, QueueError, QueueUnavailable, SubmissionInDoubt
 
 router = APIRouter(tags=["batches"])
 

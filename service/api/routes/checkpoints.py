@@ -23,8 +23,8 @@ from service.api.schemas import (
     PuzzleOut,
     PuzzlesQuery,
 )
-from service.errors import UnknownCheckpoint, UnknownPuzzle
 from service.jobs import CheckpointRecord
+from service.wire.errors import UnknownCheckpoint, UnknownPuzzle
 
 router = APIRouter(tags=["checkpoints"])
 

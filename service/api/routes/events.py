@@ -12,8 +12,8 @@ from service.api.answers import described_headers, problems
 from service.api.context import Call, Known
 from service.api.documents import current_events
 from service.api.routes.jobs import JobID, checked_id
-from service.errors import QueueError
 from service.jobs import Event, event_order
+from service.wire.errors import QueueError
 
 KEEPALIVE_S: Final = 15.0
 _EXAMPLE: Final = (

@@ -12,8 +12,8 @@ from service.api.documents import job_document, job_list, job_path, task_documen
 from service.api.examples import JOB_ID
 from service.api.routes.submission import BODY, PROBLEMS, IdempotencyKey, submit
 from service.api.schemas import JobList, JobOut, JobsQuery, TaskOut
-from service.errors import JobNotFound
 from service.jobs import JobState
+from service.wire.errors import JobNotFound
 
 router = APIRouter(tags=["jobs"])
 

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from service.api.answers import described_headers, problems
 from service.api.context import Opened
-from service.errors import QueueUnavailable
+from service.wire.errors import QueueUnavailable
 
 router = APIRouter(tags=["metrics"])
 

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 from service.api.schemas.jobs import TaskOut
-from service.self_test.result import Finding
+from service.solving.self_test.result import Finding
 
 
 class CheckpointLinks(BaseModel):

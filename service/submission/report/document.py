@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from augment import Grid
-from service.challenges import Challenge
+from service.submission.challenges import Challenge
 from service.submission.output import NUM_ATTEMPTS, filled
 from service.submission.report.measures import Bin, CurvePoint, Judged, calibration, vote_curve
 from service.submission.run import Refusal, Run

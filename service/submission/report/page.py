@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from augment import Task
-from service.pictures import answer_svg, drawable
+from service.render.pictures import answer_svg, drawable
 from service.submission.report.charts import calibration_chart, curve_chart
 from service.submission.report.document import PuzzleReport, Report
 

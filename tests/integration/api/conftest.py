@@ -31,8 +31,8 @@ from service.jobs import (
     KnownPuzzle,
     WorkerRecord,
 )
-from service.self_test.result import Finding
-from service.settings import Settings
+from service.runtime.settings import Settings
+from service.solving.self_test.result import Finding
 
 KNOWN_HASH = parse_task(TASK, "known").puzzle.demonstrations_hash
 ANSWER = AnswerOut.model_validate(FINISHED_JOB["result"]).model_dump_json(exclude_none=True)
@@ -222,8 +222,8 @@ class Served:
 
 _PROGRAM = """
 from service.api import run_api
-from service.logs import configure_logging
-from service.settings import Settings
+from service.runtime.logs import configure_logging
+from service.runtime.settings import Settings
 settings = Settings.load()
 configure_logging(settings, "api")
 raise SystemExit(run_api(settings))

@@ -9,8 +9,8 @@ from conftest import Worker
 
 from service.api.examples import TASK
 from service.api.schemas import JobOut
-from service.errors import QueueUnavailable
 from service.jobs import JobStore
+from service.wire.errors import QueueUnavailable
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,8 @@ import pytest
 from fault_support import ROOT, Pair, Queue, Relay, TcpServer, Wire, WorkerProcess
 
 from augment import Puzzle, Task, task_document
-from service.embedded import EmbeddedServer
-from service.puzzle_index import read_index
+from service.runtime.embedded import EmbeddedServer
+from service.solving.puzzle_index import read_index
 
 
 @pytest.fixture

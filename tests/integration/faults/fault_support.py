@@ -19,10 +19,10 @@ from typing import Any
 import redis
 
 from augment import Puzzle, Task, task_document
-from service.embedded import find_binary
 from service.jobs import Job, JobState, JobStore, NewJob
 from service.jobs.keys import EVENTS
-from service.tether import kill_tethered, start_tethered
+from service.runtime.embedded import find_binary
+from service.runtime.tether import kill_tethered, start_tethered
 
 ROOT = Path(__file__).parents[3]
 FAKE = ("-m", "bench.fake_worker")

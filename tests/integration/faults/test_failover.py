@@ -11,9 +11,9 @@ from fault_support import END_S, Pair, Queue, WorkerProcess, task_body
 
 from augment import Puzzle
 from service.api import create_app
-from service.errors import QueueUnavailable
 from service.jobs import Claims, JobStore, WorkerRecord
-from service.settings import Settings
+from service.runtime.settings import Settings
+from service.wire.errors import QueueUnavailable
 
 NUM_CONNECTIONS = 6
 RECORD = WorkerRecord("w", "host", "cpu", "ready", 0, 8, (), 0.0)

@@ -9,8 +9,8 @@ import pytest
 from fault_support import Queue, Wire, WorkerProcess, check_all_succeeded_once
 
 from augment import Puzzle
-from service.embedded import EmbeddedServer
 from service.jobs import JobState
+from service.runtime.embedded import EmbeddedServer
 
 Start = Callable[..., WorkerProcess]
 LOAD = ("--step-s", "0.05", "--slots", "16")

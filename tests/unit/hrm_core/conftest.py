@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from hrm_core.attention import load_backend
-from hrm_core.build import build_network
-from hrm_core.config import ModelConfig, parse_arch
-from hrm_core.initialisation import initialise
-from hrm_core.writer import write_checkpoint
+from hrm_core.checkpoint.writer import write_checkpoint
+from hrm_core.model.attention import load_backend
+from hrm_core.model.build import build_network
+from hrm_core.model.config import ModelConfig, parse_arch
+from hrm_core.model.initialisation import initialise
 
 HRM_NAME = "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1"
 TINY_ARCH: Mapping[str, Any] = {

@@ -11,7 +11,7 @@ import torch
 from augment import Grid, Pair, Puzzle
 from hrm_core import Checkpoint, Engine, EngineConfig, open_checkpoint, parse_arch
 from hrm_core import synthetic_checkpoint as synthesise
-from service.enrolment import Registrar
+from service.solving.enrolment import Registrar
 
 NUM_SLOTS = 4  # fewer than the samples of any puzzle, so that samples wait
 

@@ -12,10 +12,10 @@ from structlog.testing import capture_logs
 
 from augment import Grid, Pair, Puzzle
 from hrm_core import Adaptation, Checkpoint, open_checkpoint
-from service.adaptation import AdaptOptions, prepare_adaptation
-from service.adapted_cache import AdaptedCache
-from service.errors import AdaptationError
+from service.adaptation.cache import AdaptedCache
+from service.adaptation.prepare import AdaptOptions, prepare_adaptation
 from service.jobs import Job
+from service.wire.errors import AdaptationError
 from service.worker import adapting
 from service.worker.adapting import Adaptations
 from service.worker.messages import Adapts, Runs

@@ -14,8 +14,8 @@ from augment import Grid, Puzzle, Task, task_document
 from bench.fake_engine import FakeEngine
 from bench.fake_worker import FailingEngine
 from hrm_core import DeviceMemoryError, Outcome
-from service.errors import SettingsError
 from service.jobs import Job
+from service.wire.errors import SettingsError
 from service.worker.messages import (
     Cancel,
     Cancelled,

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from augment import Puzzle
-from service.errors import InputError
 from service.jobs import Job
+from service.wire.errors import InputError
 from service.worker.request import read_request
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench.fake_engine import FakeEngine
 from hrm_core import DeviceMemoryError
-from service.errors import EnrolmentError, UnknownCheckpoint
+from service.wire.errors import EnrolmentError, UnknownCheckpoint
 from service.worker.residents import Residents
 
 Make = Callable[..., Residents]

@@ -1,0 +1,1 @@
+"""Checkpoint folders: settings, weights, the table of puzzle rows, names."""

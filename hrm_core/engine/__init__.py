@@ -1,0 +1,1 @@
+"""How samples share a device: slots, scheduling, carry, halting."""

@@ -1,0 +1,334 @@
+"""How samples share the device: a fixed number of slots, and a step that is one segment."""
+
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hrm_core.checkpoint.folder import Checkpoint
+from hrm_core.device.arithmetic import Arithmetic, choose_arithmetic
+from hrm_core.device.device import compiled
+from hrm_core.device.measured import MeasuredChoices
+from hrm_core.device.step_rates import measure_rates
+from hrm_core.device.threads import count_cores, pick_threads, use_threads, wanted_threads
+from hrm_core.device.tuned import Tuned, choose_slots, read_tuned, tuned_path, write_tuned
+from hrm_core.engine.capture import CapturedRun
+from hrm_core.engine.carry import Carry, Run, run_segment
+from hrm_core.engine.halting import Halting, HaltReason, HaltRule
+from hrm_core.engine.memory import (
+    MAX_SLOTS,
+    SLOT_COUNTS,
+    count_fitting,
+    guess_slots,
+    is_out_of_memory,
+    needs_memory,
+    release_memory,
+    slots_for,
+)
+from hrm_core.engine.samples import Outcome, Sample
+from hrm_core.engine.scheduler import Priority, Scheduler
+from hrm_core.engine.slots import SlotTable
+from hrm_core.errors import DeviceMemoryError, EngineError
+from hrm_core.model.attention import Choice, choose
+from hrm_core.model.attention.dense import sdpa
+from hrm_core.model.kernels import can_fuse, fuse
+from hrm_core.model.network import Network
+
+# Where slots are counted by measurement; a CPU's rate hardly depends on them.
+MEASURED_TYPES = ("cuda",)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """How an engine runs.
+
+    `num_slots` None: as many as were measured to be worth it, or else the free memory suggests,
+    but no more than `max_slots` need. `precision` None: the checkpoint's `forward_dtype`, where the
+    device has instructions for it; `auto`: see `choose_arithmetic`. `arithmetic`, where given, goes
+    before it. `tuned_folder` holds what was measured on this device.
+    `num_threads` None: as `pick_threads` does.
+    """
+
+    device: torch.device
+    num_slots: int | None = None
+    precision: str | None = None
+    attention: str = "auto"
+    compile: bool = False
+    max_slots: int | None = None
+    tuned_folder: Path | None = None
+    num_threads: int | None = None
+    arithmetic: Arithmetic | None = None
+
+
+class Engine:
+    """Runs samples of many jobs through one network, whoever they belong to.
+
+    A sample's answer depends on the sample, the checkpoint and the engine's configuration, not on
+    its slot, its neighbours or its time of arrival.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: EngineConfig,
+        *,
+        num_cells: int | None = None,
+        network: Network | None = None,
+    ) -> None:
+        """Load the network and warm the step up; slots are halved while memory does not suffice.
+
+        `num_cells` is the S of all samples, None for the whole canvas; `network` is one that is
+        loaded already, of another engine with the same configuration.
+
+        Raises: DeviceMemoryError when one slot does not fit; AttentionError for a backend that
+        cannot serve; EngineError for an unknown precision.
+        """
+        self.checkpoint, self.config = checkpoint, config
+        self.device = config.device
+        self._measured = MeasuredChoices(config.tuned_folder)
+        self.arithmetic = config.arithmetic or choose_arithmetic(
+            config.precision, checkpoint.config, self.device, self._measured
+        )
+        whole = checkpoint.config
+        self._model = whole if num_cells is None else replace(whole, seq_len=num_cells)
+        self._network = network or self._load_network()
+        self._segment: Run = compiled(run_segment) if config.compile else run_segment
+        self._run = self._segment
+        self._path = config.tuned_folder and tuned_path(
+            config.tuned_folder, self.device, checkpoint.config
+        )
+        self._tuned = read_tuned(self._path, self.precision) if self._path else None
+        if self._tuned and network is None:
+            fuse(
+                self._network,
+                [name for name in self._tuned.kernels if can_fuse(self._network, name)],
+            )
+        self.num_slots = self._count_slots()
+        self._slots = SlotTable(self.num_slots)
+        self._scheduler = Scheduler()
+        self.num_steps = 0
+        self.warm_up()
+
+    @property
+    def precision(self) -> str:
+        """The precision it computes in."""
+        return self.arithmetic.precision
+
+    @property
+    def num_waiting(self) -> int:
+        """Samples not seated yet."""
+        return len(self._scheduler)
+
+    @property
+    def num_seated(self) -> int:
+        """Samples in slots."""
+        return self._slots.num_taken
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits and nothing is seated."""
+        return self.num_waiting == 0 and self.num_seated == 0
+
+    def add(
+        self,
+        samples: Iterable[Sample],
+        *,
+        job: Hashable,
+        halting: Halting = Halting.ACT,
+        max_segments: int | None = None,
+        priority: Priority = Priority.INTERACTIVE,
+    ) -> None:
+        """Queue samples of a job.
+
+        Raises: EngineError for a sample of the wrong shape or tokens outside the vocabulary.
+        """
+        model = self._model
+        max_segments = model.halt_max_steps if max_segments is None else max_segments
+        if max_segments < 1:
+            raise EngineError(f"{max_segments} segments: at least one is needed")
+        checked = list(samples)
+        for sample in checked:
+            shapes = (sample.tokens.shape, sample.puzzle_row.shape)
+            if shapes != ((model.seq_len,), (model.puzzle_emb_ndim,)):
+                raise EngineError(
+                    f"sample {sample.sample_id!r} has shapes {shapes}, the model wants "
+                    f"({model.seq_len},) tokens and a row of ({model.puzzle_emb_ndim},)"
+                )
+            if sample.tokens.dtype.kind not in "iu":
+                raise EngineError(
+                    f"sample {sample.sample_id!r} has tokens of {sample.tokens.dtype}, not integers"
+                )
+            if sample.tokens.min() < 0 or sample.tokens.max() >= model.vocab_size:
+                raise EngineError(
+                    f"sample {sample.sample_id!r} has tokens outside 0..{model.vocab_size - 1}"
+                )
+        self._scheduler.add(job, checked, HaltRule(halting, max_segments), priority)
+
+    def cancel(
+        self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True
+    ) -> int:
+        """Drop a job's samples, waiting and seated, or those whose id is wanted; gives how many."""
+        return self._scheduler.cancel(job, wanted) + len(self._slots.evict(job, wanted))
+
+    def step(self) -> list[Outcome]:
+        """Seat who waits, run one segment for all slots, hand out who halted.
+
+        When the device's memory runs out, seated samples begin again in half as many slots.
+
+        Raises: DeviceMemoryError when it runs out with one slot.
+        """
+        if self.is_cold:
+            self.warm_up()
+        try:
+            return self._step()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            self._halve(error)
+            return []
+
+    def warm_up(self) -> None:
+        """Make the tensors of all slots and run a step on blanks; slots are halved until they fit.
+
+        Compiles the step where that is asked for, which takes a minute.
+
+        Raises: DeviceMemoryError when one slot does not fit; AttentionError.
+        """
+        while not self._fits():
+            self._halve(None)
+        self._slots = SlotTable(self.num_slots)
+        self.is_cold = False
+
+    def _step(self) -> list[Outcome]:
+        entries = self._scheduler.take(len(self._slots.free()))
+        if entries:
+            with torch.inference_mode():
+                self._carry.seat(self._slots.seat(entries), entries)
+        if self._slots.num_taken == 0:
+            return []
+        report, predictions = self._advance()
+        self.num_steps += 1
+        # The one device-to-host copy of a step in which nobody halts.
+        flags = report.cpu().numpy()
+        halted = [slot for slot in self._slots.taken() if flags[slot, 0]]
+        if not halted:
+            return []
+        tokens = predictions[torch.tensor(halted, device=self.device)].cpu().numpy()
+        tokens.setflags(write=False)
+        return [self._finish(slot, tokens[i], flags[slot]) for i, slot in enumerate(halted)]
+
+    def drain(self) -> Iterator[Outcome]:
+        """Step until nothing is left, handing out outcomes as they come."""
+        while not self.is_idle:
+            yield from self.step()
+
+    def _load_network(self) -> Network:
+        with needs_memory(self.device, "the network"):
+            return self.arithmetic.load(self.checkpoint, sdpa, self.device)
+
+    def _count_slots(self) -> int:
+        """Return the number of slots to try."""
+        config, model = self.config, self.checkpoint.config
+        if config.num_slots is not None:
+            num_slots = min(config.num_slots, MAX_SLOTS)
+        else:
+            num_threads = wanted_threads(config.num_threads) or count_cores()
+            guessed = guess_slots(model, self.device, self.arithmetic.dtype, num_threads)
+            num_slots = self._worthwhile_slots(guessed)
+            if self._model is not model:
+                # A step of any size costs about as much as one of the whole canvas.
+                num_slots = num_slots * model.num_positions // self._model.num_positions
+                num_slots = max(count for count in SLOT_COUNTS if count <= num_slots)
+            if config.max_slots is not None:
+                # A count for each number of samples would compile for each.
+                most = slots_for(config.max_slots) if config.compile else config.max_slots
+                num_slots = min(num_slots, most)
+        if num_slots < 1:
+            raise EngineError(f"{num_slots} slots: at least one is needed")
+        if self.device.type == "cpu":
+            # A system grants more memory than it has and kills who uses it: no trying that out.
+            most = max(1, count_fitting(self._model, self.device, self.arithmetic.dtype))
+            while num_slots > most:
+                num_slots //= 2
+        return num_slots
+
+    def _worthwhile_slots(self, most: int) -> int:
+        """Return the smallest number of slots at about the best rate, as far as it is known."""
+        tuned = self._tuned
+        if tuned is None:
+            if self.device.type not in MEASURED_TYPES:
+                return most
+            counts = [count for count in SLOT_COUNTS if count <= most]
+            rates = measure_rates(self._network, run_segment, counts, self.device)
+            tuned = Tuned(self.precision, choose_slots(rates), source="start")
+            if self._path:
+                with suppress(OSError):  # then the next start measures again
+                    write_tuned(self._path, tuned, {"samples_per_s": rates})
+        return min(most, tuned.num_slots)
+
+    def _fits(self) -> bool:
+        """Make the carry and run a step on blanks; False when the device's memory is too small.
+
+        An uncompiled step on the CPU has nothing to warm up, and takes as long on blanks as not.
+        """
+        model = self._model
+        work = self.num_slots * model.num_positions * self.checkpoint.num_parameters
+        self.num_threads = pick_threads(self.device, work, self.config.num_threads)
+        shape = (self.num_slots, model.num_positions, model.num_heads, model.head_dim)
+        try:
+            self.attention: Choice = choose(
+                self.config.attention,
+                shape,
+                self.device,
+                self.arithmetic.attention_dtype,
+                measured=self._measured,
+            )
+            self._carry = Carry.empty(self._network, self.num_slots, self.device, model.seq_len)
+            if self._tuned and self._tuned.is_captured:
+                self._run = CapturedRun(self._segment)  # of this number of slots
+            if self.device.type != "cpu" or self.config.compile:
+                self._advance()
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                return False
+            raise
+        return True
+
+    def _halve(self, error: RuntimeError | None) -> None:
+        """Go on with half the slots; who was seated waits again."""
+        self._scheduler.put_back(self._slots.clear())
+        self._carry = Carry.empty(self._network, 0, self.device)
+        release_memory(self.device)
+        self.is_cold = True
+        if self.num_slots == 1:
+            raise DeviceMemoryError(
+                f"{self.device} has no memory left for even one slot: free some, or use "
+                "--device cpu"
+            ) from error
+        self.num_slots //= 2
+
+    def _advance(self) -> tuple[Tensor, Tensor]:
+        use_threads(self.num_threads)
+        self._network.attend = self.attention.attend  # engines of other sizes share the network
+        with torch.inference_mode():
+            return self._carry.advance(self._network, self._run)
+
+    def _finish(
+        self, slot: int, tokens: npt.NDArray[np.uint8], flags: npt.NDArray[np.float32]
+    ) -> Outcome:
+        entry = self._slots.release(slot)
+        steps = int(flags[1])
+        is_full = steps >= entry.rule.max_segments
+        return Outcome(
+            sample_id=entry.sample.sample_id,
+            tokens=tokens,
+            q_halt_logit=float(flags[2]),
+            q_continue_logit=float(flags[3]),
+            steps=steps,
+            halt_reason=HaltReason.MAX_SEGMENTS if is_full else HaltReason.Q_HALT,
+        )

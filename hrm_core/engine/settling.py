@@ -1,0 +1,51 @@
+"""Whether a slot's answer still changes from segment to segment."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from hrm_core.model.config import ARC_VOCAB_SIZE, ModelConfig
+from hrm_core.model.layers import stablemax_weights
+
+# An answer counts as settled when it has stayed the same for so many segments.
+SETTLED_SEGMENTS = 4
+# One segment less for each of these odds that every cell of the answer has against its runner-up.
+# Three segments for all answers alike would move attempts on 3 of the demo's 53 test inputs.
+SPARING_ODDS = (10.0, 50.0)
+FIRST_COLOUR = 2
+
+
+def answer_part(predictions: Tensor, config: ModelConfig) -> Tensor:
+    """Blank what decoding does not look at, since the network never learned what to put there.
+
+    What counts is what runs down and right from the top-left corner in colours alone. Vocabularies
+    other than ARC's are kept whole.
+
+    Shapes: uint8 [B, S], both.
+    """
+    if config.vocab_size != ARC_VOCAB_SIZE:
+        return predictions
+    is_colour = (predictions >= FIRST_COLOUR).to(torch.int32)
+    side = math.isqrt(predictions.shape[-1])
+    is_colour = is_colour.view(-1, side, side)
+    part = is_colour.cumprod(2, dtype=torch.int32).cumprod(1, dtype=torch.int32)
+    return predictions * part.view_as(predictions).to(torch.uint8)
+
+
+def count_wanted(
+    logits: Tensor, predictions: Tensor, answer: Tensor, config: ModelConfig
+) -> Tensor:
+    """Return for how many segments each answer must stay the same to count as settled.
+
+    The odds are stablemax's, by which the networks are trained: logits alone have no scale.
+
+    Shapes: logits [B, S, vocab]; predictions, answer uint8 [B, S]; result int64 [B].
+    """
+    tokens = torch.arange(logits.shape[-1], device=logits.device)
+    others = logits.masked_fill(tokens == predictions.unsqueeze(-1), -torch.inf)
+    first, second = (stablemax_weights(x.amax(-1).float()) for x in (logits, others))
+    counts = answer > 0 if config.vocab_size == ARC_VOCAB_SIZE else torch.ones_like(answer).bool()
+    least = torch.where(counts, first / second, torch.inf).amin(-1)
+    least = torch.where(counts.any(-1), least, 0.0)  # an empty answer is clear of nothing
+    return SETTLED_SEGMENTS - torch.stack([least >= odds for odds in SPARING_ODDS]).sum(0)

@@ -1,0 +1,61 @@
+"""Who sits where. Touches no tensor."""
+
+from collections.abc import Callable, Hashable, Sequence
+
+from hrm_core.engine.scheduler import Entry
+from hrm_core.errors import EngineError
+
+
+class SlotTable:
+    """A fixed number of slots, each free or held by one entry."""
+
+    def __init__(self, num_slots: int) -> None:
+        self._entries: list[Entry | None] = [None] * num_slots
+
+    @property
+    def num_taken(self) -> int:
+        """Slots held."""
+        return len(self.taken())
+
+    def taken(self) -> list[int]:
+        """Slots held, lowest first."""
+        return [slot for slot, entry in enumerate(self._entries) if entry is not None]
+
+    def free(self) -> list[int]:
+        """Free slots, lowest first."""
+        return [slot for slot, entry in enumerate(self._entries) if entry is None]
+
+    def seat(self, entries: Sequence[Entry]) -> list[int]:
+        """Give each entry a free slot; there must be enough of them."""
+        slots = self.free()[: len(entries)]
+        for slot, entry in zip(slots, entries, strict=True):
+            self._entries[slot] = entry
+        return slots
+
+    def release(self, slot: int) -> Entry:
+        """Free a taken slot; returns who sat there.
+
+        Raises: EngineError when nobody did.
+        """
+        entry = self._entries[slot]
+        if entry is None:
+            raise EngineError(f"slot {slot} is free already")
+        self._entries[slot] = None
+        return entry
+
+    def clear(self) -> list[Entry]:
+        """Free every slot; returns the entries that held them, lowest slot first."""
+        return [self.release(slot) for slot in self.taken()]
+
+    def evict(
+        self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True
+    ) -> list[int]:
+        """Free the slots of a job, or of its samples whose id is wanted; returns them."""
+        slots = [
+            slot
+            for slot, entry in enumerate(self._entries)
+            if entry and entry.job == job and wanted(entry.sample.sample_id)
+        ]
+        for slot in slots:
+            self.release(slot)
+        return slots

@@ -1,0 +1,1 @@
+"""The networks: configuration, layers, HRM and TRM."""

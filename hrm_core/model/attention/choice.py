@@ -1,0 +1,225 @@
+"""Which backend to use: the one asked for, or the fastest that is measured to fit."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hrm_core.device.measured import MeasuredChoices
+from hrm_core.engine.memory import is_out_of_memory
+from hrm_core.errors import AttentionError
+from hrm_core.model.attention import dense
+from hrm_core.model.attention.blocked import attend_blocked
+from hrm_core.model.attention.flash import FLASH_MODULES, load_flash
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+Shape = tuple[int, int, int, int]
+
+DENSE_BACKENDS: dict[str, Attend] = {
+    "sdpa": dense.sdpa,
+    "matmul": dense.matmul,
+    "blocked": attend_blocked,
+}
+BACKEND_NAMES = (*DENSE_BACKENDS, *FLASH_MODULES)
+# A backend whose output strays further than this from SDPA's (root mean square, relative) is out.
+MAX_RELATIVE_ERROR = 2e-2
+# On the CPU, in multiplications of one call: below the first, choosing gains nothing; above the
+# second, a part of the batch is enough.
+CPU_MEASURED_FROM = 1 << 20
+CPU_MEASURED_WITH = 1 << 27
+# All scores at once, in numbers: beyond, `matmul` takes memory that no estimate of slots counts on.
+CPU_MAX_SCORES = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One candidate's measurement; `seconds` is None where it failed, `note` says why."""
+
+    name: str
+    seconds: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The chosen backend and the measurements that chose it (none where it was given)."""
+
+    name: str
+    attend: Attend
+    timings: tuple[Timing, ...] = ()
+
+
+def load_backend(name: str) -> Attend:
+    """Return one backend by name.
+
+    Raises: AttentionError for a name that is unknown or not installed.
+    """
+    if name in DENSE_BACKENDS:
+        return DENSE_BACKENDS[name]
+    if name in FLASH_MODULES:
+        return load_flash(name)
+    raise AttentionError(
+        f"unknown attention backend {name!r} (known: auto, {', '.join(BACKEND_NAMES)})"
+    )
+
+
+def available_backends(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
+    """Name the backends worth measuring for inference on this device and dtype."""
+    if device.type == "cpu":
+        return tuple(DENSE_BACKENDS)
+    if dtype == torch.float32:
+        return ("sdpa",)
+    names = ["sdpa"]
+    for name in FLASH_MODULES:
+        try:
+            load_flash(name)
+        except AttentionError:
+            continue
+        names.append(name)
+    return tuple(names)
+
+
+def choose(
+    name: str,
+    shape: Shape,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    trains: bool = False,
+    measured: MeasuredChoices | None = None,
+) -> Choice:
+    """Take the named backend, or with `auto` the fastest one that agrees with SDPA.
+
+    `trains`: its backward counts too.
+
+    Shapes: `shape` is the q, k and v of one call, [B, S, heads, head_dim].
+
+    Raises: AttentionError when the named backend cannot run this shape on this device.
+    """
+    if name != "auto":
+        if name in FLASH_MODULES and (device.type != "cuda" or dtype == torch.float32):
+            raise AttentionError(
+                f"attention backend {name!r} runs on CUDA in bfloat16 or float16 only "
+                f"(asked for: {device.type}, {dtype}). Use --attention sdpa"
+            )
+        return Choice(name, load_backend(name))
+    candidates = available_backends(device, dtype)
+    if device.type == "cpu":
+        candidates = _fitting_on_cpu(candidates, shape, trains)
+    if len(candidates) == 1:
+        return Choice(candidates[0], load_backend(candidates[0]))
+    timings: tuple[Timing, ...] = ()
+
+    def measure() -> str:
+        nonlocal timings
+        timings = _measure(candidates, shape, device, dtype, trains)
+        fitting = [timing for timing in timings if timing.seconds is not None]
+        if not fitting:
+            notes = "; ".join(f"{timing.name}: {timing.note}" for timing in timings)
+            raise AttentionError(
+                f"no attention backend runs {shape} in {dtype} on {device} ({notes}). Name one "
+                "with --attention, or use --device cpu"
+            )
+        return min(fitting, key=lambda timing: timing.seconds or 0.0).name
+
+    if device.type == "cpu":
+        use = "training" if trains else "inference"
+        what = f"attention, {use} in {dtype}, {' x '.join(map(str, shape))}"
+        best = (measured or MeasuredChoices(None)).choose(what, candidates, measure)
+    else:
+        best = measure()
+    return Choice(best, load_backend(best), timings)
+
+
+def by_length(attends: Mapping[int, Attend]) -> Attend:
+    """Return attention that uses the backend of each length of sequence, as given."""
+    if len(attends) == 1:
+        return next(iter(attends.values()))
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return attends[q.shape[1]](q, k, v)
+
+    return attend
+
+
+def _fitting_on_cpu(names: tuple[str, ...], shape: Shape, trains: bool) -> tuple[str, ...]:
+    """Keep the backends that can serve; those of calls that are too small are not measured."""
+    batch, length, num_heads, head_dim = shape
+    num_scores = batch * num_heads * length**2
+    if num_scores * head_dim < CPU_MEASURED_FROM:
+        return ("matmul",) if trains else ("sdpa",)
+    unfit = {"blocked"} if trains else {"matmul"} if num_scores > CPU_MAX_SCORES else set()
+    return tuple(name for name in names if name not in unfit)
+
+
+def _measure(
+    names: tuple[str, ...], shape: Shape, device: torch.device, dtype: torch.dtype, trains: bool
+) -> tuple[Timing, ...]:
+    if device.type == "cpu":
+        batch, length, num_heads, head_dim = shape
+        enough = CPU_MEASURED_WITH // (num_heads * length**2 * head_dim)
+        shape = (max(1, min(batch, enough)), length, num_heads, head_dim)
+    generator = torch.Generator(device).manual_seed(0)
+    q, k, v = (
+        torch.randn(shape, generator=generator, device=device, dtype=dtype) for _ in range(3)
+    )
+    expected = dense.sdpa(q, k, v).float()
+    timings = []
+    for name in names:
+        try:
+            attend = load_backend(name)
+            out = attend(q, k, v).float()
+            error = ((out - expected).square().mean() / expected.square().mean()).sqrt().item()
+            if not error <= MAX_RELATIVE_ERROR:
+                timings.append(Timing(name, None, f"strays from sdpa by {error:.1e}"))
+                continue
+            time_it = _time_cuda if device.type == "cuda" else _time_cpu
+            timings.append(
+                Timing(name, time_it(_with_backward(attend) if trains else attend, q, k, v))
+            )
+        except (RuntimeError, AttentionError) as problem:  # a kernel not built for this GPU
+            if isinstance(problem, RuntimeError) and is_out_of_memory(problem):
+                raise
+            timings.append(Timing(name, None, str(problem).splitlines()[0]))
+    return tuple(timings)
+
+
+def _with_backward(attend: Attend) -> Attend:
+    def attend_and_back(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        with torch.enable_grad():
+            leaves = [x.detach().requires_grad_() for x in (q, k, v)]
+            out = attend(*leaves)
+            out.sum().backward()  # type: ignore[no-untyped-call]
+        return out.detach()
+
+    return attend_and_back
+
+
+def _time_cpu(attend: Attend, q: Tensor, k: Tensor, v: Tensor, num_calls: int = 5) -> float:
+    """Return the least seconds of a call, after a warm-up."""
+    spans = []
+    for _ in range(num_calls + 1):
+        started = time.thread_time()
+        attend(q, k, v)
+        spans.append(time.thread_time() - started)
+    return min(spans[1:])
+
+
+def _time_cuda(attend: Attend, q: Tensor, k: Tensor, v: Tensor, num_calls: int = 10) -> float:
+    """Median seconds of one call on the device's own clock, after a warm-up."""
+    for _ in range(3):
+        attend(q, k, v)
+    new_mark: Callable[..., Any] = torch.cuda.Event
+    marks = [new_mark(enable_timing=True) for _ in range(num_calls + 1)]
+    for mark in marks[:-1]:
+        mark.record()
+        attend(q, k, v)
+    marks[-1].record()
+    torch.cuda.synchronize(q.device)
+    spans = [float(start.elapsed_time(stop)) for start, stop in pairwise(marks)]
+    return median(spans) / 1e3

@@ -1,0 +1,120 @@
+"""What HRM and TRM share: embeddings in, logits and q out, a segment in between."""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hrm_core.model.config import ModelConfig
+from hrm_core.model.layers import Attend, CosSin, Embedding, Linear, rotary_tables
+
+
+class Network(nn.Module, ABC):
+    """A recurrent network over (z_H, z_L), without its table of puzzle rows.
+
+    S is the whole canvas, or the cells of its top-left square: the tokens' shape says which.
+    The rows come in from outside: the table is thousands of times larger than what a job needs.
+    Parameters may be stored in any dtype; the computation runs in `dtype`.
+    """
+
+    H_init: Tensor
+    L_init: Tensor
+    rotary_cos: Tensor
+    rotary_sin: Tensor
+
+    def __init__(self, config: ModelConfig, attend: Attend, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.config = config
+        self.attend = attend
+        self.dtype = dtype
+        size = config.hidden_size
+        self.embed_tokens = Embedding(config.vocab_size, size)
+        if config.pos_encodings == "learned":
+            self.embed_pos = Embedding(config.num_positions, size)
+        self.lm_head = Linear(size, config.vocab_size)
+        self.q_head = Linear(size, 2, bias=True)
+        self.register_buffer("H_init", torch.empty(size, dtype=dtype))
+        self.register_buffer("L_init", torch.empty(size, dtype=dtype))
+        if config.pos_encodings == "rope":
+            # Made on the CPU even under a meta device: these are computed, never loaded.
+            cos, sin = rotary_tables(
+                config.num_positions, config.head_dim, config.rope_theta, torch.device("cpu")
+            )
+            self.register_buffer("rotary_cos", cos, persistent=False)
+            self.register_buffer("rotary_sin", sin, persistent=False)
+
+    @abstractmethod
+    def segment(self, z_H: Tensor, z_L: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+        """Run one segment (one ACT step); gradients reach back as far as training wants them to.
+
+        Shapes: all [B, P + S, D].
+        """
+
+    def embed(self, tokens: Tensor, puzzle_rows: Tensor) -> Tensor:
+        """Make the input injection e.
+
+        Shapes: tokens int [B, S]; puzzle_rows float32 [B, puzzle_emb_ndim]; e [B, P + S, D].
+        """
+        config = self.config
+        e = F.embedding(tokens, self.embed_tokens.embedding_weight.to(self.dtype))
+        if config.puzzle_emb_len:
+            prefix_size = config.puzzle_emb_len * config.hidden_size
+            padded = F.pad(puzzle_rows.to(self.dtype), (0, prefix_size - puzzle_rows.shape[-1]))
+            prefix = padded.view(-1, config.puzzle_emb_len, config.hidden_size)
+            e = torch.cat((prefix, e), dim=-2)
+        if config.pos_encodings == "learned":
+            positions = self._cropped(self.embed_pos.embedding_weight, e.shape[-2])
+            e = 0.707106781 * (e + positions.to(self.dtype))
+        return math.sqrt(config.hidden_size) * e
+
+    def read_q(self, z_H: Tensor) -> tuple[Tensor, Tensor]:
+        """Read (q_halt, q_continue) off the first position.
+
+        Shapes: z_H [B, P + S, D]; two float32 [B].
+        """
+        # Multiplied and summed row by row: a matrix product this narrow rounds a row differently
+        # at another place in the batch, and q decides when a sample halts.
+        products = z_H[:, 0, None].float() * self.q_head.weight.to(self.dtype).float()
+        bias = self.q_head.get_parameter("bias").to(self.dtype).float()
+        q = (products.sum(-1) + bias).to(self.dtype).float()
+        return q[:, 0], q[:, 1]
+
+    def read_logits(self, z_H: Tensor) -> Tensor:
+        """Read the canvas's logits.
+
+        Shapes: z_H [B, P + S, D]; logits [B, S, vocab] in the computation's dtype.
+        """
+        logits: Tensor = self.lm_head(z_H[:, self.config.puzzle_emb_len :])
+        return logits
+
+    def cos_sin(self, length: int) -> CosSin | None:
+        """Rotary tables for P + S positions, or none where positions are encoded another way."""
+        if self.config.pos_encodings != "rope":
+            return None
+        return self._cropped(self.rotary_cos, length), self._cropped(self.rotary_sin, length)
+
+    def fresh_state(self, batch: int, num_cells: int | None = None) -> tuple[Tensor, Tensor]:
+        """Start states z_H, z_L for S cells, None for the whole canvas.
+
+        Shapes: two [batch, P + S, D].
+        """
+        config = self.config
+        length = config.puzzle_emb_len + (config.seq_len if num_cells is None else num_cells)
+        shape = (batch, length, config.hidden_size)
+        z_H, z_L = (state.to(self.dtype).expand(shape) for state in (self.H_init, self.L_init))
+        return z_H.clone(), z_L.clone()
+
+    def _cropped(self, table: Tensor, length: int) -> Tensor:
+        """Pick the prefix and the canvas's top-left square from a table of all positions.
+
+        Shapes: [positions of the canvas, n] to [length, n].
+        """
+        config = self.config
+        if length == config.num_positions:
+            return table
+        num_before = config.puzzle_emb_len
+        side = math.isqrt(length - num_before)
+        square = table[num_before:].view(config.canvas, config.canvas, -1)[:side, :side]
+        return torch.cat((table[:num_before], square.flatten(0, 1)))

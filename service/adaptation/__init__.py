@@ -1,0 +1,1 @@
+"""Test-time training of a checkpoint on puzzles it has no rows for."""

@@ -1,0 +1,218 @@
+"""From puzzles and a pretrained checkpoint to an adaptation: test-time training in a folder."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from augment import Grid, Puzzle
+from hrm_core import (
+    Adaptation,
+    Checkpoint,
+    ModelConfig,
+    TrainSettings,
+    pick_device,
+    start_from,
+)
+from service.adaptation.dataset import build_dataset
+from service.adaptation.held_out import HeldOut, hold_out
+from service.adaptation.record import ADAPTATION_NAME, read_adaptation, write_adaptation
+from service.runtime.key_ring import LOCAL_OWNER
+from service.solving.enrolment import check_kind
+from service.solving.puzzle_index import PUZZLES_NAME, index_document
+from service.wire.errors import AdaptationError
+
+COMPILED_FROM_S = 300.0
+COMPILED_FROM_STEPS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptOptions:
+    """How to adapt: the budget, whichever of both ends first, and the recipe.
+
+    `batch_tokens` are the positions in a batch, of a network with crop.
+    `rows_only`: the trunk stays as it is. `holds_out`: whether demonstrations are kept back while
+    they can tell how well it goes.
+
+    Units: seconds, snapshot_s in seconds.
+    """
+
+    seconds: float | None = None
+    steps: int | None = None
+    num_variants: int = 64
+    batch_size: int = 96
+    batch_tokens: int = TrainSettings(num_steps=None).batch_tokens
+    slice_size: int | None = None
+    lr: float = 1e-3
+    row_lr: float = 1e-2
+    rows_only: bool = False
+    holds_out: bool = True
+    translate: bool = False
+    seed: int = 0
+    snapshot_s: float = 20.0
+
+    def train_settings(self) -> TrainSettings:
+        """Give the recipe as training takes it.
+
+        Source: arXiv 2511.02886 (rows alone for a quarter, average).
+        """
+        return TrainSettings(
+            num_steps=self.steps,
+            max_seconds=self.seconds,
+            rows_only_share=1.0 if self.rows_only else 0.25,
+            batch_size=self.batch_size,
+            batch_tokens=self.batch_tokens,
+            slice_size=self.slice_size,
+            lr=self.lr,
+            row_lr=self.row_lr,
+            warmup_steps=20,
+            ema_decay=0.999,
+            translate=self.translate,
+            learns_continue=False,
+            seed=self.seed,
+            snapshot_s=self.snapshot_s,
+            log_every=5,
+        )
+
+
+def is_worth_compiling(options: AdaptOptions) -> bool:
+    """Return whether a budget earns back the minute that compiling takes."""
+    is_long = options.seconds is None or options.seconds >= COMPILED_FROM_S
+    return is_long and (options.steps is None or options.steps >= COMPILED_FROM_STEPS)
+
+
+def prepare_adaptation(
+    base: Checkpoint | None,
+    config: ModelConfig,
+    puzzles: Sequence[Puzzle],
+    folder: Path,
+    options: AdaptOptions,
+    *,
+    device: str,
+    compile_step: bool = False,
+    num_threads: int | None = None,
+    owner: str = LOCAL_OWNER,
+    tuned_folder: Path | None = None,
+) -> Adaptation:
+    """Prepare an adaptation to puzzles in a folder, or pick up the one that was begun there.
+
+    `base` None starts from random weights, for comparison only; its shape is then `config`.
+    `tuned_folder` holds what was measured to be fastest on this machine.
+
+    Raises: AdaptationError for a budget of nothing, grids beyond the canvas, or a folder that is
+    something else; EnrolmentError for a base of another kind; DatasetError; TrainingError.
+    """
+    check_budget(options)
+    if base is not None:
+        check_kind(base)
+        if base.folder.resolve() == folder.resolve():
+            raise AdaptationError(
+                f"{folder} is the base itself, which is never written to: give another folder"
+            )
+    _check_folder(folder, base)
+    check_fit(puzzles, config.canvas, "random weights" if base is None else str(base.folder))
+    dataset = build_dataset(
+        puzzles, config.canvas, options.num_variants, options.seed, crop=config.crop
+    )
+    held_out = hold_out(puzzles, options.seed) if options.holds_out else HeldOut.nothing()
+    left_out, checked = held_out.mark(dataset)
+    made_from = {
+        "owner": owner,
+        "base": None if base is None else base.folder.resolve().name,
+        "base_sha256": None if base is None else base.sha256,
+        "puzzles": {puzzle.name: puzzle.demonstrations_hash for puzzle in puzzles},
+        "variants": options.num_variants,
+        "budget": {"seconds": options.seconds, "steps": options.steps},
+        "options": asdict(options),
+        "held_out": dict(held_out.places),
+        "held_out_note": held_out.note,
+    }
+    adaptation = Adaptation(
+        folder,
+        None if base is None else start_from(base),
+        replace(config, num_rows=len(dataset.identifiers)),
+        dataset.arrays,
+        options.train_settings(),
+        {
+            "identifiers.json": list(dataset.identifiers),
+            PUZZLES_NAME: index_document(dataset.puzzles),
+        },
+        record_name=ADAPTATION_NAME,
+        made_from=made_from,
+        left_out=left_out,
+        checked=checked,
+        device=pick_device(device),
+        compile_step=compile_step,
+        num_threads=num_threads,
+        precision="auto",
+        tuned_folder=tuned_folder,
+    )
+    # First of all, so that whatever a kill leaves in the folder is known for what it is.
+    write_adaptation(folder, adaptation.record)
+    return adaptation
+
+
+def check_budget(options: AdaptOptions) -> None:
+    """See that the budget is one.
+
+    Raises: AdaptationError.
+    """
+    given = [budget for budget in (options.seconds, options.steps) if budget is not None]
+    if not given:
+        raise AdaptationError("an adaptation needs a budget: give steps, or a time")
+    if any(budget <= 0 for budget in given):
+        raise AdaptationError(
+            "the budget is 0, which adapts nothing: without adaptation a puzzle without rows "
+            "cannot be solved. Give at least one step, or a time above 0"
+        )
+
+
+def check_fit(puzzles: Sequence[Puzzle], canvas: int, base: str) -> None:
+    """See that demonstrations and test inputs fit the canvas.
+
+    Raises: AdaptationError, naming the grids and the canvas.
+    """
+    too_large = [
+        f"{puzzle.name}: {place} is {grid.size[0]} x {grid.size[1]}"
+        for puzzle in puzzles
+        for place, grid in _places(puzzle)
+        if max(grid.size) > canvas
+    ]
+    if too_large:
+        more = f", and {len(too_large) - 3} more" if len(too_large) > 3 else ""
+        raise AdaptationError(
+            f"the canvas of {base} is {canvas} x {canvas}, too small for {'; '.join(too_large[:3])}"
+            f"{more}. Take a base with a larger canvas, or leave these puzzles out"
+        )
+
+
+def _places(puzzle: Puzzle) -> list[tuple[str, Grid]]:
+    pairs = [
+        (f"train[{index}].{side}", grid)
+        for index, pair in enumerate(puzzle.train)
+        for side, grid in (("input", pair.input), ("output", pair.output))
+    ]
+    return [*pairs, *((f"test[{index}].input", grid) for index, grid in enumerate(puzzle.test))]
+
+
+def _check_folder(folder: Path, base: Checkpoint | None) -> None:
+    """See that a folder is free, or holds an adaptation of this base that is not complete."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise AdaptationError(f"{folder} is a file: give a folder for the adapted checkpoint")
+    record = read_adaptation(folder)
+    if record is None:
+        if any(not path.name.startswith(".") for path in folder.iterdir()):
+            raise AdaptationError(
+                f"{folder} holds something that is no adaptation: give an empty or a new folder"
+            )
+        return
+    if record.is_complete:
+        raise AdaptationError(
+            f"{folder} holds an adaptation that is complete ({record.num_steps} steps, "
+            f"{record.seconds:.0f} s): give another folder, or remove it"
+        )
+    if record.base_sha256 != (base.sha256 if base else None):
+        raise AdaptationError(
+            f"{folder} holds an adaptation of another base ({record.base}): give another folder"
+        )

@@ -1,0 +1,1 @@
+"""Grids as text and as pictures."""

@@ -1,0 +1,249 @@
+"""Where the grids and texts of an answer's picture go."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from math import sqrt
+
+from augment import Grid, Task
+from service.render.pictures.scene import INK, Cells, Frame, Scene, Words
+from service.wire.errors import PictureError
+
+# All lengths are inches, all font sizes points.
+_MARGIN = 0.35
+_GAP = 0.34  # between panels, wide enough for the arrow
+_BLOCK_GAP = 0.6  # between pairs on one line
+_ROW_GAP = 0.3
+_LINE = 0.17  # one line of small text
+_TITLE = 1.6 * _LINE
+_CAPTION_LINE = 1.1 * _LINE
+_HEADING = 0.34
+_MIN_COLUMN = 0.7  # room for a title above a narrow grid
+_MIN_CAPTION = 1.3  # room for a verdict above and a caption below it
+_CHARACTER = 0.072  # mean width of small text
+_LINE_WIDTH = 8.0  # demonstrations share a line up to this width, or the tests' where wider
+_MIN_WIDTH = 4.0
+_PAD = 0.045  # between a grid and its frame
+_SMALL = 8
+_RIGHT = "#0B7A28"
+_WRONG = "#B3261E"
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """Hold one grid (or a remark where there is none) with the texts above and below it.
+
+    `column` is the width to centre it in, the same for panels that stand below each other.
+    """
+
+    grid: Grid | None
+    title: str
+    column: float
+    caption: str = ""
+    right: bool | None = None
+
+    def caption_lines(self) -> list[str]:
+        return textwrap.wrap(self.caption, max(8, int(self.column / _CHARACTER)))
+
+    def grid_width(self, cell: float) -> float:
+        return self.grid.size[1] * cell if self.grid else 0.0
+
+    def grid_height(self, cell: float) -> float:
+        return self.grid.size[0] * cell if self.grid else 0.0
+
+    def caption_height(self) -> float:
+        return _CAPTION_LINE * len(self.caption_lines())
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Hold panels that stand side by side, in blocks whose second panel an arrow points to."""
+
+    heading: str
+    blocks: tuple[tuple[_Panel, ...], ...]
+
+    @property
+    def width(self) -> float:
+        panels = [panel for block in self.blocks for panel in block]
+        gaps = _GAP * (len(panels) - len(self.blocks)) + _BLOCK_GAP * (len(self.blocks) - 1)
+        return sum(panel.column for panel in panels) + gaps
+
+    def tallest(self, cell: float) -> float:
+        return max(panel.grid_height(cell) for block in self.blocks for panel in block)
+
+    def height(self, cell: float) -> float:
+        # Grids are centred on one line, titles and captions keep to their grids.
+        tallest = self.tallest(cell)
+        below = max(
+            panel.caption_height() - (tallest - panel.grid_height(cell)) / 2
+            for block in self.blocks
+            for panel in block
+        )
+        return (_HEADING if self.heading else 0) + _TITLE + tallest + max(0.0, below)
+
+
+def lay_out(
+    task: Task, attempts: Sequence[Sequence[Grid]], captions: Sequence[Sequence[str]]
+) -> Scene:
+    """Lay a puzzle and the attempts at its test inputs out.
+
+    Demonstrations come first; then each test input with its attempts, a caption under each, and the
+    expected output where the task knows it. Attempts are then marked right or wrong, by a word and
+    by the style of their frame.
+
+    Raises: PictureError for attempts and captions that do not belong to the task's test inputs.
+    """
+    _check_lengths(task, attempts, captions)
+    cell = _cell_size(task, attempts)
+    tests = _test_rows(task, attempts, captions, cell)
+    # Two pairs are as wide as a test with two attempts, but for the gap between them.
+    widest = max([_LINE_WIDTH, *(row.width + _BLOCK_GAP for row in tests)])
+    rows = (*_demonstration_rows(task, cell, widest), *tests)
+    width = 2 * _MARGIN + max([_MIN_WIDTH, *(row.width for row in rows)])
+    name = task.puzzle.name
+    sheet = _Sheet(cell)
+    title = textwrap.shorten(name, max(12, int(width / 0.12)), placeholder=" …")
+    sheet.write(Words(title, _MARGIN, _MARGIN, 13, is_bold=True, anchor="left"))
+    top = _MARGIN + _HEADING
+    for row in rows:
+        sheet.add_row(row, top)
+        top += row.height(cell) + _ROW_GAP
+    return Scene(
+        name,
+        width,
+        top - _ROW_GAP + _MARGIN,
+        tuple(sheet.cells),
+        tuple(sheet.frames),
+        tuple(sheet.words),
+    )
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """Gathers what is placed, all of it with cells of one size."""
+
+    cell: float
+    cells: list[Cells] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    words: list[Words] = field(default_factory=list)
+
+    def write(self, words: Words) -> None:
+        self.words.append(words)
+
+    def add_row(self, row: _Row, top: float) -> None:
+        if row.heading:
+            self.write(Words(row.heading, _MARGIN, top + 0.12, 10, is_bold=True, anchor="left"))
+            top += _HEADING
+        middle = top + _TITLE + row.tallest(self.cell) / 2
+        left = _MARGIN
+        for block in row.blocks:
+            for index, panel in enumerate(block):
+                if index == 1:
+                    # Between the edges of the two grids, which may be narrower than their columns.
+                    edge = left - _GAP - (block[0].column - block[0].grid_width(self.cell)) / 2
+                    start = left + (panel.column - panel.grid_width(self.cell)) / 2
+                    self.write(Words("→", (edge + start) / 2, middle, 13))
+                self._add_panel(panel, left + panel.column / 2, middle)
+                left += panel.column + _GAP
+            left += _BLOCK_GAP - _GAP
+
+    def _add_panel(self, panel: _Panel, centre: float, middle: float) -> None:
+        """Place a panel whose grid is centred at (centre, middle)."""
+        width, height = panel.grid_width(self.cell), panel.grid_height(self.cell)
+        left, top = centre - width / 2, middle - height / 2
+        colour = {None: INK, True: _RIGHT, False: _WRONG}[panel.right]
+        verdict = {None: "", True: ": right", False: ": wrong"}[panel.right]
+        self.write(
+            Words(
+                panel.title + verdict,
+                centre,
+                top - _LINE * 0.9,
+                _SMALL,
+                colour,
+                is_bold=panel.right is not None,
+            )
+        )
+        if panel.grid is not None:
+            self.cells.append(Cells(panel.grid, left, top, self.cell))
+        if panel.right is not None:
+            self.frames.append(
+                Frame(
+                    left - _PAD,
+                    top - _PAD,
+                    width + 2 * _PAD,
+                    height + 2 * _PAD,
+                    colour,
+                    is_dashed=not panel.right,
+                )
+            )
+        for number, line in enumerate(panel.caption_lines()):
+            y = top + height + _LINE + _CAPTION_LINE * number
+            self.write(Words(line, centre, y, _SMALL))
+
+
+def _check_lengths(
+    task: Task, attempts: Sequence[Sequence[Grid]], captions: Sequence[Sequence[str]]
+) -> None:
+    num_test = len(task.puzzle.test)
+    if [len(grids) for grids in attempts] != [len(texts) for texts in captions]:
+        raise PictureError("every attempt needs a caption, and every caption an attempt")
+    if len(attempts) != num_test:
+        raise PictureError(f"{num_test} test inputs, but attempts at {len(attempts)}")
+
+
+def _cell_size(task: Task, attempts: Sequence[Sequence[Grid]]) -> float:
+    """Return the side of a cell, one for the whole picture, so that grids compare by eye.
+
+    A panel grows with the square root of its grid: 3 x 3 is no speck and 30 x 30 no poster.
+    """
+    expected = [grid for grid in task.expected if grid]
+    tried = [grid for grids in attempts for grid in grids]
+    largest = max(max(grid.size) for grid in (*task.puzzle.grids, *expected, *tried))
+    return min(0.4, 0.65 / sqrt(largest))
+
+
+def _demonstration_rows(task: Task, cell: float, width: float) -> Iterator[_Row]:
+    """Lay the demonstrations in lines no wider than `width`, as many in each as fit."""
+    pairs = task.puzzle.train
+    inputs = _column([pair.input for pair in pairs], cell, _MIN_COLUMN)
+    outputs = _column([pair.output for pair in pairs], cell, _MIN_COLUMN)
+    blocks = [
+        (
+            _Panel(pair.input, f"Input {number}", inputs),
+            _Panel(pair.output, f"Output {number}", outputs),
+        )
+        for number, pair in enumerate(pairs, start=1)
+    ]
+    fits = [_Row("", tuple(blocks[:num])).width <= width for num in range(1, len(blocks) + 1)]
+    per_line = max(1, sum(fits))
+    for start in range(0, len(blocks), per_line):
+        line = tuple(blocks[start : start + per_line])
+        yield _Row("" if start else "Demonstrations", line)
+
+
+def _test_rows(
+    task: Task, attempts: Sequence[Sequence[Grid]], captions: Sequence[Sequence[str]], cell: float
+) -> list[_Row]:
+    inputs = _column(task.puzzle.test, cell, _MIN_COLUMN)
+    answers = [grid for grid in (*chain(*attempts), *task.expected) if grid]
+    outputs = _column(answers, cell, _MIN_CAPTION)
+    rows = []
+    for number, (grid, tried, texts, right) in enumerate(
+        zip(task.puzzle.test, attempts, captions, task.expected, strict=True), start=1
+    ):
+        panels = [_Panel(grid, "Input", inputs)]
+        for place, (attempt, text) in enumerate(zip(tried, texts, strict=True), start=1):
+            verdict = None if right is None else attempt == right
+            panels.append(_Panel(attempt, f"Attempt {place}", outputs, text, verdict))
+        if not tried:
+            panels.append(_Panel(None, "No attempt", outputs, "no vote was a grid"))
+        if right is not None:
+            panels.append(_Panel(right, "Expected", outputs))
+        rows.append(_Row(f"Test {number}", (tuple(panels),)))
+    return rows
+
+
+def _column(grids: Sequence[Grid], cell: float, least: float) -> float:
+    """Return the width that holds each of the grids."""
+    return max([least, *(grid.size[1] * cell for grid in grids)])

@@ -1,0 +1,146 @@
+"""Grids in a terminal: coloured cells where it has colours, digits where it has not.
+
+Every cell shows its digit, faintly on a ground of its colour. Without colours rich drops the styles
+and the digits remain, so piped output is as readable as the screen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.align import Align
+from rich.cells import cell_len
+from rich.color import Color
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from augment import Grid, Pair
+from service.render.colours import ARC_COLOURS
+
+TitledGrid = tuple[Grid, str]
+
+_ARROW_WIDTH = 5
+_GAP_WIDTH = 3
+_TITLE_WIDTH = 16  # a longer title wraps rather than push its neighbour away
+_FAINT = 0.45  # how far a digit stands out: 0 is its ground, 1 is black or white
+_FINE_COLOURS = ("256", "truecolor")
+
+
+def grid_panel(grid: Grid, title: str) -> RenderableType:
+    """Return a grid under its title."""
+    return Group(Text(title, style="bold"), _Cells(grid))
+
+
+def pairs_table(pairs: Sequence[Pair]) -> RenderableType:
+    """Return demonstrations, one below the other, each as input → output."""
+    return grids_table(
+        [
+            ((pair.input, f"input {number}"), (pair.output, f"output {number}"))
+            for number, pair in enumerate(pairs, start=1)
+        ]
+    )
+
+
+def grids_table(rows: Sequence[Sequence[TitledGrid]]) -> RenderableType:
+    """Return rows of titled grids, the first of each pointing to the others.
+
+    Grids stand side by side at two characters a cell, on a narrower terminal at one, and below each
+    other where even that does not fit.
+    """
+    return _SideBySide(tuple(tuple(row) for row in rows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Draw the cells of one grid; `cell_width` None takes two characters where there is room."""
+
+    grid: Grid
+    cell_width: int | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = self.grid.size[1]
+        cell_width = self.cell_width or (2 if 2 * width <= options.max_width else 1)
+        styles = _cell_styles(console.color_system in _FINE_COLOURS)
+        num_shown = width if width * cell_width <= options.max_width else options.max_width - 1
+        for row in self.grid.to_rows():
+            for value in row[:num_shown]:
+                yield Segment(str(value).ljust(cell_width), styles[value])
+            if num_shown < width:
+                yield Segment("~")  # the terminal is narrower than the grid
+            yield Segment.line()
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        width = self.grid.size[1]
+        return Measurement(width, 2 * width).with_maximum(options.max_width)
+
+
+@dataclass(frozen=True, slots=True)
+class _SideBySide:
+    """Lay rows of titled grids in columns, or below each other on a narrow terminal."""
+
+    rows: tuple[tuple[TitledGrid, ...], ...]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for cell_width in (2, 1):
+            widths = self._widths(cell_width)
+            gaps = _ARROW_WIDTH + _GAP_WIDTH * (len(widths) - 2) if len(widths) > 1 else 0
+            if sum(widths) + gaps <= options.max_width:
+                yield self._table(widths, cell_width, "->" if options.ascii_only else "→")
+                return
+        for row in self.rows:
+            for index, (grid, title) in enumerate(row):
+                if index == 1:
+                    yield Text("v" if options.ascii_only else "↓")
+                yield grid_panel(grid, title)
+            yield Text()
+
+    def _widths(self, cell_width: int) -> list[int]:
+        num_columns = max(map(len, self.rows), default=0)
+        return [
+            max(
+                max(grid.size[1] * cell_width, min(cell_len(title), _TITLE_WIDTH))
+                for grid, title in (row[column] for row in self.rows if column < len(row))
+            )
+            for column in range(num_columns)
+        ]
+
+    def _table(self, widths: Sequence[int], cell_width: int, arrow: str) -> Table:
+        table = Table.grid(padding=0)
+        for column, width in enumerate(widths):
+            if column:
+                gap = _ARROW_WIDTH if column == 1 else _GAP_WIDTH
+                table.add_column(width=gap, justify="center", vertical="middle")
+            table.add_column(width=width)
+        for row in self.rows:
+            titles: list[RenderableType] = []
+            grids: list[RenderableType] = []
+            for column, (grid, title) in enumerate(row):
+                if column:
+                    titles.append("")
+                    grids.append(arrow if column == 1 else "")
+                # Against the grid, and apart from it: a title that wraps must not push its grid.
+                titles.append(Align(Text(title, style="bold"), vertical="bottom"))
+                grids.append(_Cells(grid, cell_width))
+            table.add_row(*titles)
+            table.add_row(*grids)
+            table.add_row()
+        return table
+
+
+def _cell_styles(fine: bool) -> list[Style]:
+    """Return the style of each cell value; with few colours to choose from, digits are not faint.
+
+    Sixteen colours would round a faint digit to the colour of its ground.
+    """
+    styles = []
+    for colour in ARC_COLOURS:
+        red, green, blue = Color.parse(colour).get_truecolor()
+        light = 0.299 * red + 0.587 * green + 0.114 * blue > 128
+        ink = 0 if light else 255
+        share = _FAINT if fine else 1.0
+        digit = (round(part + (ink - part) * share) for part in (red, green, blue))
+        styles.append(Style(color=Color.from_rgb(*digit), bgcolor=Color.parse(colour)))
+    return styles

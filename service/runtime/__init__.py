@@ -1,0 +1,1 @@
+"""Processes and their surroundings: settings, logs, devices, the embedded server."""

@@ -1,0 +1,230 @@
+"""Fetches a published checkpoint folder from the Hugging Face hub."""
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service.wire.errors import HubError
+
+# A revision is a branch, a tag, a commit or a reference such as refs/pr/1, so it may hold slashes.
+_ADDRESS = re.compile(
+    r"hf:(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w][\w./-]*))?", re.ASCII
+)
+_STEP = re.compile(r"step_(\d+)")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+# Beside weights and all_config.yaml, only data comes down: never code, and never a pickle that the
+# loader would not open (`*_all_preds.*` are the training run's predictions).
+_CONFIG = "all_config.yaml"
+_STAGING = ".pull-"
+
+
+@dataclass(frozen=True, slots=True)
+class HubAddress:
+    """Name a repository on the hub and, optionally, one of its revisions."""
+
+    repo: str
+    revision: str | None
+
+    @classmethod
+    def parse(cls, source: str) -> "HubAddress":
+        """Read an address such as `hf:ORG/REPO` or `hf:ORG/REPO@REV`.
+
+        Raises: HubError, where the address has another form.
+        """
+        match = _ADDRESS.fullmatch(source)
+        if match is None:
+            raise HubError(
+                f"{source!r} is no address of a checkpoint; write hf:ORG/REPO or hf:ORG/REPO@REV, "
+                "where REV is a branch, a tag or a commit"
+            )
+        return cls(match["repo"], match["revision"])
+
+    def __str__(self) -> str:
+        return f"hf:{self.repo}" + (f"@{self.revision}" if self.revision else "")
+
+
+@dataclass(frozen=True, slots=True)
+class PulledCheckpoint:
+    """Describe a checkpoint folder that was fetched.
+
+    `commit` is the revision's full commit, whatever the address said, so that the same bytes can be
+    asked for again. `files` are the names now in `folder`.
+    """
+
+    folder: Path
+    repo: str
+    commit: str
+    files: tuple[str, ...]
+
+
+def pull(source: str, folder: Path, path: str | None = None) -> PulledCheckpoint:
+    """Fetch the checkpoint at `source`, or in its subfolder `path`, into the new folder `folder`.
+
+    Weights (`checkpoint`, `*.safetensors`, of `step_N` the highest, since only that one is ever
+    opened), `all_config.yaml` and `*.json` come down and lie flat in the folder. The files arrive
+    in a hidden folder inside it and move up once all are there, so a broken download leaves no half
+    checkpoint, and a second attempt goes on where the first stopped. The library's own
+    settings hold (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`, proxies, ...).
+
+    Raises: HubError, where the address, the repository, the revision, the subfolder, the network or
+    the target folder stands in the way.
+    """
+    address = HubAddress.parse(source)
+    subfolder = _checked_subfolder(path)
+    _refuse_occupied(folder)
+    hub = _import_hub()
+    with _explained(address):
+        info = hub.HfApi().model_info(address.repo, revision=address.revision)
+        commit: str = info.sha
+        listing: list[str] = [sibling.rfilename for sibling in info.siblings or []]
+    if not _COMMIT.fullmatch(commit or ""):
+        raise HubError(f"{address}: the endpoint names no commit; is HF_ENDPOINT a model hub?")
+    names = _wanted(address, listing, subfolder)
+    # Named after the commit, so that two revisions never mix in one resumed download; inside the
+    # folder, which may be a volume of its own, since files cannot be renamed across volumes.
+    staging = folder / f"{_STAGING}{commit[:12]}"
+    with _explained(address):
+        for name in names:
+            hub.hf_hub_download(
+                address.repo, f"{subfolder}{name}", revision=commit, local_dir=staging
+            )
+        for name in names:
+            (staging / subfolder / name).replace(folder / name)
+        for leftover in folder.glob(f"{_STAGING}*"):
+            shutil.rmtree(leftover)
+    return PulledCheckpoint(folder, address.repo, commit, names)
+
+
+def _refuse_occupied(folder: Path) -> None:
+    """Refuse a target that holds anything but what a broken pull left."""
+    if not folder.exists():
+        return
+    if not folder.is_dir() or any(not it.name.startswith(_STAGING) for it in folder.iterdir()):
+        raise HubError(f"{folder} exists and is not an empty folder; give another folder")
+
+
+def _checked_subfolder(path: str | None) -> str:
+    """Return the subfolder as a prefix of the hub's file names: empty, or ending with a slash."""
+    parts = [part for part in (path or "").split("/") if part not in ("", ".")]
+    if any(part == ".." or "\\" in part for part in parts):
+        raise HubError(f"{path!r} is no subfolder of a repository; write it like arc_v1_public")
+    return "".join(f"{part}/" for part in parts)
+
+
+def _wanted(address: HubAddress, listing: Sequence[str], subfolder: str) -> tuple[str, ...]:
+    """Return the names to fetch from one subfolder of a repository's listing, sorted."""
+    here = [
+        name.removeprefix(subfolder)
+        for name in listing
+        if name.startswith(subfolder) and "/" not in name.removeprefix(subfolder)
+    ]
+    weights = _weights(here)
+    if not weights:
+        where = f"{address}, subfolder {subfolder.rstrip('/')}," if subfolder else f"{address}"
+        raise HubError(f"{where} holds no weights; {_hint(listing, subfolder)}")
+    beside = [name for name in here if name == _CONFIG or name.endswith(".json")]
+    return tuple(sorted({*weights, *beside}))
+
+
+def _weights(names: Sequence[str]) -> list[str]:
+    """Return the files of one folder that hold weights, of `step_N` only the highest."""
+    steps = [name for name in names if _STEP.fullmatch(name)]
+    return [
+        name
+        for name in names
+        if name == "checkpoint"
+        or (name.endswith(".safetensors") and "_all_preds." not in name)
+        or (steps and name == max(steps, key=lambda step: int(step.removeprefix("step_"))))
+    ]
+
+
+def _hint(listing: Sequence[str], subfolder: str) -> str:
+    """Return where else in the repository weights lie."""
+    folders: dict[str, list[str]] = {}
+    for name in listing:
+        parent, _, last = name.rpartition("/")
+        folders.setdefault(parent, []).append(last)
+    found = sorted(parent for parent, names in folders.items() if _weights(names))
+    if not found:
+        return (
+            "a published checkpoint has a file `checkpoint`, `*.safetensors` or `step_N`, "
+            "so this is another kind of repository"
+        )
+    elsewhere = [f"--path {parent}" if parent else "no --path" for parent in found]
+    return f"it lies elsewhere in the repository: try {' or '.join(elsewhere[:8])}"
+
+
+def _import_hub() -> Any:
+    """Import the optional library behind the extra `hub`."""
+    try:
+        import huggingface_hub  # here and not above: an optional extra, and slow to import
+    except ImportError as error:
+        raise HubError(
+            "fetching from the Hugging Face hub needs the library huggingface_hub: "
+            "pip install 'hrm-arc[hub]'"
+        ) from error
+    return huggingface_hub
+
+
+@contextmanager
+def _explained(address: HubAddress) -> Iterator[None]:
+    """Turn what the library raises into a HubError whose sentence names the mend."""
+    from huggingface_hub import errors  # as lazily as the library itself
+
+    # HTTPError is the root of the HTTP library's errors, whichever library the hub's one is built
+    # on; the rest of what it raises are OSErrors or EntryNotFoundErrors.
+    try:
+        yield
+    except (errors.HTTPError, errors.EntryNotFoundError, OSError) as error:
+        raise HubError(_sentence(error, address)) from error
+
+
+def _sentence(error: BaseException, address: HubAddress) -> str:
+    """Say what stood in the way and what to do about it."""
+    from huggingface_hub import errors
+
+    match error:
+        case errors.LocalEntryNotFoundError(__cause__=BaseException() as cause):
+            return _sentence(cause, address)  # "and not in the cache either": the cause tells more
+        case errors.GatedRepoError():
+            return (
+                f"{address} is open only to those who accept its terms; accept them on its page, "
+                "then log in with `hf auth login` or set HF_TOKEN"
+            )
+        case errors.RepositoryNotFoundError():
+            return (
+                f"the hub has no model repository {address.repo}, or it is private; check the "
+                "spelling, and for a private one log in with `hf auth login` or set HF_TOKEN"
+            )
+        case errors.RevisionNotFoundError():
+            return (
+                f"{address.repo} has no revision {address.revision}; name one of its branches, "
+                "tags or commits, or leave it out for the newest"
+            )
+        case errors.OfflineModeIsEnabled():
+            return (
+                f"{address} cannot be fetched offline; unset HF_HUB_OFFLINE, or fetch it elsewhere "
+                "and copy the folder"
+            )
+        case errors.HfHubHTTPError():
+            status = error.response.status_code
+            mend = "try again later" if status >= 429 else "check HF_ENDPOINT and HF_TOKEN"
+            return f"the hub answered {status} for {address}; {mend}"
+        case errors.FileMetadataError():
+            return f"what answers for {address} is no hub; check HF_ENDPOINT and proxy settings"
+        case errors.HTTPError() | errors.EntryNotFoundError() | ConnectionError() | TimeoutError():
+            return (
+                f"no connection to the hub while fetching {address}; check the network, proxy "
+                "settings and HF_ENDPOINT, then run the same command again: it goes on where it "
+                "stopped"
+            )
+        case OSError(strerror=reason):
+            return (
+                f"{address} could not be written: {reason or 'the file system refused'}; check the "
+                "target folder's permissions and free space"
+            )
+    return f"{address} could not be fetched ({type(error).__name__})"

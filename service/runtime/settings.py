@@ -1,0 +1,263 @@
+"""The settings of the service, which are what it reads of the environment.
+
+Each field is the variable of the same name (`port` is `HRM_ARC_PORT`); an option of the command
+line goes before it. An unknown `HRM_ARC_…` name is refused: a misspelt setting that is passed over
+in silence costs an afternoon.
+"""
+
+import difflib
+import os
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.runtime.key_ring import KeyRing
+from service.runtime.shipped import shipped_checkpoints
+from service.runtime.state_folder import default_state_folder
+from service.wire.errors import SettingsError
+
+PREFIX = "HRM_ARC_"
+CHECKPOINT_MARK = "all_config.yaml"
+REDIS_SCHEMES = ("unix://", "redis://", "rediss://")
+# Read by the client, not here: a shell that calls the service may also run it.
+CLIENT_NAMES = (f"{PREFIX}API_KEY",)
+DAY_S = 86_400
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def parse_address(host: str) -> IPv4Address | IPv6Address | None:
+    """Return the IP address that a host is, or None for a name."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+class Settings(BaseSettings):
+    """How the service runs.
+
+    Units: `…_s` in seconds, `…_bytes` in bytes, `max_queue_share` of `max_queued`.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid"
+    )
+
+    # Where jobs wait: None starts the embedded server. Kept out of repr for its password.
+    redis_url: Annotated[str | None, Field(repr=False)] = None
+    state_folder: Path = Field(default_factory=default_state_folder)
+
+    # What is served: checkpoint folders, or folders of such.
+    checkpoints: Annotated[
+        tuple[Path, ...],
+        NoDecode,
+        Field(min_length=1, default_factory=lambda: (shipped_checkpoints(),)),
+    ]
+    default_checkpoint: str | None = None
+    allow_unverified: bool = False
+    max_resident: Annotated[int, Field(ge=1)] = 4
+
+    # HTTP. Keys: `owner:key` or `key`, comma-separated.
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8400
+    api_keys: SecretStr = SecretStr("")
+    allow_anonymous: bool = False
+    # Without keys, requests by any other name than localhost, `host` and these are refused, since a
+    # foreign web page may let its own name lead here (DNS rebinding). Comma-separated.
+    allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    # Above it, the connection that has been without a request for the longest is closed.
+    max_connections: Annotated[int, Field(ge=1)] = 1000
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 2**20
+    # Of a batch, which is a whole challenges file.
+    max_batch_bytes: Annotated[int, Field(ge=1024)] = 32 * 2**20
+    max_wait_s: Annotated[float, Field(gt=0)] = 300.0
+    default_wait_s: Annotated[float, Field(ge=0)] = 60.0
+
+    # Jobs.
+    max_queued: Annotated[int, Field(ge=1)] = 10_000
+    max_queue_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    result_ttl_s: Annotated[int, Field(ge=1)] = 7 * DAY_S
+    idempotency_ttl_s: Annotated[int, Field(ge=1)] = DAY_S
+    lease_s: Annotated[float, Field(ge=1)] = 12.0
+    max_attempts: Annotated[int, Field(ge=1)] = 5
+    max_jobs: Annotated[int, Field(ge=1)] = 64
+    grace_s: Annotated[float, Field(ge=0)] = 25.0
+    # Answer a submission only once it is on disk: safe against power loss, up to a second slower.
+    strict_durability: bool = False
+
+    # Adaptation: test-time training on a puzzle's demonstrations. adapt_max_s is the most that a
+    # job may ask for; 0: this service does not adapt.
+    adapt_max_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 600.0
+    adapt_default_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
+    adapt_max_variants: Annotated[int, Field(ge=1, le=1000)] = 256
+    # Adapted checkpoints are kept for the next job of the same puzzle, the latest used ones.
+    adapt_cache_bytes: Annotated[int, Field(ge=0)] = 10 * 2**30
+    adapt_snapshot_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 20.0
+
+    # The worker's engine; None leaves the choice to it.
+    device: str = "auto"
+    slots: Annotated[int | None, Field(ge=1)] = None
+    precision: Literal["float32", "bfloat16", "float16"] | None = None
+    attention: str = "auto"
+    compile: bool | None = None
+    # On the CPU; None: by the network's size and the free cores.
+    threads: Annotated[int | None, Field(ge=1)] = None
+    worker_id: str | None = None
+    worker_metrics_port: Annotated[int | None, Field(ge=0, le=65_535)] = None
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read the environment; a keyword that is not None goes before its variable.
+
+        Raises: SettingsError naming the variable and the mend.
+        """
+        _refuse_unknown(cls)
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise SettingsError(_sentence(error)) from None  # its text quotes values: a secret
+
+    @field_validator("checkpoints", mode="before")
+    @classmethod
+    def _split_paths(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [part for part in value.split(os.pathsep) if part]
+        return value
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        hosts = [part.strip() for part in value.split(",")]
+        if not all(_HOST_NAME.fullmatch(host) or parse_address(host) for host in hosts):
+            raise ValueError("give names or addresses, without ports, with commas between them")
+        return hosts
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_scheme(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(REDIS_SCHEMES):
+            raise ValueError(f"it must begin with one of {', '.join(REDIS_SCHEMES)}")
+        return value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _check_keys(cls, value: SecretStr) -> SecretStr:
+        KeyRing.parse(value.get_secret_value())
+        return value
+
+    @property
+    def key_ring(self) -> KeyRing:
+        """The API keys; without any, callers need none."""
+        return KeyRing.parse(self.api_keys.get_secret_value())
+
+    @property
+    def queue_url(self) -> str:
+        """The address of Redis, for parts that cannot do without.
+
+        Raises: SettingsError when none is set.
+        """
+        if self.redis_url is None:
+            raise SettingsError(
+                f"{PREFIX}REDIS_URL is not set, so nothing tells where jobs wait. Set it "
+                "(redis://HOST:6379/0), or let `hrm-arc serve` run everything on this machine"
+            )
+        return self.redis_url
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the address to listen on."""
+        address = parse_address(self.host)
+        return self.host == "localhost" if address is None else address.is_loopback
+
+    def check_exposure(self) -> None:
+        """Refuse to serve strangers by oversight.
+
+        Raises: SettingsError when listening beyond this machine without keys.
+        """
+        if not (self.is_loopback or self.key_ring.keys or self.allow_anonymous):
+            raise SettingsError(
+                f"{PREFIX}HOST {self.host}: other machines could use the service without a key. "
+                f"Set {PREFIX}API_KEYS (owner:key, comma-separated), or, where something in front "
+                f"keeps strangers out, {PREFIX}ALLOW_ANONYMOUS=true"
+            )
+
+    def checkpoint_folders(self) -> tuple[Path, ...]:
+        """Return the checkpoint folders to serve, those of a folder of such in name order.
+
+        Raises: SettingsError for an entry without any, and for two of one name.
+        """
+        found: dict[str, Path] = {}
+        for entry in self.checkpoints:
+            for folder in _folders_in(entry):
+                name = folder.resolve().name
+                if name in found and not found[name].samefile(folder):
+                    raise SettingsError(
+                        f"{PREFIX}CHECKPOINTS: {found[name]} and {folder} have the same name, "
+                        "which is what a job asks for. Rename one of the folders"
+                    )
+                found.setdefault(name, folder)
+        return tuple(found.values())
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that make another process load these settings."""
+        return {
+            f"{PREFIX}{name.upper()}": _as_text(getattr(self, name))
+            for name in sorted(self.model_fields_set)
+            if getattr(self, name) is not None
+        }
+
+
+def _refuse_unknown(settings: type[Settings]) -> None:
+    known = [f"{PREFIX}{name.upper()}" for name in settings.model_fields]
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in (*known, *CLIENT_NAMES):
+            near = difflib.get_close_matches(name, known, n=1)
+            mend = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(sorted(known))}"
+            raise SettingsError(f"{name} is no setting. {mend}")
+
+
+def _sentence(error: ValidationError) -> str:
+    """Say what is wrong with each variable, without the value: it may be a secret."""
+    return "; ".join(
+        f"{PREFIX}{str(part['loc'][0]).upper()} has no use as given: "
+        + part["msg"].removeprefix("Value error, ")
+        for part in error.errors(include_url=False, include_input=False)
+    )
+
+
+def _folders_in(entry: Path) -> list[Path]:
+    if (entry / CHECKPOINT_MARK).is_file():
+        return [entry]
+    if not entry.is_dir():
+        raise SettingsError(
+            f"{PREFIX}CHECKPOINTS: there is no folder {entry}. Give checkpoint folders, or folders "
+            f"of such, with {os.pathsep!r} between them (--checkpoints). The repository of hrm-arc "
+            "has some in its folder checkpoints"
+        )
+    folders = sorted(path.parent for path in entry.glob(f"*/{CHECKPOINT_MARK}"))
+    if not folders:
+        raise SettingsError(
+            f"{PREFIX}CHECKPOINTS: {entry} is no checkpoint folder and holds none (a checkpoint "
+            f"folder has an {CHECKPOINT_MARK}). Fetch one with `hrm-arc pull`"
+        )
+    return folders
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, frozenset):
+        return ",".join(sorted(value))
+    if isinstance(value, tuple):
+        return os.pathsep.join(map(str, value))
+    return str(value)

@@ -1,0 +1,268 @@
+"""`hrm-arc serve`: Valkey, a worker for each device and the API, started, watched and stopped.
+
+Each part is a process of its own: the API never waits for a step of the network, and a part that
+dies takes no other with it.
+"""
+
+import http.client
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from subprocess import Popen
+from types import FrameType
+
+import structlog
+
+from service.runtime.devices import isolate, list_devices
+from service.runtime.embedded import EmbeddedServer
+from service.runtime.logs import mask_url
+from service.runtime.settings import PREFIX, Settings
+from service.runtime.tether import kill_tethered, start_tethered
+from service.wire.errors import EmbeddedServerError, SettingsError
+
+PROGRAM = (sys.executable, "-P", "-m", "service.cli")
+# A part that ends with this has said which setting is at fault: starting it again mends nothing.
+BAD_INPUT_CODE = 2
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+# Who ran this long has not failed at starting.
+SETTLED_S = 60.0
+# What a part may need beyond the grace time to hand back and leave.
+STOP_MARGIN_S = 10.0
+_POLL_S = 0.1
+_READY_POLL_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Pauses:
+    """How long to wait before another start: longer with each failure in a row."""
+
+    num_failures: int = 0
+    started_at: float = 0.0
+    start_at: float = 0.0
+
+    def note_start(self, now: float) -> None:
+        """Remember when it was started."""
+        self.started_at = now
+
+    def note_end(self, now: float) -> float:
+        """Set and return the pause before the next start."""
+        self.num_failures = 1 if now - self.started_at > SETTLED_S else self.num_failures + 1
+        pause_s = min(FIRST_PAUSE_S * 2.0 ** (self.num_failures - 1), LONGEST_PAUSE_S)
+        self.start_at = now + pause_s
+        return pause_s
+
+
+@dataclass(slots=True)
+class Part:
+    """A process of the service, which is started again when it ends."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    process: Popen[bytes] | None = None
+    pauses: Pauses = field(default_factory=Pauses)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its process is there."""
+        return self.process is not None and self.process.poll() is None
+
+    def tend(self) -> None:
+        """Start it when it is due.
+
+        Raises: SettingsError when it ended because of a setting.
+        """
+        now = time.monotonic()
+        if self.process is not None:
+            code = self.process.poll()
+            if code is None:
+                return
+            self.process = None
+            if code == BAD_INPUT_CODE:
+                raise SettingsError(f"{self.name} could not start: it says above what to mend")
+            pause_s = self.pauses.note_end(now)
+            log.warning("part ended", name=self.name, code=code, restart_in_s=pause_s)
+        if now >= self.pauses.start_at:
+            self.process = start_tethered(self.command, environment=self.environment)
+            self.pauses.note_start(now)
+
+    def ask_to_stop(self) -> None:
+        """Let it finish what it does, and end."""
+        if self.process is not None and self.is_running:
+            self.process.terminate()
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.process is not None and self.is_running:
+            kill_tethered(self.process)
+
+
+class Supervisor:
+    """Runs the whole service on one machine until it is told to stop.
+
+    `say` shows a sentence to the person who started it.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+        """Check what can be checked before anything starts.
+
+        Raises: SettingsError for settings that the service cannot run with.
+        """
+        settings.check_exposure()
+        settings.checkpoint_folders()
+        self._settings, self._say = settings, say
+        self._port = check_port(settings.host, settings.port)
+        self._server: EmbeddedServer | None = None
+        self._server_pauses = Pauses()
+        self._parts: list[Part] = []
+        self._num_signals = 0
+
+    @property
+    def address(self) -> str:
+        """Where the service listens, as a URL."""
+        host = self._settings.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
+
+    def run(self) -> None:
+        """Start everything, keep it running, and stop it in order on SIGINT or SIGTERM.
+
+        Raises: ServiceError, with everything stopped, when it cannot run.
+        """
+        with self._counted_signals():
+            try:
+                self._start()
+                self._watch()
+            finally:
+                self._stop()
+
+    def _start(self) -> None:
+        url = self._settings.redis_url
+        if url is None:
+            self._server = EmbeddedServer(self._settings.state_folder).start()
+            self._server_pauses.note_start(time.monotonic())
+            url = self._server.url
+            self._say(f"Jobs are kept in {self._server.folder} (embedded Valkey).")
+        else:
+            self._say(f"Jobs are kept in {mask_url(url)}.")
+        common = self._settings.environment() | {
+            f"{PREFIX}REDIS_URL": url,
+            f"{PREFIX}PORT": str(self._port),
+        }
+        self._add_part("api", "api", common)
+        devices = list_devices(self._settings.device)
+        metrics_port = self._settings.worker_metrics_port
+        for place, device in enumerate(devices):
+            seen, own = isolate(device, os.environ)
+            own[f"{PREFIX}DEVICE"] = seen
+            if metrics_port:  # 0 takes any, as often as one likes
+                own[f"{PREFIX}WORKER_METRICS_PORT"] = str(metrics_port + place)
+            self._add_part(f"worker on {device}", "worker", common | own)
+        self._say(f"Listening on {self.address}, with a worker on {', '.join(devices)}.")
+        self._say(
+            f"Stop with Ctrl-C: running jobs get {self._settings.grace_s:g} s to finish, waiting "
+            "ones are kept."
+        )
+
+    def _add_part(self, name: str, command: str, settings: Mapping[str, str]) -> None:
+        others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        self._parts.append(Part(name, (*PROGRAM, command), {**others, **settings}))
+        self._parts[-1].tend()
+
+    def _watch(self) -> None:
+        started_at = ask_again_at = time.monotonic()
+        is_ready = False
+        while not self._num_signals:
+            self._tend_server()
+            for part in self._parts:
+                part.tend()
+            if not is_ready and time.monotonic() >= ask_again_at:
+                is_ready = answers_ready(self._settings.host, self._port)
+                ask_again_at = time.monotonic() + _READY_POLL_S
+                if is_ready:
+                    self._say(f"Ready after {time.monotonic() - started_at:.0f} s.")
+            time.sleep(_POLL_S)
+
+    def _tend_server(self) -> None:
+        server, now = self._server, time.monotonic()
+        if server is None or server.is_running or now < self._server_pauses.start_at:
+            return
+        # The pause follows the start, not the end: without the server nothing else can work.
+        pause_s = self._server_pauses.note_end(now)
+        log.warning("part ended", name="valkey", next_restart_in_s=pause_s)
+        try:
+            server.start()
+            self._server_pauses.note_start(now)
+        except EmbeddedServerError as error:
+            log.error("valkey does not start", reason=str(error))
+
+    def _stop(self) -> None:
+        if any(part.is_running for part in self._parts):
+            self._say("Stopping: what runs may finish. Ctrl-C again ends it at once.")
+        # In order: the API first, so that nothing new comes in while workers finish.
+        for part in self._parts:
+            part.ask_to_stop()
+        deadline = time.monotonic() + self._settings.grace_s + STOP_MARGIN_S
+        num_before = self._num_signals
+        while any(part.is_running for part in self._parts):
+            if time.monotonic() > deadline or self._num_signals > num_before:
+                for part in self._parts:
+                    part.kill()
+            time.sleep(_POLL_S)
+        if self._server is not None:
+            self._server.stop()
+        if self._num_signals:
+            self._say("Stopped.")
+
+    @contextmanager
+    def _counted_signals(self) -> Iterator[None]:
+        def count(_number: int, _frame: FrameType | None) -> None:
+            self._num_signals += 1
+
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, count) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def check_port(host: str, port: int) -> int:
+    """Return the port to listen on, a free one for 0.
+
+    Raises: SettingsError when it is taken, or the host is none of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+            trial.listen()
+            return int(trial.getsockname()[1])
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host}, port {port} ({error.strerror}): choose another with --host "
+            "and --port (HRM_ARC_HOST, HRM_ARC_PORT), or stop what listens there"
+        ) from error
+
+
+def answers_ready(host: str, port: int) -> bool:
+    """Whether the service says that it is ready."""
+    reachable = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
+    connection = http.client.HTTPConnection(reachable, port, timeout=2.0)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,1 @@
+"""What happens to a puzzle: its rows, its samples, its votes, its answer."""

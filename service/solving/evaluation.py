@@ -1,0 +1,176 @@
+"""How many test inputs of known puzzles a checkpoint solves."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from augment import Task
+from hrm_core import Engine
+from service.solving.enrolment import Registrar
+from service.solving.members import Member
+from service.solving.solve import SolveOptions, Solving, solve
+from service.wire.errors import InputError, UnknownPuzzle
+from voting import Scores, score
+
+# Attempts that the scoring rules count.
+NUM_ATTEMPTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What some test inputs gave.
+
+    `single_variant_share` is the mean over test inputs of the share of variants that are right on
+    their own (an abstention is wrong).
+    """
+
+    num_tasks: int
+    num_test_inputs: int
+    solved_first: int
+    solved_two: int
+    single_variant_share: float
+
+    @classmethod
+    def of(cls, entries: Sequence[dict[str, Any]]) -> "Counts":
+        """Count entries of an evaluation's `per_input`."""
+        return cls(
+            num_tasks=len({entry["task"] for entry in entries}),
+            num_test_inputs=len(entries),
+            solved_first=sum(entry["first"] for entry in entries),
+            solved_two=sum(entry["two"] for entry in entries),
+            single_variant_share=sum(e["single_variant_share"] for e in entries) / len(entries),
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Write the counts as JSON values."""
+        return {
+            "tasks": self.num_tasks,
+            "test_inputs": self.num_test_inputs,
+            "solved_first": self.solved_first,
+            "solved_two": self.solved_two,
+            "single_variant_share": self.single_variant_share,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What all known test inputs gave.
+
+    `by_side`: the same by the side of the square that a puzzle was solved on first, in order; one
+    entry for a checkpoint without crop. `attempts` are kept to compare evaluations with each other.
+    """
+
+    counts: Counts
+    by_side: Mapping[int, Counts]
+    num_variant_segments: int
+    num_variants: int
+    scores: Scores
+    attempts: tuple[tuple[str, int, tuple[object, ...]], ...]
+    per_input: tuple[dict[str, Any], ...]
+
+    def document(self) -> dict[str, Any]:
+        """Write the evaluation as JSON values."""
+        return {
+            **self.counts.document(),
+            "variants": self.num_variants,
+            "variant_segments": self.num_variant_segments,
+            "score_per_output": self.scores.per_output,
+            "score_per_task": self.scores.per_task,
+            "score_mean_fraction": self.scores.mean_fraction,
+            "by_side": {str(side): counts.document() for side, counts in self.by_side.items()},
+            "per_input": list(self.per_input),
+        }
+
+
+def known_tasks(
+    registrar: Registrar, tasks: Sequence[Task], max_side: int | None = None
+) -> list[Task]:
+    """Keep the tasks that the checkpoint has rows for, once each.
+
+    `max_side`: only those that it reads on a square of at most so many cells a side.
+
+    Raises: InputError when none is left, or one lacks its expected outputs.
+    """
+    kept: dict[str, Task] = {}
+    for task in tasks:
+        try:
+            enrolment = registrar.enrol(task.puzzle)
+        except UnknownPuzzle:
+            continue
+        if max_side is not None and registrar.crop_of(task.puzzle).size > max_side:
+            continue
+        kept.setdefault(enrolment.puzzle_name, task)
+    if not kept:
+        raise InputError(
+            f"{registrar.checkpoint.folder} knows none of the {len(tasks)} tasks given"
+            + ("" if max_side is None else f" on a square of at most {max_side} cells a side")
+        )
+    for task in kept.values():
+        if None in task.expected:
+            raise InputError(
+                f"task {task.puzzle.name!r} has no expected output to compare with: give the "
+                "solutions too"
+            )
+    return list(kept.values())
+
+
+def evaluate(
+    engine: Engine,
+    registrar: Registrar,
+    tasks: Sequence[Task],
+    options: SolveOptions,
+    on_step: Callable[[Sequence[Solving]], None] = lambda solvings: None,
+) -> Evaluation:
+    """Solve known tasks with expected outputs, all of one size at once, and count."""
+    by_side: dict[int, list[Solving]] = {}
+    solvings = []
+    for task in tasks:
+        member = Member.enrol(registrar, task.puzzle)
+        solvings.append(Solving(task.puzzle, [member], options))
+        by_side.setdefault(member.crop.size, []).append(solvings[-1])
+    # One size after the other: an engine keeps the lanes of few sizes.
+    for _, group in sorted(by_side.items()):
+        solve([engine], group, lambda: on_step(solvings))
+    per_input: list[dict[str, Any]] = []
+    attempts = []
+    submission, solutions = {}, {}
+    num_segments = num_variants = 0
+    for task, solving in zip(tasks, solvings, strict=True):
+        answer = solving.answer()
+        name = answer.members[0].enrolled_as  # two files may give their tasks one name
+        solutions[name] = [grid for grid in task.expected if grid is not None]
+        submission[name] = tuple(test.attempts[:NUM_ATTEMPTS] for test in answer.tests)
+        for index, (test, expected) in enumerate(zip(answer.tests, solutions[name], strict=True)):
+            right = next((c.count for c in test.candidates if c.grid == expected), 0)
+            per_input.append(
+                {
+                    "task": name,
+                    "test_input": index,
+                    "side": solving.members[0].crop.size,
+                    "first": test.attempts[:1] == (expected,),
+                    "two": expected in test.attempts[:NUM_ATTEMPTS],
+                    "single_variant_share": right / test.num_variants_used,
+                    "top_share": test.candidates[0].share if test.candidates else 0.0,
+                    "variants": test.num_variants_used,
+                    "segments": test.num_segments,
+                }
+            )
+            attempts.append((name, index, test.attempts[:NUM_ATTEMPTS]))
+            num_segments += test.num_segments
+            num_variants += test.num_variants_used
+    sides = sorted({entry["side"] for entry in per_input})
+    return Evaluation(
+        counts=Counts.of(per_input),
+        by_side={side: Counts.of([e for e in per_input if e["side"] == side]) for side in sides},
+        num_variant_segments=num_segments,
+        num_variants=num_variants,
+        scores=score(submission, solutions),
+        attempts=tuple(attempts),
+        per_input=tuple(per_input),
+    )
+
+
+def same_attempts_share(one: Evaluation, other: Evaluation) -> float:
+    """Share of test inputs on which two evaluations give the same attempts in the same order."""
+    pairs = zip(one.attempts, other.attempts, strict=True)
+    return sum(a == b for a, b in pairs) / one.counts.num_test_inputs

@@ -1,0 +1,213 @@
+"""The checkpoints that vote on a puzzle, each with rows for it and an engine of its own."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from augment import CropChoice, Grid, Puzzle, encode, encode_variants, touches_edge
+from hrm_core import Engine, Outcome, Sample
+from service.solving.answer import AdaptationSummary, MemberAnswer, MemberShare
+from service.solving.enrolment import Enrolment, Registrar
+from service.solving.trace import VariantTrace, read_traces
+from voting import Tally, count_ballots
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A checkpoint that votes on a puzzle, by a name that no other member of the vote has.
+
+    `crop` is the square on which it reads the puzzle's grids, and the larger ones to try.
+    """
+
+    name: str
+    enrolment: Enrolment
+    crop: CropChoice
+    adaptation: AdaptationSummary | None = None
+
+    @classmethod
+    def enrol(
+        cls,
+        registrar: Registrar,
+        puzzle: Puzzle,
+        *,
+        name: str | None = None,
+        adaptation: AdaptationSummary | None = None,
+    ) -> "Member":
+        """Find a checkpoint's rows for a puzzle; `name` None takes its folder's.
+
+        Raises: EnrolmentError, of which UnknownPuzzle where it has none; CanvasError when a test
+        input is larger than its canvas.
+        """
+        checkpoint = registrar.checkpoint
+        enrolment = registrar.enrol(puzzle)
+        if adaptation is None and registrar.adaptation is not None:
+            adaptation = registrar.adaptation.summary(is_reused=True)
+        encode(puzzle.test, checkpoint.config.canvas)  # for its error, before anything runs
+        crop = registrar.crop_of(puzzle)
+        return cls(name or checkpoint.folder.resolve().name, enrolment, crop, adaptation)
+
+    def draw(self, num_variants: int | None, seed: int) -> "Member":
+        """Keep some of the variants, as Enrolment does."""
+        return replace(self, enrolment=self.enrolment.draw(num_variants, seed))
+
+
+@dataclass(slots=True)
+class _InputVotes:
+    """A member's votes on one test input, made on a square of `side` cells.
+
+    `larger` are the squares to try if it is too small. `is_final`: no more ballots come.
+    """
+
+    side: int
+    larger: tuple[int, ...]
+    is_final: bool = False
+    tally: Tally = field(default_factory=Tally.empty)
+    traces: dict[int, VariantTrace] = field(default_factory=dict)
+
+    def are_mostly(self, wanted: Callable[[Grid], bool]) -> bool:
+        """Return whether at least half of the ballots that name a grid name one of some kind."""
+        num_wanted = sum(entry.count for entry in self.tally.entries if wanted(entry.grid))
+        return 0 < self.tally.num_votes <= 2 * num_wanted
+
+
+class Voter:
+    """A member's part in a vote: where its samples are, and what they gave.
+
+    What the first `num_traced` of its variants answer is kept, for each test input.
+    """
+
+    def __init__(self, member: Member, num_inputs: int, num_traced: int = 0) -> None:
+        self.member = member
+        # Held only while samples are in it: an engine that leaves the device must be named nowhere.
+        self.engine: Engine | None = None
+        self.num_outcomes, self.num_asked = 0, num_inputs * self.num_variants
+        self._votes = [_InputVotes(member.crop.size, member.crop.larger) for _ in range(num_inputs)]
+        # The votes on the crop before, while a larger one is tried.
+        self._before: list[_InputVotes | None] = [None] * num_inputs
+        self._num_segments = [0] * num_inputs
+        self._num_traced = num_traced
+
+    @property
+    def num_variants(self) -> int:
+        """The ballots it has for each test input."""
+        return len(self.member.enrolment.variants)
+
+    def tally(self, test_index: int) -> Tally:
+        """Return its votes on a test input as they stand."""
+        return self._votes[test_index].tally
+
+    def num_outstanding(self, test_index: int) -> int:
+        """Count the ballots on a test input that may still come."""
+        votes = self._votes[test_index]
+        return 0 if votes.is_final else self.num_variants - votes.tally.num_ballots
+
+    def describe(self, engine: Engine, max_segments: int | None) -> MemberAnswer:
+        """Describe how the member is run by an engine."""
+        checkpoint, enrolment = engine.checkpoint, self.member.enrolment
+        return MemberAnswer(
+            checkpoint=self.member.name,
+            checkpoint_sha256=checkpoint.sha256,
+            enrolled_as=enrolment.puzzle_name,
+            enrolment=enrolment.kind,
+            adaptation=self.member.adaptation,
+            max_segments=max_segments or checkpoint.config.halt_max_steps,
+            precision=engine.precision,
+            attention=engine.attention.name,
+            num_slots=engine.num_slots,
+        )
+
+    def samples(
+        self, engine: Engine, test_index: int, grid: Grid, owner: tuple[object, ...]
+    ) -> list[Sample]:
+        """Return a sample of each variant of a test input, whose ids begin with the owner's words.
+
+        Raises: CanvasError when the input is larger than the checkpoint's canvas.
+        """
+        enrolment = self.member.enrolment
+        rows = engine.checkpoint.rows.gather(enrolment.rows)
+        tokens = encode_variants(grid, enrolment.variants, self._votes[test_index].side)
+        return [
+            Sample((*owner, test_index, place), tokens[place], rows[place])
+            for place in range(len(rows))
+        ]
+
+    def count(self, test_index: int, outcomes: Sequence[Outcome]) -> None:
+        """Add outcomes of a test input to its votes."""
+        variants = self.member.enrolment.variants
+        votes = count_ballots(
+            np.stack([outcome.tokens for outcome in outcomes]),
+            np.array([outcome.q_halt_logit for outcome in outcomes]),
+            [variants[outcome.sample_id[-1]] for outcome in outcomes],
+        )
+        mine = self._votes[test_index]
+        mine.tally = mine.tally.merge(votes)
+        self.num_outcomes += len(outcomes)
+        self._num_segments[test_index] += sum(outcome.steps for outcome in outcomes)
+        if self._num_traced:
+            self._trace(mine, outcomes)
+
+    def enlarge(self, test_index: int) -> bool:
+        """Vote on a test input again on a larger crop, where the one at hand is too small.
+
+        It is too small where most votes touch its edge unclosed. A larger one whose votes name
+        nothing beyond that edge shows that it was not: the votes before it are taken back.
+        """
+        votes, before = self._votes[test_index], self._before[test_index]
+        self._before[test_index] = None
+        if before is not None and not votes.are_mostly(lambda grid: max(grid.size) > before.side):
+            self._votes[test_index] = replace(before, larger=(), is_final=True)
+            return False
+        predicted = self.member.crop.predicted[test_index]
+        if not votes.larger or not votes.are_mostly(
+            lambda grid: touches_edge(grid.size, votes.side, predicted)
+        ):
+            votes.larger = ()
+            return False
+        self._before[test_index] = votes
+        self._votes[test_index] = _InputVotes(votes.larger[0], votes.larger[1:])
+        self.num_asked += self.num_variants
+        return True
+
+    def drop(self, job: Hashable, test_index: int) -> None:
+        """Take the samples of a test input that are left out of the engine."""
+        if self.engine is not None:
+            self.engine.cancel(job, partial(_is_of_input, test_index))
+
+    def share(self, test_index: int, num_votes: int) -> MemberShare:
+        """Return the member's part in so many votes on a test input."""
+        votes = self._votes[test_index]
+        return MemberShare(
+            checkpoint=self.member.name,
+            tally=votes.tally,
+            num_variants_asked=self.num_variants,
+            num_segments=self._num_segments[test_index],
+            share=votes.tally.num_votes / num_votes if num_votes else 0.0,
+            side=votes.side,
+        )
+
+    def traces(self, test_index: int) -> tuple[VariantTrace, ...]:
+        """Return what single variants answered to a test input, in the order of the variants."""
+        traces = self._votes[test_index].traces
+        return tuple(traces[place] for place in sorted(traces))
+
+    def _trace(self, votes: _InputVotes, outcomes: Sequence[Outcome]) -> None:
+        traced = [outcome for outcome in outcomes if outcome.sample_id[-1] < self._num_traced]
+        if not traced:
+            return
+        places = [outcome.sample_id[-1] for outcome in traced]
+        variants = self.member.enrolment.variants
+        traces = read_traces(
+            np.stack([outcome.tokens for outcome in traced]),
+            [outcome.q_halt_logit for outcome in traced],
+            [outcome.steps for outcome in traced],
+            [variants[place] for place in places],
+            self.member.name,
+        )
+        votes.traces.update(zip(places, traces, strict=True))
+
+
+def _is_of_input(test_index: int, sample_id: Any) -> bool:
+    return bool(sample_id[2] == test_index)

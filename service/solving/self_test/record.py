@@ -1,0 +1,130 @@
+"""`self_test.json`: the self-test of a checkpoint, kept beside it and bound to what was tested."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from augment import Puzzle
+from hrm_core import Checkpoint, Engine
+from service.solving.enrolment import Registrar
+from service.solving.self_test.result import Finding, Rival, SelfTest
+from service.solving.self_test.run import run_self_test
+
+SELF_TEST_NAME = "self_test.json"
+# Rounding of another device may cost a few demonstrations, but not a quarter of all.
+MAX_LOSS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """A self-test, and what changed since the one that is kept beside the checkpoint.
+
+    `changes` are sentences; with any, names and settings are not those that were tested before.
+    """
+
+    test: SelfTest
+    changes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """The finding as a sentence, the changes first."""
+        return ". ".join((*self.changes, self.test.verdict))
+
+    @property
+    def finding(self) -> Finding:
+        """The test's finding, or `changed` where only that spoils it."""
+        found = self.test.finding
+        return Finding.CHANGED if self.changes and found is Finding.ALIGNED else found
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    checkpoint_sha256: str
+    names_sha256: str
+    settings: dict[str, Any]
+    test: SelfTest
+
+
+def examine(
+    engine: Engine,
+    registrar: Registrar,
+    puzzles: Sequence[Puzzle] | None = None,
+    on_step: Callable[[], None] = lambda: None,
+) -> Examination:
+    """Run the self-test, by default with the probes of the checkpoint.
+
+    Raises: AlignmentError when there are too few known demonstrations.
+    """
+    checkpoint = registrar.checkpoint
+    record = _read(checkpoint.folder)
+    test = run_self_test(engine, registrar, puzzles, on_step)
+    if record is None:
+        return Examination(replace(test, names_known=registrar.adaptation is not None))
+    changes = _changes(record, checkpoint, test)
+    names_known = registrar.adaptation is not None or (
+        record.test.names_known and not changes and record.checkpoint_sha256 == checkpoint.sha256
+    )
+    return Examination(replace(test, names_known=names_known), changes)
+
+
+def read_examination(checkpoint: Checkpoint) -> Examination | None:
+    """Return the kept self-test of exactly this checkpoint, or None where there is none."""
+    record = _read(checkpoint.folder)
+    if record is None or record.checkpoint_sha256 != checkpoint.sha256:
+        return None
+    return Examination(record.test)
+
+
+def keep(checkpoint: Checkpoint, test: SelfTest) -> None:
+    """Write the self-test beside the checkpoint; in a folder that cannot be written, do nothing."""
+    document = asdict(
+        _Record(checkpoint.sha256, _hash_names(checkpoint), _settings(checkpoint), test)
+    )
+    partial = checkpoint.folder / f".{SELF_TEST_NAME}.partial"
+    with suppress(OSError):  # the test is then run each time
+        partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        partial.replace(checkpoint.folder / SELF_TEST_NAME)
+
+
+def _read(folder: Path) -> _Record | None:
+    """Read what is kept; a damaged file counts as none, since the test can be run again."""
+    try:
+        document = json.loads((folder / SELF_TEST_NAME).read_text(encoding="utf-8"))
+        test = document.pop("test")
+        rivals = {
+            name: None if test[name] is None else Rival(**test[name])
+            for name in ("other_puzzles", "other_variants")
+        }
+        return _Record(**document, test=SelfTest(**{**test, **rivals}))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _changes(record: _Record, checkpoint: Checkpoint, test: SelfTest) -> tuple[str, ...]:
+    settings = _settings(checkpoint)
+    changed = [
+        f"all_config.yaml has {name} {now}, but {record.settings.get(name)} when it was tested"
+        for name, now in settings.items()
+        if record.settings.get(name) != now
+    ]
+    if record.names_sha256 != _hash_names(checkpoint):
+        changed.append("identifiers.json is not the one that was tested")
+    is_same = record.checkpoint_sha256 == checkpoint.sha256
+    if is_same and test.exact_share < record.test.exact_share - MAX_LOSS:
+        changed.append(
+            "this device computes something else: when it was tested, "
+            f"{record.test.exact_share:.0%} of the demonstrations came out right"
+        )
+    return tuple(changed)
+
+
+def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    return checkpoint.config.arch_document()
+
+
+def _hash_names(checkpoint: Checkpoint) -> str:
+    return hashlib.sha256("\n".join(checkpoint.names or ()).encode()).hexdigest()

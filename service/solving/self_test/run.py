@@ -1,0 +1,202 @@
+"""Run the self-test: answer known demonstrations through their own rows and through others."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import numpy as np
+import numpy.typing as npt
+
+from augment import (
+    FIRST_COLOUR,
+    CanvasError,
+    Grid,
+    Pair,
+    Puzzle,
+    Variant,
+    decode_variants,
+    encode,
+    encode_variants,
+)
+from hrm_core import Engine, Halting, Sample
+from service.solving.enrolment import Enrolment, Registrar
+from service.solving.self_test.result import Finding, Rival, SelfTest
+from service.wire.errors import AlignmentError, UnknownPuzzle
+
+MIN_DEMONSTRATIONS, MAX_DEMONSTRATIONS = 8, 32
+# On a device where the first few demonstrations take longer than this, they are enough once clear.
+LONG_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A demonstration under one variant of its puzzle, with its own row and those of its rivals.
+
+    Shapes: input and target int32 [S].
+    """
+
+    puzzle_name: str
+    input: npt.NDArray[np.int32]
+    target: npt.NDArray[np.int32]
+    variant: Variant
+    output: Grid
+    own_row: int
+    other_puzzle_row: int | None
+    other_variant_row: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What came out through one kind of row: for each case exact or not, and its share of cells.
+
+    NaN stands for a case that has no row of the kind.
+    """
+
+    is_exact: npt.NDArray[np.float64]
+    cell_share: npt.NDArray[np.float64]
+
+    def join(self, other: "_Answers") -> "_Answers":
+        """Append the answers to further cases."""
+        return _Answers(
+            np.concatenate((self.is_exact, other.is_exact)),
+            np.concatenate((self.cell_share, other.cell_share)),
+        )
+
+
+def run_self_test(
+    engine: Engine,
+    registrar: Registrar,
+    puzzles: Sequence[Puzzle] | None = None,
+    on_step: Callable[[], None] = lambda: None,
+) -> SelfTest:
+    """Answer 8 to 32 known demonstrations through their own rows and through others.
+
+    `puzzles` None takes the probes of the checkpoint's puzzles.json. Puzzles that the checkpoint
+    does not know are left out. Where a checkpoint knows few puzzles, their variants are tested too.
+
+    Raises: AlignmentError when there are fewer than 8 demonstrations to test with.
+    """
+    registrar.check_arc()
+    if puzzles is None:
+        puzzles = registrar.index.probes if registrar.index else ()
+    cases = _choose_cases(registrar, puzzles)
+    if len(cases) < MIN_DEMONSTRATIONS:
+        raise AlignmentError(
+            f"untested: {len(cases)} known demonstrations at hand, {MIN_DEMONSTRATIONS} are needed "
+            f"to show that the rows of {registrar.checkpoint.folder} fit their names. Give known "
+            "puzzles with `hrm-arc verify --tasks`, or write probes with `hrm-arc index`"
+        )
+    started = time.monotonic()
+    few, rest = cases[:MIN_DEMONSTRATIONS], cases[MIN_DEMONSTRATIONS:]
+    answers = _answer(engine, few, on_step)
+    result = _summarise(few, answers)
+    is_clear = result.finding in (Finding.ALIGNED, Finding.UNDERFITTED)
+    if not rest or (is_clear and time.monotonic() - started > LONG_S):
+        return result
+    more = _answer(engine, rest, on_step)
+    return _summarise(cases, [one.join(two) for one, two in zip(answers, more, strict=True)])
+
+
+def _choose_cases(registrar: Registrar, puzzles: Sequence[Puzzle]) -> list[_Case]:
+    """Take demonstrations puzzle by puzzle, one of each before a second of any."""
+    canvas = registrar.checkpoint.config.canvas
+    known: list[tuple[Puzzle, Enrolment, int]] = []
+    for puzzle in puzzles:
+        with suppress(UnknownPuzzle, CanvasError):
+            known.append((puzzle, registrar.enrol(puzzle), registrar.crop_of(puzzle).size))
+    wanted: list[list[tuple[Enrolment, Enrolment | None, int, Pair, int]]] = []
+    for index, (puzzle, enrolment, side) in enumerate(known):
+        other = known[(index + 1) % len(known)][1] if len(known) > 1 else None
+        fitting = [
+            pair for pair in puzzle.train if max(*pair.input.size, *pair.output.size) <= canvas
+        ]
+        places = range(min(len(enrolment.variants), MAX_DEMONSTRATIONS))
+        wanted.append(
+            [(enrolment, other, place, pair, side) for place in places for pair in fitting]
+        )
+    in_turn = [one for turn in zip_longest(*wanted) for one in turn if one is not None]
+    return [
+        _make_case(enrolment, other, place, pair, side)
+        for enrolment, other, place, pair, side in in_turn[:MAX_DEMONSTRATIONS]
+    ]
+
+
+def _make_case(
+    enrolment: Enrolment, other: Enrolment | None, place: int, pair: Pair, side: int
+) -> _Case:
+    variants = enrolment.variants
+    targets = encode_variants(pair.output, variants, side)
+    # The sibling whose output differs most: a like one would answer as well.
+    distance = (targets != targets[place]).sum(axis=1)
+    sibling = int(distance.argmax())
+    return _Case(
+        puzzle_name=enrolment.puzzle_name,
+        input=encode([variants[place].apply_grid(pair.input)], side)[0],
+        target=targets[place],
+        variant=variants[place],
+        output=pair.output,
+        own_row=int(enrolment.rows[place]),
+        other_puzzle_row=None if other is None else int(other.rows[place % len(other.rows)]),
+        other_variant_row=int(enrolment.rows[sibling]) if distance[sibling] else None,
+    )
+
+
+def _answer(engine: Engine, cases: Sequence[_Case], on_step: Callable[[], None]) -> list[_Answers]:
+    """Answer cases through their own rows, other puzzles' rows and other variants' rows."""
+    checkpoint = engine.checkpoint
+    asked = [
+        (arm, place, row)
+        for place, case in enumerate(cases)
+        for arm, row in enumerate((case.own_row, case.other_puzzle_row, case.other_variant_row))
+        if row is not None
+    ]
+    rows = checkpoint.rows.gather([row for _, _, row in asked])
+    job = object()
+    engine.add(
+        [
+            Sample((job, arm, place), cases[place].input, rows[i])
+            for i, (arm, place, _) in enumerate(asked)
+        ],
+        job=job,
+        halting=Halting.FIXED,
+    )
+    is_exact, cell_share = np.full((2, 3, len(cases)), np.nan)
+    while not engine.is_idle:
+        for outcome in engine.step():
+            _, arm, place = outcome.sample_id
+            case = cases[place]
+            (grid,) = decode_variants(outcome.tokens[None], [case.variant])
+            is_exact[arm, place] = grid is not None and Grid(grid) == case.output
+            is_cell = case.target >= FIRST_COLOUR
+            cell_share[arm, place] = (outcome.tokens == case.target)[is_cell].mean()
+        on_step()
+    return [_Answers(*arm) for arm in zip(is_exact, cell_share, strict=True)]
+
+
+def _summarise(cases: Sequence[_Case], answers: Sequence[_Answers]) -> SelfTest:
+    own, *others = answers
+    rivals = [_compare(own, other) for other in others]
+    return SelfTest(
+        num_demonstrations=len(cases),
+        num_puzzles=len({case.puzzle_name for case in cases}),
+        exact_share=float(own.is_exact.mean()),
+        cell_share=float(own.cell_share.mean()),
+        other_puzzles=rivals[0],
+        other_variants=rivals[1],
+    )
+
+
+def _compare(own: _Answers, other: _Answers) -> Rival | None:
+    is_asked = ~np.isnan(other.is_exact)
+    num_asked = int(is_asked.sum())
+    if num_asked < 2:
+        return None
+    gains = (own.cell_share - other.cell_share)[is_asked]
+    return Rival(
+        exact_share=float(other.is_exact[is_asked].mean()),
+        cell_share=float(other.cell_share[is_asked].mean()),
+        gain=float(gains.mean()),
+        gain_error=float(gains.std(ddof=1) / num_asked**0.5),
+    )

@@ -1,0 +1,309 @@
+"""What happens to one puzzle: enrolment in, samples through the engines, votes out."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import chain
+
+from augment import CanvasError, Puzzle
+from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
+from service.solving.answer import Answer, MemberAnswer, TestAnswer
+from service.solving.members import Member, Voter
+from service.solving.trace import MAX_TRACED, VariantTrace
+from service.wire.errors import InputError
+from voting import Ranking, Tally, decided, rank
+
+
+@dataclass(frozen=True, slots=True)
+class SolveOptions:
+    """How a puzzle is to be solved; None means all variants, and the checkpoint's own limit.
+
+    `num_variants` are each member's. `trace`: the answer also tells what single variants answered.
+    """
+
+    num_variants: int | None = None
+    num_attempts: int = 2
+    halting: Halting = Halting.ACT
+    max_segments: int | None = None
+    ranking: Ranking = Ranking.COUNT
+    seed: int = 0
+    stop_early: bool = True
+    priority: Priority = Priority.INTERACTIVE
+    trace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a puzzle is: outcomes handed in, of those asked for, and inputs decided."""
+
+    num_outcomes: int
+    num_asked: int
+    num_decided: int
+    num_test_inputs: int
+
+
+class Solving:
+    """One puzzle on its way through the engines of the checkpoints that vote on it.
+
+    Most often that is one checkpoint; the first is the main one. The engines belong to whoever
+    calls: `enter` queues a member's samples, in any order and whenever its engine is at hand,
+    `receive` takes what halted, `answer` counts up. All members' votes weigh the same, and nothing
+    is settled before the last member has entered. A member whose votes touch the edge of the
+    puzzle's crop votes again on a larger one.
+    """
+
+    def __init__(self, puzzle: Puzzle, members: Sequence[Member], options: SolveOptions) -> None:
+        if options.num_variants is not None and options.num_variants < 1:
+            raise InputError(f"{options.num_variants} variants: at least one is needed")
+        if options.num_attempts < 1:
+            raise InputError(f"{options.num_attempts} attempts: at least one is needed")
+        if options.seed < 0:
+            raise InputError(f"seed {options.seed} is negative: give 0 or more")
+        if not members:
+            raise InputError("no checkpoint is to vote: name at least one")
+        names = [member.name for member in members]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(
+                    f"two checkpoints named {name!r} cannot vote beside each other: name each "
+                    "once, or rename one of the folders"
+                )
+        self.puzzle, self.options = puzzle, options
+        self._voters = tuple(_voters(members, options, len(puzzle.test)))
+        self._entered: dict[int, MemberAnswer] = {}
+        self._is_closed = [False] * len(puzzle.test)
+        self._timings_s = {"encode": 0.0, "vote": 0.0}
+        self._device = ""
+        self._started_at = self._finished_at = 0.0
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The checkpoints that vote, with the variants drawn for them."""
+        return tuple(voter.member for voter in self._voters)
+
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """The places of the members that have not entered an engine yet."""
+        return tuple(place for place in range(len(self._voters)) if place not in self._entered)
+
+    @property
+    def is_in_engine(self) -> bool:
+        """Some member's samples are in an engine now."""
+        return any(voter.engine is not None for voter in self._voters)
+
+    def is_in(self, engine: Engine) -> bool:
+        """Whether some member's samples are in this engine now."""
+        return any(voter.engine is engine for voter in self._voters)
+
+    @property
+    def is_done(self) -> bool:
+        """Every test input has all its outcomes, or needs no more."""
+        return all(self._is_closed)
+
+    @property
+    def tallies(self) -> tuple[Tally, ...]:
+        """The votes of all members on each test input, as they stand."""
+        return tuple(self._tally(test_index) for test_index in range(len(self.puzzle.test)))
+
+    @property
+    def progress(self) -> Progress:
+        """How far the puzzle is."""
+        num_inputs = len(self.puzzle.test)
+        return Progress(
+            num_outcomes=sum(voter.num_outcomes for voter in self._voters),
+            num_asked=sum(voter.num_asked for voter in self._voters),
+            num_decided=sum(self._is_closed),
+            num_test_inputs=num_inputs,
+        )
+
+    def num_asked_of(self, place: int) -> int:
+        """Count the outcomes asked of a member."""
+        return self._voters[place].num_asked
+
+    def enter(self, place: int, engine: Engine) -> None:
+        """Queue a member's samples for every test input and variant, inputs taking turns.
+
+        Raises: CanvasError when a test input is larger than the checkpoint's canvas.
+        """
+        voter = self._voters[place]
+        voter.engine = engine
+        self._queue(place, range(len(self.puzzle.test)))
+        if not self._entered:
+            self._started_at, self._device = time.monotonic(), str(engine.device)
+        self._entered[place] = voter.describe(engine, self.options.max_segments)
+        self._close_settled(range(len(self.puzzle.test)))
+        self._let_engines_go()
+
+    def receive(self, outcomes: Sequence[Outcome]) -> None:
+        """Count outcomes of this puzzle; inputs whose attempts are settled leave all engines."""
+        started = time.monotonic()
+        groups: dict[tuple[int, int], list[Outcome]] = {}
+        for outcome in outcomes:
+            _, place, test_index, _ = outcome.sample_id
+            if not self._is_closed[test_index]:
+                groups.setdefault((place, test_index), []).append(outcome)
+        for (place, test_index), mine in groups.items():
+            self._voters[place].count(test_index, mine)
+        self._close_settled({test_index for _, test_index in groups})
+        self._let_engines_go()
+        self._timings_s["vote"] += time.monotonic() - started
+
+    def leave(self) -> None:
+        """Take all that is left out of the engines."""
+        for voter in self._voters:
+            if voter.engine is not None:
+                voter.engine.cancel(self)
+                voter.engine = None
+
+    def answer(self) -> Answer:
+        """Rank the votes as they stand, once every member has entered."""
+        options = self.options
+        run_s = (self._finished_at or time.monotonic()) - self._started_at
+        timings = self._timings_s | {"run": run_s}
+        return Answer(
+            puzzle_name=self.puzzle.name,
+            members=tuple(self._entered[place] for place in range(len(self._voters))),
+            halting=options.halting.value,
+            ranking=options.ranking.value,
+            seed=options.seed,
+            stop_early=options.stop_early,
+            device=self._device,
+            tests=tuple(self._answer_test(index) for index in range(len(self.puzzle.test))),
+            timings_s={stage: round(seconds, 6) for stage, seconds in timings.items()},
+        )
+
+    @property
+    def _num_variants(self) -> int:
+        return sum(voter.num_variants for voter in self._voters)
+
+    def _tally(self, test_index: int) -> Tally:
+        return reduce(Tally.merge, (voter.tally(test_index) for voter in self._voters))
+
+    def _queue(self, place: int, test_indices: Sequence[int]) -> None:
+        """Queue samples of a member in its engine, test inputs taking turns."""
+        started, voter, options = time.monotonic(), self._voters[place], self.options
+        engine = voter.engine
+        if engine is None:
+            return
+        per_input = [
+            voter.samples(engine, test_index, self.puzzle.test[test_index], (self, place))
+            for test_index in test_indices
+        ]
+        self._timings_s["encode"] += time.monotonic() - started
+        engine.add(
+            chain.from_iterable(zip(*per_input, strict=True)),
+            job=self,
+            halting=options.halting,
+            max_segments=options.max_segments,
+            priority=options.priority,
+        )
+
+    def _close_settled(self, test_indices: Iterable[int]) -> None:
+        for test_index in test_indices:
+            if self._is_closed[test_index]:
+                continue
+            self._enlarge_crops(test_index, only_complete=True)
+            if self.waiting or not self._is_settled(test_index):
+                continue
+            if self._enlarge_crops(test_index):
+                continue
+            self._is_closed[test_index] = True
+            for voter in self._voters:
+                voter.drop(self, test_index)
+        if self.is_done:
+            self._finished_at = self._finished_at or time.monotonic()
+
+    def _enlarge_crops(self, test_index: int, *, only_complete: bool = False) -> bool:
+        """Vote again on a larger crop, for the members whose crop is too small; whether any is.
+
+        A member is asked once its ballots are in, while its engine is at hand, or once the attempts
+        are settled.
+        """
+        too_small = [
+            place
+            for place, voter in enumerate(self._voters)
+            if voter.engine is not None
+            and not (only_complete and voter.num_outstanding(test_index))
+            and voter.enlarge(test_index)
+        ]
+        for place in too_small:
+            self._voters[place].drop(self, test_index)
+            self._queue(place, [test_index])
+        return bool(too_small)
+
+    def _let_engines_go(self) -> None:
+        for voter in self._voters:
+            if all(
+                is_closed or not voter.num_outstanding(test_index)
+                for test_index, is_closed in enumerate(self._is_closed)
+            ):
+                voter.engine = None
+
+    def _is_settled(self, test_index: int) -> bool:
+        num_outstanding = sum(voter.num_outstanding(test_index) for voter in self._voters)
+        if num_outstanding == 0:
+            return True
+        return self.options.stop_early and decided(
+            self._tally(test_index),
+            num_outstanding,
+            self.options.num_attempts,
+            self.options.ranking,
+        )
+
+    def _answer_test(self, test_index: int) -> TestAnswer:
+        tally = self._tally(test_index)
+        candidates = rank(tally, self.options.ranking)
+        return TestAnswer(
+            attempts=tuple(c.grid for c in candidates[: self.options.num_attempts]),
+            candidates=candidates,
+            shares=tuple(voter.share(test_index, tally.num_votes) for voter in self._voters),
+            decided_early=tally.num_ballots < self._num_variants,
+            traces=self._traces(test_index) if self.options.trace else None,
+        )
+
+    def _traces(self, test_index: int) -> tuple[VariantTrace, ...]:
+        return tuple(chain.from_iterable(voter.traces(test_index) for voter in self._voters))
+
+
+def _voters(members: Sequence[Member], options: SolveOptions, num_inputs: int) -> Iterator[Voter]:
+    """Draw each member's variants; those that are traced are counted over all members."""
+    num_traced = MAX_TRACED if options.trace else 0
+    for member in members:
+        voter = Voter(member.draw(options.num_variants, options.seed), num_inputs, num_traced)
+        num_traced = max(0, num_traced - voter.num_variants)
+        yield voter
+
+
+def solve(
+    engines: Sequence[Engine],
+    solvings: Iterable[Solving],
+    on_step: Callable[[], None] = lambda: None,
+) -> None:
+    """Run puzzles through engines of one's own, one for each member, until all are done, together.
+
+    Raises: CanvasError, before anything runs, when a test input does not fit a canvas.
+    """
+    pending = list(solvings)
+    try:
+        for solving in pending:
+            for place, engine in enumerate(engines):
+                solving.enter(place, engine)
+    except (CanvasError, HRMCoreError):
+        for solving in pending:
+            solving.leave()
+        raise
+    while not all(engine.is_idle for engine in engines):
+        for engine in engines:
+            if not engine.is_idle:
+                hand_out(engine.step())
+        on_step()
+
+
+def hand_out(outcomes: Iterable[Outcome]) -> None:
+    """Give outcomes to the puzzles they are of."""
+    by_solving: dict[Solving, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_solving.setdefault(outcome.sample_id[0], []).append(outcome)
+    for solving, mine in by_solving.items():
+        solving.receive(mine)

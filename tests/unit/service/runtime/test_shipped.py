@@ -1,0 +1,39 @@
+"""Where the checkpoints of the repository are found, from within it and from elsewhere."""
+
+from pathlib import Path
+
+import pytest
+
+from service.runtime import shipped
+from service.runtime.settings import Settings
+from service.wire.errors import InputError, SettingsError
+
+ROOT = Path(__file__).parents[4]
+
+
+def test_the_current_folder_s_checkpoints_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "checkpoints" / "demo").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert shipped.demo_checkpoint() == Path("checkpoints/demo")
+
+
+def test_elsewhere_those_of_the_source_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shipped.demo_checkpoint() == ROOT / "checkpoints" / "demo"
+    names = [folder.name for folder in Settings.load().checkpoint_folders()]
+    assert "demo" in names
+
+
+def test_without_the_source_the_error_says_how_to_name_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shipped, "__file__", str(tmp_path / "site-packages" / "service" / "x.py"))
+    with pytest.raises(InputError, match=r"no folder checkpoints/demo here.*--checkpoint FOLDER"):
+        shipped.demo_checkpoint()
+    with pytest.raises(SettingsError, match=r"no folder checkpoints\..*--checkpoints"):
+        Settings.load().checkpoint_folders()

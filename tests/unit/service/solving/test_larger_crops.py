@@ -1,0 +1,137 @@
+"""A crop that turns out too small: the vote is made again on a larger one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from augment import CropChoice, Grid, Puzzle, Task, encode
+from bench.fake_engine import FakeEngine
+from hrm_core import Checkpoint, Outcome, Sample, open_checkpoint
+from service.solving.enrolment import Registrar
+from service.solving.members import Member
+from service.solving.solve import SolveOptions, Solving, solve
+
+NUM_VARIANTS = 6
+Solve = Callable[..., tuple[Solving, FakeEngine]]
+
+
+class CuttingEngine(FakeEngine):
+    """Answers every variant with what of the true output its square has room for."""
+
+    def __init__(self, checkpoint: Checkpoint, truth: Grid, member: Member) -> None:
+        super().__init__(checkpoint, num_slots=4)
+        self.truth, self.variants, self.sides = truth, member.enrolment.variants, []
+
+    def _outcome(self, sample: Sample) -> Outcome:
+        side = round(len(sample.tokens) ** 0.5)
+        self.sides.append(side)
+        cells = self.variants[sample.sample_id[-1]].apply(self.truth.cells)[:side, :side]
+        tokens = encode([np.ascontiguousarray(cells)], side)[0].astype(np.uint8)
+        return replace(super()._outcome(sample), tokens=tokens)
+
+
+@pytest.fixture
+def checkpoint(tiny_folder: Path) -> Checkpoint:
+    return open_checkpoint(tiny_folder)
+
+
+@pytest.fixture
+def puzzle(constant_tasks: tuple[Task, ...]) -> Puzzle:
+    """Return a known puzzle, with one test input."""
+    return replace(constant_tasks[0].puzzle, test=constant_tasks[0].puzzle.test[:1])
+
+
+@pytest.fixture
+def solved(checkpoint: Checkpoint, puzzle: Puzzle) -> Solve:
+    """Solve the puzzle on a crop of 4 cells a side and larger ones, with a vote each."""
+
+    def run(
+        *truths: Grid,
+        larger: Sequence[int] = (6, 8),
+        predicted: tuple[int, int] | None = None,
+        stop_early: bool = False,
+    ) -> tuple[Solving, list[CuttingEngine]]:
+        enrolled = Member.enrol(Registrar(checkpoint), puzzle)
+        crop = CropChoice(4, tuple(larger), (predicted,))
+        members = [replace(enrolled, name=str(i), crop=crop) for i in range(len(truths))]
+        engines = [CuttingEngine(checkpoint, truth, enrolled) for truth in truths]
+        solving = Solving(puzzle, members, SolveOptions(stop_early=stop_early, trace=True))
+        solve(engines, [solving])
+        assert solving.is_done
+        assert not solving.is_in_engine
+        assert all(engine.is_idle for engine in engines)
+        return solving, engines
+
+    return run
+
+
+def grid(height: int, width: int) -> Grid:
+    cells = np.arange(height * width, dtype=np.uint8).reshape(height, width) % 10
+    return Grid(cells)
+
+
+@pytest.mark.parametrize("stop_early", [False, True])
+@pytest.mark.parametrize(("size", "side"), [((5, 5), 6), ((3, 6), 6), ((7, 5), 8)])
+def test_an_output_that_was_cut_is_answered_whole_on_a_larger_crop(
+    solved: Solve, size: tuple[int, int], side: int, stop_early: bool
+) -> None:
+    solving, _ = solved(grid(*size), stop_early=stop_early)
+
+    (test,) = solving.answer().tests
+    assert test.attempts[0] == grid(*size)
+    assert test.shares[0].side == side
+    assert {trace.output for trace in test.traces or ()} == {grid(*size)}
+
+
+def test_every_variant_votes_again_and_progress_counts_both(solved: Solve) -> None:
+    solving, (engine,) = solved(grid(5, 5))
+
+    assert engine.sides == [4] * NUM_VARIANTS + [6] * NUM_VARIANTS
+    assert solving.progress.num_outcomes == solving.progress.num_asked == 2 * NUM_VARIANTS
+    (test,) = solving.answer().tests
+    assert test.num_variants_used == test.num_variants_asked == NUM_VARIANTS
+    assert test.num_segments == 2 * NUM_VARIANTS
+
+
+def test_votes_that_find_nothing_beyond_the_edge_are_taken_back(solved: Solve) -> None:
+    solving, (engine,) = solved(grid(4, 3))
+
+    assert engine.sides == [4] * NUM_VARIANTS + [6] * NUM_VARIANTS
+    (test,) = solving.answer().tests
+    assert test.shares[0].side == 4
+    assert test.attempts == (grid(4, 3),)
+    assert test.num_variants_used == NUM_VARIANTS
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        ((3, 3), {}),
+        ((4, 4), {"predicted": (4, 4)}),
+        ((4, 3), {"predicted": (4, 3)}),
+        ((6, 6), {"larger": ()}),
+    ],
+)
+def test_an_answer_that_is_closed_or_foreseen_stands(
+    solved: Solve, size: tuple[int, int], options: dict[str, object]
+) -> None:
+    _, (engine,) = solved(grid(*size), **options)
+
+    assert set(engine.sides) == {4}
+
+
+@pytest.mark.parametrize("stop_early", [False, True])
+def test_each_member_has_its_own_crop(solved: Solve, stop_early: bool) -> None:
+    solving, engines = solved(grid(5, 5), grid(3, 3), grid(4, 4), stop_early=stop_early)
+
+    (test,) = solving.answer().tests
+    assert [share.side for share in test.shares] == [6, 4, 4]
+    assert [max(engine.sides) for engine in engines] == [6, 4, 6]
+    assert {candidate.grid for candidate in test.candidates} == {
+        grid(5, 5),
+        grid(3, 3),
+        grid(4, 4),
+    }

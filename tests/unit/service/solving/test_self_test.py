@@ -1,0 +1,252 @@
+"""The self-test: rows that fit their names, rows that do not, and checkpoints trained briefly."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from augment import Grid, Task
+from hrm_core import Engine, EngineConfig, Outcome, open_checkpoint
+from service.solving.enrolment import Registrar
+from service.solving.self_test.record import (
+    SELF_TEST_NAME,
+    Examination,
+    examine,
+    keep,
+    read_examination,
+)
+from service.solving.self_test.result import Finding, Rival, SelfTest
+from service.solving.self_test.run import run_self_test
+from service.wire.errors import AlignmentError, EnrolmentError
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+BEATEN = Rival(0.0, 0.4, 0.5, 0.05)
+EQUAL = Rival(0.5, 0.9, 0.01, 0.05)
+NUM_VARIANTS = 6
+
+
+def prepare(folder: Path) -> tuple[Engine, Registrar]:
+    checkpoint = open_checkpoint(folder)
+    engine = Engine(checkpoint, EngineConfig(torch.device("cpu"), num_slots=16))
+    return engine, Registrar(checkpoint)
+
+
+def check(folder: Path) -> Examination:
+    return examine(*prepare(folder))
+
+
+def rename(folder: Path, change: Callable[[list[str]], list[str]]) -> None:
+    path = folder / "identifiers.json"
+    blank, *names = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps([blank, *change(names)]), encoding="utf-8")
+
+
+def configure(folder: Path, **settings: object) -> None:
+    path = folder / "all_config.yaml"
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document["arch"] |= settings
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+
+
+def test_a_trained_checkpoint_is_aligned(tiny_folder: Path) -> None:
+    test = check(tiny_folder).test
+
+    # Few puzzles: their variants are tested too.
+    assert (test.num_demonstrations, test.num_puzzles) == (32, 4)
+    assert test.exact_share >= 0.9
+    assert test.other_puzzles is not None
+    assert test.other_puzzles.exact_share <= 0.2
+    assert test.finding is Finding.ALIGNED
+    assert test.verdict.startswith("aligned")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda names: names[NUM_VARIANTS:] + names[:NUM_VARIANTS],
+        lambda names: names[2 * NUM_VARIANTS :] + names[: 2 * NUM_VARIANTS],
+        lambda names: names[1:] + names[:1],
+        lambda names: names[::-1],
+    ],
+    ids=["by a puzzle", "by two puzzles", "by a variant", "reversed"],
+)
+def test_names_in_another_order_are_misaligned(
+    tiny_copy: Path, change: Callable[[list[str]], list[str]]
+) -> None:
+    rename(tiny_copy, change)
+
+    examination = check(tiny_copy)
+
+    assert examination.finding is Finding.MISALIGNED
+    assert examination.verdict.startswith("misaligned")
+    assert "identifiers.json is not in the order of this table" in examination.verdict
+
+
+def test_a_checkpoint_trained_briefly_is_underfitted_and_verified(early_folder: Path) -> None:
+    test = check(early_folder).test
+
+    assert test.finding is Finding.UNDERFITTED
+    assert test.finding.is_verified
+    assert "num_heads" in test.verdict
+    assert "train longer" not in test.verdict.lower()
+
+
+def test_one_puzzle_alone_is_tested_by_its_variants(
+    tiny_engine: Engine, tiny_registrar: Registrar, constant_tasks: tuple[Task, ...]
+) -> None:
+    test = run_self_test(tiny_engine, tiny_registrar, [constant_tasks[0].puzzle])
+
+    assert (test.num_demonstrations, test.num_puzzles) == (18, 1)
+    assert test.other_puzzles is None
+    assert test.other_variants is not None
+
+
+@pytest.mark.parametrize(
+    ("exact", "others", "variants", "names_known", "finding"),
+    [
+        (0.5, BEATEN, BEATEN, False, Finding.ALIGNED),
+        (0.49, BEATEN, BEATEN, False, Finding.UNDERFITTED),
+        (0.5, BEATEN, None, False, Finding.ALIGNED),
+        (0.5, None, BEATEN, False, Finding.ALIGNED),
+        (0.9, EQUAL, BEATEN, False, Finding.UNCLEAR),
+        (0.9, BEATEN, EQUAL, False, Finding.UNCLEAR),
+        (0.9, None, None, False, Finding.UNCLEAR),
+        (0.1, EQUAL, EQUAL, False, Finding.MISALIGNED),
+        (0.1, BEATEN, EQUAL, False, Finding.MISALIGNED),
+        (0.1, EQUAL, EQUAL, True, Finding.UNDERFITTED),
+        (0.9, EQUAL, EQUAL, True, Finding.ALIGNED),
+    ],
+)
+def test_own_rows_must_beat_other_puzzles_and_other_variants(
+    exact: float, others: Rival | None, variants: Rival | None, names_known: bool, finding: Finding
+) -> None:
+    test = SelfTest(32, 4, exact, 0.9, others, variants, names_known)
+
+    assert test.finding is finding
+    assert test.verdict.startswith(finding)
+
+
+@pytest.mark.parametrize(
+    ("gain", "gain_error", "is_beaten"),
+    [(0.31, 0.1, True), (0.29, 0.1, False), (0.1, 0.0, True), (0.09, 0.0, False), (-1, 0, False)],
+)
+def test_a_rival_is_beaten_by_three_standard_errors_and_ten_cells_in_a_hundred(
+    gain: float, gain_error: float, is_beaten: bool
+) -> None:
+    assert Rival(0.0, 0.0, gain, gain_error).is_beaten is is_beaten
+
+
+def test_right_puzzles_but_mixed_variants_suspect_the_settings_first() -> None:
+    verdict = SelfTest(32, 32, 0.03, 0.5, BEATEN, EQUAL).verdict
+
+    assert verdict.index("num_heads") < verdict.index("identifiers.json")
+
+
+def test_too_few_known_demonstrations_are_an_error(
+    tiny_engine: Engine, tiny_registrar: Registrar, constant_tasks: tuple[Task, ...]
+) -> None:
+    unknown = [replace(task.puzzle, train=task.puzzle.train[:1]) for task in constant_tasks]
+
+    with pytest.raises(AlignmentError, match=r"untested: 0 known demonstrations.*8 are needed"):
+        run_self_test(tiny_engine, tiny_registrar, unknown)
+
+
+def test_with_crop_puzzles_beyond_the_canvas_are_left_out(
+    tiny_copy: Path, constant_tasks: tuple[Task, ...]
+) -> None:
+    # A known puzzle of 4 x 4 on a canvas of 3.
+    configure(tiny_copy, crop=True)
+    large = Grid.from_rows([[1] * 4] * 4)
+    puzzle = replace(constant_tasks[0].puzzle, test=(large,))
+    engine, registrar = prepare(tiny_copy)
+    assert registrar.knows(puzzle)
+
+    with pytest.raises(AlignmentError, match="untested: 0 known demonstrations"):
+        run_self_test(engine, registrar, [puzzle])
+
+
+def test_a_checkpoint_without_probes_has_too_little_to_go_on(tiny_copy: Path) -> None:
+    (tiny_copy / "puzzles.json").unlink()
+
+    with pytest.raises(AlignmentError, match="--tasks`, or write probes with `hrm-arc index`"):
+        check(tiny_copy)
+
+
+def test_a_checkpoint_without_names_cannot_be_tested(tiny_copy: Path) -> None:
+    (tiny_copy / "identifiers.json").unlink()
+
+    with pytest.raises(EnrolmentError, match=r"identifiers\.json"):
+        check(tiny_copy)
+
+
+def test_a_kept_test_is_read_back_for_the_same_checkpoint_only(tiny_copy: Path) -> None:
+    engine, registrar = prepare(tiny_copy)
+    assert read_examination(registrar.checkpoint) is None
+    test = run_self_test(engine, registrar)
+
+    keep(registrar.checkpoint, test)
+
+    assert read_examination(open_checkpoint(tiny_copy)) == Examination(test)
+    rename(tiny_copy, lambda names: names[::-1])
+    assert read_examination(open_checkpoint(tiny_copy)) is None
+
+
+def test_changes_since_the_kept_test_are_named(tiny_copy: Path) -> None:
+    engine, registrar = prepare(tiny_copy)
+    keep(registrar.checkpoint, run_self_test(engine, registrar))
+    configure(tiny_copy, H_cycles=3)
+
+    examination = check(tiny_copy)
+
+    assert examination.changes == ("all_config.yaml has H_cycles 3, but 1 when it was tested",)
+    # The answers may be as good as before: the change is a finding all the same.
+    assert examination.finding in (Finding.CHANGED, Finding.UNDERFITTED, Finding.MISALIGNED)
+    assert examination.verdict.startswith("all_config.yaml has H_cycles 3")
+
+
+def test_names_known_by_construction_hold_for_the_kept_checkpoint_only(
+    early_folder: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(early_folder, tmp_path / "copy"))
+    _, registrar = prepare(folder)
+    poor = SelfTest(32, 4, 0.1, 0.5, EQUAL, EQUAL, names_known=True)
+    keep(registrar.checkpoint, poor)
+    assert check(folder).test.names_known
+
+    rename(folder, lambda names: names[::-1])
+
+    examination = check(folder)
+    assert not examination.test.names_known
+    assert examination.changes == ("identifiers.json is not the one that was tested",)
+    assert examination.finding is Finding.MISALIGNED
+
+
+def test_a_device_that_computes_something_else_is_found(tiny_copy: Path) -> None:
+    engine, registrar = prepare(tiny_copy)
+    keep(registrar.checkpoint, replace(run_self_test(engine, registrar), names_known=True))
+    assert examine(engine, registrar).test.names_known
+
+    class BrokenEngine(Engine):
+        def step(self) -> list[Outcome]:
+            return [replace(one, tokens=np.zeros_like(one.tokens)) for one in super().step()]
+
+    broken = BrokenEngine(registrar.checkpoint, EngineConfig(torch.device("cpu"), num_slots=16))
+
+    examination = examine(broken, registrar)
+
+    assert examination.finding is Finding.MISALIGNED
+    assert examination.verdict.startswith("this device computes something else")
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"test": 3}', '{"test": {"x": 1}}'])
+def test_a_damaged_record_counts_as_none(tiny_copy: Path, content: str) -> None:
+    (tiny_copy / SELF_TEST_NAME).write_text(content, encoding="utf-8")
+
+    assert read_examination(open_checkpoint(tiny_copy)) is None

@@ -1,0 +1,123 @@
+"""What single variants answered, as an answer tells it."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from augment import Grid, Puzzle, Task, Variant, encode
+from hrm_core import Engine
+from service.solving import solve as solve_module
+from service.solving.answer import Answer
+from service.solving.enrolment import Registrar
+from service.solving.members import Member
+from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.trace import read_traces
+from voting import Tally
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NUM_VARIANTS = 6
+TRACED = SolveOptions(stop_early=False, trace=True)
+TURNED = Variant(3, (0, 2, 1, *range(3, 10)))
+
+
+@pytest.fixture
+def puzzle(constant_tasks: tuple[Task, ...]) -> Puzzle:
+    """Return a puzzle with two test inputs."""
+    return constant_tasks[0].puzzle
+
+
+def solved(
+    engines: list[Engine], members: list[Member], puzzle: Puzzle, options: SolveOptions
+) -> Answer:
+    solving = Solving(puzzle, members, options)
+    solve(engines, [solving])
+    return solving.answer()
+
+
+def counted(documents: list[dict[str, Any]]) -> dict[Grid | None, int]:
+    counts: dict[Grid | None, int] = {}
+    for document in documents:
+        grid = None if document["output"] is None else Grid.from_rows(document["output"])
+        counts[grid] = counts.get(grid, 0) + 1
+    return counts
+
+
+def test_a_trace_has_the_variant_undone_and_none_where_it_abstained() -> None:
+    grid = Grid.from_rows([[1, 2, 0], [3, 4, 5]])
+    tokens = np.concatenate([encode([TURNED.apply_grid(grid)], 4), np.zeros((1, 16), np.int32)])
+
+    right, abstained = read_traces(tokens, [0.0, -1000.0], [3, 8], [TURNED, TURNED], "demo")
+
+    assert right.document() == {
+        "dihedral": 3,
+        "palette": [0, 2, 1, 3, 4, 5, 6, 7, 8, 9],
+        "checkpoint": "demo",
+        "output": [[1, 2, 0], [3, 4, 5]],
+        "q_halt": 0.5,
+        "segments": 3,
+    }
+    assert (abstained.output, abstained.q_halt, abstained.num_segments) == (None, 0.0, 8)
+
+
+def test_traces_add_up_to_the_votes_and_the_segments(
+    early_engine: Engine, early_registrar: Registrar, puzzle: Puzzle
+) -> None:
+    answer = solved([early_engine], [Member.enrol(early_registrar, puzzle)], puzzle, TRACED)
+
+    for test, document in zip(answer.tests, answer.document()["tests"], strict=True):
+        variants = document["variants"]
+        votes: dict[Grid | None, int] = {c.grid: c.count for c in test.candidates}
+        if test.num_abstained:
+            votes[None] = test.num_abstained
+        assert counted(variants) == votes
+        assert sum(variant["segments"] for variant in variants) == test.num_segments
+        told = [Variant(v["dihedral"], tuple(v["palette"])) for v in variants]
+        assert told == list(Member.enrol(early_registrar, puzzle).enrolment.variants)
+
+
+def test_an_answer_tells_of_single_variants_only_when_asked(
+    tiny_engine: Engine, tiny_registrar: Registrar, puzzle: Puzzle
+) -> None:
+    options = replace(TRACED, trace=False)
+    answer = solved([tiny_engine], [Member.enrol(tiny_registrar, puzzle)], puzzle, options)
+
+    assert all("variants" not in document for document in answer.document()["tests"])
+
+
+def test_of_a_vote_that_ends_early_only_the_ballots_are_traced(
+    tiny_engine: Engine, tiny_registrar: Registrar, puzzle: Puzzle
+) -> None:
+    options = replace(TRACED, num_attempts=1, stop_early=True)
+    answer = solved([tiny_engine], [Member.enrol(tiny_registrar, puzzle)], puzzle, options)
+
+    assert any(test.decided_early for test in answer.tests)
+    for test in answer.tests:
+        assert test.traces is not None
+        assert len(test.traces) == test.num_variants_used
+
+
+def test_no_more_variants_are_traced_than_the_limit_the_main_checkpoints_first(
+    tiny_engine: Engine,
+    tiny_registrar: Registrar,
+    early_engine: Engine,
+    early_registrar: Registrar,
+    puzzle: Puzzle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(solve_module, "MAX_TRACED", NUM_VARIANTS + 2)
+    members = [
+        Member.enrol(tiny_registrar, puzzle, name="main"),
+        Member.enrol(early_registrar, puzzle, name="beside"),
+    ]
+
+    answer = solved([tiny_engine, early_engine], members, puzzle, TRACED)
+
+    for test in answer.tests:
+        assert test.traces is not None
+        names = [trace.checkpoint for trace in test.traces]
+        assert names == ["main"] * NUM_VARIANTS + ["beside"] * 2
+        assert sum(share.tally.num_ballots for share in test.shares) == 2 * NUM_VARIANTS
+        assert test.shares[0].tally != Tally.empty()

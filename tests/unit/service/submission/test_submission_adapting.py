@@ -1,0 +1,114 @@
+"""Adaptation to the puzzles of a file that nobody knows."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from augment import Task, parse_task
+from service.adaptation.prepare import AdaptOptions
+from service.adaptation.record import read_adaptation
+from service.solving.enrolment import Registrar
+from service.submission.adapting import adapt_to_unknown, remove_adaptation
+from service.submission.challenges import challenges_of
+from service.wire.errors import AdaptationError
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+OPTIONS = AdaptOptions(steps=2, num_variants=2, batch_size=4, holds_out=False)
+
+
+def task_of(name: str, colour: int, side: int = 2) -> Task:
+    """Return a task that nobody has trained on, with grids so large."""
+    rows = [[colour] * side] * side
+    document: dict[str, Any] = {
+        "train": [{"input": rows, "output": rows}],
+        "test": [{"input": rows}],
+    }
+    return parse_task(document, name)
+
+
+def adapt(
+    registrar: Registrar,
+    tasks: Sequence[Task],
+    folder: Path,
+    mode: Literal["auto", "always"] = "auto",
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Path | None:
+    return adapt_to_unknown(
+        challenges_of(tasks),
+        [registrar],
+        folder,
+        OPTIONS,
+        mode,
+        "cpu",
+        None,
+        lambda _: None,
+        should_stop,
+    )
+
+
+def test_only_puzzles_without_rows_that_fit_are_adapted_to(
+    tiny_registrar: Registrar, constant_tasks: tuple[Task, ...], tmp_path: Path
+) -> None:
+    folder = tmp_path / "adapted"
+    tasks = [*constant_tasks, task_of("new", 5), task_of("large", 6, side=9)]
+
+    assert adapt(tiny_registrar, tasks, folder) == folder
+
+    record = read_adaptation(folder)
+    assert record is not None
+    assert list(record.demonstrations) == ["new"]
+    assert record.is_complete
+
+
+def test_where_all_are_known_nothing_is_made(
+    tiny_registrar: Registrar, constant_tasks: tuple[Task, ...], tmp_path: Path
+) -> None:
+    assert adapt(tiny_registrar, constant_tasks, tmp_path / "adapted") is None
+    assert not (tmp_path / "adapted").exists()
+
+
+def test_always_adapts_to_known_ones_too(
+    tiny_registrar: Registrar, constant_tasks: tuple[Task, ...], tmp_path: Path
+) -> None:
+    folder = tmp_path / "adapted"
+    adapt(tiny_registrar, constant_tasks[:2], folder, "always")
+
+    record = read_adaptation(folder)
+    assert record is not None
+    assert set(record.demonstrations) == {task.puzzle.name for task in constant_tasks[:2]}
+
+
+def test_one_that_was_stopped_goes_on_and_a_complete_one_is_taken_as_it_is(
+    tiny_registrar: Registrar, tmp_path: Path
+) -> None:
+    folder, tasks = tmp_path / "adapted", [task_of("new", 5)]
+
+    assert adapt(tiny_registrar, tasks, folder, should_stop=lambda: True) is None
+    assert adapt(tiny_registrar, tasks, folder) == folder
+    made_at = (folder / "adaptation.json").stat().st_mtime_ns
+    assert adapt(tiny_registrar, tasks, folder) == folder
+    assert (folder / "adaptation.json").stat().st_mtime_ns == made_at
+
+
+def test_an_adaptation_to_other_puzzles_is_not_taken_for_one_to_these(
+    tiny_registrar: Registrar, tmp_path: Path
+) -> None:
+    folder = tmp_path / "adapted"
+    adapt(tiny_registrar, [task_of("new", 5)], folder)
+
+    with pytest.raises(AdaptationError, match="to other puzzles: begin anew with --fresh"):
+        adapt(tiny_registrar, [task_of("other", 7)], folder)
+    remove_adaptation(folder)
+    assert adapt(tiny_registrar, [task_of("other", 7)], folder) == folder
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine", encoding="utf-8")
+
+    remove_adaptation(tmp_path)
+    remove_adaptation(tmp_path / "none")
+
+    assert (tmp_path / "mine").read_text(encoding="utf-8") == "mine"
