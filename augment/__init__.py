@@ -11,7 +11,7 @@ from augment.codec import (
     encode_variants,
 )
 from augment.crop import CROP_SIZES, CropChoice, choose_crop, fit_crop, touches_edge
-from augment.dihedral import DIHEDRAL_INVERSE, apply_dihedral, invert_dihedral
+from augment.dihedral import DIHEDRAL_INVERSE, NUM_DIHEDRALS, apply_dihedral, invert_dihedral
 from augment.drawing import draw_variants
 from augment.errors import (
     AugmentError,
@@ -44,6 +44,7 @@ __all__ = [
     "FIRST_COLOUR",
     "IDENTITY",
     "MAX_KAGGLE_BYTES",
+    "NUM_DIHEDRALS",
     "PAD",
     "AugmentError",
     "CanvasError",

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from bench.adapt import ARMS, MINUTES, RECIPE, measure_adaptation
+from bench.crop import measure_crop
 from bench.full_size import make_full_size
 from bench.hardware import describe_hardware
 from bench.model import NUM_ROWS
@@ -23,6 +24,7 @@ from service.adaptation.prepare import AdaptOptions
 
 PARTS = ("pipeline", "overhead", "sharing", "throughput", "reference", "opening")
 
+CROP_MINUTES = (1.0, 3.0, 6.0, 10.0)
 SHARING_BASE = "base-small"
 
 app = typer.Typer(pretty_exceptions_enable=False, help="Measure hrm-arc on this machine.")
@@ -144,6 +146,39 @@ def adapt(
         ),
         budgets,
         [ARMS[place] for place in arm] if arm else ARMS,
+        device=device,
+        compiled=compiled,
+        say=lambda line: console.print(line, markup=False),
+    )
+    print_section(console, section)
+    if out is not None:
+        write_record(out, hardware, [section])
+
+
+@app.command("crop")
+def crop(
+    out: Annotated[
+        Path | None, typer.Option(help="Write the record to OUT.json, OUT.md and OUT.png.")
+    ] = None,
+    canvas: Annotated[
+        int, typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas to compare with.")
+    ] = 6,
+    minutes: Annotated[
+        list[float] | None, typer.Option(min=0, help="Budgets to read at; the largest is run.")
+    ] = None,
+    variants: Annotated[int, typer.Option(min=1)] = RECIPE.num_variants,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    compiled: Annotated[bool, typer.Option("--compile/--no-compile")] = True,
+) -> None:
+    """Train on crops and on a whole canvas for the same time, and count what each then solves."""
+    hardware = describe_hardware()
+    section = measure_crop(
+        None if out is None else out.with_name(f"{out.name}.png"),
+        canvas,
+        variants,
+        minutes or CROP_MINUTES,
+        seed=seed,
         device=device,
         compiled=compiled,
         say=lambda line: console.print(line, markup=False),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from augment import CropChoice, Grid, Puzzle, encode, encode_variants, touches_edge
+from augment import NUM_DIHEDRALS, CropChoice, Grid, Puzzle, encode, encode_variants, touches_edge
 from hrm_core import Engine, Outcome, Sample
 from service.solving.answer import AdaptationSummary, MemberAnswer, MemberShare
 from service.solving.enrolment import Enrolment, Registrar
@@ -66,6 +66,16 @@ class _InputVotes:
     is_final: bool = False
     tally: Tally = field(default_factory=Tally.empty)
     traces: dict[int, VariantTrace] = field(default_factory=dict)
+
+    @property
+    def agree(self) -> bool:
+        """Whether at least half of the ballots that name a grid name one of a few.
+
+        Each symmetry shows another corner of an output that is cut, so as many grids are a few. A
+        network that knows nothing names a grid for each variant.
+        """
+        counts = sorted((entry.count for entry in self.tally.entries), reverse=True)
+        return 2 * sum(counts[:NUM_DIHEDRALS]) >= self.tally.num_votes
 
     def are_mostly(self, wanted: Callable[[Grid], bool]) -> bool:
         """Return whether at least half of the ballots that name a grid name one of some kind."""
@@ -152,8 +162,9 @@ class Voter:
     def enlarge(self, test_index: int) -> bool:
         """Vote on a test input again on a larger crop, where the one at hand is too small.
 
-        It is too small where most votes touch its edge unclosed. A larger one whose votes name
-        nothing beyond that edge shows that it was not: the votes before it are taken back.
+        It is too small where most votes agree, and touch its edge unclosed. A larger one whose
+        votes name nothing beyond that edge shows that it was not: the votes before it are taken
+        back.
         """
         votes, before = self._votes[test_index], self._before[test_index]
         self._before[test_index] = None
@@ -161,9 +172,8 @@ class Voter:
             self._votes[test_index] = replace(before, larger=(), is_final=True)
             return False
         predicted = self.member.crop.predicted[test_index]
-        if not votes.larger or not votes.are_mostly(
-            lambda grid: touches_edge(grid.size, votes.side, predicted)
-        ):
+        is_cut = votes.are_mostly(lambda grid: touches_edge(grid.size, votes.side, predicted))
+        if not (votes.larger and is_cut and votes.agree):
             votes.larger = ()
             return False
         self._before[test_index] = votes

@@ -19,16 +19,23 @@ Solve = Callable[..., tuple[Solving, FakeEngine]]
 
 
 class CuttingEngine(FakeEngine):
-    """Answers every variant with what of the true output its square has room for."""
+    """Answers every variant with what of the true output its square has room for.
 
-    def __init__(self, checkpoint: Checkpoint, truth: Grid, member: Member) -> None:
+    Without a true output, it fills the square with something else for each variant.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, truth: Grid | None, member: Member) -> None:
         super().__init__(checkpoint, num_slots=4)
         self.truth, self.variants, self.sides = truth, member.enrolment.variants, []
 
     def _outcome(self, sample: Sample) -> Outcome:
         side = round(len(sample.tokens) ** 0.5)
         self.sides.append(side)
-        cells = self.variants[sample.sample_id[-1]].apply(self.truth.cells)[:side, :side]
+        if self.truth is None:
+            cells = np.full((side, side), sample.sample_id[-1] % 10, dtype=np.uint8)
+            cells[0, 0] = sample.sample_id[-1] // 10
+        else:
+            cells = self.variants[sample.sample_id[-1]].apply(self.truth.cells)[:side, :side]
         tokens = encode([np.ascontiguousarray(cells)], side)[0].astype(np.uint8)
         return replace(super()._outcome(sample), tokens=tokens)
 
@@ -121,6 +128,21 @@ def test_an_answer_that_is_closed_or_foreseen_stands(
     _, (engine,) = solved(grid(*size), **options)
 
     assert set(engine.sides) == {4}
+
+
+def test_a_network_that_knows_nothing_is_not_asked_again(
+    checkpoint: Checkpoint, puzzle: Puzzle
+) -> None:
+    enrolled = Member.enrol(Registrar(checkpoint), puzzle)
+    rows = enrolled.enrolment
+    many = replace(rows, variants=rows.variants[:1] * 32, rows=np.resize(rows.rows, 32))
+    member = replace(enrolled, enrolment=many, crop=CropChoice(4, (6, 8), (None,)))
+    engine = CuttingEngine(checkpoint, None, member)
+    solving = Solving(puzzle, [member], SolveOptions(stop_early=False))
+
+    solve([engine], [solving])
+
+    assert engine.sides == [4] * 32
 
 
 @pytest.mark.parametrize("stop_early", [False, True])
