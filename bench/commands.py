@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from bench.adapt import ARMS, MINUTES, RECIPE, measure_adaptation
+from bench.card import write_card
 from bench.crop import measure_crop
 from bench.full_size import make_full_size
 from bench.hardware import describe_hardware
@@ -186,6 +187,21 @@ def crop(
     print_section(console, section)
     if out is not None:
         write_record(out, hardware, [section])
+
+
+@app.command("card")
+def card(
+    folder: Annotated[Path, typer.Argument(help="A checkpoint folder that `hrm-arc train` made.")],
+    task_set: Annotated[
+        str, typer.Option(help="The public set it was trained on.")
+    ] = "arcagi/train",
+    max_side: Annotated[
+        int | None, typer.Option(min=1, help="Only puzzles read on at most so many cells a side.")
+    ] = None,
+) -> None:
+    """Write the README of a trained checkpoint: recipe, log, and what it solves by size."""
+    write_card(folder, task_set, max_side, lambda line: console.print(line, markup=False))
+    console.print(f"{folder / 'README.md'} written", markup=False)
 
 
 @app.command("tune", add_help_option=False)

@@ -71,12 +71,15 @@ def _markdown(name: str, hardware: Mapping[str, Cell], sections: Sequence[Sectio
     for section in sections:
         lines += ["", f"## {section.title}", ""]
         if section.rows:
-            lines.append(_markdown_row(section.columns))
-            lines.append("|" + "--:|" * len(section.columns))
-            lines += [_markdown_row([show_cell(cell) for cell in row]) for row in section.rows]
-            lines.append("")
+            lines += [markdown_table(section.columns, section.rows), ""]
         lines += [f"{note}  " for note in section.notes]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Return a table, right-aligned, a line for each row."""
+    lines = [_markdown_row(columns), "|" + "--:|" * len(columns)]
+    return "\n".join([*lines, *(_markdown_row([show_cell(cell) for cell in row]) for row in rows)])
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
