@@ -151,8 +151,8 @@ def _text(
             "",
             "A base with crop: its sequence is the part of the canvas that a puzzle needs, so it "
             "can be adapted to puzzles",
-            f"of any size. It knows the demonstration pairs of public training puzzles in {num_rows} "
-            "rows. No evaluation-set",
+            "of any size. It knows the demonstration pairs of public training puzzles in "
+            f"{num_rows} rows. No evaluation-set",
             "puzzle and no test output had a part in its training.",
             "",
             f"This is the checkpoint of step {last['step']}, after {last['seconds'] / 3600:.1f} "
