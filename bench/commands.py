@@ -125,6 +125,9 @@ def adapt(
     lr: Annotated[float, typer.Option()] = RECIPE.lr,
     row_lr: Annotated[float, typer.Option()] = RECIPE.row_lr,
     held_out: Annotated[bool, typer.Option("--held-out/--no-held-out")] = True,
+    crop: Annotated[
+        bool, typer.Option("--crop", help="Adapt on crops, whatever the base was trained on.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     compiled: Annotated[bool, typer.Option("--compile/--no-compile")] = True,
@@ -147,6 +150,7 @@ def adapt(
         ),
         budgets,
         [ARMS[place] for place in arm] if arm else ARMS,
+        crop=crop,
         device=device,
         compiled=compiled,
         say=lambda line: console.print(line, markup=False),
