@@ -1,7 +1,9 @@
-"""Reading JSON from files that may be anything: bounded in size, strict in form."""
+"""Files: strict JSON reading of bounded size, and atomic writing."""
 
 import json
+import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,7 +13,7 @@ MEBIBYTE = 2**20
 
 
 class _RefusedError(ValueError):
-    """Say what JSON allows, or Python's reader allows, and we do not."""
+    """The document uses what Python's JSON reader allows and this one does not."""
 
 
 def read_json(path: Path, max_bytes: int) -> object:
@@ -67,6 +69,19 @@ def parse_json(content: bytes, source: str) -> object:
     return document
 
 
+def write_atomically(path: Path, parts: Iterable[str]) -> None:
+    """Write text to a file in one move: readers and a killed process see the old or the new file.
+
+    Raises: OSError.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
 def _too_large(path: Path, size: int, max_bytes: int) -> TaskFileError:
     limit = f"the limit is {max_bytes // MEBIBYTE} MiB"
     return TaskFileError(str(path), f"is too large ({size:,} bytes; {limit}); split it up")
@@ -84,4 +99,4 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise _RefusedError(f"{name} is no JSON number; give a whole number")
+    raise _RefusedError(f"{name} is not a JSON number; give a whole number")

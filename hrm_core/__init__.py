@@ -7,9 +7,8 @@ from hrm_core.checkpoint.writer import write_checkpoint
 from hrm_core.device.device import can_compile, keep_compiled, pick_device
 from hrm_core.engine.crop_engine import CropEngine
 from hrm_core.engine.engine import Engine, EngineConfig
-from hrm_core.engine.halting import Halting, HaltReason
 from hrm_core.engine.memory import release_memory, used_memory
-from hrm_core.engine.samples import Outcome, Sample
+from hrm_core.engine.samples import Halting, HaltReason, Outcome, Sample
 from hrm_core.engine.scheduler import Priority
 from hrm_core.errors import (
     AgreementError,

@@ -16,11 +16,11 @@ from bench.tune.products import measure_fp8, measure_products
 from bench.tune.training import measure_training
 from hrm_core import can_compile
 from hrm_core.device.device import compiled, name_device
-from hrm_core.device.step_rates import measure_rates
 from hrm_core.device.tuned import choose_slots
 from hrm_core.engine.capture import CapturedRun
 from hrm_core.engine.carry import Run, run_segment
 from hrm_core.engine.memory import SLOT_COUNTS, count_fitting
+from hrm_core.engine.sizing import measure_rates
 from hrm_core.model.attention import available_backends, choose, dense, load_backend
 from hrm_core.model.kernels import KERNEL_NAMES, can_fuse, fuse
 

@@ -7,8 +7,8 @@ import torch
 
 from hrm_core.checkpoint.folder import Checkpoint
 from hrm_core.checkpoint.row_table import TensorRows
+from hrm_core.model.architectures import build_network
 from hrm_core.model.attention.dense import sdpa
-from hrm_core.model.build import build_network
 from hrm_core.model.config import ModelConfig
 from hrm_core.model.initialisation import initialise
 

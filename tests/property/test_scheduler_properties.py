@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrm_core import EngineError, Halting, Priority, Sample
-from hrm_core.engine.halting import HaltRule
+from hrm_core.engine.samples import HaltRule
 from hrm_core.engine.scheduler import BATCH_EVERY, Entry, Scheduler
 from hrm_core.engine.slots import SlotTable
 
@@ -133,7 +133,7 @@ def test_a_seat_is_given_back_once() -> None:
     assert slots.seat(entries) == [0, 1]
     assert (slots.taken(), slots.free()) == ([0, 1], [2])
     assert slots.release(0) is entries[0]
-    with pytest.raises(EngineError, match="slot 0 is free already"):
+    with pytest.raises(EngineError, match="slot 0 is already free"):
         slots.release(0)
     assert slots.evict("b") == []
     assert slots.evict("a") == [1]

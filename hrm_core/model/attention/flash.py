@@ -1,4 +1,4 @@
-"""FlashAttention 2, 3 and the forward-only build of 3, where one of them is installed."""
+"""FlashAttention 2, 3 and the forward-only build of 3, where installed."""
 
 import importlib
 from collections.abc import Callable

@@ -118,7 +118,7 @@ def test_rows_that_are_no_grid_are_refused_at_their_place(rows: object, sentence
 def test_the_place_of_a_fault_begins_where_the_grid_is() -> None:
     with pytest.raises(PuzzleError) as caught:
         Grid.from_rows([[1, 11]], "train[0].input")
-    assert caught.value.place == "train[0].input[0][1]"
+    assert caught.value.location == "train[0].input[0][1]"
     assert caught.value.pointer == "/train/0/input/0/1"
     assert caught.value.problem == "11 is not a colour 0..9"
 

@@ -128,7 +128,7 @@ def test_puzzle_whose_name_reads_as_a_variant_is_refused() -> None:
 
 @pytest.mark.parametrize("puzzle", ["", "<blank>"])
 def test_name_that_names_no_puzzle_is_refused(puzzle: str) -> None:
-    with pytest.raises(VariantNameError, match="names no puzzle"):
+    with pytest.raises(VariantNameError, match="does not name a puzzle"):
         Dialect.TRM.name(puzzle, SHIFTED)
 
 

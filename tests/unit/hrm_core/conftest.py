@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from hrm_core.checkpoint.writer import write_checkpoint
+from hrm_core.model.architectures import build_network
 from hrm_core.model.attention import load_backend
-from hrm_core.model.build import build_network
 from hrm_core.model.config import ModelConfig, parse_arch
 from hrm_core.model.initialisation import initialise
 

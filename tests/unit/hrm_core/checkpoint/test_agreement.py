@@ -172,7 +172,7 @@ def test_half_precision_without_float32_outputs_is_refused_in_those_words(
 
 def test_a_file_of_another_model_is_refused(golden_folder: Path) -> None:
     checkpoint = open_checkpoint(golden_folder / "trm-mlp")
-    with pytest.raises(AgreementError, match=r"inputs is \(3, 100\), the model wants \(3, 36\)"):
+    with pytest.raises(AgreementError, match=r"inputs is \(3, 100\), the model expects \(3, 36\)"):
         compare_segments(checkpoint, golden_folder / "trm" / "segments.npz", CPU)
 
 

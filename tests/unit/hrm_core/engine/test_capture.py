@@ -10,7 +10,7 @@ import torch
 from hrm_core import Engine, EngineConfig, Halting, Sample, open_checkpoint
 from hrm_core.device.tuned import Tuned, tuned_path, write_tuned
 from hrm_core.engine import capture
-from hrm_core.engine.carry import Moved
+from hrm_core.engine.carry import SegmentOutput
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -22,7 +22,7 @@ def num_recorded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let recordings compute into the tensors that they first gave; returns the replays of each."""
     replays: list[int] = []
 
-    def record(call: Callable[[], Moved]) -> tuple[Moved, Callable[[], None]]:
+    def record(call: Callable[[], SegmentOutput]) -> tuple[SegmentOutput, Callable[[], None]]:
         outputs = call()
         replays.append(0)
 

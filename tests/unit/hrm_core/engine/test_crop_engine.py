@@ -103,5 +103,5 @@ def test_tokens_that_are_no_square_of_the_canvas_are_refused(
 ) -> None:
     engine = CropEngine(checkpoint, EngineConfig(CPU, num_slots=1))
     sample = Sample("odd", np.zeros(num_cells, dtype=np.int32), checkpoint.rows.gather([1])[0])
-    with pytest.raises(EngineError, match="no square that fits the canvas"):
+    with pytest.raises(EngineError, match="not a square that fits the canvas"):
         engine.add([sample], job="job")

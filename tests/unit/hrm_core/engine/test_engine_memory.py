@@ -19,7 +19,7 @@ from hrm_core import (
     Sample,
     open_checkpoint,
 )
-from hrm_core.engine.carry import Moved
+from hrm_core.engine.carry import SegmentOutput, SlotTensors
 from hrm_core.engine.memory import count_fitting, guess_slots, is_out_of_memory
 from hrm_core.model.config import ModelConfig
 from hrm_core.model.network import Network
@@ -120,10 +120,10 @@ def limit_slots(engine: Engine, most: int, from_call: int = 0) -> None:
     """Let the device's memory hold a step of so many slots and no more, from some step on."""
     run, calls = engine._run, itertools.count()
 
-    def limited(network: Network, z_H: torch.Tensor, *others: torch.Tensor) -> Moved:
-        if len(z_H) > most and next(calls) >= from_call:
+    def limited(network: Network, slots: SlotTensors) -> SegmentOutput:
+        if len(slots.z_H) > most and next(calls) >= from_call:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return run(network, z_H, *others)
+        return run(network, slots)
 
     engine._run = limited
 

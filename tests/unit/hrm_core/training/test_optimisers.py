@@ -8,7 +8,7 @@ from tolerances import assert_near
 
 from hrm_core.training import TrainSettings
 from hrm_core.training.optimisers import AdamAtan2, MovingAverage, sign_sgd_rows_
-from hrm_core.training.pretrain import learning_rate
+from hrm_core.training.settings import learning_rate
 
 
 def test_adam_atan2_matches_three_steps_computed_by_hand() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from generators import finish
 from tolerances import assert_near
 
 from augment import encode
@@ -281,8 +282,8 @@ def train_segment_on(
     batch: list[torch.Tensor],
     generator: torch.Generator,
 ) -> None:
-    carry.seat(*(array[carry.halted] for array in batch), torch.zeros(int(carry.halted.sum())))
-    train_segment(network, carry, torch.zeros(6, 16, requires_grad=True), generator)
+    carry.refill(*(array[carry.halted] for array in batch), torch.zeros(int(carry.halted.sum())))
+    finish(train_segment(network, carry, torch.zeros(6, 16, requires_grad=True), generator))
 
 
 @pytest.mark.parametrize("learns_continue", [True, False])
@@ -304,14 +305,16 @@ def test_slices_of_a_batch_add_up_to_the_gradients_of_the_whole(
         for _ in range(2):  # the second time some are in the midst of theirs
             free = int(carry.halted.sum())
             tokens = (a[:free].astype(np.int64) for a in (arrays.inputs, arrays.labels))
-            carry.seat(*map(torch.from_numpy, tokens), torch.zeros(free))
-            losses = train_segment(
-                network,
-                carry,
-                row_values,
-                generator,
-                slice_size=size,
-                learns_continue=learns_continue,
+            carry.refill(*map(torch.from_numpy, tokens), torch.zeros(free))
+            losses = finish(
+                train_segment(
+                    network,
+                    carry,
+                    row_values,
+                    generator,
+                    slice_size=size,
+                    learns_continue=learns_continue,
+                )
             )
         grads = {name: param.grad for name, param in network.named_parameters()}
         found.append((grads, row_values.grad, losses, carry))
