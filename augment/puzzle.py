@@ -120,6 +120,10 @@ class Puzzle:
         """Return the grids of all demonstrations, then the test inputs."""
         return tuple(grid for _, grid in self._located_grids())
 
+    def fits(self, canvas: int) -> bool:
+        """Return whether every demonstration and test input fits a canvas."""
+        return not self.misfits(canvas)
+
     def misfits(self, canvas: int) -> list[tuple[Place, Grid]]:
         """Return the grids that do not fit a canvas, each with its path in the task document."""
         return [(path, grid) for path, grid in self._located_grids() if not grid.fits(canvas)]

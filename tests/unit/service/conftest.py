@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from augment import Grid, Pair, Puzzle
+from bench.model import synthetic_checkpoint as synthesise
 from hrm_core import Checkpoint, Engine, EngineConfig, open_checkpoint, parse_arch
-from hrm_core import synthetic_checkpoint as synthesise
 from service.solving.enrolment import Registrar
 
 NUM_SLOTS = 4  # fewer than the samples of any puzzle, so that samples wait
