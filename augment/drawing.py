@@ -10,7 +10,7 @@ from augment.variant import IDENTITY, Variant
 
 TRIES_PER_VARIANT = 5
 _UNMOVED = bytes(range(NUM_COLOURS, 256))
-# Above every colour, so that recolouring leaves the sizes of grids alone.
+# Above every colour, so that recolouring does not change the sizes of grids.
 _SIZE_BASE = 100
 
 

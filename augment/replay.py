@@ -1,7 +1,7 @@
 """Replay of TRM's data set builder, which gives the names of its table's rows.
 
 The published TRM checkpoints come without their list of names. Its order follows from the data
-files and from numpy's legacy generator alone, so it can be computed again.
+files and numpy's legacy generator, so it can be computed again.
 """
 
 from collections.abc import Callable, Iterator, Sequence

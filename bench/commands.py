@@ -1,5 +1,6 @@
 """The commands of `python -m bench`, all but `tune`."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,7 @@ from bench.throughput import measure_throughput
 from hrm_core import ARC_CANVAS, pick_device
 from service.adaptation.prepare import AdaptOptions
 
-PARTS = ("pipeline", "overhead", "sharing", "throughput", "reference", "opening")
+PARTS = ("pipeline", "overhead", "sharing", "opening", "throughput", "reference")
 
 SHARING_BASE = "base-small"
 
@@ -67,29 +68,13 @@ def measure(
     hardware = describe_hardware()
     console.print("; ".join(f"{key}: {value}" for key, value in hardware.items()), markup=False)
     sections: list[Section] = []
-
-    def keep(section: Section) -> None:
-        print_section(console, section)
-        sections.append(section)
-        if out is not None:
-            write_record(out, hardware, sections)
-
-    parts = part or PARTS
-    if "pipeline" in parts:
-        keep(measure_pipeline())
-    if "overhead" in parts:
-        keep(measure_overhead())
-    if "sharing" in parts:
-        keep(measure_sharing(SHARING_BASE))
-    if "opening" in parts and opening is not None:
-        for where in devices:
-            keep(measure_opening(opening, str(where)))
-    if "throughput" in parts:
-        for where in devices:
-            keep(measure_throughput(where, slots or (), compiled))
-    if "reference" in parts:
-        for section in _measure_references(reference, devices, compiled):
-            keep(section)
+    parts = [one for one in PARTS if one in (part or PARTS)]
+    for name in parts:
+        for section in _measure_part(name, devices, opening, slots or (), reference, compiled):
+            print_section(console, section)
+            sections.append(section)
+            if out is not None:
+                write_record(out, hardware, sections)
 
 
 @app.command("full-size")
@@ -156,6 +141,31 @@ def adapt(
 def tune() -> None:
     """Measure what is fastest on this device, for engines to use."""
     raise typer.BadParameter("run it as `python -m bench tune`")
+
+
+def _measure_part(
+    name: str,
+    devices: list[torch.device],
+    opening: Path | None,
+    slots: Sequence[int],
+    reference: Path | None,
+    compiled: bool,
+) -> Iterator[Section]:
+    match name:
+        case "pipeline":
+            yield measure_pipeline()
+        case "overhead":
+            yield measure_overhead()
+        case "sharing":
+            yield measure_sharing(SHARING_BASE)
+        case "opening" if opening is not None:
+            for device in devices:
+                yield measure_opening(opening, str(device))
+        case "throughput":
+            for device in devices:
+                yield measure_throughput(device, slots, compiled)
+        case "reference":
+            yield from _measure_references(reference, devices, compiled)
 
 
 def _measure_references(

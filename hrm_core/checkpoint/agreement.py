@@ -40,7 +40,7 @@ MAX_ERROR = 2e-3
 # Where the stored top two logits differ by less, rounding may decide between them.
 CLEAR_MARGIN = 1e-2
 # Half precision is compared with float32: its error may be so many times the reference's, which is
-# one bit of precision. Rounding alone has been observed to make it 1.15 times.
+# one bit of precision. Rounding was observed to make it 1.15 times.
 MAX_RMS_RATIO = 2.0
 
 

@@ -81,7 +81,7 @@ def _load_torch(path: Path) -> dict[str, Any]:
         isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
     ):
         raise CheckpointError(
-            path, "not a plain mapping of names to tensors", "Export model.state_dict() alone."
+            path, "not a plain mapping of names to tensors", "Export only model.state_dict()."
         )
     return loaded
 

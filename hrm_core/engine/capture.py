@@ -27,6 +27,7 @@ class CapturedRun:
         self._recorded: tuple[SlotTensors, SegmentOutput, Replay] | None = None
 
     def __call__(self, network: Network, slots: SlotTensors) -> SegmentOutput:
+        """Run one segment, by replay after the first call."""
         if self._recorded is None:
             static = SlotTensors(*(tensor.clone() for tensor in slots))
             self._recorded = (static, *record(partial(self._run, network, static)))

@@ -29,7 +29,7 @@ _OUT_OF_MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
     "not enough memory",
-    "status_alloc_failed",  # cuBLAS and cuDNN, which allocate beside torch
+    "status_alloc_failed",  # cuBLAS and cuDNN, which allocate outside of torch
     "allocation_failed",
 )
 
@@ -68,7 +68,7 @@ def guess_slice(
     dtype: torch.dtype,
     num_positions: int | None = None,
 ) -> int:
-    """Choose the slice of a batch whose training a share of the free memory holds.
+    """Choose the slice of a batch that a share of the free memory can train.
 
     `num_positions` is the sequence's length, None: with the whole canvas.
     """

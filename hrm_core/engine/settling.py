@@ -38,7 +38,7 @@ def count_wanted(
 ) -> Tensor:
     """Return the number of segments for which each answer must stay the same to be settled.
 
-    The odds are stablemax's, by which the networks are trained: logits alone have no scale.
+    The odds are stablemax's, which the networks are trained with: logits have no scale.
 
     Shapes: logits [B, S, vocab]; predictions, answer uint8 [B, S]; result int64 [B].
     """

@@ -41,7 +41,7 @@ def limit_slots(
     if num_slots < 1:
         raise EngineError(f"{num_slots} slots: at least one is needed")
     if device.type == "cpu":
-        # A system grants more memory than it has and kills whoever uses it, so no trial is safe.
+        # A system grants more memory than it has and kills the process that uses it: do not try.
         max_slots = max(1, count_fitting(config, device, dtype))
         while num_slots > max_slots:
             num_slots //= 2

@@ -11,21 +11,16 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from hrm_core.model.config import ModelConfig
 from hrm_core.training.arrays import TrainingArrays
 from hrm_core.training.held_out import exact_share_in_segments
 from hrm_core.training.pretrain import Pretraining
 from hrm_core.training.progress import TrainProgress, Turn
-from hrm_core.training.settings import TrainSettings
 from hrm_core.training.snapshot import remove_snapshot
-from hrm_core.training.start import Start
 
 # The held-out share is checked so many times during a budget, and has stopped rising when so many
 # checks brought no better one.
@@ -67,58 +62,31 @@ class AdaptProgress:
 
 
 AdaptTurn = Turn[AdaptProgress]
+CheckedExamples = tuple[TrainingArrays, npt.NDArray[np.int64]]
 
 
 class Adaptation:
-    """An adaptation in a folder: new, or resumed from its last snapshot."""
+    """An adaptation in the folder of a training run, which may be a resumed one."""
 
     def __init__(
         self,
-        folder: Path,
-        start: Start | None,
-        config: ModelConfig,
-        arrays: Sequence[TrainingArrays],
-        settings: TrainSettings,
-        documents: Mapping[str, object],
+        run: Pretraining,
         *,
         record_name: str,
         made_from: Mapping[str, object],
-        left_out: Sequence[npt.NDArray[np.bool_]] | None = None,
-        checked: Sequence[npt.NDArray[np.int64]] | None = None,
-        device: torch.device,
-        compile_step: bool = False,
-        num_threads: int | None = None,
-        precision: str | None = None,
-        tuned_folder: Path | None = None,
+        checked: Sequence[CheckedExamples] = (),
     ) -> None:
-        """Prepare the run; `start` None begins with random weights, for comparison only.
+        """Prepare the adaptation; the run's `left_out` are the held-out demonstrations.
 
-        `left_out` marks the held-out demonstrations, `checked` lists those that are checked.
-        `made_from` goes into the folder's file `record_name`, together with the run's results.
-
-        Shapes: left_out bool [E] and checked int64 [N] for each of the arrays.
-
-        Raises: TrainingError as `Pretraining`.
+        `checked` lists those of them that are checked, for the arrays of each size. `made_from`
+        goes into the folder's file `record_name`, together with the adaptation's results.
         """
-        self.run = Pretraining(
-            folder,
-            config,
-            arrays,
-            settings,
-            documents,
-            device=device,
-            compile_step=compile_step,
-            num_threads=num_threads,
-            start=start,
-            left_out=left_out,
-            precision=precision,
-            tuned_folder=tuned_folder,
-        )
-        self._documents, self._record_name, self._made_from = documents, record_name, made_from
-        pairs = zip(arrays, checked, strict=True) if checked is not None else ()
-        self._checked = [(part, examples) for part, examples in pairs if len(examples)]
+        self.run = run
+        self._documents = run.documents
+        self._record_name, self._made_from = record_name, made_from
+        self._checked = [(arrays, indices) for arrays, indices in checked if len(indices)]
         self._latest: TrainProgress | None = None
-        self._saved_at = self.run.seconds
+        self._saved_at = run.seconds
         self._save_cost_s = 0.0
         self.num_saves = 0
 

@@ -21,7 +21,7 @@ class TrainSettings:
 
     Units: `snapshot_s` in seconds between snapshots, `log_every` in steps between log lines.
 
-    Source: arXiv 2506.21734, Methods; arXiv 2510.04871 section 4 (average, q_halt alone).
+    Source: arXiv 2506.21734, Methods; arXiv 2510.04871 section 4 (average, only q_halt).
     """
 
     num_steps: int | None

@@ -60,7 +60,7 @@ class AdaptedCache:
     """A folder of adapted checkpoints, which processes of one machine may share.
 
     An entry serves only jobs of its owner: another caller's answer would reveal, by `reused` and by
-    its speed, that somebody has sent the same puzzle. A process that adapts holds the entry's lock,
+    its speed, that someone has sent the same puzzle. A process that adapts holds the entry's lock,
     which ends with the process.
     """
 

@@ -5,7 +5,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from augment import Puzzle, text_from_path
-from hrm_core import Adaptation, Checkpoint, ModelConfig, TrainSettings, pick_device, start_from
+from hrm_core import (
+    Adaptation,
+    Checkpoint,
+    ModelConfig,
+    Pretraining,
+    TrainSettings,
+    pick_device,
+    start_from,
+)
 from service.adaptation.dataset import build_dataset
 from service.adaptation.held_out import HeldOut, hold_out
 from service.adaptation.record import ADAPTATION_NAME, read_adaptation, write_adaptation
@@ -118,9 +126,8 @@ def prepare_adaptation(
         "held_out": dict(held_out.indices),
         "held_out_note": held_out.note,
     }
-    adaptation = Adaptation(
+    run = Pretraining(
         folder,
-        None if base is None else start_from(base),
         replace(config, num_rows=len(dataset.identifiers)),
         dataset.arrays,
         options.train_settings(),
@@ -128,16 +135,16 @@ def prepare_adaptation(
             "identifiers.json": list(dataset.identifiers),
             PUZZLES_NAME: index_document(dataset.puzzles),
         },
-        record_name=ADAPTATION_NAME,
-        made_from=made_from,
-        left_out=left_out,
-        checked=checked,
         device=pick_device(device),
         compile_step=compile_step,
         num_threads=num_threads,
+        start=None if base is None else start_from(base),
+        left_out=left_out,
         precision="auto",
         tuned_folder=tuned_folder,
     )
+    checks = tuple(zip(dataset.arrays, checked, strict=True))
+    adaptation = Adaptation(run, record_name=ADAPTATION_NAME, made_from=made_from, checked=checks)
     # Before training, so that a folder that a kill leaves behind can be identified.
     write_adaptation(folder, adaptation.record)
     return adaptation

@@ -108,18 +108,22 @@ def adaptation_in(
     left_out: npt.NDArray[np.bool_] | None = LEFT_OUT,
     checked: npt.NDArray[np.int64] | None = CHECKED,
 ) -> Adaptation:
-    return Adaptation(
+    run = Pretraining(
         folder,
-        start_from(base),
         replace(base.config, num_rows=5),
         [arrays],
         settings,
         {"identifiers.json": ["<blank>", "a", "a_2", "b", "b_2"]},
+        device=CPU,
+        compile_step=False,
+        start=start_from(base),
+        left_out=None if left_out is None else [left_out],
+    )
+    return Adaptation(
+        run,
         record_name=RECORD,
         made_from={"base": "base"},
-        left_out=None if left_out is None else [left_out],
-        checked=None if checked is None else [checked],
-        device=CPU,
+        checked=() if checked is None else [(arrays, checked)],
     )
 
 
