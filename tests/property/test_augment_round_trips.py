@@ -61,8 +61,8 @@ def test_variants_work_on_batches(
     batch = data.draw(hnp.arrays(np.uint8, (num, *size), elements=st.integers(0, 9)))
     applied = variant.apply(batch)
     assert all(
-        np.array_equal(sheet, variant.apply(alone))
-        for sheet, alone in zip(applied, batch, strict=True)
+        np.array_equal(sheet, variant.apply(isolated))
+        for sheet, isolated in zip(applied, batch, strict=True)
     )
     assert np.array_equal(variant.invert(applied), batch)
 

@@ -1,4 +1,4 @@
-"""The scheduler: who goes first, whose turn it is, and that nobody waits for ever."""
+"""The scheduler: the order of samples and jobs, and that no sample waits for ever."""
 
 from collections import defaultdict
 
@@ -76,7 +76,7 @@ def test_while_both_wait_one_in_eight_is_batch_and_the_others_are_interactive(
     assert kinds == expected
 
 
-def test_batch_does_not_jump_the_queue_because_interactive_was_alone_before() -> None:
+def test_batch_does_not_jump_the_queue_because_interactive_was_first_before() -> None:
     scheduler = Scheduler()
     scheduler.add("now", samples(0, 40), RULE, Priority.INTERACTIVE)
     scheduler.take(20)

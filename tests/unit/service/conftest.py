@@ -29,7 +29,7 @@ def tiny_engine(tiny_folder: Path) -> Engine:
 
 @pytest.fixture(scope="session")
 def early_engine(early_folder: Path) -> Engine:
-    """Return an engine on the checkpoint whose votes are divided."""
+    """Return an engine on the checkpoint with divided votes."""
     return make_engine(early_folder)
 
 
@@ -41,7 +41,7 @@ def tiny_registrar(tiny_engine: Engine) -> Registrar:
 
 @pytest.fixture(scope="session")
 def early_registrar(early_engine: Engine) -> Registrar:
-    """Return the registrar of the checkpoint whose votes are divided."""
+    """Return the registrar of the checkpoint with divided votes."""
     return Registrar(early_engine.checkpoint)
 
 

@@ -46,7 +46,7 @@ def test_one_changed_weight_matrix_disagrees(copy_golden: CopyGolden, key: str) 
     assert any("logits differ" in sentence for sentence in agreement.disagreements)
 
 
-def test_a_changed_q_head_disagrees_in_q_alone(copy_golden: CopyGolden) -> None:
+def test_a_changed_q_head_disagrees_in_q_only(copy_golden: CopyGolden) -> None:
     folder = copy_golden("trm")
     change_weights(folder, lambda weights: weights["_orig_mod.model.inner.q_head.bias"].add_(0.01))
     agreement = compare(folder)

@@ -457,7 +457,7 @@ def test_a_canvas_option_that_contradicts_dataset_json_is_refused(folder: Path) 
     assert "dataset.json says 100, --canvas says 900" in error.problem
 
 
-def test_a_folder_that_does_not_tell_its_canvas_asks_for_the_option(
+def test_a_folder_that_lacks_its_canvas_asks_for_the_option(
     make_checkpoint: Callable[..., Path],
 ) -> None:
     folder = make_checkpoint(vocab_size=11)

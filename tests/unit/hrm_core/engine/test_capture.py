@@ -1,4 +1,4 @@
-"""A recorded step: its answers, on a stand-in for CUDA graphs that computes where it was told."""
+"""A recorded step: its answers, on a substitute for CUDA graphs that computes into the recorded tensors."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -45,11 +45,11 @@ def test_a_captured_step_answers_as_one_that_is_not(
     rng = np.random.default_rng(0)
     samples = [
         Sample(
-            place,
+            index,
             rng.integers(0, config.vocab_size, config.seq_len).astype(np.int32),
-            checkpoint.rows.gather([1 + place])[0],
+            checkpoint.rows.gather([1 + index])[0],
         )
-        for place in range(9)
+        for index in range(9)
     ]
     answers = []
     for is_captured in (False, True):

@@ -72,7 +72,7 @@ def test_a_device_too_small_for_one_slot_is_refused(make_checkpoint: MakeCheckpo
     assert message.startswith("cpu has no memory left for even one slot")
 
 
-def test_a_failed_allocation_is_told_from_other_errors() -> None:
+def test_a_failed_allocation_is_recognised() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 50)
     assert is_out_of_memory(caught.value)
@@ -108,11 +108,11 @@ def samples(checkpoint: Checkpoint, num: int) -> list[Sample]:
     rng = np.random.default_rng(0)
     return [
         Sample(
-            place,
+            index,
             rng.integers(0, config.vocab_size, config.seq_len).astype(np.int32),
-            checkpoint.rows.gather([1 + place])[0],
+            checkpoint.rows.gather([1 + index])[0],
         )
-        for place in range(num)
+        for index in range(num)
     ]
 
 

@@ -23,7 +23,7 @@ SUDOKU: Any = SimpleNamespace(vocab_size=11, canvas=3)
         ([[1, 6, 7], [5, 8, 9], [2, 3, 4]], [[0, 0, 0], [0, 0, 0], [0, 0, 0]]),
     ],
 )
-def test_what_counts_runs_from_the_corner_in_colours_alone(
+def test_what_counts_runs_from_the_corner_in_colours_only(
     tokens: list[list[int]], kept: list[list[int]]
 ) -> None:
     predictions = torch.tensor([tokens], dtype=torch.uint8).flatten(1)
@@ -41,7 +41,7 @@ def test_other_vocabularies_count_as_a_whole() -> None:
 
 
 class Script:
-    """A network of one sample that says what it is told, segment by segment."""
+    """A network of one sample with given outputs, segment by segment."""
 
     config = ARC
     H_init = L_init = torch.zeros(1)

@@ -126,7 +126,7 @@ def fail_with(words: str) -> Callable[..., torch.Tensor]:
         ("CUDA out of memory", RuntimeError, "out of memory"),  # fewer slots are tried
     ],
 )
-def test_when_no_backend_runs_the_reason_is_told(
+def test_when_no_backend_runs_the_reason_is_given(
     words: str, error: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(choice, "available_backends", lambda *_: ("sdpa", "matmul"))

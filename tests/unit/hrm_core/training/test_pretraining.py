@@ -435,7 +435,7 @@ def test_of_two_budgets_the_one_that_ends_first_ends_the_run(
         assert run.step == num_steps, name
 
 
-def test_the_rows_learn_alone_for_their_share_of_the_budget(
+def test_the_rows_only_learn_for_their_share_of_the_budget(
     tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
 ) -> None:
     config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
@@ -467,13 +467,13 @@ def test_a_trunk_that_learns_later_warms_up_when_it_begins_also_over_a_restart(
     assert shares == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
 
 
-def test_rows_that_learn_alone_move_as_far_as_beside_a_trunk_that_learns(
+def test_rows_that_only_learn_move_as_far_as_beside_a_trunk_that_learns(
     tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
 ) -> None:
     # The gradients of the rows do not depend on whether the trunk takes any.
     config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
     tables = []
-    for name, share in (("alone", 1.0), ("beside", 0.0)):
+    for name, share in (("isolated", 1.0), ("beside", 0.0)):
         run = start(tmp_path / name, config, arrays, replace(SETTINGS, rows_only_share=share))
         next(run.turns())
         tables.append(run.table)
@@ -481,7 +481,7 @@ def test_rows_that_learn_alone_move_as_far_as_beside_a_trunk_that_learns(
     assert torch.equal(tables[0], tables[1])
 
 
-def test_without_q_continue_q_halt_alone_halts(
+def test_without_q_continue_only_q_halt_halts(
     tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
 ) -> None:
     config = tiny_config(num_rows=3, halt_exploration_prob=0.0, **ARCHITECTURES["hrm"])

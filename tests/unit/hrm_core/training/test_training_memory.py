@@ -156,6 +156,6 @@ def test_the_estimate_is_near_what_autograd_keeps(start: Callable[..., Pretraini
     own = {param.untyped_storage().data_ptr() for param in run.network.parameters()}
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         next(run.turns())
-    activations = sum(size for place, size in kept.items() if place not in own)
+    activations = sum(size for index, size in kept.items() if index not in own)
     estimate = SETTINGS.batch_size * training_bytes(run.config, CPU, torch.float32)
     assert 0.7 * activations < estimate < 1.5 * activations

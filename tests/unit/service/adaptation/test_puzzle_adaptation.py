@@ -1,4 +1,4 @@
-"""From puzzles and a base to an adapted folder: what is held out, refused, written and told."""
+"""From puzzles and a base to an adapted folder: what is held out, refused, written and reported."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -85,7 +85,7 @@ def test_a_demonstration_that_is_there_twice_is_never_held_out() -> None:
     assert not hold_out([puzzle_with("a", 1, 2, 3, 1, 2, 3)], 0).places
 
 
-def test_what_is_held_out_depends_on_seed_and_content_alone() -> None:
+def test_what_is_held_out_depends_on_seed_and_content_only() -> None:
     puzzles = [puzzle_with(f"p{number}", number, 5, 6, 7, 8) for number in range(5)]
     places = hold_out(puzzles, 3).places
     assert hold_out(puzzles[::-1], 3).places == places
@@ -294,7 +294,7 @@ def test_a_file_in_the_folders_place_is_refused(
     assert path.read_text(encoding="utf-8") == "mine"
 
 
-def test_an_empty_folder_or_one_with_hidden_files_alone_is_taken(
+def test_an_empty_folder_or_one_with_only_hidden_files_is_taken(
     base: Checkpoint, new_puzzle: Puzzle, tmp_path: Path
 ) -> None:
     for name, content in (("empty", None), ("touched", ".used")):
@@ -498,7 +498,7 @@ def test_without_a_base_the_weights_are_random_and_the_record_says_so(
         prepare(base, [new_puzzle], folder)
 
 
-def test_what_was_begun_and_killed_before_its_first_snapshot_begins_anew(
+def test_what_was_begun_and_killed_before_its_first_snapshot_starts_over(
     base: Checkpoint, new_puzzle: Puzzle, tmp_path: Path
 ) -> None:
     folder = tmp_path / "out"
@@ -573,7 +573,7 @@ def test_a_folder_without_a_record_is_no_adaptation(tiny_folder: Path) -> None:
         lambda document: {k: v for k, v in document.items() if k != "base_sha256"},
     ],
 )
-def test_a_damaged_record_is_refused_naming_the_file_and_the_mend(
+def test_a_damaged_record_is_refused_naming_the_file_and_a_hint(
     document: dict[str, Any],
     base: Checkpoint,
     new_puzzle: Puzzle,
@@ -583,7 +583,7 @@ def test_a_damaged_record_is_refused_naming_the_file_and_the_mend(
     spoilt = spoil(document)
     content = spoilt if isinstance(spoilt, bytes) else json.dumps(spoilt).encode()
     (tmp_path / ADAPTATION_NAME).write_bytes(content)
-    with pytest.raises(AdaptationError, match=r"adaptation\.json is damaged .* adapt anew"):
+    with pytest.raises(AdaptationError, match=r"adaptation\.json is damaged .* adapt again"):
         read_adaptation(tmp_path)
     with pytest.raises(AdaptationError, match=r"adaptation\.json is damaged"):
         prepare(base, [new_puzzle], tmp_path)
