@@ -65,8 +65,8 @@ def demo_folder() -> Path:
 def constant_tasks() -> tuple[Task, ...]:
     """Return four tasks over the same inputs, each with one output whatever the input.
 
-    So only the puzzle row determines the answer, and a model of a few thousand weights learns all of
-    it. "square" has two test inputs, which are equal.
+    So only the puzzle row determines the answer, and a model of a few thousand weights learns them
+    all. "square" has two test inputs, which are equal.
     """
     inputs = (
         [[1, 2, 3], [4, 5, 6], [7, 8, 9]],

@@ -1,4 +1,4 @@
-"""A recorded step: its answers, on a substitute for CUDA graphs that computes into the recorded tensors."""
+"""A recorded step: its answers, with a substitute for CUDA graphs."""
 
 from collections.abc import Callable
 from pathlib import Path
