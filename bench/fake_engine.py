@@ -1,7 +1,6 @@
 """An engine without a network: every sample is returned unchanged after one step."""
 
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -50,10 +49,10 @@ class FakeEngine:
         self.num_steps += 1
         seated = self._waiting[: self.num_slots]
         self._waiting = self._waiting[self.num_slots :]
-        return [replace(self._outcome(sample), job=job) for job, sample in seated]
+        return [self._outcome(job, sample) for job, sample in seated]
 
-    def _outcome(self, sample) -> Outcome:
+    def _outcome(self, job, sample) -> Outcome:
         # Like a model's, q is the same for the same sample at any time.
         q_halt_logit = sample.sample_id[-1] % 7 - 3.0
         tokens = sample.tokens.astype(np.uint8)
-        return Outcome(None, sample.sample_id, tokens, q_halt_logit, 0.0, 1, HaltReason.Q_HALT)
+        return Outcome(job, sample.sample_id, tokens, q_halt_logit, 0.0, 1, HaltReason.Q_HALT)

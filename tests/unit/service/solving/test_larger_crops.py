@@ -25,12 +25,12 @@ class CuttingEngine(FakeEngine):
         super().__init__(checkpoint, num_slots=4)
         self.truth, self.variants, self.sides = truth, member.enrolment.variants, []
 
-    def _outcome(self, sample: Sample) -> Outcome:
+    def _outcome(self, job: object, sample: Sample) -> Outcome:
         side = round(len(sample.tokens) ** 0.5)
         self.sides.append(side)
-        cells = self.variants[sample.sample_id[-1]].apply(self.truth.cells)[:side, :side]
+        cells = self.variants[sample.sample_id.variant_index].apply(self.truth.cells)[:side, :side]
         tokens = encode([np.ascontiguousarray(cells)], side)[0].astype(np.uint8)
-        return replace(super()._outcome(sample), tokens=tokens)
+        return replace(super()._outcome(job, sample), tokens=tokens)
 
 
 @pytest.fixture
