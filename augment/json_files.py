@@ -59,7 +59,7 @@ def parse_json(content: bytes, source: str) -> object:
         where = f"line {error.lineno}, column {error.colno}"
         raise TaskFileError(source, f"is not JSON: {error.msg} ({where})") from None
     except RecursionError:
-        raise TaskFileError(source, "is nested too deep; a task needs five levels") from None
+        raise TaskFileError(source, "is nested too deeply; a task needs five levels") from None
     except _RefusedError as error:
         raise TaskFileError(source, f"is not usable JSON: {error}") from None
     except ValueError:

@@ -1,9 +1,9 @@
 """Task documents (one puzzle) and Kaggle documents (many, by id): parsing and writing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from augment.errors import Place, PuzzleError
 from augment.json_files import MEBIBYTE, read_json
@@ -15,6 +15,8 @@ MAX_KAGGLE_BYTES = 256 * MEBIBYTE
 MAX_DEMONSTRATIONS = 10
 MAX_TEST_INPUTS = 10
 MAX_NAME_LENGTH = 200
+
+T = TypeVar("T")
 
 
 def parse_task(document: object, name: str) -> Task:
@@ -37,11 +39,7 @@ def read_task(path: str | PathLike[str]) -> Task:
     Raises: TaskFileError, PuzzleError.
     """
     path = Path(path)
-    document = read_json(path, MAX_TASK_BYTES)
-    try:
-        return parse_task(document, path.stem)
-    except PuzzleError as error:
-        raise error.within(str(path)) from None
+    return _read(path, MAX_TASK_BYTES, lambda document: parse_task(document, path.stem))
 
 
 def task_document(task: Task) -> dict[str, Any]:
@@ -109,13 +107,8 @@ def read_challenges(
 
     Raises: TaskFileError, PuzzleError.
     """
-    path = Path(path)
     outputs = None if solutions is None else read_solutions(solutions)
-    document = read_json(path, MAX_KAGGLE_BYTES)
-    try:
-        return parse_challenges(document, outputs)
-    except PuzzleError as error:
-        raise error.within(str(path)) from None
+    return _read(Path(path), MAX_KAGGLE_BYTES, lambda one: parse_challenges(one, outputs))
 
 
 def read_solutions(path: str | PathLike[str]) -> dict[str, tuple[Grid, ...]]:
@@ -123,10 +116,13 @@ def read_solutions(path: str | PathLike[str]) -> dict[str, tuple[Grid, ...]]:
 
     Raises: TaskFileError, PuzzleError.
     """
-    path = Path(path)
-    document = read_json(path, MAX_KAGGLE_BYTES)
+    return _read(Path(path), MAX_KAGGLE_BYTES, parse_solutions)
+
+
+def _read(path: Path, max_bytes: int, parse: Callable[[object], T]) -> T:
+    document = read_json(path, max_bytes)
     try:
-        return parse_solutions(document)
+        return parse(document)
     except PuzzleError as error:
         raise error.within(str(path)) from None
 

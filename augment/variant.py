@@ -54,9 +54,5 @@ class Variant:
         """Return this variant of a grid."""
         return Grid(self.apply(grid.cells))
 
-    def invert_grid(self, grid: Grid) -> Grid:
-        """Return the grid of which this grid is the variant."""
-        return Grid(self.invert(grid.cells))
-
 
 IDENTITY = Variant(0, IDENTITY_PALETTE)

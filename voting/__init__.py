@@ -10,7 +10,6 @@ from voting.submission import (
     parse_submission,
     read_submission,
     submission_document,
-    write_submission,
 )
 from voting.tally import Q_ONE, GridVotes, Tally, VotingError
 
@@ -32,5 +31,4 @@ __all__ = [
     "read_submission",
     "score",
     "submission_document",
-    "write_submission",
 ]

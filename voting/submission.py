@@ -1,17 +1,15 @@
 """Submission files in Kaggle's form: `{id: [{"attempt_1": grid, "attempt_2": grid}, ...]}`."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
-from augment import Grid, PuzzleError, write_atomically
+from augment import MAX_KAGGLE_BYTES, Grid, PuzzleError, TaskFileError, read_json
 from voting.tally import VotingError
 
 Submission: TypeAlias = Mapping[str, tuple[tuple[Grid, ...], ...]]
 """The attempts, by task id and by index of the test input."""
 
-MAX_BYTES = 256 * 2**20
 _KEY = "attempt_"
 
 
@@ -46,39 +44,15 @@ def submission_document(
     }
 
 
-def write_submission(
-    path: Path, answers: Mapping[str, Sequence[Sequence[Grid]]], num_attempts: int = 2
-) -> None:
-    """Write answers as a submission file.
-
-    Raises: SubmissionError where an answer is missing or the file cannot be written.
-    """
-    document = submission_document(answers, num_attempts)
-    try:
-        write_atomically(path, [json.dumps(document)])
-    except OSError as error:
-        raise SubmissionError(str(path), f"cannot be written: {_reason(error)}") from error
-
-
 def read_submission(path: Path) -> Submission:
-    """Read a submission file of at most 256 MiB.
+    """Read a submission file.
 
     Raises: SubmissionError, with the location of the first fault.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:  # before reading: a wrong file may be larger than the memory
-            raise SubmissionError(
-                str(path), f"is too large ({size:,} bytes; the limit is {MAX_BYTES // 2**20} MiB)"
-            )
-        document = json.loads(
-            path.read_bytes(), parse_constant=_refuse_constant, object_pairs_hook=_object
-        )
-    except OSError as error:
-        raise SubmissionError(str(path), f"cannot be read: {_reason(error)}") from error
-    except (ValueError, RecursionError) as error:
-        # Not JSON, not UTF-8, NaN, a key given twice, a number of thousands of digits.
-        raise SubmissionError(str(path), f"is not usable JSON: {error}") from error
+        document = read_json(path, MAX_KAGGLE_BYTES)
+    except TaskFileError as error:
+        raise SubmissionError(str(path), error.problem) from error
     return parse_submission(document)
 
 
@@ -124,20 +98,3 @@ def _not_empty(task_id: str, outputs: Any) -> Sequence[Any]:
     if not isinstance(outputs, list | tuple) or not outputs:
         raise SubmissionError(task_id, "must be a list with the attempts of each test input")
     return outputs
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {twice[:80]!r} occurs twice")
-    return members
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__

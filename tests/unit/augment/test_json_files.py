@@ -83,7 +83,7 @@ def test_constants_that_are_no_json_are_refused(tmp_path: Path, constant: str) -
 
 def test_deep_nesting_is_refused(tmp_path: Path) -> None:
     problem = refusal(written(tmp_path, "[" * 200_000 + "]" * 200_000))
-    assert problem == "is nested too deep; a task needs five levels"
+    assert problem == "is nested too deeply; a task needs five levels"
 
 
 def test_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:
