@@ -35,7 +35,7 @@ class TrainProgress:
     lr: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Turn(Generic[Progress]):
     """A slice of work is done; only between two steps may the run be saved or stopped."""
 

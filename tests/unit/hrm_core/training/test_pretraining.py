@@ -376,12 +376,12 @@ def test_a_slice_size_that_does_not_divide_the_batch_is_refused(
     ("num_steps", "max_seconds", "problem"),
     [
         (None, None, "neither steps nor seconds"),
-        (0, None, "nothing, or endless"),
-        (None, 0.0, "nothing, or endless"),
-        (5, 0.0, "nothing, or endless"),
-        (-1, 5.0, "nothing, or endless"),
-        (None, math.inf, "nothing, or endless"),
-        (None, math.nan, "nothing, or endless"),
+        (0, None, "zero or infinite"),
+        (None, 0.0, "zero or infinite"),
+        (5, 0.0, "zero or infinite"),
+        (-1, 5.0, "zero or infinite"),
+        (None, math.inf, "zero or infinite"),
+        (None, math.nan, "zero or infinite"),
     ],
 )
 def test_a_budget_that_is_nothing_or_has_no_end_is_refused(
