@@ -242,7 +242,7 @@ def test_a_device_that_computes_something_else_is_found(tiny_copy: Path) -> None
     examination = examine(broken, registrar)
 
     assert examination.finding is Finding.MISALIGNED
-    assert examination.verdict.startswith("this device computes something else")
+    assert examination.verdict.startswith("this device computes different results")
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"test": 3}', '{"test": {"x": 1}}'])
