@@ -16,7 +16,7 @@ _TRM_ENDING = re.compile(r"\|\|\|t([0-7])\|\|\|(0[1-9]{9})")
 
 
 class Dialect(Enum):
-    """How one family of checkpoints writes the names of variants.
+    """The form of the names of variants in one family of checkpoints.
 
     HRM: `<puzzle>_t<id>_<ten digits>`; TRM: `<puzzle>|||t<id>|||<ten digits>`. The untransformed
     puzzle has its bare name.

@@ -109,7 +109,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Puzzle:
-    """What a solver may see: demonstrations and test inputs, never a test output."""
+    """The demonstrations and test inputs that a solver may see, never a test output."""
 
     name: str
     train: tuple[Pair, ...]

@@ -14,7 +14,7 @@ from hrm_core.model.network import Network
 
 
 class SlotTensors(NamedTuple):
-    """What slots carry from segment to segment, and their inputs.
+    """The state and inputs of all slots.
 
     `answer` is the part of the last predictions that counts; `num_unchanged` counts the segments
     for which it has stayed the same.
@@ -36,7 +36,7 @@ class SlotTensors(NamedTuple):
 
 
 class SegmentOutput(NamedTuple):
-    """What one segment computes for every slot.
+    """The results of one segment for every slot.
 
     Shapes: the first four as in `SlotTensors`; report float32 [B, 4] of (halted, steps, q_halt,
     q_continue); predictions uint8 [B, S].

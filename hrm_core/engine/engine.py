@@ -30,7 +30,7 @@ from hrm_core.model.network import Network
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """How an engine runs.
+    """The configuration of an engine.
 
     `num_slots` None: see `pick_slots`. `precision` None: the checkpoint's `forward_dtype`, where
     the device has instructions for it; `auto`: see `choose_arithmetic`. `arithmetic`, where given,

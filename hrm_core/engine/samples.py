@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 
 class Halting(Enum):
-    """When a sample halts.
+    """The rule by which a sample halts.
 
     `ACT`: once q calls its answer right (q_halt > 0) and the answer has settled. `FIXED`: after all
     segments, as the reference evaluates. Training's rule, q_halt > q_continue, does not serve for
@@ -23,7 +23,7 @@ class Halting(Enum):
 
 
 class HaltReason(Enum):
-    """Why a sample halted."""
+    """The reason why a sample halted."""
 
     Q_HALT = "q_halt"
     MAX_SEGMENTS = "max_segments"

@@ -26,7 +26,7 @@ class SlotTable:
         return [slot for slot, entry in enumerate(self._entries) if entry is None]
 
     def seat(self, entries: Sequence[Entry]) -> list[int]:
-        """Give each entry a free slot; there must be enough of them."""
+        """Assign each entry a free slot, of which there must be enough, and return the slots."""
         slots = self.free()[: len(entries)]
         for slot, entry in zip(slots, entries, strict=True):
             self._entries[slot] = entry

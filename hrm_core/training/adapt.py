@@ -38,7 +38,7 @@ _LAST_FROM = "last_from"
 
 
 class Phase(StrEnum):
-    """What learns: only the rows; the trunk too; with all demonstrations and falling rates."""
+    """The phases: only rows learn; the trunk too; all demonstrations with falling rates."""
 
     ROWS = "rows"
     ALL = "all"
@@ -103,7 +103,7 @@ class Adaptation:
 
     @property
     def phase(self) -> Phase:
-        """What learns now."""
+        """The current phase."""
         if _LAST_FROM in self.run.notes:
             return Phase.LAST
         is_early = self.run.used_share < self.run.settings.rows_only_share
@@ -116,7 +116,7 @@ class Adaptation:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the adaptation is complete."""
         return self.run.used_share >= self._ends_at
 
     @property

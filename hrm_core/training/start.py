@@ -27,7 +27,7 @@ NUM_MEAN_ROWS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a run starts from instead of random weights: a trunk, and one value for every row.
+    """The start of a run other than random weights: a trunk, and one value for every row.
 
     Shapes: row float32 [puzzle_emb_ndim].
     """

@@ -28,7 +28,7 @@ COMPILED_FROM_STEPS = 300
 
 @dataclass(frozen=True, slots=True)
 class AdaptOptions:
-    """How to adapt: the budget, whichever limit comes first, and the recipe.
+    """The options of an adaptation: the budget, whichever limit comes first, and the recipe.
 
     `batch_tokens` are the positions in a batch, for a network with crop. `rows_only`: the trunk is
     not changed. `holds_out`: whether demonstrations are held out for checks.

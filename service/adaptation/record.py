@@ -15,7 +15,7 @@ ADAPTATION_NAME = "adaptation.json"
 
 @dataclass(frozen=True, slots=True)
 class AdaptationRecord:
-    """How a checkpoint was adapted.
+    """The record of an adaptation.
 
     `owner` is the caller of the job that made it, `local` where the file names none. `base` is None
     for one that began with random weights. `demonstrations` are the puzzles' hashes by name.

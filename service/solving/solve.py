@@ -17,7 +17,7 @@ from voting import Ranking, Tally, decided, rank
 
 @dataclass(frozen=True, slots=True)
 class SolveOptions:
-    """How to solve a puzzle; None means all variants, and the checkpoint's limit of segments.
+    """The options of solving a puzzle; None means all variants, and the checkpoint's limit of segments.
 
     `num_variants` are each member's. `trace`: the answer contains the answers of single variants.
     """
@@ -70,7 +70,7 @@ class Solving:
                     "or rename one of the folders"
                 )
         self.puzzle, self.options = puzzle, options
-        self._voters = tuple(_voters(members, options, len(puzzle.test)))
+        self._voters = tuple(_draw_voters(members, options, len(puzzle.test)))
         self._entered: dict[int, MemberAnswer] = {}
         self._is_closed = [False] * len(puzzle.test)
         self._timings_s = {"encode": 0.0, "vote": 0.0}
@@ -266,7 +266,9 @@ class Solving:
         return tuple(chain.from_iterable(voter.traces(test_index) for voter in self._voters))
 
 
-def _voters(members: Sequence[Member], options: SolveOptions, num_inputs: int) -> Iterator[Voter]:
+def _draw_voters(
+    members: Sequence[Member], options: SolveOptions, num_inputs: int
+) -> Iterator[Voter]:
     """Draw each member's variants; the limit of traced ones is over all members."""
     num_traced = MAX_TRACED if options.trace else 0
     for member in members:
