@@ -17,9 +17,9 @@ from voting import Ranking, Tally, decided, rank
 
 @dataclass(frozen=True, slots=True)
 class SolveOptions:
-    """The options of solving a puzzle; None means all variants, and the checkpoint's limit of segments.
+    """How a puzzle is to be solved; None means all variants, and the checkpoint's own limit.
 
-    `num_variants` are each member's. `trace`: the answer contains the answers of single variants.
+    `num_variants` are each member's. `trace`: the answer also tells what single variants answered.
     """
 
     num_variants: int | None = None
