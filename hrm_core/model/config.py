@@ -155,7 +155,7 @@ def parse_arch(document: object) -> ArchSettings:
     if not isinstance(document, Mapping) or not isinstance(document.get("arch"), Mapping):
         raise ConfigError("it has no mapping `arch` with the model's settings")
     arch: Mapping[str, Any] = document["arch"]
-    class_path = _require(arch, "name")
+    class_path = _get(arch, "name")
     if not isinstance(class_path, str):
         raise ConfigError(f"arch.name: {brief(class_path)} is not a class path")
     architecture = _CLASS_NAMES.get(re.split(r"[.@]", class_path)[-1])
@@ -221,50 +221,48 @@ def brief(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-def _require(arch: Mapping[str, Any], key: str) -> Any:
-    if key not in arch:
+def _get(arch: Mapping[str, Any], key: str, default: object = None) -> Any:
+    if default is None and key not in arch:
         raise ConfigError(f"arch.{key} is missing")
-    return arch[key]
+    return arch.get(key, default)
+
+
+def _refused(key: str, value: object, expected: str) -> ConfigError:
+    return ConfigError(f"arch.{key}: {brief(value)} is {expected}")
 
 
 def _integer(arch: Mapping[str, Any], key: str, minimum: int, default: int | None = None) -> int:
-    value = _require(arch, key) if default is None else arch.get(key, default)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int)
-        or not minimum <= value <= _MAX_INTEGER
-    ):
-        raise ConfigError(
-            f"arch.{key}: {brief(value)} is not a whole number in {minimum}..{_MAX_INTEGER}"
-        )
+    value = _get(arch, key, default)
+    if type(value) is not int or not minimum <= value <= _MAX_INTEGER:
+        raise _refused(key, value, f"not a whole number in {minimum}..{_MAX_INTEGER}")
     return value
 
 
 def _number(
     arch: Mapping[str, Any], key: str, default: float | None = None, minimum: float = 0.0
 ) -> float:
-    value = _require(arch, key) if default is None else arch.get(key, default)
+    value = _get(arch, key, default)
     number = math.nan
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         # YAML 1.1 reads 1e-5 as a string.
         with contextlib.suppress(ValueError, OverflowError):
             number = float(value)
     if not math.isfinite(number) or number < minimum:
-        raise ConfigError(f"arch.{key}: {brief(value)} is not a number of at least {minimum:g}")
+        raise _refused(key, value, f"not a number of at least {minimum:g}")
     return number
 
 
 def _boolean(arch: Mapping[str, Any], key: str, default: bool) -> bool:
-    value = arch.get(key, default)
+    value = _get(arch, key, default)
     if not isinstance(value, bool):
-        raise ConfigError(f"arch.{key}: {brief(value)} is neither true nor false")
+        raise _refused(key, value, "neither true nor false")
     return value
 
 
 def _choice(
     arch: Mapping[str, Any], key: str, choices: tuple[str, ...], default: str | None = None
 ) -> str:
-    value = _require(arch, key) if default is None else arch.get(key, default)
+    value = _get(arch, key, default)
     if value not in choices:
-        raise ConfigError(f"arch.{key}: {brief(value)} is none of {', '.join(choices)}")
+        raise _refused(key, value, f"none of {', '.join(choices)}")
     return str(value)
