@@ -63,10 +63,16 @@ def check_snapshot(
     """
     stored, expected = json.loads(state["settings"]), identify_run(config, settings)
     # Settings that older snapshots do not contain cannot differ.
-    if any(expected[part] != expected[part] | stored[part] for part in expected):
+    differing = [
+        f"{name} {stored[part][name]} (now {value})"
+        for part in expected
+        for name, value in expected[part].items()
+        if stored[part].get(name, value) != value
+    ]
+    if differing:
         raise TrainingError(
-            f"{folder} holds a training run with other settings: give another folder, or the "
-            "settings it was started with"
+            f"{folder} holds a training run with other settings: {', '.join(differing)}. "
+            "Give another folder, or the settings it was started with"
         )
     if state.get("data", data_sha256) != data_sha256:
         raise TrainingError(

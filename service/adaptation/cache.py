@@ -1,4 +1,4 @@
-"""The cache of adapted checkpoints, for later jobs of the same puzzles."""
+"""Adapted checkpoints kept for the next job of the same puzzle, the latest used ones."""
 
 import hashlib
 import shutil
@@ -22,7 +22,7 @@ _LOCKS = ".locks"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An adapted checkpoint on disk, complete or not; `id` is the name of its folder.
+    """An adapted checkpoint on disk, complete or not. `id` is its folder's name.
 
     Units: num_bytes on disk; times in seconds since 1970.
     """
@@ -35,7 +35,7 @@ class Entry:
     used_at: float
 
     def described(self) -> AdaptedRecord:
-        """Return the entry as workers report it, with the first of its puzzles."""
+        """Tell of it as workers do; of several puzzles the first."""
         record = self.record
         name, demonstrations = next(iter(record.demonstrations.items()), ("", ""))
         return AdaptedRecord(
@@ -59,16 +59,16 @@ class Entry:
 class AdaptedCache:
     """A folder of adapted checkpoints, which processes of one machine may share.
 
-    An entry serves only jobs of its owner: another caller's answer would reveal, by `reused` and by
-    its speed, that someone has sent the same puzzle. A process that adapts holds the entry's lock,
-    which ends with the process.
+    Each is used for jobs of its owner only: another's answer would say, by `reused` and by how soon
+    it comes, that somebody has sent the same puzzle.
+    Who adapts holds the entry's lock, which ends with its process.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes
 
     def entries(self) -> tuple[Entry, ...]:
-        """Return all entries, the most recently used first; damaged ones are skipped."""
+        """List what is there, the latest used first; damaged entries are passed over."""
         found = [
             entry
             for record in self._folder.glob(f"[!.]*/{ADAPTATION_NAME}")
@@ -77,7 +77,7 @@ class AdaptedCache:
         return tuple(sorted(found, key=lambda entry: entry.used_at, reverse=True))
 
     def entry(self, entry_id: str) -> Entry | None:
-        """Return an entry by its id, which must not lead out of the folder; None where missing."""
+        """Look one up; an id is a name, no path to somewhere else."""
         if entry_id.startswith(".") or Path(entry_id).name != entry_id:
             return None
         folder = self.folder(entry_id)
@@ -106,7 +106,7 @@ class AdaptedCache:
         seconds: float | None,
         steps: int | None,
     ) -> Entry | None:
-        """Find an owner's complete adaptation to a puzzle that the budget would not improve."""
+        """Find an owner's complete adaptation to a puzzle that such a budget would not improve."""
         for entry in self.entries():
             record = entry.record
             if (
@@ -130,17 +130,17 @@ class AdaptedCache:
         seconds: float | None,
         steps: int | None,
     ) -> str:
-        """Return the id of an adaptation; the same request of an owner has the same id."""
-        key = f"{base_sha256} {demonstrations_hash} {num_variants} {seconds} {steps} {owner}"
-        return f"{base}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        """Name the entry of an adaptation: the same each time that an owner asks for the same."""
+        told = f"{base_sha256} {demonstrations_hash} {num_variants} {seconds} {steps} {owner}"
+        return f"{base}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
     def folder(self, entry_id: str) -> Path:
-        """Return the folder of an entry, present or not."""
+        """Tell where an entry is, or would be."""
         return self._folder / entry_id
 
     @contextmanager
     def locked(self, entry_id: str) -> Iterator[bool]:
-        """Acquire an entry's lock unless it is taken; yield whether it was acquired."""
+        """Hold an entry's lock where nobody else does; tell whether it is held."""
         lock = self._lock(entry_id)
         try:
             lock.acquire(blocking=False)
@@ -153,7 +153,7 @@ class AdaptedCache:
             lock.release()
 
     def touch(self, entry_id: str) -> None:
-        """Record that an entry is used now, and the first time also that it is made."""
+        """Say that an entry was used just now, and for the first time also that it was made."""
         folder = self.folder(entry_id)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / _MADE).exists():
@@ -161,11 +161,11 @@ class AdaptedCache:
         (folder / _USED).touch()
 
     def remove(self, entry_id: str) -> bool:
-        """Remove an entry unless it is being adapted; return whether it is gone."""
+        """Remove an entry unless it is being adapted; tell whether it is gone."""
         with self.locked(entry_id) as is_held:
             if not is_held:
                 return False
-            # Renamed first, so that no process opens half of it.
+            # Renamed first: nobody shall open half of it.
             folder = self.folder(entry_id)
             leaving = self._folder / f".{entry_id}.{time.time_ns()}"
             try:
@@ -176,8 +176,8 @@ class AdaptedCache:
             return True
 
     def evict(self, kept: Collection[str] = ()) -> tuple[str, ...]:
-        """Remove the least recently used entries until the rest fits; return their ids."""
-        for leaving in self._folder.glob(".*.*/"):  # an interrupted removal
+        """Remove the least recently used entries until the rest has room; gives their ids."""
+        for leaving in self._folder.glob(".*.*/"):  # a removal was cut short
             shutil.rmtree(leaving, ignore_errors=True)
         entries = self.entries()
         num_bytes = sum(entry.num_bytes for entry in entries)

@@ -1,4 +1,4 @@
-"""Construction of an engine from settings or options."""
+"""The engine that settings or options describe."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from hrm_core import Checkpoint, CropEngine, Engine, EngineConfig, can_compile, 
 
 
 def wants_compile(device: str, asked: bool | None) -> bool:
-    """Return whether to compile: as requested, or else on CUDA."""
+    """Return whether to compile: as asked, or else on CUDA."""
     return pick_device(device).type == "cuda" if asked is None else asked
 
 
@@ -24,11 +24,11 @@ def make_engine(
     max_slots: int | None = None,
     tuned_folder: Path | None = None,
 ) -> Engine:
-    """Make an engine; `say` reports where it differs from the request.
+    """Make an engine, saying so where it is not what was asked for.
 
-    `slots` None: as many as are measured to be fast and fit, but no more than `max_slots` need;
-    `tuned_folder` holds the measurements. `precision` None: the checkpoint's, or bfloat16 for
-    float32 where the processor is clearly faster in it. `compiled` None: on CUDA only.
+    `slots` None: as many as were measured to be worth it and fit, but no more than `max_slots`
+    need; `tuned_folder` holds what was measured. `precision` None: the checkpoint's, or bfloat16
+    for float32 where the processor is clearly faster in it. `compiled` None: on CUDA only.
     `num_threads` None: by the network's size and the free cores.
 
     Raises: EngineError, AttentionError for what the device cannot do.
@@ -36,7 +36,7 @@ def make_engine(
     where = pick_device(device)
     is_compiled = wants_compile(device, compiled)
     if is_compiled and not can_compile(where):
-        say("No compiler is available: the network runs uncompiled, and slower.")
+        say("No compiler at hand: the network runs uncompiled, and slower.")
         is_compiled = False
     kind = CropEngine if checkpoint.config.crop else Engine
     engine = kind(
@@ -53,5 +53,5 @@ def make_engine(
         ),
     )
     if slots is not None and engine.num_slots < slots:
-        say(f"{slots} slots do not fit {where}: running with {engine.num_slots}.")
+        say(f"{slots} slots are more than {where} takes: running with {engine.num_slots}.")
     return engine
