@@ -50,7 +50,7 @@ def solve_request(host: str, port: int, task: Mapping[str, Any]) -> bytes:
 def load(
     host: str, port: int, task: Mapping[str, Any], num_at_once: int, num_requests: int
 ) -> Load:
-    """Post a task to be solved `num_jobs` times over `num_at_once` connections.
+    """Post a task to be solved `num_requests` times over `num_at_once` connections.
 
     Raises: RuntimeError for an answer other than 200.
     """
