@@ -1,13 +1,13 @@
 """The engine for samples of several sizes: an engine for each size, on one network."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from math import isqrt
 from typing import Any
 
 from hrm_core.checkpoint.folder import Checkpoint
 from hrm_core.engine.engine import Engine, EngineConfig
 from hrm_core.engine.memory import release_memory
-from hrm_core.engine.samples import Outcome, Sample
+from hrm_core.engine.samples import Outcome, Sample, SampleFilter, any_sample
 from hrm_core.errors import EngineError
 
 # Lanes that are kept; the least recently used idle lane makes room for another.
@@ -63,9 +63,7 @@ class CropEngine(Engine):
                 raise EngineError(f"{num_cells} tokens are not a square that fits the canvas")
             self._lane(num_cells).add(group, job=job, **options)
 
-    def cancel(
-        self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True
-    ) -> int:
+    def cancel(self, job: Hashable, wanted: SampleFilter = any_sample) -> int:
         """Drop a job's samples in all lanes, or those with a wanted id; return how many."""
         return sum(lane.cancel(job, wanted) for lane in self._lanes.values())
 

@@ -1,6 +1,6 @@
 """The engine: samples of all jobs share a fixed number of slots, and a step is one segment."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,15 @@ from hrm_core.device.tuned import read_tuned, tuned_path
 from hrm_core.engine.capture import CapturedRun
 from hrm_core.engine.carry import Carry, Run, SegmentOutput, run_segment
 from hrm_core.engine.memory import is_out_of_memory, needs_memory, release_memory
-from hrm_core.engine.samples import Halting, HaltReason, HaltRule, Outcome, Sample
+from hrm_core.engine.samples import (
+    Halting,
+    HaltReason,
+    HaltRule,
+    Outcome,
+    Sample,
+    SampleFilter,
+    any_sample,
+)
 from hrm_core.engine.scheduler import Priority, Scheduler
 from hrm_core.engine.sizing import limit_slots, pick_slots
 from hrm_core.engine.slots import SlotTable
@@ -145,9 +153,7 @@ class Engine:
             self._check(sample)
         self._scheduler.add(job, checked, HaltRule(halting, max_segments), priority)
 
-    def cancel(
-        self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True
-    ) -> int:
+    def cancel(self, job: Hashable, wanted: SampleFilter = any_sample) -> int:
         """Drop a job's samples, or those with a wanted id; return how many were dropped."""
         return self._scheduler.cancel(job, wanted) + len(self._slots.evict(job, wanted))
 

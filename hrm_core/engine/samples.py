@@ -1,5 +1,6 @@
 """Samples that go into the engine, outcomes that come out, and when a sample halts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -35,6 +36,15 @@ class HaltRule:
 
     halting: Halting
     max_segments: int
+
+
+# Whether a sample, by its id, is meant.
+SampleFilter = Callable[[Any], bool]
+
+
+def any_sample(sample_id: object) -> bool:
+    """Match every sample."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)

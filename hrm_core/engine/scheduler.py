@@ -1,11 +1,11 @@
 """The order in which waiting samples enter slots; no tensors."""
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from hrm_core.engine.samples import HaltRule, Sample
+from hrm_core.engine.samples import HaltRule, Sample, SampleFilter, any_sample
 
 # While both kinds wait, every so many admissions one is batch, so that batch never starves.
 BATCH_EVERY = 8
@@ -52,9 +52,7 @@ class Scheduler:
         for entry in reversed(entries):
             self._queues[entry.priority].setdefault(entry.job, deque()).appendleft(entry)
 
-    def cancel(
-        self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True
-    ) -> int:
+    def cancel(self, job: Hashable, wanted: SampleFilter = any_sample) -> int:
         """Drop a job's waiting samples, or those with a wanted id; return how many."""
         num_before = len(self)
         for queues in self._queues.values():

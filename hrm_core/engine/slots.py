@@ -1,7 +1,8 @@
 """Slot allocation; no tensors."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 
+from hrm_core.engine.samples import SampleFilter, any_sample
 from hrm_core.engine.scheduler import Entry
 from hrm_core.errors import EngineError
 
@@ -47,9 +48,7 @@ class SlotTable:
         """Free every slot and return their entries, lowest slot first."""
         return [self.release(slot) for slot in self.taken()]
 
-    def evict(
-        self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True
-    ) -> list[int]:
+    def evict(self, job: Hashable, wanted: SampleFilter = any_sample) -> list[int]:
         """Free the slots of a job, or of its samples with a wanted id, and return them."""
         slots = [
             slot
