@@ -111,15 +111,23 @@ def _cases(
 
     rows = 2.0 * batch * length
     yield (
-        *("gate and up, SwiGLU", rows * size * 2 * width),
-        *(partial(F.linear, x, gate_up), swiglu, partial(fused, "swiglu", x, gate_up)),
+        "gate and up, SwiGLU",
+        rows * size * 2 * width,
+        partial(F.linear, x, gate_up),
+        swiglu,
+        partial(fused, "swiglu", x, gate_up),
     )
     yield (
-        *("down, residual and norm", rows * width * size),
-        *(partial(F.linear, wide, down), normed),
+        "down, residual and norm",
+        rows * width * size,
+        partial(F.linear, wide, down),
+        normed,
         partial(fused, "project_norm", wide, down, x, config.rms_norm_eps),
     )
     yield (
-        *("q, k, v, rotary", rows * size * 3 * size, partial(F.linear, x, qkv), rotated),
+        "q, k, v, rotary",
+        rows * size * 3 * size,
+        partial(F.linear, x, qkv),
+        rotated,
         partial(fused, "qkv_rotary", x, qkv, *cos_sin, config.num_heads),
     )

@@ -154,7 +154,8 @@ def check_tensors(
     hint = f"Do weights and {CONFIG_NAME} belong together?"
     if missing or surplus:
         parts = [
-            f"{word} {', '.join(names[:3])}" + (f" and {len(names) - 3} more" * (len(names) > 3))
+            f"{word} {', '.join(names[:3])}"
+            + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             for word, names in (("lacks", missing), ("has unexpected", surplus))
             if names
         ]

@@ -44,8 +44,8 @@ class Arithmetic:
     @property
     def name(self) -> str:
         """Its name in records."""
-        words = (self.precision, *("wide",) * self.is_wide, *("onednn",) * self.is_onednn)
-        return " ".join(words)
+        flags = {"wide": self.is_wide, "onednn": self.is_onednn}
+        return " ".join([self.precision, *(name for name, is_set in flags.items() if is_set)])
 
     @property
     def dtype(self) -> torch.dtype:

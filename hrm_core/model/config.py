@@ -197,7 +197,7 @@ def parse_arch(document: object) -> ArchSettings:
     if hidden_size % num_heads or is_odd:
         raise ConfigError(
             f"arch.hidden_size {hidden_size} does not divide into {num_heads} heads"
-            + " of even width" * bool(is_odd)
+            + (" of even width" if is_odd else "")
         )
     settings = ArchSettings(architecture, values, explicit_len)
     if values["puzzle_emb_ndim"] > settings.puzzle_emb_len * hidden_size:

@@ -127,18 +127,20 @@ def train_segment(
     """
     config = network.config
     learns_continue = learns_continue and not config.no_ACT_continue
-    batch = len(carry.steps)
     steps = torch.where(carry.halted, 0, carry.steps) + 1
     is_last = steps >= config.halt_max_steps
+    batch = Batch(
+        carry.z_H, carry.z_L, carry.halted, is_last, carry.inputs, carry.labels, row_values
+    )
+    batch_size = len(steps)
+    slice_size = slice_size or batch_size
     results: list[SegmentResult] = []
-    for start in range(0, batch, slice_size or batch):
+    for start in range(0, batch_size, slice_size):
         if start:
             yield
-        part = slice(start, start + (slice_size or batch))
-        values = (carry.z_H, carry.z_L, carry.halted, is_last, carry.inputs, carry.labels)
-        sliced = Batch(*(value[part] for value in (*values, row_values)))
-        result = run(network, sliced, learns_continue)
-        share = len(result.q_halt) / batch
+        part = slice(start, start + slice_size)
+        result = run(network, Batch._make(tensor[part] for tensor in batch), learns_continue)
+        share = len(result.q_halt) / batch_size
         (result.losses.total * share).backward()  # type: ignore[no-untyped-call]
         results.append(result)
 
@@ -148,8 +150,8 @@ def train_segment(
     halted = is_last
     if config.halt_max_steps > 1:
         # Drawn on the CPU, so that a seed means the same on every device.
-        explores = torch.rand(len(steps), generator=generator) < config.halt_exploration_prob
-        min_steps = torch.randint(2, config.halt_max_steps + 1, (len(steps),), generator=generator)
+        explores = torch.rand(batch_size, generator=generator) < config.halt_exploration_prob
+        min_steps = torch.randint(2, config.halt_max_steps + 1, (batch_size,), generator=generator)
         halted = is_last | (q_halt > threshold)
         halted &= steps >= (explores * min_steps).to(steps)
     carry.z_H = torch.cat([result.z_H for result in results])
