@@ -76,31 +76,16 @@ def encode_variants(grid: Grid, variants: Sequence[Variant], canvas: int) -> npt
     return tokens
 
 
-def decode(tokens: npt.NDArray[np.integer[Any]]) -> list[npt.NDArray[np.uint8] | None]:
-    """Read from each canvas the largest rectangle of colours at its top left.
-
-    A canvas that does not begin with a colour gives None and abstains from the vote.
-
-    Shapes: [N, canvas * canvas] to N grids [h, w].
-
-    Source: HRM, arc_eval.ipynb (the reference's empty grid is None here).
-    """
-    cells, heights, widths = _rectangles(tokens)
-    grids: list[npt.NDArray[np.uint8] | None] = [None] * len(cells)
-    for size, members in _groups(heights * _SIZE_STEP + widths):
-        height, width = divmod(size, _SIZE_STEP)
-        if height:
-            stack = np.ascontiguousarray(cells[members, :height, :width])
-            _scatter(stack, members, grids)
-    return grids
-
-
 def decode_variants(
     tokens: npt.NDArray[np.integer[Any]], variants: Sequence[Variant]
 ) -> list[npt.NDArray[np.uint8] | None]:
-    """Decode each canvas and undo its variant; None where there is nothing to decode.
+    """Read the largest rectangle of colours at each canvas's top left, and undo its variant.
+
+    A canvas that does not begin with a colour gives None and abstains from the vote.
 
     Shapes: [N, canvas * canvas] and N variants to N grids [h, w].
+
+    Source: HRM, arc_eval.ipynb (the reference's empty grid is None here).
     """
     if len(tokens) != len(variants):
         raise ValueError(f"{len(tokens)} canvases for {len(variants)} variants; give one for each")

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from plain_decoding import decode
 
 from augment import (
     BLANK_NAME,
@@ -16,7 +17,6 @@ from augment import (
     Task,
     Variant,
     VariantNameError,
-    decode,
     decode_variants,
     draw_variants,
     encode,

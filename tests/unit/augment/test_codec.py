@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from plain_decoding import decode
 
 from augment import (
     EOS,
@@ -13,7 +14,6 @@ from augment import (
     Pair,
     Puzzle,
     Variant,
-    decode,
     decode_variants,
     draw_variants,
     encode,

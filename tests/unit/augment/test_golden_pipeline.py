@@ -3,12 +3,12 @@
 from typing import Any
 
 import numpy as np
+from plain_decoding import decode
 
 from augment import (
     Dialect,
     Grid,
     apply_dihedral,
-    decode,
     decode_variants,
     encode,
     encode_variants,

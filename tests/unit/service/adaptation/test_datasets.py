@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from plain_decoding import decode
 
 from augment import (
     BLANK_NAME,
@@ -15,7 +16,6 @@ from augment import (
     Puzzle,
     Task,
     VariantNameError,
-    decode,
     draw_variants,
     encode,
 )
