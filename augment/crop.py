@@ -1,4 +1,4 @@
-"""The crop of a puzzle: the top-left square of the canvas that its grids need."""
+"""Crops: the top-left square of the canvas that a puzzle's grids need."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,9 +42,8 @@ def choose_crop(puzzle: Puzzle, canvas: int = MAX_SIDE) -> CropChoice:
 
     Raises: CanvasError when a demonstration or a test input does not fit the canvas.
     """
-    for grid in puzzle.grids:
-        if max(grid.size) > canvas:
-            raise CanvasError(*grid.size, canvas)
+    for _, grid in puzzle.misfits(canvas):
+        raise CanvasError(*grid.size, canvas)
     predicted = predict_sizes(puzzle)
     sides = [max(grid.size) for grid in puzzle.grids]
     for grid, size in zip(puzzle.test, predicted, strict=True):

@@ -1,27 +1,27 @@
-"""Drawing distinct variants of a puzzle."""
+"""Random draws of distinct variants of a puzzle."""
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from augment.dihedral import NUM_DIHEDRALS, apply_dihedral
-from augment.palette import NUM_COLOURS
 from augment.puzzle import Grid, Puzzle
+from augment.symmetries import NUM_COLOURS, NUM_DIHEDRALS, apply_dihedral
 from augment.variant import IDENTITY, Variant
 
 TRIES_PER_VARIANT = 5
 _UNMOVED = bytes(range(NUM_COLOURS, 256))
-# Above every colour, so that recolouring leaves the sizes of grids alone.
+# Above every colour, so that recolouring does not change the sizes of grids.
 _SIZE_BASE = 100
 
 
 def draw_variants(puzzle: Puzzle, num: int, seed: int) -> tuple[Variant, ...]:
     """Draw up to `num` variants, the identity first, no two with the same effect on the puzzle.
 
-    The draw depends on the seed and on the demonstrations alone, so it is the same whatever
-    other puzzles are drawn for. A symmetric puzzle may have fewer variants than asked for.
+    The draw depends only on the seed and the demonstrations. A symmetric puzzle may have fewer
+    variants than asked for.
 
     Raises: ValueError when `num` is below 1 or `seed` negative.
+
     Source: the data set builders of HRM and TRM (uniform draws, up to 5 tries a variant).
     """
     if num < 1:
@@ -47,10 +47,10 @@ def draw_variants(puzzle: Puzzle, num: int, seed: int) -> tuple[Variant, ...]:
 
 
 class Footprints:
-    """Tell variants of a puzzle apart by what they make of its examples.
+    """Fingerprints of variants of a puzzle, by the examples that they produce.
 
-    All cells of all examples lie in one string of bytes per symmetry, so that a variant costs
-    one translation of bytes and one sort of its examples.
+    All cells of all examples form one byte string for each symmetry, so that a variant costs one
+    translation of bytes and one sort of its examples.
     """
 
     def __init__(self, examples: Iterable[Sequence[Grid]]) -> None:
@@ -68,7 +68,7 @@ class Footprints:
     def of(self, dihedral: int, palette: bytes) -> bytes:
         """Return the footprint of a variant: equal for variants with equal sets of examples."""
         moved = self._turned[dihedral].translate(palette + _UNMOVED)
-        # The sizes in each example tell where it ends, so joining loses nothing.
+        # The sizes in each example determine where it ends, so joining is unambiguous.
         return b"".join(sorted([moved[span] for span in self._spans]))
 
 

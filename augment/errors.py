@@ -1,4 +1,4 @@
-"""The errors of this room.
+"""The errors of augment.
 
 AugmentError
 ├── PuzzleError       a puzzle's content breaks a rule: says where, and what would be right
@@ -14,45 +14,44 @@ Place = tuple[str | int, ...]
 
 
 class AugmentError(Exception):
-    """Stand for every error of this room."""
+    """The root of all errors of augment."""
 
 
 class PuzzleError(AugmentError):
-    """Say which part of a puzzle is wrong and why.
+    """A part of a puzzle breaks a rule.
 
-    `place` is a path in words (`train[0].input[3][2]`), given as such or as a tuple of keys and
-    indices; `pointer` is the same as a JSON pointer (RFC 6901); `source` is the file, where known.
+    `path` leads to that part as a tuple of keys and indices, `location` is the same as text
+    (`train[0].input[3][2]`), `pointer` as a JSON pointer; `source` is the file, where known.
     """
 
-    def __init__(self, place: str | Place, problem: str, source: str | None = None) -> None:
-        super().__init__(place, problem, source)
-        path = path_from_text(place) if isinstance(place, str) else place
-        self.path: Place = tuple(map(_printable, path))
+    def __init__(self, path: str | Place, problem: str, source: str | None = None) -> None:
+        super().__init__(path, problem, source)
+        keys = path_from_text(path) if isinstance(path, str) else path
+        self.path: Place = tuple(map(_printable, keys))
         self.problem = problem
         self.source = source
 
     @property
-    def place(self) -> str:
-        """Return the place in words."""
+    def location(self) -> str:
+        """Return the path as text."""
         return text_from_path(self.path)
 
     @property
     def pointer(self) -> str:
-        """Return the place as a JSON pointer."""
-        keys = (str(key).replace("~", "~0").replace("/", "~1") for key in self.path)
-        return "".join(f"/{key}" for key in keys)
+        """Return the path as a JSON pointer (RFC 6901)."""
+        return pointer_from_path(self.path)
 
     def within(self, source: str) -> Self:
         """Return the same error with the file it was found in."""
         return type(self)(self.path, self.problem, source)
 
     def __str__(self) -> str:
-        sentence = f"{self.place}: {self.problem}"
+        sentence = f"{self.location}: {self.problem}"
         return sentence if self.source is None else f"{self.source}: {sentence}"
 
 
 class TaskFileError(AugmentError):
-    """Say why a file cannot be read: missing, too large, not UTF-8, not JSON."""
+    """A file cannot be read: it is missing, too large, not UTF-8 or not JSON."""
 
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(path, problem)
@@ -64,7 +63,7 @@ class TaskFileError(AugmentError):
 
 
 class VariantNameError(AugmentError):
-    """Say why a puzzle's name cannot be used to name its variants."""
+    """A puzzle's name cannot be used to name its variants."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(name, problem)
@@ -76,7 +75,7 @@ class VariantNameError(AugmentError):
 
 
 class CanvasError(AugmentError):
-    """Say which grid does not fit which canvas."""
+    """A grid does not fit a canvas."""
 
     def __init__(self, height: int, width: int, canvas: int, row: int = 0, col: int = 0) -> None:
         super().__init__(height, width, canvas, row, col)
@@ -93,19 +92,25 @@ class CanvasError(AugmentError):
         )
 
 
-def path_from_text(place: str) -> Place:
-    """Split a place in words into keys and indices."""
-    parts = re.findall(r"\[(\d+)\]|([^.\[\]]+)", place)
+def path_from_text(text: str) -> Place:
+    """Split a path given as text into keys and indices."""
+    parts = re.findall(r"\[(\d+)\]|([^.\[\]]+)", text)
     return tuple(int(index) if index else key for index, key in parts)
 
 
 def text_from_path(path: Place) -> str:
-    """Join keys and indices into a place in words; the empty path is the whole task."""
+    """Join keys and indices into text; the empty path is the whole task."""
     words = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
     return words.removeprefix(".") or "task"
 
 
+def pointer_from_path(path: Place) -> str:
+    """Join keys and indices into a JSON pointer (RFC 6901)."""
+    keys = (str(key).replace("~", "~0").replace("/", "~1") for key in path)
+    return "".join(f"/{key}" for key in keys)
+
+
 def _printable(key: str | int) -> str | int:
-    # A key comes from a stranger's file; lone surrogates and control characters break logs and
-    # answers alike.
+    # Keys come from untrusted files; unpaired surrogates and control characters break logs and
+    # answers.
     return key if isinstance(key, int) or key.isprintable() else ascii(key)

@@ -1,7 +1,9 @@
-"""Reading JSON from files that may be anything: bounded in size, strict in form."""
+"""Files: strict JSON reading of bounded size, and atomic writing."""
 
 import json
+import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,7 +13,7 @@ MEBIBYTE = 2**20
 
 
 class _RefusedError(ValueError):
-    """Say what JSON allows, or Python's reader allows, and we do not."""
+    """The document uses what Python's JSON reader allows and this one does not."""
 
 
 def read_json(path: Path, max_bytes: int) -> object:
@@ -57,7 +59,7 @@ def parse_json(content: bytes, source: str) -> object:
         where = f"line {error.lineno}, column {error.colno}"
         raise TaskFileError(source, f"is not JSON: {error.msg} ({where})") from None
     except RecursionError:
-        raise TaskFileError(source, "is nested too deep; a task needs five levels") from None
+        raise TaskFileError(source, "is nested too deeply; a task needs five levels") from None
     except _RefusedError as error:
         raise TaskFileError(source, f"is not usable JSON: {error}") from None
     except ValueError:
@@ -65,6 +67,19 @@ def parse_json(content: bytes, source: str) -> object:
         problem = "holds a number of thousands of digits; a cell is 0..9"
         raise TaskFileError(source, problem) from None
     return document
+
+
+def write_atomically(path: Path, parts: Iterable[str]) -> None:
+    """Write text to a file in one move: readers and a killed process see the old or the new file.
+
+    Raises: OSError.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 def _too_large(path: Path, size: int, max_bytes: int) -> TaskFileError:
@@ -84,4 +99,4 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise _RefusedError(f"{name} is no JSON number; give a whole number")
+    raise _RefusedError(f"{name} is not a JSON number; give a whole number")

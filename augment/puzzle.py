@@ -1,6 +1,7 @@
-"""Grids, pairs, puzzles and tasks."""
+"""Grids, demonstration pairs, puzzles and tasks."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import total_ordering
 from typing import Any, Self
@@ -17,12 +18,13 @@ MAX_COLOUR = 9
 @total_ordering
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """Hold a rectangle of colours: 1..30 a side, values 0..9, never written to again.
+    """An immutable rectangle of colours: 1..30 cells a side, values 0..9.
 
     Grids are equal when shape and cells are; they are ordered by shape, then by cells.
 
     Shapes: cells uint8 [h, w].
-    Raises: PuzzleError when the array is no such rectangle.
+
+    Raises: PuzzleError when the array is not such a rectangle.
     """
 
     cells: npt.NDArray[np.uint8]
@@ -44,12 +46,14 @@ class Grid:
         object.__setattr__(self, "cells", frozen)
 
     @classmethod
-    def from_rows(cls, rows: object, place: str | Place = "grid") -> Self:
+    def from_rows(cls, rows: object, path: str | Place = "grid") -> Self:
         """Check a list of rows, each a list of whole numbers, and make a grid of it.
 
-        Raises: PuzzleError with the place of the first fault.
+        `path` leads to the rows in their document.
+
+        Raises: PuzzleError with the path of the first fault.
         """
-        path = path_from_text(place) if isinstance(place, str) else place
+        path = path_from_text(path) if isinstance(path, str) else path
         if not isinstance(rows, list | tuple):
             raise PuzzleError(path, f"{_kind(rows)} is not a grid; give a list of rows")
         _check_side(path, len(rows), "rows")
@@ -70,30 +74,35 @@ class Grid:
         height, width = self.cells.shape
         return height, width
 
+    def fits(self, canvas: int) -> bool:
+        """Return whether the grid fits a square canvas of so many cells a side."""
+        return max(self.size) <= canvas
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Grid):
             return NotImplemented
-        return self._key() == other._key()
+        return self.sort_key() == other.sort_key()
 
     def __lt__(self, other: object) -> bool:
         if not isinstance(other, Grid):
             return NotImplemented
-        return self._key() < other._key()
+        return self.sort_key() < other.sort_key()
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return hash(self.sort_key())
 
     def __reduce__(self) -> tuple[type[Self], tuple[npt.NDArray[np.uint8]]]:
         # Unpickled arrays are writable: go through the constructor again.
         return type(self), (self.cells,)
 
-    def _key(self) -> tuple[tuple[int, ...], bytes]:
+    def sort_key(self) -> tuple[tuple[int, ...], bytes]:
+        """Return a key in the order of grids; keys compare faster than grids."""
         return self.cells.shape, self.cells.tobytes()
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Hold one demonstration."""
+    """One demonstration."""
 
     input: Grid
     output: Grid
@@ -101,7 +110,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Puzzle:
-    """Hold what a solver may see: demonstrations and test inputs, never a test output."""
+    """The demonstrations and test inputs that a solver may see, never a test output."""
 
     name: str
     train: tuple[Pair, ...]
@@ -110,14 +119,22 @@ class Puzzle:
     @property
     def grids(self) -> tuple[Grid, ...]:
         """Return the grids of all demonstrations, then the test inputs."""
-        pairs = (grid for pair in self.train for grid in (pair.input, pair.output))
-        return (*pairs, *self.test)
+        return tuple(grid for _, grid in self._located_grids())
+
+    def fits(self, canvas: int) -> bool:
+        """Return whether every demonstration and test input fits a canvas."""
+        return not self.misfits(canvas)
+
+    def misfits(self, canvas: int) -> list[tuple[Place, Grid]]:
+        """Return the grids that do not fit a canvas, each with its path in the task document."""
+        return [(path, grid) for path, grid in self._located_grids() if not grid.fits(canvas)]
 
     @property
     def demonstrations_hash(self) -> str:
-        """Return sha256 over the demonstrations, whatever their order.
+        """Return sha256 over the demonstrations, independent of their order.
 
-        A name alone says little: two builds of a data set may give it to different puzzles.
+        A name does not identify a puzzle: two builds of a data set may give one name to different
+        puzzles.
         """
         pairs = sorted((pair.input, pair.output) for pair in self.train)
         digest = hashlib.sha256()
@@ -126,10 +143,17 @@ class Puzzle:
                 digest.update(bytes(grid.size) + grid.cells.tobytes())
         return digest.hexdigest()
 
+    def _located_grids(self) -> Iterator[tuple[Place, Grid]]:
+        for index, pair in enumerate(self.train):
+            yield ("train", index, "input"), pair.input
+            yield ("train", index, "output"), pair.output
+        for index, grid in enumerate(self.test):
+            yield ("test", index, "input"), grid
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Hold a puzzle and, where they are known, the outputs expected for its test inputs."""
+    """A puzzle and, where they are known, the outputs expected for its test inputs."""
 
     puzzle: Puzzle
     expected: tuple[Grid | None, ...]
@@ -147,7 +171,7 @@ def _row_bytes(row: object, width: int, path: Place) -> bytes:
     if len(row) != width:
         problem = f"{len(row)} columns, but the first row has {width}; make all rows equally long"
         raise PuzzleError(path, problem)
-    # One look at the types and the range of a whole row is ten times as fast as one per cell.
+    # Checking types and range of a whole row at once is ten times as fast as cell by cell.
     if set(map(type, row)) == {int} and min(row) >= 0 and max(row) <= MAX_COLOUR:
         return bytes(row)
     for index, cell in enumerate(row):
@@ -160,7 +184,7 @@ def _row_bytes(row: object, width: int, path: Place) -> bytes:
 
 
 def _kind(value: Any) -> str:
-    """Name a JSON value in a few words, however large it is."""
+    """Describe a JSON value in a few words, however large it is."""
     match value:
         case None:
             return "null"

@@ -1,7 +1,7 @@
-"""Replaying TRM's data set builder, to learn which row of its table belongs to which variant.
+"""Replay of TRM's data set builder, which gives the names of its table's rows.
 
 The published TRM checkpoints come without their list of names. Its order follows from the data
-files and from numpy's legacy generator alone, so it can be computed again.
+files and numpy's legacy generator, so it can be computed again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,11 +11,11 @@ import numpy as np
 
 from augment.drawing import TRIES_PER_VARIANT, Footprints
 from augment.names import BLANK_NAME, Dialect
-from augment.palette import IDENTITY_PALETTE, NUM_COLOURS
 from augment.puzzle import Grid, Task
+from augment.symmetries import IDENTITY_PALETTE, NUM_COLOURS
 from augment.task_files import read_challenges
 
-# What the builder puts in place of a test output that it is not given.
+# What the builder uses for a test output that it is not given.
 _NO_OUTPUT = Grid(np.zeros((1, 1), dtype=np.uint8))
 
 
@@ -30,17 +30,18 @@ def replay_trm(
 
     Reads `<prefix>_<subset>_challenges.json` and, where there is one,
     `<prefix>_<subset>_solutions.json`. Each task gets its bare name and up to `num_variants`
-    more. `progress` is told the number of tasks done and of all tasks.
+    more. `progress` receives the number of tasks done and of all tasks.
 
     Raises: TaskFileError, PuzzleError.
+
     Source: TRM, dataset/build_arc_dataset.py.
     """
-    # The legacy generator is the point: no other gives the published order.
+    # Only the legacy generator gives the published order.
     random = np.random.RandomState(seed)
     tasks_of = [_read_subset(f"{prefix}_{subset}") for subset in subsets]
     num_tasks = sum(map(len, tasks_of))
     num_done = 0
-    # A name met again keeps its first row.
+    # A repeated name keeps its first row.
     names = {BLANK_NAME: None}
     for tasks in tasks_of:
         # A shuffled list of numbers draws as much as the builder's shuffled list of tasks does.

@@ -1,12 +1,12 @@
-"""Rules that predict the sides of a puzzle's outputs from its inputs."""
+"""Prediction of the sides of a puzzle's outputs from its inputs."""
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from augment.palette import NUM_COLOURS
 from augment.puzzle import MAX_SIDE, Puzzle
+from augment.symmetries import NUM_COLOURS
 
 Size = tuple[int, int]
 Point = tuple[int, int]
@@ -14,7 +14,7 @@ Line = tuple[Point, Point]
 
 # The first features are the input's own sides.
 _NUM_SIDES = 2
-# Two points always lie on a line: only a third one speaks for a rule.
+# Two points always lie on a line: only a third one supports a rule.
 _MIN_POINTS = 3
 
 
@@ -45,10 +45,10 @@ def predict_sizes(puzzle: Puzzle) -> tuple[Size | None, ...]:
 def _features(cells: npt.NDArray[np.uint8]) -> tuple[int, ...]:
     """Return what an output's side may depend on: sides, area and counts of an input.
 
-    No feature depends on which colour is which, but for 0, which no variant recolours.
+    No feature depends on the identity of a colour except 0, which no variant recolours.
     """
     counts = np.bincount(cells.ravel(), minlength=NUM_COLOURS)
-    # With two most common colours neither is in the foreground.
+    # Of two equally common colours neither is in the foreground.
     foreground = counts[cells] < counts.max()
     rows, columns = (np.flatnonzero(foreground.any(axis)) for axis in (1, 0))
     return (
@@ -65,8 +65,8 @@ def _features(cells: npt.NDArray[np.uint8]) -> tuple[int, ...]:
 def _fit_line(xs: Sequence[int], ys: Sequence[int], is_side: bool) -> Line | None:
     """Return two points of the line through the origin, or else any line, that fits all points.
 
-    A feature that never changes says nothing, but for the input's own sides: outputs of twice the
-    input's size are so at any size.
+    A constant feature supports no rule, except the input's own sides: outputs of twice the input's
+    size are so at any size.
     """
     points = sorted(zip(xs, ys, strict=True))
     num_values = len(set(xs))

@@ -1,9 +1,9 @@
-"""Task documents (one puzzle) and Kaggle documents (many, by id), in and out."""
+"""Task documents (one puzzle) and Kaggle documents (many, by id): parsing and writing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from augment.errors import Place, PuzzleError
 from augment.json_files import MEBIBYTE, read_json
@@ -16,11 +16,14 @@ MAX_DEMONSTRATIONS = 10
 MAX_TEST_INPUTS = 10
 MAX_NAME_LENGTH = 200
 
+T = TypeVar("T")
+
 
 def parse_task(document: object, name: str) -> Task:
-    """Check a task document and make a task of it; a `name` or `id` inside wins over `name`.
+    """Check a task document and make a task of it; its own `name` or `id` overrides `name`.
 
-    Raises: PuzzleError with the place of the first fault.
+    Raises: PuzzleError with the path of the first fault.
+
     Source: ARC task files; eleven public ones carry a `name`.
     """
     fields = _fields(document, (), required=("train", "test"), optional=("name", "id"))
@@ -36,11 +39,7 @@ def read_task(path: str | PathLike[str]) -> Task:
     Raises: TaskFileError, PuzzleError.
     """
     path = Path(path)
-    document = read_json(path, MAX_TASK_BYTES)
-    try:
-        return parse_task(document, path.stem)
-    except PuzzleError as error:
-        raise error.within(str(path)) from None
+    return _read(path, MAX_TASK_BYTES, lambda document: parse_task(document, path.stem))
 
 
 def task_document(task: Task) -> dict[str, Any]:
@@ -63,10 +62,10 @@ def parse_challenges(
 ) -> tuple[Task, ...]:
     """Check a Kaggle document {id: task} and make tasks of it, in its order.
 
-    The id names the task, whatever the task's own `name` says: a submission is filed by id.
-    Solutions, where given, must be those of the same ids.
+    The id names the task, not its own `name`: submissions are keyed by id. Solutions, where given,
+    must be those of the same ids.
 
-    Raises: PuzzleError with the place of the first fault.
+    Raises: PuzzleError with the path of the first fault.
     """
     if not isinstance(document, dict):
         raise PuzzleError((), "is not an object; give {id: task, ...}")
@@ -87,7 +86,7 @@ def parse_challenges(
 def parse_solutions(document: object) -> dict[str, tuple[Grid, ...]]:
     """Check a Kaggle document {id: [grid, ...]}.
 
-    Raises: PuzzleError with the place of the first fault.
+    Raises: PuzzleError with the path of the first fault.
     """
     if not isinstance(document, dict):
         raise PuzzleError((), "is not an object; give {id: [grid, ...], ...}")
@@ -108,13 +107,8 @@ def read_challenges(
 
     Raises: TaskFileError, PuzzleError.
     """
-    path = Path(path)
     outputs = None if solutions is None else read_solutions(solutions)
-    document = read_json(path, MAX_KAGGLE_BYTES)
-    try:
-        return parse_challenges(document, outputs)
-    except PuzzleError as error:
-        raise error.within(str(path)) from None
+    return _read(Path(path), MAX_KAGGLE_BYTES, lambda one: parse_challenges(one, outputs))
 
 
 def read_solutions(path: str | PathLike[str]) -> dict[str, tuple[Grid, ...]]:
@@ -122,21 +116,22 @@ def read_solutions(path: str | PathLike[str]) -> dict[str, tuple[Grid, ...]]:
 
     Raises: TaskFileError, PuzzleError.
     """
-    path = Path(path)
-    document = read_json(path, MAX_KAGGLE_BYTES)
+    return _read(Path(path), MAX_KAGGLE_BYTES, parse_solutions)
+
+
+def _read(path: Path, max_bytes: int, parse: Callable[[object], T]) -> T:
+    document = read_json(path, max_bytes)
     try:
-        return parse_solutions(document)
+        return parse(document)
     except PuzzleError as error:
         raise error.within(str(path)) from None
 
 
 def _task(fields: dict[str, Any], name: str, path: Place) -> Task:
     train = []
-    place: Place = (*path, "train")
-    for index, entry in enumerate(
-        _items(fields["train"], place, MAX_DEMONSTRATIONS, "demonstrations")
-    ):
-        here = (*place, index)
+    demonstrations = _items(fields["train"], (*path, "train"), MAX_DEMONSTRATIONS, "demonstrations")
+    for index, entry in enumerate(demonstrations):
+        here: Place = (*path, "train", index)
         pair = _fields(entry, here, required=("input", "output"))
         train.append(
             Pair(
@@ -145,9 +140,9 @@ def _task(fields: dict[str, Any], name: str, path: Place) -> Task:
             )
         )
     test, expected = [], []
-    place = (*path, "test")
-    for index, entry in enumerate(_items(fields["test"], place, MAX_TEST_INPUTS, "test inputs")):
-        here = (*place, index)
+    inputs = _items(fields["test"], (*path, "test"), MAX_TEST_INPUTS, "test inputs")
+    for index, entry in enumerate(inputs):
+        here = (*path, "test", index)
         pair = _fields(entry, here, required=("input",), optional=("output",))
         test.append(Grid.from_rows(pair["input"], (*here, "input")))
         expected.append(
@@ -187,22 +182,22 @@ def _fields(
     return value
 
 
-def _items(value: object, path: Place, most: int, what: str) -> Sequence[object]:
+def _items(value: object, path: Place, limit: int, what: str) -> Sequence[object]:
     if not isinstance(value, list | tuple):
-        raise PuzzleError(path, f"is not a list; give 1..{most} {what}")
-    if not 1 <= len(value) <= most:
-        raise PuzzleError(path, f"{len(value)} {what}; a task has 1..{most}")
+        raise PuzzleError(path, f"is not a list; give 1..{limit} {what}")
+    if not 1 <= len(value) <= limit:
+        raise PuzzleError(path, f"{len(value)} {what}; a task has 1..{limit}")
     return value
 
 
 def _name(value: object, path: Place) -> str:
     if not isinstance(value, str):
-        raise PuzzleError(path, "is not a text; give the puzzle's name")
+        raise PuzzleError(path, "is not text; give the puzzle's name")
     if not 1 <= len(value) <= MAX_NAME_LENGTH:
         problem = f"{len(value)} characters; a name has 1..{MAX_NAME_LENGTH}"
         raise PuzzleError(tuple(str(key)[:80] for key in path), problem)
     if not value.isprintable():
-        raise PuzzleError(path, "holds a character that cannot be printed; choose another name")
+        raise PuzzleError(path, "contains an unprintable character; choose another name")
     if value == BLANK_NAME:
-        raise PuzzleError(path, f"{BLANK_NAME} is kept for the blank row; choose another name")
+        raise PuzzleError(path, f"{BLANK_NAME} is reserved for the blank row; choose another name")
     return value

@@ -1,20 +1,27 @@
-"""A variant: one symmetry and one permutation of the colours, applied to a whole puzzle."""
+"""Variants: a symmetry and a permutation of the colours, applied to a whole puzzle."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from augment.dihedral import NUM_DIHEDRALS, apply_dihedral, invert_dihedral
-from augment.palette import IDENTITY_PALETTE, inverse_palette, is_palette, palette_table
 from augment.puzzle import Grid
+from augment.symmetries import (
+    IDENTITY_PALETTE,
+    NUM_DIHEDRALS,
+    apply_dihedral,
+    inverse_palette,
+    invert_dihedral,
+    is_palette,
+    palette_table,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Hold a dihedral id 0..7 and a palette: the new colour of each of the ten colours.
+    """A dihedral id 0..7 and a palette: the new colour of each of the ten colours.
 
-    Raises: ValueError for an id or a palette that is none.
+    Raises: ValueError for an id or a palette that is not one.
     """
 
     dihedral: int
@@ -46,10 +53,6 @@ class Variant:
     def apply_grid(self, grid: Grid) -> Grid:
         """Return this variant of a grid."""
         return Grid(self.apply(grid.cells))
-
-    def invert_grid(self, grid: Grid) -> Grid:
-        """Return the grid of which this grid is the variant."""
-        return Grid(self.invert(grid.cells))
 
 
 IDENTITY = Variant(0, IDENTITY_PALETTE)

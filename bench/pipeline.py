@@ -1,4 +1,4 @@
-"""What a variant costs outside the network: encoding, decoding with inversion, the vote."""
+"""Pipeline: the cost of a variant outside the network, in encoding, decoding and voting."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from augment import (
     encode_variants,
 )
 from bench.clock import Times, time_call
-from bench.report import Cell, Section
+from bench.report import Cell, Section, verdict
 from voting import count_ballots
 
 CANVAS = 30
@@ -30,7 +30,7 @@ Tokens = npt.NDArray[np.uint8]
 def measure_pipeline() -> Section:
     """Time the stages for 1,000 variants of 30 x 30 grids, when all agree and when none does.
 
-    Raises: RuntimeError when the votes do not come out as they were made.
+    Raises: RuntimeError when the votes differ from the constructed ones.
     """
     generator = np.random.default_rng(0)
     grids = [Grid(generator.integers(0, 10, (CANVAS, CANVAS), dtype=np.uint8)) for _ in range(3)]
@@ -51,10 +51,10 @@ def measure_pipeline() -> Section:
         COLUMNS,
         tuple(rows),
         (
-            "Processor time of the one thread that it takes, so other programs do not count.",
-            "Counting decodes and inverts itself, so `all` is encoding and counting.",
+            "Processor time of a single thread, so other programs do not count.",
+            "Counting includes decoding and inverting, so `all` is encoding and counting.",
             f"Median of `all` at most {worst:.1f} us a variant (limit {LIMIT_US:g} us): "
-            + ("met" if worst <= LIMIT_US else "NOT MET"),
+            + verdict(worst <= LIMIT_US),
         ),
     )
 
@@ -65,7 +65,7 @@ def _time_stages(
     logits = np.random.default_rng(1).normal(size=len(variants)).astype(np.float32)
     tally = count_ballots(tokens, logits, variants)
     if (len(tally.entries), tally.num_votes) != (num_grids, len(variants)):
-        raise RuntimeError(f"{len(tally.entries)} grids in the tally, made to be {num_grids}")
+        raise RuntimeError(f"{len(tally.entries)} grids in the tally, expected {num_grids}")
     calls: dict[str, Callable[[], object]] = {
         "encode": lambda: encode_variants(grid, variants, CANVAS),
         "decode and invert": lambda: decode_variants(tokens, variants),
@@ -82,7 +82,7 @@ def _time_stages(
 
 
 def _differing(grid: Grid, variants: tuple[Variant, ...]) -> Tokens:
-    """Make predictions that all decode to another grid: three cells count through the variants."""
+    """Make predictions that all decode to different grids: three cells number the variants."""
     canvases = []
     for number, variant in enumerate(variants):
         cells = grid.cells.copy()

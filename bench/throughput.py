@@ -1,4 +1,4 @@
-"""Variant-segments a second of the full-size network: the bare segment, and engine steps."""
+"""Throughput of the full-size network in variant-segments per second: bare and in an engine."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.clock import Times, time_call, time_once
-from bench.model import full_size_config, segment_flops
+from bench.model import full_size_config, segment_flops, synthetic_checkpoint
 from bench.report import Cell, Section
 from hrm_core import (
     Checkpoint,
@@ -17,7 +17,6 @@ from hrm_core import (
     Halting,
     Sample,
     can_compile,
-    synthetic_checkpoint,
 )
 from hrm_core.model.attention import available_backends, load_backend
 
@@ -73,7 +72,7 @@ def measure_throughput(
         # Half precision may run as float32 products, so the faster of both peaks is the measure.
         peak = max(peaks[case.precision], peaks["float32"])
         for what, measure in (("segment", _time_segment), ("engine step", _time_engine)):
-            # Graphs pile up, and past a limit torch runs uncompiled without a word.
+            # Graphs accumulate, and beyond a limit torch silently runs uncompiled.
             torch.compiler.reset()
             try:
                 first_s, times = measure(checkpoint, device, case)
@@ -105,7 +104,7 @@ def measure_throughput(
             f"{flops / 1e9:.1f} GFLOP a variant-segment ({checkpoint.num_parameters} parameters, "
             f"{checkpoint.config.num_positions} positions).",
             f"Peak: best of a product of {size} x {size} matrices, in TFLOP/s: {described}.",
-            "An engine step here seats, runs and hands out every slot, the most it ever does; "
+            "An engine step here seats, runs and returns every slot, the most it ever does; "
             "answers usually take several segments.",
         ),
     )
@@ -126,7 +125,7 @@ def _describe(case: Case) -> tuple[Cell, ...]:
 
 
 def _time_segment(checkpoint: Checkpoint, device: torch.device, case: Case) -> tuple[float, Times]:
-    """Time inputs to logits, with nothing around the network; also the first call's seconds."""
+    """Time inputs to logits of the bare network; also return the first call's seconds."""
     network = checkpoint.load_network(load_backend(case.attention), device, case.dtype)
     config = checkpoint.config
     generator = torch.Generator().manual_seed(0)
@@ -146,7 +145,7 @@ def _time_segment(checkpoint: Checkpoint, device: torch.device, case: Case) -> t
 
 
 def _time_engine(checkpoint: Checkpoint, device: torch.device, case: Case) -> tuple[float, Times]:
-    """Time whole engine steps in which every slot changes hands; also the engine's start."""
+    """Time engine steps in which every slot is refilled; also return the start's seconds."""
     engines: list[Engine] = []
     settings = EngineConfig(
         device,
@@ -154,7 +153,7 @@ def _time_engine(checkpoint: Checkpoint, device: torch.device, case: Case) -> tu
         case.precision,
         case.attention,
         compile=case.is_compiled,
-        num_threads=torch.get_num_threads(),  # as the bare network beside it
+        num_threads=torch.get_num_threads(),  # as for the bare network
     )
     start_s = time_once(lambda: engines.append(Engine(checkpoint, settings)), device)
     engine = engines[0]
@@ -165,7 +164,7 @@ def _time_engine(checkpoint: Checkpoint, device: torch.device, case: Case) -> tu
     def step() -> None:
         engine.add(samples, job="bench", halting=Halting.FIXED, max_segments=1)
         if len(engine.step()) != len(samples):
-            raise RuntimeError("a step of one segment left samples behind")
+            raise RuntimeError("a step of one segment did not return all samples")
 
     return start_s, time_call(step, ROUNDS[device.type], device)
 
@@ -183,7 +182,7 @@ def _time_call(call: Callable[[], object], device: torch.device) -> tuple[float,
 
 
 def _measure_peak(device: torch.device, precision: str) -> float:
-    """Multiply two large square matrices; the best rate in floating point operations a second."""
+    """Return the best rate of a product of large square matrices, in operations per second."""
     size = PEAK_SIZE[device.type]
     left, right = (
         torch.randn(size, size, device=device).to(getattr(torch, precision)) for _ in range(2)

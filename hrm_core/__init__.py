@@ -1,15 +1,13 @@
-"""The network room: checkpoints, the two networks, the engine, training."""
+"""The networks: checkpoints, the engine and training."""
 
 from hrm_core.checkpoint.agreement import Agreement, compare_segments
 from hrm_core.checkpoint.folder import Checkpoint, open_checkpoint
-from hrm_core.checkpoint.synthetic import synthetic_checkpoint
 from hrm_core.checkpoint.writer import write_checkpoint
 from hrm_core.device.device import can_compile, keep_compiled, pick_device
 from hrm_core.engine.crop_engine import CropEngine
 from hrm_core.engine.engine import Engine, EngineConfig
-from hrm_core.engine.halting import Halting, HaltReason
 from hrm_core.engine.memory import release_memory, used_memory
-from hrm_core.engine.samples import Outcome, Sample
+from hrm_core.engine.samples import Halting, HaltReason, Outcome, Sample
 from hrm_core.engine.scheduler import Priority
 from hrm_core.errors import (
     AgreementError,
@@ -74,7 +72,6 @@ __all__ = [
     "pick_device",
     "release_memory",
     "start_from",
-    "synthetic_checkpoint",
     "used_memory",
     "write_checkpoint",
 ]

@@ -1,22 +1,22 @@
-"""Errors of the network room.
+"""The errors of hrm_core.
 
 ::
 
     HRMCoreError
     ├── ConfigError            an architecture setting is missing, unknown or contradictory
-    ├── CheckpointError        a checkpoint folder cannot be used as it is
-    ├── AgreementError         a file of reference outputs cannot be compared with
-    ├── AttentionError         an attention backend was asked for that cannot serve
-    ├── EngineError            the engine was asked for something it cannot do
-    │   └── DeviceMemoryError  the device's memory does not hold the asked-for number of slots
-    └── TrainingError          training cannot start or go on
+    ├── CheckpointError        a checkpoint folder cannot be used
+    │   └── AgreementError     a file of reference outputs cannot be used
+    ├── AttentionError         the requested attention backend cannot serve
+    ├── EngineError            the engine cannot do what was asked
+    │   └── DeviceMemoryError  the device's memory does not suffice
+    └── TrainingError          training cannot start or continue
 """
 
 from pathlib import Path
 
 
 class HRMCoreError(Exception):
-    """Root of everything this room raises on purpose."""
+    """The root of all errors of hrm_core."""
 
 
 class ConfigError(HRMCoreError):
@@ -24,42 +24,33 @@ class ConfigError(HRMCoreError):
 
 
 class CheckpointError(HRMCoreError):
-    """A checkpoint folder cannot be used as it is.
+    """A checkpoint folder cannot be used.
 
-    `path` is the file or folder at fault, `problem` what is wrong, `mend` what to do about it.
+    `path` is the file or folder at fault, `problem` what is wrong, `hint` what to do about it.
     """
 
-    def __init__(self, path: Path, problem: str, mend: str) -> None:
-        super().__init__(f"{path}: {problem}. {mend}")
+    def __init__(self, path: Path, problem: str, hint: str) -> None:
+        super().__init__(f"{path}: {problem}. {hint}")
         self.path = path
         self.problem = problem
-        self.mend = mend
+        self.hint = hint
 
 
-class AgreementError(HRMCoreError):
-    """A file of reference outputs cannot be compared with.
-
-    `path` is the file, `problem` what is wrong, `mend` what to do about it.
-    """
-
-    def __init__(self, path: Path, problem: str, mend: str) -> None:
-        super().__init__(f"{path}: {problem}. {mend}")
-        self.path = path
-        self.problem = problem
-        self.mend = mend
+class AgreementError(CheckpointError):
+    """A file of reference outputs cannot be used."""
 
 
 class AttentionError(HRMCoreError):
-    """An attention backend was asked for that cannot serve."""
+    """The requested attention backend cannot serve."""
 
 
 class EngineError(HRMCoreError):
-    """The engine was asked for something it cannot do."""
+    """The engine cannot do what was asked."""
 
 
 class DeviceMemoryError(EngineError):
-    """The device's memory does not hold the asked-for number of slots."""
+    """The device's memory does not suffice."""
 
 
 class TrainingError(HRMCoreError):
-    """Training cannot start or go on."""
+    """Training cannot start or continue."""

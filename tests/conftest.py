@@ -65,8 +65,8 @@ def demo_folder() -> Path:
 def constant_tasks() -> tuple[Task, ...]:
     """Return four tasks over the same inputs, each with one output whatever the input.
 
-    So the puzzle row alone tells the answer, and a model of a few thousand weights learns all of
-    it. "square" has two test inputs, which are equal.
+    So only the puzzle row determines the answer, and a model of a few thousand weights learns them
+    all. "square" has two test inputs, which are equal.
     """
     inputs = (
         [[1, 2, 3], [4, 5, 6], [7, 8, 9]],
@@ -161,7 +161,7 @@ def tiny_folder(trained_folders: tuple[Path, Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def early_folder(trained_folders: tuple[Path, Path]) -> Path:
-    """Return the same checkpoint after a third of its training, whose votes are divided."""
+    """Return the same checkpoint after a third of its training, with divided votes."""
     return trained_folders[0]
 
 

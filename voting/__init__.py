@@ -1,18 +1,17 @@
-"""Votes: outcomes to ballots, tallies, rankings, submissions and scores."""
+"""Ballots, tallies, rankings, submissions and scores."""
 
-from voting.ballot import count_ballots
+from voting.ballot import BallotError, count_ballots
 from voting.decision import decided
-from voting.errors import BallotError, SubmissionError, VotingError
 from voting.ranking import Candidate, Ranking, rank
 from voting.scoring import Scores, score
 from voting.submission import (
     Submission,
+    SubmissionError,
     parse_submission,
     read_submission,
     submission_document,
-    write_submission,
 )
-from voting.tally import Q_ONE, GridVotes, Tally
+from voting.tally import Q_ONE, GridVotes, Tally, VotingError
 
 __all__ = [
     "Q_ONE",
@@ -32,5 +31,4 @@ __all__ = [
     "read_submission",
     "score",
     "submission_document",
-    "write_submission",
 ]

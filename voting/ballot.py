@@ -1,4 +1,4 @@
-"""Outcomes to votes: decode, undo the variant, group."""
+"""Ballots: outcomes are decoded, their variants undone, and equal grids counted."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augment import Grid, Variant, decode_variants
-from voting.errors import BallotError
-from voting.tally import Q_ONE, GridVotes, Tally
+from voting.tally import Q_ONE, GridVotes, Tally, VotingError
+
+
+class BallotError(VotingError):
+    """Outcomes cannot be counted: arrays do not belong together, or hold no numbers."""
 
 
 def count_ballots(
@@ -21,7 +24,8 @@ def count_ballots(
     An outcome that does not decode to a grid abstains.
 
     Shapes: tokens [N, S], q_halt_logits [N], and N variants.
-    Raises: BallotError, where the three do not belong together or a logit is not a number.
+
+    Raises: BallotError where the three do not belong together or a logit is not a number.
     """
     num_ballots = len(variants)
     if tokens.ndim != 2 or len(tokens) != num_ballots or q_halt_logits.shape != (num_ballots,):
@@ -44,7 +48,7 @@ def count_ballots(
         else:
             entry[0] += 1
             entry[1] += q
-    # The keys sort as Grid does; a Grid is made once for each distinct grid, not for each ballot.
+    # The keys sort as Grid does; a Grid is made once for each distinct grid.
     return Tally(
         tuple(
             GridVotes(_grid(shape, cells), count, q_sum)

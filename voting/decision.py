@@ -1,19 +1,18 @@
-"""Whether the votes still to come can change the outcome."""
+"""Early decision: whether outstanding votes can still change the attempts."""
 
 from itertools import count, pairwise, product
 
 import numpy as np
 
 from augment import Grid
-from voting.errors import VotingError
 from voting.ranking import Ranking, ranked_entries
-from voting.tally import Q_ONE, GridVotes, Tally
+from voting.tally import Q_ONE, GridVotes, Tally, VotingError
 
 
 def decided(
     tally: Tally, num_outstanding: int, num_attempts: int, ranking: Ranking = Ranking.COUNT
 ) -> bool:
-    """Tell whether no further ballots can change the first candidates or their order.
+    """Return whether no further ballots can change the first candidates or their order.
 
     Exact: true if and only if every completion by `num_outstanding` ballots (any grids, any q_halt
     in 0..1, any abstentions) leaves the first `num_attempts` grids of the ranking as they are.
@@ -23,7 +22,7 @@ def decided(
     strongest rival of a grid is the one ranked next below it, and the chain of neighbours settles
     the question.
 
-    Raises: VotingError, where a count is negative or no attempts are asked for.
+    Raises: VotingError where a count is negative or no attempts are asked for.
     """
     if num_outstanding < 0 or num_attempts < 1:
         raise VotingError(
@@ -42,7 +41,7 @@ def decided(
 
 
 def _overtakes(rival: GridVotes, leader: GridVotes, num_ballots: int, ranking: Ranking) -> bool:
-    """Tell whether a rival with `num_ballots` more votes at q_halt 1 ranks above a leader."""
+    """Return whether a rival with `num_ballots` more votes at q_halt 1 ranks above a leader."""
     lifted = ranking.score(rival.count + num_ballots, rival.q_sum + num_ballots * Q_ONE)
     held = ranking.score(leader.count, leader.q_sum)
     return lifted > held or (lifted == held and rival.grid < leader.grid)

@@ -1,4 +1,4 @@
-"""Which grids come first."""
+"""Ranking: the order of a tally's grids."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,12 +8,12 @@ from voting.tally import GridVotes, Tally
 
 
 class Ranking(Enum):
-    """Name the rule that orders a tally's grids; a full tie falls to the smaller grid.
+    """The rule that orders a tally's grids; a full tie falls to the smaller grid.
 
     COUNT: more votes first, among equals the higher mean q_halt.
     Q_WEIGHTED: the higher sum of q_halt first, among equals more votes.
 
-    Source: COUNT is the reference evaluation's rule, but for its ties, which fall to the grid seen
+    Source: COUNT is the reference evaluation's rule, except that its ties fall to the grid seen
     first.
     """
 
@@ -23,15 +23,15 @@ class Ranking(Enum):
     def score(self, count: int, q_sum: int) -> tuple[int, int]:
         """Return a grid's score, larger is better; more ballots never lower it.
 
-        The mean of q_halt decides under COUNT only between equal counts, where it is the order of
-        the sums, so integers suffice.
+        Under COUNT the mean of q_halt decides only between equal counts, where it orders grids as
+        the sum does, so integers suffice.
         """
         return (count, q_sum) if self is Ranking.COUNT else (q_sum, count)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Describe one grid of a ranking.
+    """One grid of a ranking.
 
     Units: `share` is the fraction of the ballots that name a grid, so abstentions do not count.
     """

@@ -1,19 +1,19 @@
-"""The three scoring rules in use for ARC."""
+"""Scoring: the three rules in use for ARC."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from augment import Grid
-from voting.errors import SubmissionError
-from voting.submission import Submission
+from voting.submission import Submission, SubmissionError
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Hold the scores of a submission under each rule; an output counts if any attempt is right.
+    """The scores of a submission under each rule; an output counts if any attempt is right.
 
     Units: `per_output`, `per_task` and `mean_fraction` are fractions, 0..1.
+
     Source: `per_output` is Kaggle's rule (the share of test outputs), `per_task` that of
     ARC-AGI-2's readme and of HRM (the share of tasks with every output right), `mean_fraction` that
     of TRM (the mean over tasks of the share of their outputs).
@@ -31,7 +31,7 @@ class Scores:
 def score(submission: Submission, solutions: Mapping[str, Sequence[Grid]]) -> Scores:
     """Score a submission against the solutions of exactly its tasks.
 
-    Raises: SubmissionError, where tasks or outputs are missing on either side.
+    Raises: SubmissionError where tasks or outputs are missing on either side.
     """
     _check_ids(submission, solutions)
     solved = {
@@ -60,7 +60,7 @@ def score(submission: Submission, solutions: Mapping[str, Sequence[Grid]]) -> Sc
 
 def _check_ids(submission: Submission, solutions: Mapping[str, Sequence[Grid]]) -> None:
     if not solutions:
-        raise SubmissionError("solutions", "hold no tasks; there is nothing to score")
+        raise SubmissionError("solutions", "hold no tasks, so there is nothing to score")
     missing = solutions.keys() - submission.keys()
     if missing:
         raise SubmissionError("submission", f"lacks {_some(missing)}; answer every task")

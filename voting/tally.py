@@ -1,4 +1,4 @@
-"""Votes of one test input, as a value that can be added up in any order."""
+"""Votes on one test input, as a value that can be merged in any order."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,9 +10,13 @@ from augment import Grid
 Q_ONE = 2**40
 
 
+class VotingError(Exception):
+    """The root of all errors of voting."""
+
+
 @dataclass(frozen=True, slots=True)
 class GridVotes:
-    """Hold what the ballots for one grid add up to.
+    """The sum of the ballots for one grid.
 
     Units: `q_sum` is the sum of q_halt over the ballots, in 1 / Q_ONE.
     """
@@ -29,10 +33,11 @@ class GridVotes:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Hold the votes of one test input: distinct grids in grid order, and the abstentions.
+    """The votes on one test input: distinct grids in grid order, and the abstentions.
 
-    Two tallies of the same ballots are equal to the bit, however they were counted and merged.
-    A test input is known by its index, never by its grid: two equal test inputs have two tallies.
+    Two tallies of the same ballots are equal to the bit, in whatever order they were counted and
+    merged. A test input is identified by its index, never by its grid: two equal test inputs have
+    two tallies.
     """
 
     entries: tuple[GridVotes, ...]
@@ -40,17 +45,17 @@ class Tally:
 
     @classmethod
     def empty(cls) -> "Tally":
-        """Return the tally of no ballots, which changes nothing it is merged with."""
+        """Return the tally of no ballots."""
         return cls((), 0)
 
     @classmethod
     def of(cls, votes: Iterable[GridVotes], abstained: int = 0) -> "Tally":
-        """Add up votes, among which a grid may come more than once."""
+        """Add up votes, in which a grid may occur more than once."""
         sums: dict[Grid, GridVotes] = {}
         for vote in votes:
             seen = sums.get(vote.grid)
             sums[vote.grid] = vote if seen is None else _add(seen, vote)
-        return cls(tuple(sorted(sums.values(), key=_grid_order)), abstained)
+        return cls(tuple(sorted(sums.values(), key=lambda votes: votes.grid.sort_key())), abstained)
 
     @property
     def num_votes(self) -> int:
@@ -69,8 +74,3 @@ class Tally:
 
 def _add(one: GridVotes, other: GridVotes) -> GridVotes:
     return GridVotes(one.grid, one.count + other.count, one.q_sum + other.q_sum)
-
-
-def _grid_order(votes: GridVotes) -> tuple[tuple[int, ...], bytes]:
-    """Return a sort key in the order of Grid; a key compares faster than the grids do."""
-    return votes.grid.cells.shape, votes.grid.cells.tobytes()

@@ -1,4 +1,4 @@
-"""`python -m bench tune`: what is fastest on this device, in one sitting.
+"""`python -m bench tune`: measure what is fastest on this device.
 
-Needs torch, numpy, pyyaml and safetensors alone, so that it runs on a bare GPU host.
+Needs few packages besides torch, so that it runs on a bare GPU host.
 """

@@ -1,4 +1,4 @@
-"""What a sitting's measurements decide."""
+"""Decisions from the measurements of a tuning."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ COLUMNS = ("mode", "slots", "step s", "samples/s", "TFLOP/s", "% of peak")
 
 
 def with_choices(plan: Plan, stage: str, rows: Sequence[Row]) -> Plan:
-    """Return the plan for the stages after one that has decided something."""
+    """Return the plan for the stages after this one, with what it decided."""
     if stage == "attention":
         own = [row for row in rows if row.get("is_own") and "seconds" in row]
         if own and plan.attention == "auto":
@@ -50,7 +50,7 @@ def choose(rows: Sequence[Row], *, is_compiled: bool) -> Tuned | None:
     if base not in modes:
         return None
     captured = modes.get(f"{base}, captured", {})
-    # Recording costs memory and time at each start: it must win by more than chance gives.
+    # Recording costs memory and time at each start, so its gain must exceed chance.
     is_captured = bool(captured) and GOOD_ENOUGH * max(captured.values()) > max(
         modes[base].values()
     )
@@ -64,12 +64,12 @@ def choose(rows: Sequence[Row], *, is_compiled: bool) -> Tuned | None:
 
 
 def passes(measured: Measured) -> bool:
-    """Whether every check of the accuracy gate passed; a gate that did not run has not failed."""
+    """Return whether no check of the accuracy gate failed."""
     return all(row.get("passed", True) for row in measured.get("gate", ()))
 
 
 def tables(measured: Measured) -> list[Section]:
-    """Lay the measurements out: the step with its share of the measured peak, the others as is."""
+    """Return tables: the step with its share of the measured peak, the others unchanged."""
     peaks = {row["peak"]: row["tflops"] for row in measured.get("facts", ()) if "tflops" in row}
     sections = [Section("Step", COLUMNS, tuple(_step_rows(measured.get("slots", ()), peaks)))]
     for stage, rows in measured.items():

@@ -18,11 +18,11 @@ from hrm_core.device.tuned import tuned_path, write_tuned
 from service.runtime.state_folder import current_state_folder, tuned_folder
 
 DEFAULT_MINUTES = 30.0
-LEAST_S = 5.0
+MIN_LEFT_S = 5.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure, keep what was measured, and write the record that engines go by.
+    """Measure, keep the measurements, and write the record that engines use.
 
     Exit codes: 0 good; 1 the accuracy gate failed, or too little was measured; 2 bad input.
     """
@@ -50,8 +50,8 @@ def main(arguments: Sequence[str]) -> int:
         if options.stage and name not in options.stage:
             continue
         left_s = deadline - time.monotonic()
-        if left_s < LEAST_S:
-            print(f"{name}: left out, the time is over")
+        if left_s < MIN_LEFT_S:
+            print(f"{name}: skipped, the time is over")
             continue
         measured[name], ended = run_stage(name, plan, lines, min(limit_s, left_s))
         print(f"{name}: {len(measured[name])} measurements, {ended}", flush=True)
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     print("", out.with_name(f"{out.name}.md").read_text(encoding="utf-8"), sep="\n")
     tuned = choose(measured.get("slots", ()), is_compiled=device.type == "cuda")
     if tuned is None:
-        print("Nothing is decided: the stage `slots` gave nothing.", file=sys.stderr)
+        print("Nothing is decided: the stage `slots` measured nothing.", file=sys.stderr)
         return 1
     if not passes(measured):
         print("Nothing is decided: the accuracy gate failed, see above.", file=sys.stderr)
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", choices=("float32", "bfloat16", "float16"))
     parser.add_argument("--minutes", type=float, default=DEFAULT_MINUTES, help="of the sitting")
     parser.add_argument("--stage", action="append", choices=tuple(STAGES), help="only these")
-    parser.add_argument("--out", type=Path, help="write OUT.jsonl, .json and .md; default: beside")
+    parser.add_argument("--out", type=Path, help="write OUT.jsonl, .json and .md; default: next to")
     parser.add_argument("--state-folder", type=Path, default=current_state_folder())
     return parser
 

@@ -1,4 +1,4 @@
-"""Whether the chosen settings still answer right: the reference's numbers, votes, other slots."""
+"""The accuracy gate: the chosen settings against the reference, votes and other slots."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "data" / "golden"
 DEMO = ROOT / "checkpoints" / "demo"
 NUM_VARIANTS = 16
-WANTED_SHARE = 0.98
+MIN_SHARE = 0.98
 
 Row = dict[str, object]
 
@@ -33,15 +33,15 @@ def measure_gate(plan: Plan) -> Iterator[Row]:
     if DEMO.is_dir():
         demo = open_checkpoint(DEMO)
         plain = _vote(Engine(demo, EngineConfig(device, num_slots=16, attention="sdpa")))
-        # Its attention has other sizes: whichever runs them fastest.
+        # Its sizes differ, so its attention is measured again.
         with replace(plan, attention="auto").engine(demo, num_slots=16) as engine:
             chosen = _vote(engine)
         share = sum(plain[key] == chosen[key] for key in plain) / len(plain)
-        yield {"votes": "demo", "passed": share >= WANTED_SHARE, "same_attempts": share}
+        yield {"votes": "demo", "passed": share >= MIN_SHARE, "same_attempts": share}
 
 
 def _vote(engine: Engine) -> dict[str, object]:
-    """Give the two attempts on each test input of the demo's own puzzles."""
+    """Return the two attempts on each test input of the demo's puzzles."""
     from service.solving.enrolment import Registrar
     from service.solving.members import Member
     from service.solving.puzzle_index import read_index
@@ -63,7 +63,7 @@ def _vote(engine: Engine) -> dict[str, object]:
 
 
 def measure_permutation(plan: Plan) -> Iterator[Row]:
-    """See whether samples answer the same bits in other slots, beside other neighbours."""
+    """Check that samples answer the same bits in other slots with other neighbours."""
     checkpoint = plan.open()
     num_slots = min(plan.slots or 8, 32)
     with plan.engine(checkpoint, num_slots) as engine:
@@ -72,14 +72,14 @@ def measure_permutation(plan: Plan) -> Iterator[Row]:
 
 
 def _count_same(engine: Engine) -> int:
-    """Count the samples that answer the same bits in order and permuted."""
+    """Return the number of samples that answer the same bits in order and permuted."""
     config, num_slots = engine.checkpoint.config, engine.num_slots
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, config.vocab_size, (num_slots, config.seq_len)).astype(np.int32)
     rows = rng.standard_normal((num_slots, config.puzzle_emb_ndim)).astype(np.float32)
     answers = []
     for order in (np.arange(num_slots), rng.permutation(num_slots)):
-        samples = [Sample(int(place), tokens[place], rows[place]) for place in order]
+        samples = [Sample(int(index), tokens[index], rows[index]) for index in order]
         engine.add(samples, job="permuted", halting=Halting.FIXED, max_segments=4)
         answers.append(
             {
@@ -87,4 +87,4 @@ def _count_same(engine: Engine) -> int:
                 for out in engine.drain()
             }
         )
-    return sum(answers[0][place] == answers[1][place] for place in answers[0])
+    return sum(answers[0][index] == answers[1][index] for index in answers[0])

@@ -1,4 +1,4 @@
-"""What a sitting is to measure, handed from the command to its stages as JSON."""
+"""The plan of a tuning, passed from the command to its stages as JSON."""
 
 import json
 import tempfile
@@ -10,7 +10,7 @@ from typing import Self
 
 import torch
 
-from bench.model import full_size_config
+from bench.model import full_size_config, synthetic_checkpoint
 from hrm_core import (
     Checkpoint,
     Engine,
@@ -18,7 +18,6 @@ from hrm_core import (
     can_compile,
     open_checkpoint,
     pick_device,
-    synthetic_checkpoint,
 )
 from hrm_core.device.arithmetic import choose_arithmetic
 from hrm_core.device.measured import MeasuredChoices
@@ -43,23 +42,23 @@ class Plan:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read what `text` has written."""
+        """Read what `text` returned."""
         values = json.loads(text)
         return cls(**values | {"kernels": tuple(values["kernels"])})
 
     def text(self) -> str:
-        """Write the plan as one argument."""
+        """Return the plan as one command-line argument."""
         return json.dumps(asdict(self))
 
     def open(self) -> Checkpoint:
-        """Open the checkpoint, or make the synthetic one."""
+        """Open the checkpoint, or make a synthetic one."""
         if self.checkpoint is not None:
             return open_checkpoint(Path(self.checkpoint))
         return synthetic_checkpoint(full_size_config(num_rows=8), seed=0)
 
     @contextmanager
     def engine(self, checkpoint: Checkpoint, num_slots: int) -> Iterator[Engine]:
-        """Give an engine that runs as the stages so far have chosen."""
+        """Yield an engine with the choices of the stages so far."""
         device, precision = self.where(), self.precision_of(checkpoint)
         chosen = Tuned(precision, num_slots, "bench tune", self.is_captured, self.kernels)
         with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +80,7 @@ class Plan:
         return pick_device(self.device)
 
     def precision_of(self, checkpoint: Checkpoint) -> str:
-        """Return the precision that an engine would take."""
+        """Return the precision that an engine would use."""
         measured = MeasuredChoices(None)
         asked = self.precision or "auto"
         return choose_arithmetic(asked, checkpoint.config, self.where(), measured).precision

@@ -1,4 +1,4 @@
-"""The products of a block alone: by the library, with compiled epilogues, in fp8."""
+"""Products of a block: by the library, with compiled or fused epilogues, and in fp8."""
 
 import importlib.util
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from hrm_core.model.layers import rms_norm, rotary_tables, rotate, swiglu_width
 ROUNDS = {"cpu": 3, "cuda": 20}
 SAMPLES = {"cpu": 2, "cuda": 32}
 # Rows of a normed state are bounded by the root of the hidden size, 22.6 for 512; times 16 that
-# fits e4m3, whose largest number is 448, with no look at the values.
+# fits e4m3, with its largest number 448, for any values.
 FP8_SCALE = 16.0
 
 Row = dict[str, object]
@@ -25,7 +25,7 @@ Call = Callable[[], object]
 
 
 def measure_products(plan: Plan) -> Iterator[Row]:
-    """Time each product of a block: alone, with its epilogue, and with that compiled."""
+    """Time each product of a block: bare, with its epilogue, and compiled or fused with it."""
     device = plan.where()
     checkpoint = plan.open()
     dtype: torch.dtype = getattr(torch, plan.precision_of(checkpoint))
@@ -40,7 +40,7 @@ def measure_products(plan: Plan) -> Iterator[Row]:
 
 
 def measure_fp8(plan: Plan) -> Iterator[Row]:
-    """Time gate and up in fp8 with a static scale, and measure how far its results stray."""
+    """Time gate and up in fp8 with a static scale, and measure the error of the results."""
     device, checkpoint = plan.where(), plan.open()
     if device.type != "cuda" or torch.cuda.get_device_capability(device) < (8, 9):
         yield {"skipped": "fp8 products need a GPU of compute capability 8.9 or later"}
@@ -81,7 +81,7 @@ def _time(device: torch.device, row: Row, flops: float, call: Call) -> Row:
 def _cases(
     config: ModelConfig, device: torch.device, dtype: torch.dtype
 ) -> Iterator[tuple[str, float, Call, Call, Call]]:
-    """Give name, operations, the bare product, that with its epilogue, and both in one kernel."""
+    """Yield name, operations, the bare product, it with its epilogue, and both in one kernel."""
     size, width = config.hidden_size, swiglu_width(config.hidden_size, config.expansion)
     batch, length = SAMPLES[device.type], config.num_positions
 
@@ -111,15 +111,23 @@ def _cases(
 
     rows = 2.0 * batch * length
     yield (
-        *("gate and up, SwiGLU", rows * size * 2 * width),
-        *(partial(F.linear, x, gate_up), swiglu, partial(fused, "swiglu", x, gate_up)),
+        "gate and up, SwiGLU",
+        rows * size * 2 * width,
+        partial(F.linear, x, gate_up),
+        swiglu,
+        partial(fused, "swiglu", x, gate_up),
     )
     yield (
-        *("down, residual and norm", rows * width * size),
-        *(partial(F.linear, wide, down), normed),
+        "down, residual and norm",
+        rows * width * size,
+        partial(F.linear, wide, down),
+        normed,
         partial(fused, "project_norm", wide, down, x, config.rms_norm_eps),
     )
     yield (
-        *("q, k, v, rotary", rows * size * 3 * size, partial(F.linear, x, qkv), rotated),
+        "q, k, v, rotary",
+        rows * size * 3 * size,
+        partial(F.linear, x, qkv),
+        rotated,
         partial(fused, "qkv_rotary", x, qkv, *cos_sin, config.num_heads),
     )

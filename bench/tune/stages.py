@@ -1,4 +1,4 @@
-"""The stages of a sitting. Each gives its measurements one by one, as flat JSON objects."""
+"""The stages of a tuning; each yields its measurements as flat JSON objects."""
 
 import os
 import platform
@@ -16,11 +16,11 @@ from bench.tune.products import measure_fp8, measure_products
 from bench.tune.training import measure_training
 from hrm_core import can_compile
 from hrm_core.device.device import compiled, name_device
-from hrm_core.device.step_rates import measure_rates
 from hrm_core.device.tuned import choose_slots
 from hrm_core.engine.capture import CapturedRun
 from hrm_core.engine.carry import Run, run_segment
 from hrm_core.engine.memory import SLOT_COUNTS, count_fitting
+from hrm_core.engine.sizing import measure_rates
 from hrm_core.model.attention import available_backends, choose, dense, load_backend
 from hrm_core.model.kernels import KERNEL_NAMES, can_fuse, fuse
 
@@ -32,12 +32,12 @@ PEAK_PRECISIONS = {"cpu": ("bfloat16", "float32"), "cuda": ("bfloat16", "float16
 ROUNDS = {"cpu": 3, "cuda": 20}
 # Positions of a full canvas behind HRM's one and TRM's sixteen of the puzzle's row.
 FULL_POSITIONS = (901, 916)
-MOST_SLOTS = {"cpu": 64, "cuda": 256}
-LEAST_SLOTS = {"cpu": 1, "cuda": 4}
+MAX_TUNED_SLOTS = {"cpu": 64, "cuda": 256}
+MIN_TUNED_SLOTS = {"cpu": 1, "cuda": 4}
 
 
 def measure_facts(plan: Plan) -> Iterator[Row]:
-    """Say what the device is, and the best rates of its products and of its memory."""
+    """Describe the device, and measure the best rates of its products and memory."""
     device = plan.where()
     facts: Row = {
         "device": name_device(device),
@@ -110,8 +110,8 @@ def measure_slots(plan: Plan) -> Iterator[Row]:
     parameters = sum(p.numel() for name, p in network.named_parameters() if ".layers.0." in name)
     num_levels = 1 if config.architecture == "trm" else 2
     flops = segment_flops(config, parameters // num_levels)
-    most = min(MOST_SLOTS[device.type], count_fitting(config, device, dtype))
-    counts = [count for count in SLOT_COUNTS if LEAST_SLOTS[device.type] <= count <= most]
+    max_slots = min(MAX_TUNED_SLOTS[device.type], count_fitting(config, device, dtype))
+    counts = [count for count in SLOT_COUNTS if MIN_TUNED_SLOTS[device.type] <= count <= max_slots]
     plain: dict[int, float] = {}
     for mode, is_compiled, is_captured in _modes(device):
         best = 0.0
@@ -135,7 +135,7 @@ def measure_slots(plan: Plan) -> Iterator[Row]:
                 "step_s": count / rate,
                 "tflops": 1e-12 * flops * rate,
             }
-            # Past the best, twice the slots only take twice as long.
+            # Beyond the best, twice the slots take twice as long.
             if rate < best or count / rate > 2.0:
                 break
             best = max(best, rate)
@@ -182,7 +182,7 @@ def _modes(device: torch.device) -> Iterator[tuple[str, bool, bool]]:
 
 
 def measure_reference(plan: Plan) -> Iterator[Row]:
-    """Run the reference network's segment and ours in turn; skipped without a path to it."""
+    """Time the reference network's segment and ours in turn; skipped without its path."""
     from bench import reference
 
     if plan.reference is None:
@@ -194,7 +194,7 @@ def measure_reference(plan: Plan) -> Iterator[Row]:
             yield {"title": section.title} | dict(zip(section.columns, row, strict=True))
 
 
-# In the order of their use: when time runs out, what is left out matters least.
+# The most useful first, since the last are skipped when time runs out.
 STAGES: dict[str, tuple[Stage, float]] = {
     "facts": (measure_facts, 120.0),
     "attention": (measure_attention, 180.0),

@@ -1,4 +1,4 @@
-"""How many samples a second training takes in slices of each size."""
+"""Training speed in samples per second, for slices of each size."""
 
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ LONGEST_S = 60.0
 
 
 def measure_training(plan: Plan) -> Iterator[dict[str, object]]:
-    """Time training steps in slices, largest last; ends where memory does not hold them."""
+    """Time training steps in slices of rising size, until memory does not hold them."""
     device, checkpoint = plan.where(), plan.open()
     config = replace(checkpoint.config, num_rows=2, crop=False)
     batch = BATCH[device.type]
@@ -66,7 +66,7 @@ def measure_training(plan: Plan) -> Iterator[dict[str, object]]:
 
 
 def _time_slices(run: Pretraining, device: torch.device) -> float:
-    """Give the seconds of one slice, after one that compiles."""
+    """Return the seconds of one slice, after one that compiles."""
     turns = run.turns()
     next(turns)
     started = perf_counter()

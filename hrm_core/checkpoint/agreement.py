@@ -1,4 +1,4 @@
-"""Hold the network against outputs that the reference implementation computed."""
+"""Comparison of the network with outputs that the reference implementation computed."""
 
 import struct
 import zipfile
@@ -22,7 +22,7 @@ from hrm_core.model.network import Network
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-# What reading a damaged file can raise; zipfile raises RuntimeError for features it cannot read.
+# Raised for damaged files; zipfile raises RuntimeError for features that it does not support.
 _DAMAGE = (
     OSError,
     ValueError,
@@ -39,18 +39,19 @@ _DAMAGE = (
 MAX_ERROR = 2e-3
 # Where the stored top two logits differ by less, rounding may decide between them.
 CLEAR_MARGIN = 1e-2
-# Half precision is held against float32: it may stray by so many times what the reference does,
-# which is one bit of precision. Rounding alone has been seen to make it 1.15.
+# Half precision is compared with float32: its error may be so many times the reference's, which is
+# one bit of precision. Rounding was observed to make it 1.15 times.
 MAX_RMS_RATIO = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far a network's segments are from the stored ones, and in words what is too far.
+    """The distance between a network's segments and the stored ones.
 
     `max_logit_error`, `max_q_error` and the argmax counts compare with the stored outputs.
-    `rms_error` and `rms_allowed` are those of the worst segment against the stored float32 outputs,
-    in half precision only, where they alone decide; in float32 they are None.
+    `rms_error` and `rms_allowed` are those of the worst segment against the stored float32 outputs.
+    Only they decide in half precision; in float32 they are None. `disagreements` describes each
+    distance that is too large.
     """
 
     dtype: str
@@ -66,7 +67,7 @@ class Agreement:
 
     @property
     def agrees(self) -> bool:
-        """Nothing is too far."""
+        """Whether no distance is too large."""
         return not self.disagreements
 
 
@@ -89,10 +90,10 @@ def compare_segments(
 ) -> Agreement:
     """Compute each stored segment from its own stored carry, and compare the outputs.
 
-    `arithmetic` is one in the checkpoint's own precision; None: as an engine would choose it.
+    `arithmetic` is in the checkpoint's own precision; None: as an engine would choose it.
 
-    Segments are not chained: a recurrent network amplifies rounding, so whole runs of two right
-    implementations drift apart.
+    Segments are not chained: a recurrent network amplifies rounding, so whole runs of two correct
+    implementations diverge.
 
     Raises: AgreementError for a file that is missing, damaged, or of another model.
     """
@@ -164,7 +165,7 @@ def _measure(
 
 
 def _judge(distance: _SegmentDistance) -> list[str]:
-    """Say what is too far; a comparison with NaN counts as too far."""
+    """Describe each distance that is too large; NaN counts as too large."""
     if distance.rms_error is not None and distance.rms_allowed is not None:
         if distance.rms_error <= distance.rms_allowed:
             return []
@@ -185,36 +186,36 @@ def _judge(distance: _SegmentDistance) -> list[str]:
 
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    mend = "Give a segments.npz as the reference implementation wrote it."
+    hint = "Give a segments.npz as the reference implementation wrote it."
     try:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise AgreementError(path, "a single array, not an .npz of named ones", mend)
+            raise AgreementError(path, "a single array, not an .npz of named arrays", hint)
         with archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
-        raise AgreementError(path, "no such file", mend) from None
+        raise AgreementError(path, "no such file", hint) from None
     except _DAMAGE as error:
-        raise AgreementError(path, f"damaged, or no .npz ({error})", mend) from error
+        raise AgreementError(path, f"damaged, or not an .npz ({error})", hint) from error
 
 
 def _check_arrays(path: Path, arrays: Arrays, config: ModelConfig) -> None:
-    mend = "Give the file that was computed from this very checkpoint."
-    wanted = ["inputs", "puzzle_identifiers", "z_H_before", "z_L_before", "logits"]
-    wanted += ["q_halt_logits", "q_continue_logits"]
+    hint = "Give the file that was computed from this checkpoint."
+    required = ["inputs", "puzzle_identifiers", "z_H_before", "z_L_before", "logits"]
+    required += ["q_halt_logits", "q_continue_logits"]
     if config.forward_dtype != "float32":
-        wanted.append("logits_float32")  # what half precision is held against
-    missing = [name for name in wanted if name not in arrays]
+        required.append("logits_float32")  # what half precision is compared with
+    missing = [name for name in required if name not in arrays]
     if missing:
         note = f" (needed for {config.forward_dtype})" if missing == ["logits_float32"] else ""
-        raise AgreementError(path, f"lacks {', '.join(missing)}{note}", mend)
-    for name in wanted:
+        raise AgreementError(path, f"lacks {', '.join(missing)}{note}", hint)
+    for name in required:
         kinds = "iu" if name in ("inputs", "puzzle_identifiers") else "f"
         if arrays[name].dtype.kind not in kinds:
-            raise AgreementError(path, f"{name} holds {arrays[name].dtype}", mend)
+            raise AgreementError(path, f"{name} holds {arrays[name].dtype}", hint)
     num_segments, num_samples = (*arrays["q_halt_logits"].shape, 0, 0)[:2]
     if not num_segments or not num_samples:
-        raise AgreementError(path, "no segments [T, N] in q_halt_logits", mend)
+        raise AgreementError(path, "no segments [T, N] in q_halt_logits", hint)
     of_states = (num_segments, num_samples, config.num_positions, config.hidden_size)
     of_logits = (num_segments, num_samples, config.seq_len, config.vocab_size)
     expected: dict[str, tuple[int, ...]] = {
@@ -227,15 +228,15 @@ def _check_arrays(path: Path, arrays: Arrays, config: ModelConfig) -> None:
         "q_halt_logits": (num_segments, num_samples),
         "q_continue_logits": (num_segments, num_samples),
     }
-    for name in wanted:
+    for name in required:
         if arrays[name].shape != expected[name]:
             raise AgreementError(
-                path, f"{name} is {arrays[name].shape}, the model wants {expected[name]}", mend
+                path, f"{name} is {arrays[name].shape}, the model expects {expected[name]}", hint
             )
     for name, limit in (("inputs", config.vocab_size), ("puzzle_identifiers", config.num_rows)):
         values = arrays[name]
         if limit and (values.min() < 0 or values.max() >= limit):
-            raise AgreementError(path, f"{name} goes outside 0..{limit - 1}", mend)
+            raise AgreementError(path, f"{name} goes outside 0..{limit - 1}", hint)
 
 
 def _largest(difference: npt.NDArray[Any]) -> float:

@@ -1,8 +1,9 @@
-"""The table of puzzle rows: on disk, gathered by row, gigabytes never read."""
+"""The table of puzzle rows: gigabytes on disk, of which single rows are read."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,20 +13,13 @@ from torch import Tensor
 RowIds = Sequence[int] | npt.NDArray[np.int64]
 
 
-class RowTable(Protocol):
-    """What the service needs of a table.
+class RowTable(ABC):
+    """A table of `num_rows` rows (the blank row 0 included) of width `ndim`."""
 
-    Shapes: the table is [num_rows, ndim].
-    """
+    def __init__(self, num_rows: int, ndim: int) -> None:
+        self.num_rows, self.ndim = int(num_rows), int(ndim)
 
-    @property
-    def num_rows(self) -> int:
-        """Rows, the blank row 0 counted."""
-
-    @property
-    def ndim(self) -> int:
-        """Width of a row."""
-
+    @abstractmethod
     def gather(self, rows: RowIds) -> npt.NDArray[np.float32]:
         """Read some rows.
 
@@ -33,59 +27,34 @@ class RowTable(Protocol):
         """
 
 
-class TensorRows:
-    """A table as a tensor, which may itself be mapped from a file."""
+class TensorRows(RowTable):
+    """A table in a tensor, which may itself be mapped from a file."""
 
     def __init__(self, table: Tensor) -> None:
+        super().__init__(*table.shape)
         self._table = table
 
-    @property
-    def num_rows(self) -> int:
-        """Rows, the blank row 0 counted."""
-        return int(self._table.shape[0])
-
-    @property
-    def ndim(self) -> int:
-        """Width of a row."""
-        return int(self._table.shape[1])
-
     def gather(self, rows: RowIds) -> npt.NDArray[np.float32]:
-        """Read some rows.
-
-        Shapes: rows [V]; result float32 [V, ndim].
-        """
+        """Read some rows, as `RowTable.gather`."""
         index = torch.from_numpy(np.array(rows, dtype=np.int64))
         gathered: npt.NDArray[np.float32] = self._table[index].float().numpy()
         return gathered
 
 
-class SafetensorsRows:
-    """A table inside a safetensors file, read row by row."""
+class SafetensorsRows(RowTable):
+    """A table in a safetensors file, read row by row."""
 
     def __init__(self, path: Path, name: str) -> None:
         from safetensors import safe_open
 
-        # Kept open: the handle maps the file, it does not read it.
+        # Kept open: the handle maps the file and does not read it.
         file: Any = safe_open(path, framework="pt")
         self._slice = file.get_slice(name)
-        self._num_rows, self._ndim = self._slice.get_shape()
-
-    @property
-    def num_rows(self) -> int:
-        """Rows, the blank row 0 counted."""
-        return int(self._num_rows)
-
-    @property
-    def ndim(self) -> int:
-        """Width of a row."""
-        return int(self._ndim)
+        super().__init__(*self._slice.get_shape())
 
     def gather(self, rows: RowIds) -> npt.NDArray[np.float32]:
-        """Read some rows.
-
-        Shapes: rows [V]; result float32 [V, ndim].
-        """
+        """Read some rows, as `RowTable.gather`."""
         gathered = np.empty((len(rows), self.ndim), dtype=np.float32)
-        for place, row in enumerate(rows):
-            gathered[place] = self._slice[int(row) : int(row) + 1].float().numpy()[0]
+        for index, row in enumerate(rows):
+            gathered[index] = self._slice[int(row) : int(row) + 1].float().numpy()[0]
         return gathered

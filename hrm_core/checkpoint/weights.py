@@ -1,4 +1,4 @@
-"""Find and map a weights file, running none of what it may hold."""
+"""Weights files: found and mapped into memory, without running code from them."""
 
 import pickle
 import re
@@ -18,9 +18,9 @@ _STEP_NAME = re.compile(r"step_(\d+)")
 
 
 def find_weights(folder: Path) -> Path:
-    """Name the weights file: `checkpoint`, the only `*.safetensors`, or the highest `step_N`.
+    """Find the weights file: `checkpoint`, the only `*.safetensors`, or the highest `step_N`.
 
-    Raises: CheckpointError when there is none, or no telling which.
+    Raises: CheckpointError when there is none, or more than one.
     """
     if (folder / "checkpoint").is_file():
         return folder / "checkpoint"
@@ -47,7 +47,7 @@ def find_weights(folder: Path) -> Path:
 def read_weights(path: Path) -> tuple[dict[str, Tensor], RowTable]:
     """Map a weights file: the trunk by name, without prefixes, and the table of rows.
 
-    Raises: CheckpointError when the file is damaged or holds anything but tensors.
+    Raises: CheckpointError when the file is damaged or contains anything but tensors.
     """
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
@@ -59,13 +59,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], RowTable]:
 
 
 def _load_torch(path: Path) -> dict[str, Any]:
-    copy_anew = "Download or copy it again."
+    copy_again = "Download or copy it again."
     try:
         loaded = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             path,
-            "it holds something other than tensors (pickled code is never run)",
+            "it contains something other than tensors (pickled code is never run)",
             "Export the bare weights with torch.save(model.state_dict()), or as safetensors.",
         ) from error
     except Exception as error:  # torch's reader raises many kinds for a damaged file
@@ -73,15 +73,15 @@ def _load_torch(path: Path) -> dict[str, Any]:
             raise CheckpointError(
                 path,
                 "saved in torch's old format, or cut short, so that it cannot be mapped",
-                copy_anew + " If it is old, save it again with a present torch.",
+                copy_again + " If it is old, save it again with a present torch.",
             ) from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(path, f"damaged or cut short ({reason})", copy_anew) from error
+        raise CheckpointError(path, f"damaged or cut short ({reason})", copy_again) from error
     if not isinstance(loaded, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
     ):
         raise CheckpointError(
-            path, "no plain mapping of names to tensors", "Export model.state_dict() alone."
+            path, "not a plain mapping of names to tensors", "Export only model.state_dict()."
         )
     return loaded
 

@@ -1,4 +1,4 @@
-"""Write a checkpoint folder in the published layout."""
+"""Writing of checkpoint folders in the published layout."""
 
 import json
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ import torch
 import yaml
 from torch import Tensor
 
+from hrm_core.files import replacing, write_text
 from hrm_core.model.config import ModelConfig
 
 WEIGHT_PREFIX = "_orig_mod.model.inner."
@@ -27,10 +28,10 @@ def write_checkpoint(
     training: Mapping[str, Any],
     documents: Mapping[str, object],
 ) -> None:
-    """Write weights, configuration and the documents beside them, each file in one move.
+    """Write weights, configuration and further JSON documents, each file in one move.
 
-    Weights of an earlier step leave the folder once the new ones are in place. The documents come
-    last, so that none tells of weights that a kill kept from being written.
+    Weights of an earlier step are removed once the new ones are written. The documents come last,
+    so that none describes weights that a kill kept from being written.
 
     Shapes: table float32 [num_rows, puzzle_emb_ndim], or None for a model without one.
     """
@@ -40,7 +41,7 @@ def write_checkpoint(
     }
     if table is not None and config.puzzle_emb_ndim:
         weights[WEIGHT_PREFIX + TABLE_KEY] = table.detach().cpu().contiguous()
-    _write_text(
+    write_text(
         folder / CONFIG_NAME,
         yaml.safe_dump({"arch": config.arch_document(), "training": dict(training)}),
     )
@@ -52,19 +53,12 @@ def write_checkpoint(
         "vocab_size": config.vocab_size,
         "num_puzzle_identifiers": config.num_rows,
     }
-    _write_text(folder / DATASET_NAME, json.dumps(dataset))
+    write_text(folder / DATASET_NAME, json.dumps(dataset))
     target = folder / f"step_{step}"
-    partial = folder / f".step_{step}.partial"
-    torch.save(weights, partial)
-    partial.replace(target)
+    with replacing(target) as partial:
+        torch.save(weights, partial)
     for other in folder.glob("step_*"):
         if other != target and other.name.removeprefix("step_").isdigit():
             other.unlink()
     for name, document in documents.items():
-        _write_text(folder / name, json.dumps(document))
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+        write_text(folder / name, json.dumps(document))

@@ -1,1 +1,1 @@
-"""What a device can do and what is fastest on it."""
+"""Devices: what is available, and what is fastest on them."""

@@ -1,4 +1,4 @@
-"""What a network computes in and how it multiplies: as asked for, and on the CPU as measured."""
+"""Arithmetic: the precision and the products of a network, as requested or as measured."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -13,29 +13,28 @@ from hrm_core.device.device import default_precision, lacks_half_precision
 from hrm_core.device.measured import MeasuredChoices
 from hrm_core.device.onednn import has_onednn
 from hrm_core.errors import EngineError
-from hrm_core.model.build import use_onednn, widen_products
 from hrm_core.model.config import ModelConfig
-from hrm_core.model.layers import Attend, Block
+from hrm_core.model.layers import Attend, Block, use_onednn, widen_products
 from hrm_core.model.network import Network
 
 PRECISIONS = ("float32", "bfloat16", "float16")
-# A float32 checkpoint is computed in bfloat16 only where that pays by so much.
-WANTED_GAIN = 1.25
-# Positions of a measurement: enough for products to run at their speed.
+# A float32 checkpoint is computed in bfloat16 only where that is faster by this factor.
+MIN_GAIN = 1.25
+# Positions in a measurement: enough for products to reach their speed.
 NUM_POSITIONS = 256
 NUM_ROUNDS = 20
 MIN_ROUNDS = 3
-ENOUGH_S = 0.3
+LIMIT_S = 0.3
 # Narrower networks are not worth a measurement.
-MEASURED_FROM_WIDTH = 64
+MIN_MEASURED_WIDTH = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
     """The dtype of states and results, and how products are computed.
 
-    `is_wide`: half-precision numbers are multiplied in float32, the results rounded. `is_onednn`:
-    oneDNN multiplies, whatever library torch would take.
+    `is_wide`: half-precision numbers are multiplied in float32 and the results rounded.
+    `is_onednn`: oneDNN multiplies instead of the library that torch would choose.
     """
 
     precision: str
@@ -44,9 +43,9 @@ class Arithmetic:
 
     @property
     def name(self) -> str:
-        """Name the arithmetic, for a record."""
-        words = (self.precision, *("wide",) * self.is_wide, *("onednn",) * self.is_onednn)
-        return " ".join(words)
+        """Its name in records."""
+        flags = {"wide": self.is_wide, "onednn": self.is_onednn}
+        return " ".join([self.precision, *(name for name, is_set in flags.items() if is_set)])
 
     @property
     def dtype(self) -> torch.dtype:
@@ -60,7 +59,7 @@ class Arithmetic:
         return torch.float32 if self.is_wide else self.dtype
 
     def load(self, checkpoint: Checkpoint, attend: Attend, device: torch.device) -> Network:
-        """Put a checkpoint's trunk on a device, to be computed so."""
+        """Load a checkpoint's trunk onto a device, in this arithmetic."""
         return checkpoint.load_network(
             attend, device, self.dtype, is_wide=self.is_wide, is_onednn=self.is_onednn
         )
@@ -74,7 +73,7 @@ def choose_arithmetic(
     *,
     trains: bool = False,
 ) -> Arithmetic:
-    """Take the precision given, and of the ways to compute in it the fastest on this processor.
+    """Return the given precision with the products that are fastest on this processor.
 
     `precision` None is the checkpoint's own; `auto` is that too, or bfloat16 for a float32
     checkpoint on a CPU where it is measured to be clearly faster.
@@ -91,7 +90,7 @@ def choose_arithmetic(
         own = default_precision(config.forward_dtype, device)
     if device.type != "cpu":
         return Arithmetic(own)
-    if config.hidden_size < MEASURED_FROM_WIDTH:
+    if config.hidden_size < MIN_MEASURED_WIDTH:
         return Arithmetic(own, is_wide=own != "float32" and lacks_half_precision(device))
     precisions = (
         {own: None, "bfloat16": None} if precision == "auto" and own == "float32" else [own]
@@ -114,21 +113,21 @@ def _ways(precision: str) -> Iterator[Arithmetic]:
 
 
 def _fastest(seconds: Mapping[str, float], own: str) -> str:
-    """Return the fastest name; another precision than the checkpoint's own must be worth it."""
+    """Return the fastest name; a precision other than the checkpoint's must gain enough."""
     return min(
         seconds,
-        key=lambda name: seconds[name] * (1.0 if name.split()[0] == own else WANTED_GAIN),
+        key=lambda name: seconds[name] * (1.0 if name.split()[0] == own else MIN_GAIN),
     )
 
 
 def _measure(
     candidates: Mapping[str, Arithmetic], config: ModelConfig, trains: bool
 ) -> dict[str, float]:
-    """Time a block without its attention in each arithmetic, in turns; what fails is left out."""
+    """Time a block without its attention in each arithmetic, taking turns; omit what fails."""
     generator = torch.Generator().manual_seed(0)
     blocks = {}
     for name, arithmetic in candidates.items():
-        # What this processor or this torch cannot prepare is no candidate.
+        # Whatever this processor or this torch cannot prepare is omitted.
         with suppress(RuntimeError):
             blocks[name] = _make_block(arithmetic, config, trains, generator)
     length = config.num_positions if config.mlp_t else min(config.num_positions, NUM_POSITIONS)
@@ -137,12 +136,12 @@ def _measure(
     seconds: dict[str, float] = {}
     started = time.monotonic()
     for num_rounds in range(NUM_ROUNDS):
-        if num_rounds >= MIN_ROUNDS and time.monotonic() - started > ENOUGH_S:
+        if num_rounds >= MIN_ROUNDS and time.monotonic() - started > LIMIT_S:
             break
         for name, block in list(blocks.items()):
             try:
                 taken = _time(block, x.to(candidates[name].dtype), trains)
-            except RuntimeError:  # a product that this processor or this torch does not have
+            except RuntimeError:  # this processor or this torch lacks the product
                 del blocks[name]
                 continue
             seconds[name] = min(taken, seconds.get(name, taken))

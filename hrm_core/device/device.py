@@ -1,4 +1,4 @@
-"""Devices, and what this machine can do."""
+"""Devices: selection, names, precision, compilation."""
 
 import os
 import platform
@@ -15,21 +15,21 @@ from hrm_core.errors import EngineError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Text in which NVIDIA's kernel module states its version; there only where it is loaded.
+# The version of NVIDIA's kernel module, where it is loaded.
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
-# One for each checkpoint, slot count and training phase of a process.
+# Compilations of one function: for each checkpoint, slot count and training phase of a process.
 RECOMPILE_LIMIT = 64
-# Below, Ampere: bfloat16 products are emulated, float16 ones are not.
+# Ampere. Earlier GPUs emulate bfloat16 products, but not float16 ones.
 BFLOAT16_CAPABILITY = (8, 0)
 
 
 def pick_device(name: str) -> torch.device:
-    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device that is there.
+    """Return the device named `auto`, `cpu`, `cuda` or `cuda:N`.
 
-    A CUDA device becomes the calling thread's current one: events and streams that name none, and
-    some libraries' contexts, would otherwise be the first GPU's.
+    A CUDA device becomes the calling thread's current one: otherwise events and streams without a
+    device, and some libraries' contexts, would be those of the first GPU.
 
-    Raises: EngineError when it is not there, or `auto` finds a GPU that torch cannot use.
+    Raises: EngineError when it is not present, or `auto` finds a GPU that torch cannot use.
     """
     if name == "auto":
         name = "cuda" if has_usable_gpu() else "cpu"
@@ -43,7 +43,7 @@ def pick_device(name: str) -> torch.device:
         has_usable_gpu()
         if (device.index or 0) >= torch.cuda.device_count():
             raise EngineError(
-                f"device {name!r} is not there: torch sees {torch.cuda.device_count()} CUDA "
+                f"device {name!r} is not present: torch finds {torch.cuda.device_count()} CUDA "
                 "device(s)"
             )
         torch.cuda.set_device(device.index or 0)
@@ -53,7 +53,7 @@ def pick_device(name: str) -> torch.device:
 def has_usable_gpu() -> bool:
     """Return whether torch can use a GPU.
 
-    Raises: EngineError where one is there and its driver is too old for this build of torch.
+    Raises: EngineError where one is present but its driver is too old for this build of torch.
     """
     if torch.cuda.is_available():
         return True
@@ -70,14 +70,14 @@ def has_usable_gpu() -> bool:
 
 
 def name_device(device: torch.device) -> str:
-    """Return what a device is sold as; a CPU's name counts its threads."""
+    """Return a device's product name; a CPU's includes the number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{name_processor()} x{torch.get_num_threads()}"
 
 
 def name_processor() -> str:
-    """Return what the processor is sold as."""
+    """Return the processor's product name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
@@ -86,7 +86,7 @@ def name_processor() -> str:
 
 
 def default_precision(forward_dtype: str, device: torch.device) -> str:
-    """Return the precision for a checkpoint's own one: float16 on GPUs that emulate bfloat16."""
+    """Return a checkpoint's precision, or float16 on GPUs that emulate its bfloat16."""
     if device.type != "cuda" or forward_dtype != "bfloat16":
         return forward_dtype
     is_able = torch.cuda.get_device_capability(device) >= BFLOAT16_CAPABILITY
@@ -94,35 +94,35 @@ def default_precision(forward_dtype: str, device: torch.device) -> str:
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a function at static shapes; what cannot be compiled whole is an error.
+    """Compile a function as a whole at static shapes.
 
-    Otherwise torch runs it in pieces, or past a number of shapes not compiled at all, without an
-    error.
+    A function that cannot be compiled as a whole is an error. Otherwise torch would silently run it
+    in pieces, or uncompiled beyond a number of shapes.
     """
     settings = torch._dynamo.config
-    # torch 2.6 knows it by the older name alone.
+    # torch 2.6 has only the older name.
     limit = "recompile_limit" if hasattr(settings, "recompile_limit") else "cache_size_limit"
     setattr(settings, limit, RECOMPILE_LIMIT)
     return torch.compile(function, dynamic=False, fullgraph=True)
 
 
 def can_compile(device: torch.device) -> bool:
-    """Tell whether torch.compile has what it needs: Triton on CUDA, a C++ compiler on the CPU."""
+    """Return whether torch.compile can work: Triton on CUDA, a C++ compiler on the CPU."""
     if device.type == "cuda":
         return torch.utils._triton.has_triton()
     return any(shutil.which(name) for name in ("g++", "clang++", "c++"))
 
 
 def keep_compiled(folder: Path) -> None:
-    """Let torch.compile keep its work in a folder, so that a restarted process finds it again.
+    """Make torch.compile cache its results in a folder, for restarted processes.
 
-    Call it before anything is compiled. TORCHINDUCTOR_CACHE_DIR, where set, goes before it.
+    Call it before anything is compiled. TORCHINDUCTOR_CACHE_DIR, where set, takes precedence.
     """
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 
 def lacks_half_precision(device: torch.device) -> bool:
-    """Tell whether products in half precision are only emulated, slower than float32 ones."""
+    """Return whether half-precision products are only emulated, slower than float32."""
     if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
         return False
     able = torch.cpu.get_capabilities()

@@ -1,4 +1,4 @@
-"""Choices made by measuring this machine, kept in a file so that a later start need not measure."""
+"""Choices made by measuring this machine, kept in a file for later starts."""
 
 import hashlib
 import json
@@ -11,6 +11,7 @@ import torch
 
 from hrm_core.device.device import name_processor
 from hrm_core.device.threads import use_threads
+from hrm_core.files import write_text
 
 FILE_NAME = "choices.json"
 # What distinguishes processors in Linux's /proc/cpuinfo, on x86-64 and on ARM.
@@ -18,9 +19,9 @@ _IDENTITY = ("cpu family", "model", "stepping", "flags", "CPU implementer", "CPU
 
 
 class MeasuredChoices:
-    """Names of what was measured to be the fastest, by what was measured.
+    """The names of the fastest candidates, by what was measured.
 
-    `folder` None keeps nothing. A file that cannot be read or written costs a measurement, no more.
+    `folder` None keeps nothing. A file that cannot be read or written only costs a measurement.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -29,7 +30,7 @@ class MeasuredChoices:
     def choose(self, what: str, names: Collection[str], measure: Callable[[], str]) -> str:
         """Return the kept choice if it is one of `names`, else measure and keep it.
 
-        `what` names the choice and all that it depends on but the processor, which is added.
+        `what` describes the choice and all that it depends on except the processor, which is added.
         """
         if self._path is None:
             with one_thread():
@@ -53,19 +54,15 @@ class MeasuredChoices:
     def _write(self, choices: dict[str, object]) -> None:
         if self._path is None:
             return
-        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        try:
+        with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(choices, indent=1, sort_keys=True), encoding="utf-8")
-            partial.replace(self._path)
-        except OSError:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+            text = json.dumps(choices, indent=1, sort_keys=True)
+            write_text(self._path, text, is_shared=True)
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Measure on one thread, by its own clock: what other processes use is left out then."""
+    """Use one thread, so that its own clock excludes the time of other processes."""
     before = torch.get_num_threads()
     use_threads(1)
     try:
@@ -75,7 +72,7 @@ def one_thread() -> Iterator[None]:
 
 
 def describe_processor() -> str:
-    """Name the processor, the instruction sets in use and torch."""
+    """Describe the processor, the instruction sets in use and torch."""
     return ", ".join(
         (
             f"{name_processor()} {_digest_processor()}",
@@ -87,7 +84,7 @@ def describe_processor() -> str:
 
 
 def _digest_processor() -> str:
-    """Return a digest of the processor's model and features: makers reuse the names."""
+    """Return a digest of the processor's model and features; its name does not identify it."""
     try:
         first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
     except OSError:

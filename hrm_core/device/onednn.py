@@ -1,4 +1,4 @@
-"""Matrix products by oneDNN, whatever library torch would take for them.
+"""Matrix products by oneDNN, independent of the library that torch would choose.
 
 On some processors torch's own choice for float32, MKL, runs at half of oneDNN's speed.
 """
@@ -15,13 +15,13 @@ def has_onednn() -> bool:
 
 
 def pack_weight(weight: Tensor) -> Tensor:
-    """Lay a weight out as oneDNN reads it fastest; only `onednn_linear` can use the result."""
+    """Reorder a weight for oneDNN's fastest reads; only `onednn_linear` can use the result."""
     packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight)
     return packed
 
 
-# An operator of its own: torch.compile neither knows packed weights nor takes three dimensions.
-# Defined piece by piece, since `torch.library.custom_op` loads the compiler at its first call.
+# A custom operator: torch.compile supports neither packed weights nor three dimensions here. It is
+# defined piece by piece, since `torch.library.custom_op` loads the compiler at its first call.
 _NAME = "hrm_arc::onednn_linear"
 torch.library.define(_NAME, "(Tensor x, Tensor weight, Tensor? bias) -> Tensor")
 

@@ -1,7 +1,6 @@
-"""What was measured to be fastest for one architecture on one device, kept between starts."""
+"""Records of what was measured to be fastest for one architecture on one device."""
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -11,9 +10,10 @@ from typing import Any
 import torch
 
 from hrm_core.device.device import name_device
+from hrm_core.files import write_text
 from hrm_core.model.config import ModelConfig
 
-# Fewer slots answer sooner, so the last few per cent of the rate are not worth twice the slots.
+# Fewer slots answer sooner, which is worth more than the last few per cent of the rate.
 GOOD_ENOUGH = 0.97
 
 
@@ -21,8 +21,8 @@ GOOD_ENOUGH = 0.97
 class Tuned:
     """Settings that a measurement chose, for one precision.
 
-    `kernels` are the fused ones that won, `is_captured` whether steps recorded as a CUDA graph did.
-    `source` is what measured: an engine's start, or `bench tune`.
+    `kernels` are the fused kernels that were faster, `is_captured` whether steps recorded as a CUDA
+    graph were. `source` is what measured: an engine's start, or `bench tune`.
     """
 
     precision: str
@@ -42,7 +42,7 @@ def choose_slots(rates: Mapping[int, float]) -> int:
 
 
 def tuned_path(folder: Path, device: torch.device, config: ModelConfig) -> Path:
-    """Return where the record of a device, this torch and an architecture belongs."""
+    """Return the path of the record of a device, this torch and an architecture."""
     mixing = "mlp" if config.mlp_t else f"h{config.num_heads}"
     architecture = (
         f"{config.architecture} {config.hidden_size}x{config.num_positions} {mixing} "
@@ -54,13 +54,13 @@ def tuned_path(folder: Path, device: torch.device, config: ModelConfig) -> Path:
 
 
 def read_tuned(path: Path, precision: str) -> Tuned | None:
-    """Read a record; None where there is none of this precision, or not of this form."""
+    """Read a record; None where there is none of this precision and form."""
     try:
         found = Tuned(**json.loads(path.read_bytes())["tuned"])
         found = replace(found, kernels=tuple(found.kernels))
         is_usable = found.precision == precision and int(found.num_slots) >= 1
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # whatever it was, it is measured again
+        return None  # then it is measured again
     return found if is_usable else None
 
 
@@ -68,9 +68,7 @@ def write_tuned(path: Path, tuned: Tuned, measured: Mapping[str, Any]) -> None:
     """Write a record in one move, with the measurements behind it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {"tuned": asdict(tuned), "measured": dict(measured)}
-    partial = path.with_name(f".{path.name}.{os.getpid()}")  # workers start at the same time
-    partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(document, indent=1) + "\n", is_shared=True)
 
 
 def _slug(text: str) -> str:

@@ -1,1 +1,1 @@
-"""How samples share a device: slots, scheduling, carry, halting."""
+"""The engine: slots, scheduling, carry, halting."""

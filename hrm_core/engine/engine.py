@@ -1,37 +1,33 @@
-"""How samples share the device: a fixed number of slots, and a step that is one segment."""
+"""The engine: samples of all jobs share a fixed number of slots, and a step is one segment."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from hrm_core.checkpoint.folder import Checkpoint
 from hrm_core.device.arithmetic import Arithmetic, choose_arithmetic
 from hrm_core.device.device import compiled
 from hrm_core.device.measured import MeasuredChoices
-from hrm_core.device.step_rates import measure_rates
-from hrm_core.device.threads import count_cores, pick_threads, use_threads, wanted_threads
-from hrm_core.device.tuned import Tuned, choose_slots, read_tuned, tuned_path, write_tuned
+from hrm_core.device.threads import pick_threads, use_threads
+from hrm_core.device.tuned import read_tuned, tuned_path
 from hrm_core.engine.capture import CapturedRun
-from hrm_core.engine.carry import Carry, Run, run_segment
-from hrm_core.engine.halting import Halting, HaltReason, HaltRule
-from hrm_core.engine.memory import (
-    MAX_SLOTS,
-    SLOT_COUNTS,
-    count_fitting,
-    guess_slots,
-    is_out_of_memory,
-    needs_memory,
-    release_memory,
-    slots_for,
+from hrm_core.engine.carry import Carry, Run, SegmentOutput, run_segment
+from hrm_core.engine.memory import is_out_of_memory, needs_memory, release_memory
+from hrm_core.engine.samples import (
+    Halting,
+    HaltReason,
+    HaltRule,
+    Outcome,
+    Sample,
+    SampleFilter,
+    any_sample,
 )
-from hrm_core.engine.samples import Outcome, Sample
 from hrm_core.engine.scheduler import Priority, Scheduler
+from hrm_core.engine.sizing import limit_slots, pick_slots
 from hrm_core.engine.slots import SlotTable
 from hrm_core.errors import DeviceMemoryError, EngineError
 from hrm_core.model.attention import Choice, choose
@@ -39,19 +35,15 @@ from hrm_core.model.attention.dense import sdpa
 from hrm_core.model.kernels import can_fuse, fuse
 from hrm_core.model.network import Network
 
-# Where slots are counted by measurement; a CPU's rate hardly depends on them.
-MEASURED_TYPES = ("cuda",)
-
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """How an engine runs.
+    """The configuration of an engine.
 
-    `num_slots` None: as many as were measured to be worth it, or else the free memory suggests,
-    but no more than `max_slots` need. `precision` None: the checkpoint's `forward_dtype`, where the
-    device has instructions for it; `auto`: see `choose_arithmetic`. `arithmetic`, where given, goes
-    before it. `tuned_folder` holds what was measured on this device.
-    `num_threads` None: as `pick_threads` does.
+    `num_slots` None: see `pick_slots`. `precision` None: the checkpoint's `forward_dtype`, where
+    the device has instructions for it; `auto`: see `choose_arithmetic`. `arithmetic`, where given,
+    takes precedence.
+    `tuned_folder` holds what was measured on this device. `num_threads` None: see `pick_threads`.
     """
 
     device: torch.device
@@ -66,7 +58,7 @@ class EngineConfig:
 
 
 class Engine:
-    """Runs samples of many jobs through one network, whoever they belong to.
+    """Runs the samples of many jobs through one network.
 
     A sample's answer depends on the sample, the checkpoint and the engine's configuration, not on
     its slot, its neighbours or its time of arrival.
@@ -88,27 +80,32 @@ class Engine:
         Raises: DeviceMemoryError when one slot does not fit; AttentionError for a backend that
         cannot serve; EngineError for an unknown precision.
         """
-        self.checkpoint, self.config = checkpoint, config
-        self.device = config.device
-        self._measured = MeasuredChoices(config.tuned_folder)
-        self.arithmetic = config.arithmetic or choose_arithmetic(
-            config.precision, checkpoint.config, self.device, self._measured
-        )
+        self.checkpoint, self.config, self.device = checkpoint, config, config.device
         whole = checkpoint.config
         self._model = whole if num_cells is None else replace(whole, seq_len=num_cells)
+        self._measured = MeasuredChoices(config.tuned_folder)
+        self.arithmetic = config.arithmetic or choose_arithmetic(
+            config.precision, whole, self.device, self._measured
+        )
+        record = config.tuned_folder and tuned_path(config.tuned_folder, self.device, whole)
+        self._tuned = read_tuned(record, self.precision) if record else None
         self._network = network or self._load_network()
         self._segment: Run = compiled(run_segment) if config.compile else run_segment
         self._run = self._segment
-        self._path = config.tuned_folder and tuned_path(
-            config.tuned_folder, self.device, checkpoint.config
-        )
-        self._tuned = read_tuned(self._path, self.precision) if self._path else None
-        if self._tuned and network is None:
-            fuse(
+        num_slots = config.num_slots
+        if num_slots is None:
+            num_slots = pick_slots(
                 self._network,
-                [name for name in self._tuned.kernels if can_fuse(self._network, name)],
+                self._model,
+                self.device,
+                self._tuned,
+                record,
+                precision=self.precision,
+                num_threads=config.num_threads,
+                max_slots=config.max_slots,
+                compiles=config.compile,
             )
-        self.num_slots = self._count_slots()
+        self.num_slots = limit_slots(num_slots, self._model, self.device, self.arithmetic.dtype)
         self._slots = SlotTable(self.num_slots)
         self._scheduler = Scheduler()
         self.num_steps = 0
@@ -131,7 +128,7 @@ class Engine:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing waits and nothing is seated."""
+        """Whether no sample waits or is seated."""
         return self.num_waiting == 0 and self.num_seated == 0
 
     def add(
@@ -153,32 +150,17 @@ class Engine:
             raise EngineError(f"{max_segments} segments: at least one is needed")
         checked = list(samples)
         for sample in checked:
-            shapes = (sample.tokens.shape, sample.puzzle_row.shape)
-            if shapes != ((model.seq_len,), (model.puzzle_emb_ndim,)):
-                raise EngineError(
-                    f"sample {sample.sample_id!r} has shapes {shapes}, the model wants "
-                    f"({model.seq_len},) tokens and a row of ({model.puzzle_emb_ndim},)"
-                )
-            if sample.tokens.dtype.kind not in "iu":
-                raise EngineError(
-                    f"sample {sample.sample_id!r} has tokens of {sample.tokens.dtype}, not integers"
-                )
-            if sample.tokens.min() < 0 or sample.tokens.max() >= model.vocab_size:
-                raise EngineError(
-                    f"sample {sample.sample_id!r} has tokens outside 0..{model.vocab_size - 1}"
-                )
+            self._check(sample)
         self._scheduler.add(job, checked, HaltRule(halting, max_segments), priority)
 
-    def cancel(
-        self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True
-    ) -> int:
-        """Drop a job's samples, waiting and seated, or those whose id is wanted; gives how many."""
+    def cancel(self, job: Hashable, wanted: SampleFilter = any_sample) -> int:
+        """Drop a job's samples, or those with a wanted id; return how many were dropped."""
         return self._scheduler.cancel(job, wanted) + len(self._slots.evict(job, wanted))
 
     def step(self) -> list[Outcome]:
-        """Seat who waits, run one segment for all slots, hand out who halted.
+        """Seat waiting samples, run one segment for all slots, return what halted.
 
-        When the device's memory runs out, seated samples begin again in half as many slots.
+        When the device's memory runs out, seated samples start over in half as many slots.
 
         Raises: DeviceMemoryError when it runs out with one slot.
         """
@@ -193,13 +175,13 @@ class Engine:
             return []
 
     def warm_up(self) -> None:
-        """Make the tensors of all slots and run a step on blanks; slots are halved until they fit.
+        """Allocate the tensors of all slots and run a step on blanks; halve slots until they fit.
 
-        Compiles the step where that is asked for, which takes a minute.
+        Compiles the step where the configuration says so, which takes a minute.
 
         Raises: DeviceMemoryError when one slot does not fit; AttentionError.
         """
-        while not self._fits():
+        while not self._allocate():
             self._halve(None)
         self._slots = SlotTable(self.num_slots)
         self.is_cold = False
@@ -211,68 +193,44 @@ class Engine:
                 self._carry.seat(self._slots.seat(entries), entries)
         if self._slots.num_taken == 0:
             return []
-        report, predictions = self._advance()
+        output = self._advance()
         self.num_steps += 1
-        # The one device-to-host copy of a step in which nobody halts.
-        flags = report.cpu().numpy()
+        # The only device-to-host copy of a step in which no sample halts.
+        flags = output.report.cpu().numpy()
         halted = [slot for slot in self._slots.taken() if flags[slot, 0]]
         if not halted:
             return []
-        tokens = predictions[torch.tensor(halted, device=self.device)].cpu().numpy()
+        tokens = output.predictions[torch.tensor(halted, device=self.device)].cpu().numpy()
         tokens.setflags(write=False)
         return [self._finish(slot, tokens[i], flags[slot]) for i, slot in enumerate(halted)]
 
     def drain(self) -> Iterator[Outcome]:
-        """Step until nothing is left, handing out outcomes as they come."""
+        """Step until no sample is left, yielding outcomes as they come."""
         while not self.is_idle:
             yield from self.step()
 
+    def _check(self, sample: Sample) -> None:
+        model, name = self._model, f"sample {sample.sample_id!r}"
+        shapes = (sample.tokens.shape, sample.puzzle_row.shape)
+        if shapes != ((model.seq_len,), (model.puzzle_emb_ndim,)):
+            raise EngineError(
+                f"{name} has shapes {shapes}, the model expects ({model.seq_len},) tokens and a "
+                f"row of ({model.puzzle_emb_ndim},)"
+            )
+        if sample.tokens.dtype.kind not in "iu":
+            raise EngineError(f"{name} has tokens of {sample.tokens.dtype}, not integers")
+        if sample.tokens.min() < 0 or sample.tokens.max() >= model.vocab_size:
+            raise EngineError(f"{name} has tokens outside 0..{model.vocab_size - 1}")
+
     def _load_network(self) -> Network:
         with needs_memory(self.device, "the network"):
-            return self.arithmetic.load(self.checkpoint, sdpa, self.device)
+            network = self.arithmetic.load(self.checkpoint, sdpa, self.device)
+        if self._tuned:
+            fuse(network, [name for name in self._tuned.kernels if can_fuse(network, name)])
+        return network
 
-    def _count_slots(self) -> int:
-        """Return the number of slots to try."""
-        config, model = self.config, self.checkpoint.config
-        if config.num_slots is not None:
-            num_slots = min(config.num_slots, MAX_SLOTS)
-        else:
-            num_threads = wanted_threads(config.num_threads) or count_cores()
-            guessed = guess_slots(model, self.device, self.arithmetic.dtype, num_threads)
-            num_slots = self._worthwhile_slots(guessed)
-            if self._model is not model:
-                # A step of any size costs about as much as one of the whole canvas.
-                num_slots = num_slots * model.num_positions // self._model.num_positions
-                num_slots = max(count for count in SLOT_COUNTS if count <= num_slots)
-            if config.max_slots is not None:
-                # A count for each number of samples would compile for each.
-                most = slots_for(config.max_slots) if config.compile else config.max_slots
-                num_slots = min(num_slots, most)
-        if num_slots < 1:
-            raise EngineError(f"{num_slots} slots: at least one is needed")
-        if self.device.type == "cpu":
-            # A system grants more memory than it has and kills who uses it: no trying that out.
-            most = max(1, count_fitting(self._model, self.device, self.arithmetic.dtype))
-            while num_slots > most:
-                num_slots //= 2
-        return num_slots
-
-    def _worthwhile_slots(self, most: int) -> int:
-        """Return the smallest number of slots at about the best rate, as far as it is known."""
-        tuned = self._tuned
-        if tuned is None:
-            if self.device.type not in MEASURED_TYPES:
-                return most
-            counts = [count for count in SLOT_COUNTS if count <= most]
-            rates = measure_rates(self._network, run_segment, counts, self.device)
-            tuned = Tuned(self.precision, choose_slots(rates), source="start")
-            if self._path:
-                with suppress(OSError):  # then the next start measures again
-                    write_tuned(self._path, tuned, {"samples_per_s": rates})
-        return min(most, tuned.num_slots)
-
-    def _fits(self) -> bool:
-        """Make the carry and run a step on blanks; False when the device's memory is too small.
+    def _allocate(self) -> bool:
+        """Allocate the slots and run a step on blanks; return whether the memory sufficed.
 
         An uncompiled step on the CPU has nothing to warm up, and takes as long on blanks as not.
         """
@@ -288,21 +246,21 @@ class Engine:
                 self.arithmetic.attention_dtype,
                 measured=self._measured,
             )
-            self._carry = Carry.empty(self._network, self.num_slots, self.device, model.seq_len)
+            self._carry = Carry(self._network, self.num_slots, self.device, model.seq_len)
             if self._tuned and self._tuned.is_captured:
                 self._run = CapturedRun(self._segment)  # of this number of slots
             if self.device.type != "cpu" or self.config.compile:
                 self._advance()
         except RuntimeError as error:
             if is_out_of_memory(error):
-                return False
+                return False  # out of the handler: it would keep the tensors referenced
             raise
         return True
 
     def _halve(self, error: RuntimeError | None) -> None:
-        """Go on with half the slots; who was seated waits again."""
+        """Continue with half the slots; seated samples wait again."""
         self._scheduler.put_back(self._slots.clear())
-        self._carry = Carry.empty(self._network, 0, self.device)
+        self._carry = Carry(self._network, 0, self.device)
         release_memory(self.device)
         self.is_cold = True
         if self.num_slots == 1:
@@ -312,7 +270,7 @@ class Engine:
             ) from error
         self.num_slots //= 2
 
-    def _advance(self) -> tuple[Tensor, Tensor]:
+    def _advance(self) -> SegmentOutput:
         use_threads(self.num_threads)
         self._network.attend = self.attention.attend  # engines of other sizes share the network
         with torch.inference_mode():
@@ -325,6 +283,7 @@ class Engine:
         steps = int(flags[1])
         is_full = steps >= entry.rule.max_segments
         return Outcome(
+            job=entry.job,
             sample_id=entry.sample.sample_id,
             tokens=tokens,
             q_halt_logit=float(flags[2]),

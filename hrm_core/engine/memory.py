@@ -1,4 +1,4 @@
-"""How many slots a device's memory holds, and what running out of it looks like."""
+"""Memory: how many slots and samples a device holds, and errors when it runs out."""
 
 import os
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ _OUT_OF_MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",
     "not enough memory",
-    "status_alloc_failed",  # cuBLAS and cuDNN, which allocate beside torch
+    "status_alloc_failed",  # cuBLAS and cuDNN, which allocate outside of torch
     "allocation_failed",
 )
 
@@ -50,9 +50,9 @@ def slots_for(num_samples: int) -> int:
     return next((count for count in SLOT_COUNTS if count >= num_samples), MAX_SLOTS)
 
 
-def largest_divisor(batch_size: int, most: int) -> int:
-    """Return the largest slice of a batch that divides it and is no larger than `most`, or 1."""
-    return max((n for n in range(1, min(batch_size, most) + 1) if batch_size % n == 0), default=1)
+def largest_divisor(batch_size: int, limit: int) -> int:
+    """Return the largest divisor of a batch size that is at most `limit`, or 1."""
+    return max((n for n in range(1, min(batch_size, limit) + 1) if batch_size % n == 0), default=1)
 
 
 def may_keep_scores(num_positions: int, device: torch.device, dtype: torch.dtype) -> bool:
@@ -68,12 +68,12 @@ def guess_slice(
     dtype: torch.dtype,
     num_positions: int | None = None,
 ) -> int:
-    """Choose the slice of a batch whose training a share of the free memory holds.
+    """Choose the slice of a batch that a share of the free memory can train.
 
     `num_positions` is the sequence's length, None: with the whole canvas.
     """
-    of_sample = training_bytes(config, device, dtype, num_positions)
-    fitting = MEMORY_SHARE * free_memory(device) / of_sample
+    bytes_per_sample = training_bytes(config, device, dtype, num_positions)
+    fitting = MEMORY_SHARE * free_memory(device) / bytes_per_sample
     return largest_divisor(batch_size, int(fitting))
 
 
@@ -107,12 +107,12 @@ def count_fitting(config: ModelConfig, device: torch.device, dtype: torch.dtype)
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes that can be had on a device now."""
+    """Return the bytes that a device has free now."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_host_memory()
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Tell a failed allocation from other runtime errors."""
+    """Return whether a runtime error is a failed allocation."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
     return any(words in str(error).lower() for words in _OUT_OF_MEMORY_WORDS)
@@ -120,7 +120,7 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 @contextmanager
 def needs_memory(device: torch.device, purpose: str) -> Iterator[None]:
-    """Turn a failed allocation in the block into a DeviceMemoryError that names the purpose."""
+    """Raise a failed allocation in the block as a DeviceMemoryError that names the purpose."""
     try:
         yield
     except RuntimeError as error:
@@ -132,13 +132,13 @@ def needs_memory(device: torch.device, purpose: str) -> Iterator[None]:
 
 
 def release_memory(device: torch.device) -> None:
-    """Hand cached blocks back to the device."""
+    """Return cached blocks to the device."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
 
 def used_memory(device: torch.device) -> int | None:
-    """Bytes taken on a CUDA device, by whomever; None where the device has no memory of its own."""
+    """Return the bytes taken on a CUDA device by all processes; None on the CPU."""
     if device.type != "cuda":
         return None
     free, total = torch.cuda.mem_get_info(device)
@@ -146,7 +146,7 @@ def used_memory(device: torch.device) -> int | None:
 
 
 def _free_host_memory() -> int:
-    """Bytes that can be had without swapping, in Linux's own estimate; elsewhere all there are."""
+    """Return Linux's estimate of the bytes free without swapping; elsewhere all of them."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) << 10 for line in lines if "MemAvailable" in line)
@@ -155,7 +155,7 @@ def _free_host_memory() -> int:
 
 
 def _widest_moment(config: ModelConfig) -> int:
-    """Numbers held per position when most are held at once, in units of the computation's dtype.
+    """Return the peak of numbers held per position, in units of the computation's dtype.
 
     The states, the injection and their successors, beside either attention's q, k, v in two
     precisions or the SwiGLU's gate, up and product; norms work in float32.

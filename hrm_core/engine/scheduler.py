@@ -1,19 +1,18 @@
-"""Who enters next. Touches no tensor."""
+"""The order in which waiting samples enter slots; no tensors."""
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from hrm_core.engine.halting import HaltRule
-from hrm_core.engine.samples import Sample
+from hrm_core.engine.samples import HaltRule, Sample, SampleFilter, any_sample
 
 # While both kinds wait, every so many admissions one is batch, so that batch never starves.
 BATCH_EVERY = 8
 
 
 class Priority(IntEnum):
-    """Whose samples go first."""
+    """The class of a job; interactive samples go first."""
 
     INTERACTIVE = 0
     BATCH = 1
@@ -21,7 +20,7 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A sample waiting or seated, with the job it belongs to and its halting."""
+    """A waiting or seated sample with its job, its halting and its priority."""
 
     job: Hashable
     sample: Sample
@@ -49,14 +48,12 @@ class Scheduler:
             del self._queues[priority][job]
 
     def put_back(self, entries: Sequence[Entry]) -> None:
-        """Queue entries that were taken once more, before what their jobs have waiting."""
+        """Queue taken entries again, ahead of what their jobs have waiting."""
         for entry in reversed(entries):
             self._queues[entry.priority].setdefault(entry.job, deque()).appendleft(entry)
 
-    def cancel(
-        self, job: Hashable, wanted: Callable[[Hashable], bool] = lambda sample_id: True
-    ) -> int:
-        """Forget a job's waiting samples, or those whose id is wanted; returns how many."""
+    def cancel(self, job: Hashable, wanted: SampleFilter = any_sample) -> int:
+        """Drop a job's waiting samples, or those with a wanted id; return how many."""
         num_before = len(self)
         for queues in self._queues.values():
             if job in queues:

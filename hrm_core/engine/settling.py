@@ -1,4 +1,4 @@
-"""Whether a slot's answer still changes from segment to segment."""
+"""Detection of answers that no longer change from segment to segment."""
 
 import math
 
@@ -17,10 +17,10 @@ FIRST_COLOUR = 2
 
 
 def answer_part(predictions: Tensor, config: ModelConfig) -> Tensor:
-    """Blank what decoding does not look at, since the network never learned what to put there.
+    """Blank the cells that decoding ignores, since the network never learned what to put there.
 
-    What counts is what runs down and right from the top-left corner in colours alone. Vocabularies
-    other than ARC's are kept whole.
+    What counts is the area of colours that is connected down and right to the top-left corner.
+    Vocabularies other than ARC's are kept whole.
 
     Shapes: uint8 [B, S], both.
     """
@@ -36,9 +36,9 @@ def answer_part(predictions: Tensor, config: ModelConfig) -> Tensor:
 def count_wanted(
     logits: Tensor, predictions: Tensor, answer: Tensor, config: ModelConfig
 ) -> Tensor:
-    """Return for how many segments each answer must stay the same to count as settled.
+    """Return the number of segments for which each answer must stay the same to be settled.
 
-    The odds are stablemax's, by which the networks are trained: logits alone have no scale.
+    The odds are stablemax's, which the networks are trained with: logits have no scale.
 
     Shapes: logits [B, S, vocab]; predictions, answer uint8 [B, S]; result int64 [B].
     """
@@ -46,6 +46,6 @@ def count_wanted(
     others = logits.masked_fill(tokens == predictions.unsqueeze(-1), -torch.inf)
     first, second = (stablemax_weights(x.amax(-1).float()) for x in (logits, others))
     counts = answer > 0 if config.vocab_size == ARC_VOCAB_SIZE else torch.ones_like(answer).bool()
-    least = torch.where(counts, first / second, torch.inf).amin(-1)
-    least = torch.where(counts.any(-1), least, 0.0)  # an empty answer is clear of nothing
-    return SETTLED_SEGMENTS - torch.stack([least >= odds for odds in SPARING_ODDS]).sum(0)
+    min_odds = torch.where(counts, first / second, torch.inf).amin(-1)
+    min_odds = torch.where(counts.any(-1), min_odds, 0.0)  # an empty answer has no clear cell
+    return SETTLED_SEGMENTS - torch.stack([min_odds >= odds for odds in SPARING_ODDS]).sum(0)

@@ -1,4 +1,4 @@
-"""The model's shape: read from `all_config.yaml` and the tensors, never from the environment."""
+"""Model configuration, read from `all_config.yaml` and the tensors, never the environment."""
 
 import contextlib
 import math
@@ -20,19 +20,19 @@ _CLASS_NAMES: Mapping[str, Architecture] = {
     "HierarchicalReasoningModel_ACTV1": "hrm",
     "TinyRecursiveReasoningModel_ACTV1": "trm",
 }
-_LARGEST = 1 << 16  # larger whole numbers are mistakes, and would take all memory or time
+_MAX_INTEGER = 1 << 16  # larger ones are mistakes, and would take all memory or time
 # TRM's repository carries a copy of HRM that also knows `mlp_t` and `pos_encodings: none`.
 _EXTENDED_HRM = "recursive_reasoning."
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Everything that fixes the network's computation.
+    """Everything that determines the network's computation.
 
     `seq_len` is S, the number of canvas cells; `puzzle_emb_len` is P, the number of positions
-    before the canvas that carry the puzzle row; `hidden_size` is D. With `crop`, which is this
-    project's own, a puzzle's sequence is the top-left square of the canvas that its grids need,
-    and a cell keeps the position it has on the whole canvas.
+    before the canvas that carry the puzzle row; `hidden_size` is D. With `crop`, an extension by
+    this project, a puzzle's sequence is the top-left square of the canvas that its grids need, and
+    a cell keeps its position on the whole canvas.
 
     Source: arXiv 2506.21734 section 2 (HRM), arXiv 2510.04871 section 4 (TRM).
     """
@@ -85,12 +85,12 @@ class ModelConfig:
         """
         side = math.isqrt(self.seq_len)
         if side * side != self.seq_len:
-            raise ConfigError(f"a canvas of {self.seq_len} cells is no square")
+            raise ConfigError(f"a canvas of {self.seq_len} cells is not a square")
         return side
 
     @property
     def class_path(self) -> str:
-        """`arch.name` as the published configuration files spell it."""
+        """`arch.name` as in published configuration files."""
         if self.architecture == "trm":
             return "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1"
         if self.mlp_t or self.pos_encodings == "none":
@@ -98,7 +98,7 @@ class ModelConfig:
         return "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1"
 
     def arch_document(self) -> dict[str, Any]:
-        """Write the `arch` part of an `all_config.yaml` that reads back as this configuration."""
+        """Return the `arch` part of an `all_config.yaml` for this configuration."""
         derived = {"architecture", "vocab_size", "seq_len", "num_rows", "puzzle_emb_len"}
         if self.architecture == "hrm":
             derived |= {"no_ACT_continue"}
@@ -117,7 +117,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class ArchSettings:
-    """The `arch` part of an `all_config.yaml`, checked; shapes that the tensors tell are not in it.
+    """The checked `arch` part of an `all_config.yaml`, without shapes that are in the tensors.
 
     `explicit_puzzle_emb_len` is TRM's setting of P (0: derived from `puzzle_emb_ndim`).
     """
@@ -134,7 +134,7 @@ class ArchSettings:
         )
 
     def configure(self, *, vocab_size: int, seq_len: int, num_rows: int) -> ModelConfig:
-        """Complete the settings with what only the tensors know."""
+        """Complete the settings with the shapes that only the tensors determine."""
         return ModelConfig(
             architecture=self.architecture,
             vocab_size=vocab_size,
@@ -148,16 +148,16 @@ class ArchSettings:
 def parse_arch(document: object) -> ArchSettings:
     """Read the `arch` mapping of an `all_config.yaml`.
 
-    Settings that the named architecture does not read (the reference ignores them too) are left.
+    Settings that the named architecture does not use are ignored, as the reference does.
 
-    Raises: ConfigError, naming the setting, when one is missing, of the wrong type, or unknown.
+    Raises: ConfigError with the setting that is missing, unknown or of the wrong type.
     """
     if not isinstance(document, Mapping) or not isinstance(document.get("arch"), Mapping):
         raise ConfigError("it has no mapping `arch` with the model's settings")
     arch: Mapping[str, Any] = document["arch"]
-    class_path = _require(arch, "name")
+    class_path = _get(arch, "name")
     if not isinstance(class_path, str):
-        raise ConfigError(f"arch.name: {brief(class_path)} is no class path")
+        raise ConfigError(f"arch.name: {brief(class_path)} is not a class path")
     architecture = _CLASS_NAMES.get(re.split(r"[.@]", class_path)[-1])
     if architecture is None:
         known = ", ".join(sorted(_CLASS_NAMES))
@@ -178,10 +178,10 @@ def parse_arch(document: object) -> ArchSettings:
     }
     values["H_layers"] = 0 if is_trm else _integer(arch, "H_layers", 1)
     values["puzzle_emb_ndim"] = _integer(arch, "puzzle_emb_ndim", 0, default=0)
-    values["expansion"] = _number(arch, "expansion", least=1e-3)
+    values["expansion"] = _number(arch, "expansion", minimum=1e-3)
     values["halt_exploration_prob"] = _number(arch, "halt_exploration_prob", default=0.0)
     values["rms_norm_eps"] = _number(arch, "rms_norm_eps", default=1e-5)
-    values["rope_theta"] = _number(arch, "rope_theta", default=10000.0, least=1e-3)
+    values["rope_theta"] = _number(arch, "rope_theta", default=10000.0, minimum=1e-3)
     values["forward_dtype"] = _choice(
         arch, "forward_dtype", ("bfloat16", "float16", "float32"), default="bfloat16"
     )
@@ -197,7 +197,7 @@ def parse_arch(document: object) -> ArchSettings:
     if hidden_size % num_heads or is_odd:
         raise ConfigError(
             f"arch.hidden_size {hidden_size} does not divide into {num_heads} heads"
-            + " of even width" * bool(is_odd)
+            + (" of even width" if is_odd else "")
         )
     settings = ArchSettings(architecture, values, explicit_len)
     if values["puzzle_emb_ndim"] > settings.puzzle_emb_len * hidden_size:
@@ -206,13 +206,13 @@ def parse_arch(document: object) -> ArchSettings:
             f"{settings.puzzle_emb_len} positions of {hidden_size}"
         )
     if values["puzzle_emb_ndim"] == 0 and explicit_len:
-        # Without a table the reference adds no prefix, but would still cut P positions off.
+        # Without a table the reference adds no prefix, but would still remove P positions.
         settings = ArchSettings(architecture, values, 0)
     return settings
 
 
 def brief(value: object) -> str:
-    """Name a refused value in few words, however deep, long or large it is."""
+    """Describe a refused value briefly, however deep, long or large it is."""
     if isinstance(value, int) and value.bit_length() > 128:
         return "a huge number"
     if isinstance(value, str | int | float | None):
@@ -221,46 +221,48 @@ def brief(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-def _require(arch: Mapping[str, Any], key: str) -> Any:
-    if key not in arch:
+def _get(arch: Mapping[str, Any], key: str, default: object = None) -> Any:
+    if default is None and key not in arch:
         raise ConfigError(f"arch.{key} is missing")
-    return arch[key]
+    return arch.get(key, default)
+
+
+def _refused(key: str, value: object, expected: str) -> ConfigError:
+    return ConfigError(f"arch.{key}: {brief(value)} is {expected}")
 
 
 def _integer(arch: Mapping[str, Any], key: str, minimum: int, default: int | None = None) -> int:
-    value = _require(arch, key) if default is None else arch.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int) or not minimum <= value <= _LARGEST:
-        raise ConfigError(
-            f"arch.{key}: {brief(value)} is not a whole number in {minimum}..{_LARGEST}"
-        )
+    value = _get(arch, key, default)
+    if type(value) is not int or not minimum <= value <= _MAX_INTEGER:
+        raise _refused(key, value, f"not a whole number in {minimum}..{_MAX_INTEGER}")
     return value
 
 
 def _number(
-    arch: Mapping[str, Any], key: str, default: float | None = None, least: float = 0.0
+    arch: Mapping[str, Any], key: str, default: float | None = None, minimum: float = 0.0
 ) -> float:
-    value = _require(arch, key) if default is None else arch.get(key, default)
+    value = _get(arch, key, default)
     number = math.nan
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         # YAML 1.1 reads 1e-5 as a string.
         with contextlib.suppress(ValueError, OverflowError):
             number = float(value)
-    if not math.isfinite(number) or number < least:
-        raise ConfigError(f"arch.{key}: {brief(value)} is not a number of at least {least:g}")
+    if not math.isfinite(number) or number < minimum:
+        raise _refused(key, value, f"not a number of at least {minimum:g}")
     return number
 
 
 def _boolean(arch: Mapping[str, Any], key: str, default: bool) -> bool:
-    value = arch.get(key, default)
+    value = _get(arch, key, default)
     if not isinstance(value, bool):
-        raise ConfigError(f"arch.{key}: {brief(value)} is neither true nor false")
+        raise _refused(key, value, "neither true nor false")
     return value
 
 
 def _choice(
     arch: Mapping[str, Any], key: str, choices: tuple[str, ...], default: str | None = None
 ) -> str:
-    value = _require(arch, key) if default is None else arch.get(key, default)
+    value = _get(arch, key, default)
     if value not in choices:
-        raise ConfigError(f"arch.{key}: {brief(value)} is none of {', '.join(choices)}")
+        raise _refused(key, value, f"none of {', '.join(choices)}")
     return str(value)

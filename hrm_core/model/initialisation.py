@@ -1,4 +1,4 @@
-"""Start values of an untrained network."""
+"""Initialisation of an untrained network."""
 
 import math
 
@@ -32,9 +32,9 @@ def initialise(network: Network, generator: torch.Generator) -> None:
 
 
 def truncated_normal_(tensor: Tensor, std: float, generator: torch.Generator) -> Tensor:
-    """Draw from a normal cut at two of its deviations, rescaled so that `std` is the result's own.
+    """Fill with a normal truncated at two standard deviations, rescaled to have exactly `std`.
 
-    `nn.init.trunc_normal_` leaves a smaller deviation than it was asked for (0.88 of it).
+    `nn.init.trunc_normal_` gives a smaller deviation than requested (0.88 of it).
     """
     bound = 2.0
     mass = math.erf(bound / math.sqrt(2))

@@ -1,11 +1,12 @@
-"""The blocks that both networks are made of; attribute names equal the checkpoint's keys."""
+"""The layers of both architectures; attribute names equal the checkpoint's keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hrm_core.device.onednn import onednn_linear, pack_weight
 from hrm_core.model.config import ModelConfig
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -20,7 +21,7 @@ def rms_norm(x: Tensor, eps: float) -> Tensor:
 
 
 def stablemax_weights(logits: Tensor) -> Tensor:
-    """Return what probabilities are proportional to: x + 1, or 1 / (1 - x) below zero.
+    """Return unnormalised probabilities: x + 1, or 1 / (1 - x) below zero.
 
     Source: arXiv 2501.04697.
     """
@@ -34,11 +35,11 @@ def swiglu_width(size: int, expansion: float) -> int:
 
 
 class Linear(nn.Module):
-    """Matrix product in the input's dtype, whatever dtype the weight is stored in.
+    """A matrix product in the input's dtype, independent of the dtype of the stored weight.
 
     `is_wide` computes in the weight's float32 and rounds the result: the same numbers as a product
-    in half precision with float32 sums, on processors that have no instructions for it.
-    `multiply` is what computes the product: torch's own choice of library, or oneDNN.
+    in half precision with float32 sums, on processors without instructions for it. `multiply`
+    computes the product: torch's own choice of library, or oneDNN.
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = False) -> None:
@@ -92,7 +93,7 @@ def rotary_tables(num_positions: int, head_dim: int, theta: float, device: torch
 
 
 def rotate(x: Tensor, cos_sin: CosSin) -> Tensor:
-    """Turn the two halves of each head against each other, in float32.
+    """Apply the rotary position encoding to each head, in float32.
 
     Shapes: x [B, P + S, heads, head_dim]; tables [P + S, head_dim].
     """
@@ -168,3 +169,27 @@ class Level(nn.Module):
         for layer in self.layers:
             x = layer(x, cos_sin, attend)
         return x
+
+
+def widen_products(network: nn.Module) -> None:
+    """Make a half-precision network multiply in float32; weights and results round as before."""
+    for linear in _linears(network):
+        linear.float()
+        linear.is_wide = True
+
+
+def use_onednn(network: nn.Module, *, packs: bool) -> None:
+    """Make a network multiply with oneDNN; `packs` reorders the weights for it, for inference only.
+
+    The q head is excluded: it is multiplied row by row.
+    """
+    for linear in _linears(network):
+        if linear.bias is not None:
+            continue
+        linear.multiply = onednn_linear
+        if packs:
+            linear.weight = nn.Parameter(pack_weight(linear.weight.detach()), requires_grad=False)
+
+
+def _linears(network: nn.Module) -> Iterator[Linear]:
+    return (module for module in network.modules() if isinstance(module, Linear))

@@ -1,4 +1,4 @@
-"""What HRM and TRM share: embeddings in, logits and q out, a segment in between."""
+"""The network common to HRM and TRM: embeddings in, logits and q out."""
 
 import math
 from abc import ABC, abstractmethod
@@ -14,9 +14,9 @@ from hrm_core.model.layers import Attend, CosSin, Embedding, Linear, rotary_tabl
 class Network(nn.Module, ABC):
     """A recurrent network over (z_H, z_L), without its table of puzzle rows.
 
-    S is the whole canvas, or the cells of its top-left square: the tokens' shape says which.
-    The rows come in from outside: the table is thousands of times larger than what a job needs.
-    Parameters may be stored in any dtype; the computation runs in `dtype`.
+    S is the whole canvas, or the cells of its top-left square, by the shape of the tokens. Rows are
+    an input: the table is thousands of times larger than what a job needs. Parameters may be stored
+    in any dtype; the computation runs in `dtype`.
     """
 
     H_init: Tensor
@@ -38,7 +38,7 @@ class Network(nn.Module, ABC):
         self.register_buffer("H_init", torch.empty(size, dtype=dtype))
         self.register_buffer("L_init", torch.empty(size, dtype=dtype))
         if config.pos_encodings == "rope":
-            # Made on the CPU even under a meta device: these are computed, never loaded.
+            # On the CPU even under a meta device: these are computed, never loaded.
             cos, sin = rotary_tables(
                 config.num_positions, config.head_dim, config.rope_theta, torch.device("cpu")
             )
@@ -47,7 +47,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def segment(self, z_H: Tensor, z_L: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
-        """Run one segment (one ACT step); gradients reach back as far as training wants them to.
+        """Run one segment (one ACT step); gradients reach back as far as training uses them.
 
         Shapes: all [B, P + S, D].
         """
@@ -70,19 +70,19 @@ class Network(nn.Module, ABC):
         return math.sqrt(config.hidden_size) * e
 
     def read_q(self, z_H: Tensor) -> tuple[Tensor, Tensor]:
-        """Read (q_halt, q_continue) off the first position.
+        """Return (q_halt, q_continue), computed from the first position.
 
         Shapes: z_H [B, P + S, D]; two float32 [B].
         """
-        # Multiplied and summed row by row: a matrix product this narrow rounds a row differently
-        # at another place in the batch, and q decides when a sample halts.
+        # Multiplied and summed row by row: a matrix product this narrow rounds a row differently at
+        # another position in the batch, and q decides when a sample halts.
         products = z_H[:, 0, None].float() * self.q_head.weight.to(self.dtype).float()
         bias = self.q_head.get_parameter("bias").to(self.dtype).float()
         q = (products.sum(-1) + bias).to(self.dtype).float()
         return q[:, 0], q[:, 1]
 
     def read_logits(self, z_H: Tensor) -> Tensor:
-        """Read the canvas's logits.
+        """Return the canvas's logits.
 
         Shapes: z_H [B, P + S, D]; logits [B, S, vocab] in the computation's dtype.
         """
@@ -90,13 +90,13 @@ class Network(nn.Module, ABC):
         return logits
 
     def cos_sin(self, length: int) -> CosSin | None:
-        """Rotary tables for P + S positions, or none where positions are encoded another way."""
+        """Return rotary tables for P + S positions; None without rotary encoding."""
         if self.config.pos_encodings != "rope":
             return None
         return self._cropped(self.rotary_cos, length), self._cropped(self.rotary_sin, length)
 
     def fresh_state(self, batch: int, num_cells: int | None = None) -> tuple[Tensor, Tensor]:
-        """Start states z_H, z_L for S cells, None for the whole canvas.
+        """Return start states z_H, z_L for `num_cells` cells (S), None for the whole canvas.
 
         Shapes: two [batch, P + S, D].
         """
@@ -107,7 +107,7 @@ class Network(nn.Module, ABC):
         return z_H.clone(), z_L.clone()
 
     def _cropped(self, table: Tensor, length: int) -> Tensor:
-        """Pick the prefix and the canvas's top-left square from a table of all positions.
+        """Return a table's rows of the prefix and of the canvas's top-left square.
 
         Shapes: [positions of the canvas, n] to [length, n].
         """

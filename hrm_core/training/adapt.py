@@ -1,10 +1,9 @@
-"""Adaptation (test-time training): rows for new puzzles, and a trunk that knows them.
+"""Adaptation (test-time training): rows for new puzzles, and a trunk trained on them.
 
-New rows start at the mean of the pretrained table and learn alone at first; then everything does;
-last, with falling rates, the demonstrations that were held out come in too. The base is read, never
-written.
+New rows start at the mean of the pretrained table. At first only the rows learn, then everything;
+last, with falling rates, the held-out demonstrations are included. The base is never written to.
 
-Source: arXiv 2511.02886 (rows at the mean, rows alone first, average).
+Source: arXiv 2511.02886 (rows at the mean, only rows at first, average).
 """
 
 import copy
@@ -12,42 +11,34 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from hrm_core.checkpoint.folder import Checkpoint
-from hrm_core.device.threads import use_threads
-from hrm_core.errors import TrainingError
-from hrm_core.model.config import ModelConfig
 from hrm_core.training.arrays import TrainingArrays
 from hrm_core.training.held_out import exact_share_in_segments
-from hrm_core.training.pretrain import Pretraining, Start
-from hrm_core.training.settings import TrainProgress, TrainSettings
+from hrm_core.training.pretrain import Pretraining
+from hrm_core.training.progress import TrainProgress, Turn
 from hrm_core.training.snapshot import remove_snapshot
 
-# Of a large table so many rows, evenly spread, stand for all: two gigabytes need not be read.
-MEAN_ROWS = 4096
-# The held-out share is looked at so many times during a budget, and has stopped rising when so many
-# looks brought nothing better.
+# The held-out share is checked so many times during a budget, and has stopped rising when so many
+# checks brought no better one.
 NUM_CHECKS = 16
 PATIENCE = 6
 # The last part of a budget, with falling rates and all demonstrations.
 LAST_SHARE = 0.3
 LAST_RATE = 0.1
-# Writing snapshots may take a twentieth of the time.
+# Snapshots may take a twentieth of the time to write.
 SNAPSHOT_COST = 20.0
 
 _CHECKS = "held_out_checks"
-_NUM_LOOKS = "held_out_looks"
+_NUM_CHECKED = "held_out_looks"
 _LAST_FROM = "last_from"
 
 
 class Phase(StrEnum):
-    """What learns: the rows alone; the trunk too; with all demonstrations and falling rates."""
+    """The phases: only rows learn; the trunk too; all demonstrations with falling rates."""
 
     ROWS = "rows"
     ALL = "all"
@@ -56,9 +47,10 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AdaptProgress:
-    """Where an adaptation is; `held_out_share` as last checked, None before or without a check.
+    """The progress of an adaptation.
 
-    `train` holds the latest means, None before the first.
+    `held_out_share` is from the last check, None before one; `train` holds the latest means, None
+    before the first.
     """
 
     phase: Phase
@@ -69,104 +61,49 @@ class AdaptProgress:
     held_out_share: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class AdaptTurn:
-    """A piece of work is done; between two steps the adaptation may be saved, and left."""
-
-    is_between_steps: bool
-    progress: AdaptProgress | None = None
-
-
-def mean_row(checkpoint: Checkpoint) -> torch.Tensor:
-    """Average the trained rows of a table, a large one by a sample; the blank row 0 is left out.
-
-    Shapes: result float32 [puzzle_emb_ndim].
-
-    Raises: TrainingError for a table without trained rows.
-    """
-    num = min(MEAN_ROWS, checkpoint.rows.num_rows - 1)
-    if num < 1 or checkpoint.rows.ndim == 0:
-        raise TrainingError(
-            f"{checkpoint.folder} has no trained rows: nothing to start new ones from"
-        )
-    rows = np.linspace(1, checkpoint.rows.num_rows - 1, num).astype(np.int64)
-    mean = checkpoint.rows.gather(rows).mean(0, dtype=np.float64).astype(np.float32)
-    return torch.from_numpy(mean)
-
-
-def start_from(checkpoint: Checkpoint) -> Start:
-    """Start a run from a checkpoint's trunk and the mean of its rows."""
-    trunk = {name: tensor.float() for name, tensor in checkpoint.trunk.items()}
-    return Start(trunk, mean_row(checkpoint))
+AdaptTurn = Turn[AdaptProgress]
+CheckedExamples = tuple[TrainingArrays, npt.NDArray[np.int64]]
 
 
 class Adaptation:
-    """An adaptation in a folder: made new, or picked up from its last snapshot."""
+    """An adaptation in the folder of a training run, which may be a resumed one."""
 
     def __init__(
         self,
-        folder: Path,
-        start: Start | None,
-        config: ModelConfig,
-        arrays: Sequence[TrainingArrays],
-        settings: TrainSettings,
-        documents: Mapping[str, object],
+        run: Pretraining,
         *,
         record_name: str,
         made_from: Mapping[str, object],
-        left_out: Sequence[npt.NDArray[np.bool_]] | None = None,
-        checked: Sequence[npt.NDArray[np.int64]] | None = None,
-        device: torch.device,
-        compile_step: bool = False,
-        num_threads: int | None = None,
-        precision: str | None = None,
-        tuned_folder: Path | None = None,
+        checked: Sequence[CheckedExamples] = (),
     ) -> None:
-        """Prepare the run. `start` None begins with random weights, for comparison only.
+        """Prepare the adaptation; the run's `left_out` are the held-out demonstrations.
 
-        `left_out` marks the demonstrations held out, `checked` lists those of them that are looked
-        at. `made_from` goes into the folder's file `record_name`, with what the run adds to it.
-
-        Shapes: left_out bool [E] and checked int64 [N] for each of the arrays.
-
-        Raises: TrainingError as `Pretraining`.
+        `checked` lists those of them that are checked, for the arrays of each size. `made_from`
+        goes into the folder's file `record_name`, together with the adaptation's results.
         """
-        self.run = Pretraining(
-            folder,
-            config,
-            arrays,
-            settings,
-            documents,
-            device=device,
-            compile_step=compile_step,
-            num_threads=num_threads,
-            start=start,
-            left_out=left_out,
-            precision=precision,
-            tuned_folder=tuned_folder,
-        )
-        self._documents, self._record_name, self._made_from = documents, record_name, made_from
-        pairs = zip(arrays, checked, strict=True) if checked is not None else ()
-        self._checked = [(part, examples) for part, examples in pairs if len(examples)]
+        self.run = run
+        self._documents = run.documents
+        self._record_name, self._made_from = record_name, made_from
+        self._checked = [(arrays, indices) for arrays, indices in checked if len(indices)]
         self._latest: TrainProgress | None = None
-        self._saved_at = self.run.seconds
+        self._saved_at = run.seconds
         self._save_cost_s = 0.0
         self.num_saves = 0
 
     @property
     def checks(self) -> tuple[tuple[int, float], ...]:
-        """The held-out share at each step it was looked at."""
+        """The held-out share at each step that it was checked at."""
         return tuple((int(step), float(share)) for step, share in self.run.notes.get(_CHECKS, ()))
 
     @property
     def held_out_share(self) -> float | None:
-        """The last share before the held-out demonstrations came in; None without any."""
+        """The last share before the held-out demonstrations were included; None without any."""
         checks = self.checks
         return checks[-1][1] if checks else None
 
     @property
     def phase(self) -> Phase:
-        """What learns now."""
+        """The current phase."""
         if _LAST_FROM in self.run.notes:
             return Phase.LAST
         is_early = self.run.used_share < self.run.settings.rows_only_share
@@ -179,19 +116,18 @@ class Adaptation:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the adaptation is complete."""
         return self.run.used_share >= self._ends_at
 
     @property
     def used_share(self) -> float:
-        """How much of the budget is used, of that which will be, 0..1."""
+        """The share of the budget to be used that is used, 0..1."""
         return min(1.0, self.run.used_share / self._ends_at)
 
     def turns(self) -> Iterator[AdaptTurn]:
-        """Adapt to the end, a slice of a batch at a time; snapshots are written on the way.
+        """Adapt to the end, a slice of a batch at a time, writing snapshots at intervals.
 
-        Time counts only while this runs. To stop before the end, leave between two steps; `save`
-        then loses nothing.
+        Time counts only while this runs. Stop only between two steps; `save` then loses nothing.
         """
         if not self.is_complete:
             self._enter_last_when_due()
@@ -213,7 +149,7 @@ class Adaptation:
         on_progress: Callable[[AdaptProgress], None],
         should_stop: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Adapt to the end or until told to stop; True at the end."""
+        """Adapt to the end or until `should_stop`; return whether the end was reached."""
         for turn in self.turns():
             if turn.progress is not None:
                 on_progress(turn.progress)
@@ -224,7 +160,7 @@ class Adaptation:
 
     @property
     def progress(self) -> AdaptProgress:
-        """Where the adaptation is."""
+        """The progress of the adaptation."""
         return AdaptProgress(
             phase=self.phase,
             used_share=round(self.used_share, 5),
@@ -235,7 +171,7 @@ class Adaptation:
         )
 
     def save(self) -> None:
-        """Write the checkpoint folder as it stands, and a snapshot to go on from."""
+        """Write the current checkpoint folder, and a snapshot to resume from."""
         self.run.documents = {**self._documents, self._record_name: self.record}
         started = time.monotonic()
         self.run.save()
@@ -250,7 +186,7 @@ class Adaptation:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What the adaptation was made from and how far it is, as JSON values."""
+        """The origin and the progress of the adaptation, as JSON values."""
         return {
             **self._made_from,
             "precision": self.run.arithmetic.precision,
@@ -276,10 +212,10 @@ class Adaptation:
             if run.used_share < 1.0 - LAST_SHARE and not self._has_stopped_rising:
                 return
             run.notes[_LAST_FROM] = run.used_share
-        run.lanes.let_in()
+        run.lanes.include_left_out()
         last_from = float(run.notes[_LAST_FROM])
         done = (run.used_share - last_from) / max(self._ends_at - last_from, 1e-9)
-        # Below 0 where the budget was prolonged after the last phase had begun.
+        # Below 0 where the budget was extended after the last phase had begun.
         run.rate_factor = 1.0 - (1.0 - LAST_RATE) * min(1.0, max(0.0, done))
 
     @property
@@ -295,25 +231,15 @@ class Adaptation:
             return
         num_due = int(run.used_share * NUM_CHECKS)
         if self.phase is Phase.ROWS and run.settings.rows_only_share < 1.0:
-            return  # there is little to see yet
-        if num_due <= run.notes.get(_NUM_LOOKS, 0):
+            return  # too early
+        if num_due <= run.notes.get(_NUM_CHECKED, 0):
             return
-        run.notes[_NUM_LOOKS] = num_due
-        check = self._look()
-        while True:
-            started = time.monotonic()
-            use_threads(run.num_threads)
-            try:
-                next(check)
-            except StopIteration as end:
-                run.seconds += time.monotonic() - started
-                run.notes.setdefault(_CHECKS, []).append((run.step, round(end.value, 5)))
-                return
-            run.seconds += time.monotonic() - started
-            # Leaving here would lose the look, so it is not between two steps.
-            yield AdaptTurn(is_between_steps=False)
+        run.notes[_NUM_CHECKED] = num_due
+        # Stopping within a check would lose it, so its turns are not between two steps.
+        share = yield from run.timed(self._check())
+        run.notes.setdefault(_CHECKS, []).append((run.step, round(share, 5)))
 
-    def _look(self) -> Generator[None, None, float]:
+    def _check(self) -> Generator[None, None, float]:
         run = self.run
         network = copy.deepcopy(run.network)
         network.load_state_dict(run.learned_trunk)

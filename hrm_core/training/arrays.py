@@ -1,4 +1,4 @@
-"""What training learns from: token arrays and row ids, nothing of puzzles or files."""
+"""Training data: token arrays and row ids, without puzzles or files."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from hrm_core.model.config import ModelConfig
 
 @dataclass(frozen=True, slots=True)
 class TrainingArrays:
-    """Examples of every variant of every puzzle of one size, laid at the top-left corner.
+    """Examples of every variant of every puzzle of one size, placed at the top-left corner.
 
-    `canvas` is the side of what they lie on: the whole canvas, or a crop of it.
+    `canvas` is the side of the whole canvas, or of a crop of it.
 
     A group is a puzzle with its variants; variant v holds the examples
     `variant_starts[v]:variant_starts[v + 1]`, group g the variants
     `group_starts[g]:group_starts[g + 1]`.
 
     Shapes: inputs, labels uint8 [E, S] tokens; room uint8 [E, 2], how far an example can move down
-    and right; rows int64 [V], the variant's row in the table; variant_starts int64 [V + 1];
+    and right; rows int64 [V], each variant's row in the table; variant_starts int64 [V + 1];
     group_starts int64 [G + 1].
     """
 
@@ -48,7 +48,7 @@ class TrainingArrays:
 
 
 def check_arrays(arrays: Sequence[TrainingArrays], config: ModelConfig) -> None:
-    """Check that a model can learn from the arrays of each size.
+    """Check that the arrays of each size match a model.
 
     Raises: TrainingError.
     """
@@ -68,7 +68,7 @@ def check_arrays(arrays: Sequence[TrainingArrays], config: ModelConfig) -> None:
 def digest_arrays(
     arrays: Sequence[TrainingArrays], left_out: Sequence[npt.NDArray[np.bool_]]
 ) -> str:
-    """Sum up everything in the arrays of each size, and what of it is left out (sha256, hex)."""
+    """Return the sha256 (hex) of the arrays of each size, and of what is left out of them."""
     digest = hashlib.sha256()
     for part, marked in zip(arrays, left_out, strict=True):
         digest.update(str(part.canvas).encode())
@@ -86,7 +86,7 @@ class ExampleStream:
 
     Each round visits every puzzle once, in random order, with all examples of one random variant.
     Input and label move together by a random offset; one example of each visit stays at the corner,
-    which is where inference lays them.
+    as in inference.
 
     Source: arXiv 2506.21734, Methods (puzzles, not examples, are drawn evenly).
     """
@@ -98,16 +98,16 @@ class ExampleStream:
         translate: bool = True,
         left_out: npt.NDArray[np.bool_] | None = None,
     ) -> None:
-        """Prepare the stream; `left_out` [E] marks examples that never come while `leaves_out`.
+        """Prepare the stream; `left_out` [E] marks examples to skip while `leaves_out` is set.
 
-        Raises: TrainingError when that leaves a variant without any.
+        Raises: TrainingError when that leaves a variant without examples.
         """
         self.arrays = arrays
         self.translate = translate
         self.left_out = np.zeros(len(arrays.inputs), bool) if left_out is None else left_out
         self.leaves_out = True
         if (np.logical_and.reduceat(self.left_out, arrays.variant_starts[:-1])).any():
-            raise TrainingError("every example of a variant is left out: none is there to train on")
+            raise TrainingError("every example of a variant is left out: none remains to train on")
         self.num_rounds = 0
         self._round_sizes = (_round_size(arrays), _round_size(arrays, ~self.left_out))
         self._rng = np.random.Generator(np.random.PCG64(seed))
@@ -116,7 +116,7 @@ class ExampleStream:
 
     @property
     def round_size(self) -> float:
-        """How many examples a round brings, on average over the variants."""
+        """The number of examples of a round, on average over the variants."""
         return self._round_sizes[self.leaves_out]
 
     def take(
@@ -139,7 +139,7 @@ class ExampleStream:
         )
 
     def state(self) -> dict[str, object]:
-        """Everything needed to go on where the stream stands."""
+        """Return everything needed to continue from here."""
         return {
             "rng": self._rng.bit_generator.state,
             "groups": list(self._groups),
@@ -149,7 +149,7 @@ class ExampleStream:
         }
 
     def restore(self, state: dict[str, object]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from what `state` returned."""
         self._rng.bit_generator.state = state["rng"]  # type: ignore[assignment]
         self._groups = list(state["groups"])  # type: ignore[call-overload]
         self._waiting = [tuple(entry) for entry in state["waiting"]]  # type: ignore[attr-defined]
@@ -188,7 +188,7 @@ def _round_size(arrays: TrainingArrays, kept: npt.NDArray[np.bool_] | None = Non
 
 
 def _are_starts(starts: npt.NDArray[np.int64], num: int) -> bool:
-    """Tell whether the boundaries cut `num` things into runs, none of them empty."""
+    """Return whether the boundaries divide `num` items into runs, none of them empty."""
     return (
         len(starts) > 1
         and starts[0] == 0
@@ -203,9 +203,9 @@ def shift(
     down: npt.NDArray[np.int64],
     right: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.uint8]:
-    """Move each canvas's content; what leaves the edge is lost, PAD comes in.
+    """Move each canvas's content; what crosses the edge is lost, and PAD fills the rest.
 
-    Exact as long as a grid stays on the canvas: only its end marks can leave.
+    Exact as long as a grid stays on the canvas: only its EOS can cross the edge.
 
     Shapes: tokens uint8 [N, S]; down, right int [N]; result uint8 [N, S].
     """

@@ -1,4 +1,4 @@
-"""The held-out check: demonstrations kept back from training, answered while it runs."""
+"""The held-out check: answers to demonstrations that are excluded from training."""
 
 from collections.abc import Generator, Sequence
 
@@ -10,8 +10,8 @@ from torch import Tensor
 from hrm_core.model.network import Network
 from hrm_core.training.arrays import TrainingArrays
 
-# Samples at once; their training is about as much work for as many segments.
-CHUNK = 64
+# Samples at once, in number like a slice of training.
+CHUNK_SIZE = 64
 
 
 def exact_share_in_segments(
@@ -19,16 +19,16 @@ def exact_share_in_segments(
     table: Tensor,
     examples: Sequence[tuple[TrainingArrays, npt.NDArray[np.int64]]],
 ) -> Generator[None, None, float]:
-    """Give the share of examples right to the last cell after all segments, pausing after each.
+    """Return the share of examples with every cell right after all segments; yield after each.
 
-    `examples` lists them for the arrays of each size.
+    `examples` lists their indices for the arrays of each size.
 
     Shapes: table float32 [num_rows, puzzle_emb_ndim]; examples int64 [N], at least one.
     """
     num_right = 0
-    for arrays, of_size in examples:
-        num_right += yield from _count_right(network, table, arrays, of_size)
-    return num_right / sum(len(of_size) for _, of_size in examples)
+    for arrays, indices in examples:
+        num_right += yield from _count_right(network, table, arrays, indices)
+    return num_right / sum(len(indices) for _, indices in examples)
 
 
 def _count_right(
@@ -39,8 +39,8 @@ def _count_right(
 ) -> Generator[None, None, int]:
     row_of_example = np.repeat(arrays.rows, np.diff(arrays.variant_starts))
     num_right = 0
-    for start in range(0, len(examples), CHUNK):
-        part = examples[start : start + CHUNK]
+    for start in range(0, len(examples), CHUNK_SIZE):
+        part = examples[start : start + CHUNK_SIZE]
         inputs = torch.from_numpy(arrays.inputs[part].astype(np.int64)).to(table.device)
         labels = torch.from_numpy(arrays.labels[part].astype(np.int64)).to(table.device)
         rows = torch.from_numpy(row_of_example[part]).to(table.device)

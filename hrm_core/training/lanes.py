@@ -1,22 +1,24 @@
-"""Training on several sizes: a batch is of one size, and samples fall evenly on puzzles."""
+"""Training on several sizes: each batch has one size, and puzzles are trained equally often."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from hrm_core.engine.memory import largest_divisor
+from hrm_core.engine.memory import is_out_of_memory, largest_divisor, release_memory
 from hrm_core.errors import TrainingError
 from hrm_core.model.config import ModelConfig
 from hrm_core.model.network import Network
 from hrm_core.training.arrays import ExampleStream, TrainingArrays
+from hrm_core.training.losses import SegmentLosses
 from hrm_core.training.settings import TrainSettings
-from hrm_core.training.step import TrainCarry
+from hrm_core.training.step import Supervise, TrainCarry, train_segment
 
-# What batches of larger sizes are multiples of: enough for a gradient, and easy to cut into slices.
+# Batches of larger sizes are multiples of this, which is enough for a gradient and easy to slice.
 BATCH_MULTIPLE = 8
 
 
@@ -29,10 +31,10 @@ def batch_size_of(num_positions: int, config: ModelConfig, settings: TrainSettin
 
 
 class TrainLane:
-    """The examples of one size, and the batch that learns them.
+    """The examples of one size, and the batch that is trained on them.
 
-    `visits` is how often each of its puzzles has been gone through: all demonstrations in some
-    variant, each until it halted.
+    `visits` is how often each of its puzzles has been trained: all demonstrations in some variant,
+    each until it halted.
     """
 
     def __init__(
@@ -60,15 +62,57 @@ class TrainLane:
         """Side of the squares that its examples lie on."""
         return self.stream.arrays.canvas
 
-    def count_step(self) -> None:
-        """Count a segment of each sample, and for those that halted the segments they save."""
+    def train(
+        self,
+        network: Network,
+        table: Tensor,
+        generator: torch.Generator,
+        run: Supervise,
+        *,
+        learns_continue: bool,
+    ) -> Generator[None, None, tuple[SegmentLosses, Tensor]]:
+        """Replace halted samples and train one segment, in smaller slices when memory runs out.
+
+        Yields between slices; returns the losses, and the row values with their gradients.
+
+        Shapes: row values float32 [B, puzzle_emb_ndim].
+        """
+        carry = self.carry
+        inputs, labels, rows = self.stream.take(int(carry.halted.sum()))
+        carry.refill(torch.from_numpy(inputs), torch.from_numpy(labels), torch.from_numpy(rows))
+        row_values = table[carry.rows].requires_grad_()
+        while True:
+            try:
+                losses = yield from train_segment(
+                    network,
+                    carry,
+                    row_values,
+                    generator,
+                    run,
+                    learns_continue=learns_continue,
+                    slice_size=self.slice_size,
+                )
+                break
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or self.slice_size == 1:
+                    raise
+            # The carry advances at the very end of a segment, so the segment can start over.
+            network.zero_grad()
+            row_values.grad = None
+            self.slice_size = largest_divisor(self.batch_size, self.slice_size // 2)
+            release_memory(table.device)
+        self._count_step()
+        return losses, row_values
+
+    def _count_step(self) -> None:
+        """Count a segment of each sample, and the segments that halted samples save."""
         carry = self.carry
         saved = (self._max_steps - carry.steps).masked_fill(~carry.halted, 0)
         num_samples = (self.batch_size + int(saved.sum())) / self._max_steps
         self.visits += num_samples / self.stream.round_size
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on where the lane stands."""
+        """Return everything needed to continue from here."""
         return {
             "carry": {name: getattr(self.carry, name) for name in TrainCarry.__slots__},
             "stream": json.dumps(self.stream.state()),
@@ -76,10 +120,10 @@ class TrainLane:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from what `state` returned."""
         dtype = self.carry.z_H.dtype
         self.carry = TrainCarry(**state["carry"])
-        # The run may go on in another precision, on another processor.
+        # The run may continue in another precision, on another processor.
         self.carry.z_H, self.carry.z_L = self.carry.z_H.to(dtype), self.carry.z_L.to(dtype)
         self.stream.restore(json.loads(state["stream"]))
         self.visits = state["visits"]
@@ -108,9 +152,9 @@ class TrainLanes:
             if settings.max_crop is None or part.canvas <= settings.max_crop
         }
         if not self._lanes:
-            least = min(part.canvas for part in arrays)
+            smallest = min(part.canvas for part in arrays)
             raise TrainingError(
-                f"no puzzle has a crop of at most {settings.max_crop}: give at least {least}"
+                f"no puzzle has a crop of at most {settings.max_crop}: give at least {smallest}"
             )
 
     def __iter__(self) -> Iterator[TrainLane]:
@@ -122,28 +166,28 @@ class TrainLanes:
 
     @property
     def visits(self) -> float:
-        """How often each puzzle has been gone through, at the least."""
+        """The smallest number of times that any puzzle has been trained."""
         return self.next().visits
 
     @property
     def num_examples(self) -> int:
-        """Examples of all sizes that are trained."""
+        """Number of examples of all sizes."""
         return sum(len(lane.stream.arrays.inputs) for lane in self)
 
-    def let_in(self) -> None:
-        """Let the examples in that were left out."""
+    def include_left_out(self) -> None:
+        """Include the examples that were left out."""
         for lane in self:
             lane.stream.leaves_out = False
 
     def state(self) -> dict[str, dict[str, Any]]:
-        """Everything needed to go on where the lanes stand, by size."""
+        """Return everything needed to continue from here, by size."""
         return {str(side): lane.state() for side, lane in self._lanes.items()}
 
     def restore(self, state: dict[str, dict[str, Any]]) -> None:
-        """Go on from what `state` gave.
+        """Continue from what `state` returned.
 
-        A size that was not trained before begins with the visits of the others: making up for them
-        first would train it alone, and the others would be forgotten meanwhile.
+        A size that was not trained before begins with the visits of the others: catching up would
+        train only that size, and the others would be forgotten meanwhile.
         """
         visits = min(lane["visits"] for lane in state.values())
         for side, lane in self._lanes.items():

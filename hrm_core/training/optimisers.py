@@ -9,7 +9,7 @@ from torch import Tensor
 class AdamAtan2(torch.optim.Optimizer):
     """Scale-free Adam: the update is an angle, so there is no epsilon and no gradient scale.
 
-    Decoupled decay first; the first moment's bias correction stands outside the arctangent.
+    Decoupled decay first; the first moment's bias correction is outside the arctangent.
 
     Source: arXiv 2407.05872; the order of operations is that of the reference's package.
     """
@@ -25,7 +25,7 @@ class AdamAtan2(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Take one step from the gradients at hand."""
+        """Take one step from the current gradients."""
         for group in self.param_groups:
             beta1, beta2 = group["betas"]
             for param in group["params"]:
@@ -50,7 +50,7 @@ class AdamAtan2(torch.optim.Optimizer):
 def sign_sgd_rows_(
     table: Tensor, rows: Tensor, gradients: Tensor, lr: float, weight_decay: float
 ) -> None:
-    """Move the touched rows of the table one step, in place.
+    """Update the touched rows of the table by one step, in place.
 
     Gradients of one row are summed before the sign is taken.
 
@@ -65,10 +65,10 @@ def sign_sgd_rows_(
 
 
 class MovingAverage:
-    """Exponential moving average of the trunk's parameters.
+    """The exponential moving average of the trunk's parameters.
 
-    Early on it reaches back only over the steps there were: a short run's average would otherwise
-    be mostly its starting point.
+    Early on it covers only the steps so far: a short run's average would otherwise be mostly its
+    starting point.
 
     Source: arXiv 2510.04871 section 4.7.
     """

@@ -1,12 +1,11 @@
-"""The training loop: batches in, a checkpoint folder out, resumable at any snapshot."""
+"""The training loop: from batches to a checkpoint folder, resumable from its snapshot."""
 
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,73 +23,27 @@ from hrm_core.device.threads import (
     use_threads,
     wanted_threads,
 )
-from hrm_core.engine.memory import (
-    guess_slice,
-    is_out_of_memory,
-    largest_divisor,
-    may_keep_scores,
-    needs_memory,
-    release_memory,
-)
-from hrm_core.errors import DeviceMemoryError, TrainingError
-from hrm_core.model.attention import by_length, choose, load_backend
-from hrm_core.model.build import build_network, use_onednn, widen_products
+from hrm_core.engine.memory import guess_slice, needs_memory
 from hrm_core.model.config import ModelConfig
-from hrm_core.model.initialisation import initialise
-from hrm_core.model.layers import Attend
 from hrm_core.training.arrays import TrainingArrays, check_arrays, digest_arrays
-from hrm_core.training.lanes import TrainLane, TrainLanes, batch_size_of
+from hrm_core.training.lanes import TrainLane, TrainLanes
 from hrm_core.training.optimisers import AdamAtan2, MovingAverage, sign_sgd_rows_
-from hrm_core.training.settings import (
-    TrainProgress,
-    TrainSettings,
-    check_settings,
-    learning_rate,
+from hrm_core.training.progress import Means, TrainProgress, Turn, append_log
+from hrm_core.training.settings import TrainSettings, check_settings, learning_rate
+from hrm_core.training.snapshot import (
+    check_snapshot,
+    identify_run,
+    read_snapshot,
+    write_snapshot,
 )
-from hrm_core.training.snapshot import read_snapshot, write_snapshot
-from hrm_core.training.step import supervise, train_segment_in_slices
+from hrm_core.training.start import Start, make_network
+from hrm_core.training.step import supervise
 
-LOG_NAME = "training_log.jsonl"
-
-
-@dataclass(slots=True)
-class _Means:
-    """Means over the samples of steps, and the share of right ones by size."""
-
-    num: int = 0
-    sums: list[float] = field(default_factory=lambda: [0.0] * 6)
-    num_by_size: Counter[int] = field(default_factory=Counter)
-    right_by_size: Counter[int] = field(default_factory=Counter)
-
-    def add(self, lane: TrainLane, values: list[float], num_right: int) -> None:
-        num = lane.batch_size
-        self.num += num
-        self.sums = [total + num * value for total, value in zip(self.sums, values, strict=True)]
-        self.num_by_size[lane.side] += num
-        self.right_by_size[lane.side] += num_right
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where a run starts from instead of random weights: a trunk, and one value for every row.
-
-    Shapes: row float32 [puzzle_emb_ndim].
-    """
-
-    trunk: Mapping[str, Tensor]
-    row: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A piece of training is done; between two steps it may be saved, and left."""
-
-    is_between_steps: bool
-    progress: TrainProgress | None = None
+Result = TypeVar("Result")
 
 
 class Pretraining:
-    """A training run in a folder: made new, or picked up from its last snapshot."""
+    """A training run in a folder: new, or resumed from its last snapshot."""
 
     def __init__(
         self,
@@ -108,12 +61,12 @@ class Pretraining:
         precision: str | None = None,
         tuned_folder: Path | None = None,
     ) -> None:
-        """Prepare the run; `documents` are JSON files that belong beside the weights.
+        """Prepare the run; `documents` are JSON files to write next to the weights.
 
-        `arrays` hold the examples of each size: of the canvas, or with crop of any up to that.
-        `left_out` marks those of each that never come. `precision` and `tuned_folder` as an
-        engine's; the weights are learned in float32. `num_threads` None: as `pick_threads` does. A
-        run that goes on keeps its number, which sums of gradients depend on in their last bits.
+        `arrays` hold the examples of each size: the canvas, or with crop any up to that. `left_out`
+        marks those that are not trained. `precision` and `tuned_folder` as in `EngineConfig`; the
+        weights are learned in float32. `num_threads` None: see `pick_threads`. A resumed run keeps
+        its number, which the last bits of sums of gradients depend on.
 
         Shapes: left_out bool [E] for each of the arrays.
 
@@ -128,31 +81,20 @@ class Pretraining:
         self.data_sha256 = digest_arrays(arrays, left_out)
         self.step = 0
         self.seconds = 0.0
-        # A further factor on both rates, for whoever drives the run.
+        # A further factor on both rates, set by the caller.
         self.rate_factor = 1.0
-        # What whoever drives the run wants kept with it; JSON values.
+        # JSON values that the caller wants in the snapshot.
         self.notes: dict[str, Any] = {}
         self.generator = torch.Generator().manual_seed(settings.seed)
         measured = MeasuredChoices(tuned_folder)
         self.arithmetic = choose_arithmetic(precision, config, device, measured, trains=True)
-        attend = by_length(
-            {
-                length: self._choose_attention(length, measured)
-                for length in (config.puzzle_emb_len + part.canvas**2 for part in arrays)
-            }
+        sides = [part.canvas for part in arrays]
+        self.network = make_network(
+            config, sides, settings, device, self.arithmetic, measured, start, self.generator
         )
-        self.network = build_network(config, attend, getattr(torch, config.forward_dtype))
-        self.network.dtype = self.arithmetic.dtype
-        initialise(self.network, self.generator)
-        if start is not None:
-            self.network.load_state_dict(dict(start.trunk), strict=True)
-        if self.arithmetic.is_wide:
-            widen_products(self.network)
-        if self.arithmetic.is_onednn:
-            use_onednn(self.network, packs=False)
         self._run = compiled(supervise) if compile_step else supervise
         with needs_memory(device, "training: the network, its rows and a batch"):
-            self._place(start, arrays, left_out)
+            self._allocate(start, arrays, left_out)
             self.num_threads = wanted_threads(num_threads)
             self._resume()
         if settings.slice_size is None:
@@ -161,17 +103,17 @@ class Pretraining:
                     config, lane.batch_size, device, self.network.dtype, lane.num_positions
                 )
         if self.num_threads is None:
-            most = max(lane.slice_size * lane.num_positions for lane in self.lanes)
-            work = most * self.num_parameters
-            self.num_threads = pick_threads(device, TRAINING_PASSES * work)
+            num_positions = max(lane.slice_size * lane.num_positions for lane in self.lanes)
+            work = TRAINING_PASSES * num_positions * self.num_parameters
+            self.num_threads = pick_threads(device, work)
 
-    def _place(
+    def _allocate(
         self,
         start: Start | None,
         arrays: Sequence[TrainingArrays],
         left_out: Sequence[npt.NDArray[np.bool_]],
     ) -> None:
-        """Put network, table, optimiser and carries on the device."""
+        """Create the table, the optimiser and the carries, and move the network to the device."""
         config, settings, device = self.config, self.settings, self.device
         self.network.to(device)
         self.table = torch.zeros(config.num_rows, config.puzzle_emb_ndim, device=device)
@@ -183,34 +125,24 @@ class Pretraining:
             betas=(settings.beta1, settings.beta2),
             weight_decay=settings.weight_decay,
         )
-        self.average = (
-            MovingAverage(self.network.named_parameters(), settings.ema_decay)
-            if settings.ema_decay
-            else None
-        )
+        self.average = None
+        if settings.ema_decay:
+            self.average = MovingAverage(self.network.named_parameters(), settings.ema_decay)
         self.lanes = TrainLanes(arrays, self.network, settings, device, left_out)
-
-    def _choose_attention(self, length: int, measured: MeasuredChoices) -> Attend:
-        config, dtype = self.config, self.arithmetic.attention_dtype
-        if not may_keep_scores(length, self.device, dtype):
-            return load_backend("sdpa")
-        batch = self.settings.slice_size or batch_size_of(length, config, self.settings)
-        shape = (batch, length, config.num_heads, config.head_dim)
-        return choose("auto", shape, self.device, dtype, trains=True, measured=measured).attend
 
     @property
     def num_parameters(self) -> int:
-        """Parameters of the trunk, the table not counted."""
+        """Number of parameters of the trunk, without the table."""
         return sum(param.numel() for param in self.network.parameters())
 
     @property
     def used_share(self) -> float:
-        """How much of the budget is used, 0..1."""
+        """The share of the budget that is used, 0..1."""
         return self.settings.used_share(self.step, self.seconds)
 
     @property
     def learned_trunk(self) -> dict[str, Tensor]:
-        """The trunk as it is handed out: the average where one is kept."""
+        """The trunk that is written to the checkpoint: the average where one is kept."""
         trunk = {name: value.detach() for name, value in self.network.state_dict().items()}
         return trunk if self.average is None else trunk | self.average.shadow
 
@@ -219,9 +151,9 @@ class Pretraining:
         on_progress: Callable[[TrainProgress], None],
         should_stop: Callable[[], bool] = lambda: False,
     ) -> bool:
-        """Train to the end of the budget, or until told to stop; True when the budget is used.
+        """Train to the end of the budget or until `should_stop`; return whether the budget is used.
 
-        A checkpoint folder and a snapshot are written from time to time, and at the end.
+        A checkpoint folder and a snapshot are written at intervals, and at the end.
         """
         saved_at = self.seconds
         if not should_stop():
@@ -236,41 +168,42 @@ class Pretraining:
         self.save()
         return self.used_share == 1.0
 
-    def turns(self) -> Iterator[Turn]:
+    def turns(self) -> Iterator[Turn[TrainProgress]]:
         """Train to the end of the budget, a slice of a batch at a time.
 
-        Time counts only while this runs. To stop, leave between two steps: in the midst of one the
-        state is not to be saved.
+        Time counts only while this runs. Stop only between two steps: within one, the state must
+        not be saved.
         """
-        means = _Means()
+        means = Means()
         seconds_before, step_before = self.seconds, self.step
         while self.used_share < 1.0:
-            step = self._step_in_slices()
-            while True:
-                started = time.monotonic()
-                use_threads(self.num_threads)
-                try:
-                    next(step)
-                except StopIteration as end:
-                    self.seconds += time.monotonic() - started
-                    means.add(*end.value)
-                    break
-                except RuntimeError as error:
-                    if is_out_of_memory(error):
-                        raise self._no_memory() from error
-                    raise
-                self.seconds += time.monotonic() - started
-                yield Turn(is_between_steps=False)
+            with needs_memory(self.device, "a training step"):
+                lane, values, num_right = yield from self.timed(self._train_step())
+            means.add(lane.side, lane.batch_size, values, num_right)
             progress = None
             if self.step % self.settings.log_every == 0 or self.used_share == 1.0:
                 rate = (self.step - step_before) / max(self.seconds - seconds_before, 1e-9)
                 progress = self._progress(means, rate)
-                self._log(progress)
-                means = _Means()
+                append_log(self.folder, progress)
+                means = Means()
             yield Turn(is_between_steps=True, progress=progress)
 
+    def timed(self, work: Generator[None, None, Result]) -> Generator[Turn[Any], None, Result]:
+        """Do work in the run's threads, counting its time; yield a turn at each pause."""
+        while True:
+            started = time.monotonic()
+            use_threads(self.num_threads)
+            try:
+                next(work)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            finally:
+                self.seconds += time.monotonic() - started
+            yield Turn(is_between_steps=False)
+
     def save(self) -> None:
-        """Write the checkpoint folder as it stands and a snapshot to go on from."""
+        """Write the current checkpoint folder, and a snapshot to resume from."""
         trunk = self.learned_trunk
         training = asdict(self.settings)
         training |= {"num_threads": self.num_threads, "steps_done": self.step}
@@ -280,7 +213,7 @@ class Pretraining:
         write_snapshot(
             self.folder,
             {
-                "settings": json.dumps(self._identity()),
+                "settings": json.dumps(identify_run(self.config, self.settings)),
                 "data": self.data_sha256,
                 "step": self.step,
                 "seconds": self.seconds,
@@ -295,125 +228,57 @@ class Pretraining:
             },
         )
 
-    def _step_in_slices(self) -> Generator[None, None, tuple[TrainLane, list[float], int]]:
+    def _train_step(self) -> Generator[None, None, tuple[TrainLane, list[float], int]]:
         settings, lane = self.settings, self.lanes.next()
-        carry = lane.carry
         is_trunk_learning = self.used_share >= settings.rows_only_share
         for param in self.network.parameters():
             param.requires_grad_(is_trunk_learning)
         self.step += 1
+        # The trunk warms up from its own first step, when pretrained weights are least certain.
+        learned = next((int(state["step"]) for state in self.optimiser.state.values()), 0)
         for group in self.optimiser.param_groups:
-            group["lr"] = self._trunk_rate
-        num_free = int(carry.halted.sum())
-        inputs, labels, rows = lane.stream.take(num_free)
-        carry.seat(torch.from_numpy(inputs), torch.from_numpy(labels), torch.from_numpy(rows))
-        row_values = self.table[carry.rows].requires_grad_()
-        while True:
-            try:
-                losses = yield from train_segment_in_slices(
-                    self.network,
-                    carry,
-                    row_values,
-                    self.generator,
-                    self._run,
-                    learns_continue=settings.learns_continue,
-                    slice_size=lane.slice_size,
-                )
-                break
-            except RuntimeError as error:
-                if not is_out_of_memory(error) or lane.slice_size == 1:
-                    raise
-            # The carry is moved on at the step's very end, so the step can begin again.
-            self.optimiser.zero_grad()
-            row_values.grad = None
-            lane.slice_size = largest_divisor(lane.batch_size, lane.slice_size // 2)
-            release_memory(self.device)
-        lane.count_step()
+            group["lr"] = self._rate(settings.lr, learned_steps=learned + 1)
+        losses, row_values = yield from lane.train(
+            self.network,
+            self.table,
+            self.generator,
+            self._run,
+            learns_continue=settings.learns_continue,
+        )
         self.optimiser.step()
         self.optimiser.zero_grad()
+        rows, row_lr = lane.carry.rows, self._rate(settings.row_lr)
         if row_values.grad is not None:
-            sign_sgd_rows_(
-                self.table,
-                carry.rows,
-                row_values.grad,
-                self._rate(settings.row_lr),
-                settings.row_weight_decay,
-            )
+            sign_sgd_rows_(self.table, rows, row_values.grad, row_lr, settings.row_weight_decay)
         if self.average is not None and is_trunk_learning:
             self.average.update(self.network.named_parameters(), self.step)
         figures = [losses.total, losses.lm, losses.q_halt, losses.q_continue]
-        shares = [losses.is_right.double().mean(), carry.halted.double().mean()]
+        shares = [losses.is_right.double().mean(), lane.carry.halted.double().mean()]
         values = torch.stack([value.detach().double() for value in figures + shares]).tolist()
         return lane, values, int(losses.is_right.sum())
 
-    def _no_memory(self) -> DeviceMemoryError:
-        num = self.lanes.next().slice_size
-        return DeviceMemoryError(
-            f"{self.device}'s memory does not hold the training of {num} samples at once: free "
-            "some, or use --device cpu"
-        )
-
-    @property
-    def _trunk_rate(self) -> float:
-        # Warms up from its own first step: what pretrained weights first do is the least certain.
-        done = next((int(state["step"]) for state in self.optimiser.state.values()), 0)
-        return self._rate(self.settings.lr, learned_steps=done + 1)
-
     def _rate(self, base: float, learned_steps: int | None = None) -> float:
-        rate = learning_rate(
+        return self.rate_factor * learning_rate(
             self.step, base, self.settings, self.seconds, learned_steps=learned_steps
         )
-        return self.rate_factor * rate
 
-    def _progress(self, means: _Means, steps_per_s: float) -> TrainProgress:
-        loss, lm, q_halt, q_continue, right, halted = (total / means.num for total in means.sums)
+    def _progress(self, means: Means, steps_per_s: float) -> TrainProgress:
         return TrainProgress(
             step=self.step,
             num_steps=self.settings.num_steps,
             used_share=round(self.used_share, 5),
             seconds=round(self.seconds, 1),
             steps_per_s=round(steps_per_s, 3),
-            loss=round(loss, 5),
-            lm_loss=round(lm, 5),
-            q_halt_loss=round(q_halt, 5),
-            q_continue_loss=round(q_continue, 5),
-            right_share=round(right, 5),
-            right_by_size={
-                side: round(means.right_by_size[side] / num, 5)
-                for side, num in sorted(means.num_by_size.items())
-            },
             visits=round(self.lanes.visits, 2),
-            halted_share=round(halted, 5),
             lr=self.optimiser.param_groups[0]["lr"],
+            **means.fields(),
         )
-
-    def _identity(self) -> dict[str, Any]:
-        """What must be equal for a snapshot to be this run's.
-
-        Its length may change, larger puzzles come in, and translation be turned off: late in a
-        short run, practice where inference lays its grids is worth more.
-        """
-        free = {"num_steps", "max_seconds", "translate", "snapshot_s", "log_every", "slice_size"}
-        free |= {"max_crop"}
-        settings = {k: v for k, v in asdict(self.settings).items() if k not in free}
-        return {"config": asdict(self.config), "settings": settings}
 
     def _resume(self) -> None:
         state = read_snapshot(self.folder, self.device)
         if state is None:
             return
-        stored, own = json.loads(state["settings"]), self._identity()
-        # What older snapshots do not hold yet cannot differ.
-        if any(own[part] != own[part] | stored[part] for part in own):
-            raise TrainingError(
-                f"{self.folder} holds a training run with other settings: give another folder, or "
-                "the settings it was started with"
-            )
-        if state.get("data", self.data_sha256) != self.data_sha256:
-            raise TrainingError(
-                f"{self.folder} holds a training run on other puzzles: give another folder, or the "
-                "puzzles it was started with"
-            )
+        check_snapshot(self.folder, state, self.config, self.settings, self.data_sha256)
         self.step, self.seconds = state["step"], state["seconds"]
         if self.num_threads is None and state.get("num_threads"):
             self.num_threads = min(state["num_threads"], count_cores())
@@ -423,12 +288,7 @@ class Pretraining:
             self.average.shadow = state["average"]
         self.table = state["table"]
         self.generator.set_state(state["generator"].cpu())
-        # Older snapshots hold one lane, that of the whole canvas, among all else.
+        # Older snapshots contain a single lane, that of the whole canvas, at the top level.
         whole = {str(self.config.canvas): {**state, "visits": 0.0}}
         self.lanes.restore(state.get("lanes", whole))
         self.notes = json.loads(state.get("notes", "{}"))
-
-    def _log(self, progress: TrainProgress) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOG_NAME).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(asdict(progress)) + "\n")

@@ -1,4 +1,4 @@
-"""How to train: the recipe, its budget, and the rates at each step."""
+"""Training settings: the recipe, its budget, and the rates at each step."""
 
 import math
 from dataclasses import dataclass
@@ -8,19 +8,20 @@ from hrm_core.errors import TrainingError
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """How to train. Rates are per step; both warm up linearly and end at `lr_min_ratio` of theirs.
+    """The recipe and the budget of a training run.
 
-    The budget is `num_steps`, `max_seconds` or whichever of both ends first; during its first
-    `rows_only_share` the rows learn alone. A step takes `batch_size` samples. Of a network with
-    crop they are at most as many as have `batch_tokens` positions together, so larger sizes come in
-    smaller batches, and only puzzles with a crop of at most `max_crop` are trained. `slice_size`
-    samples at a time go through the network, of smaller batches in proportion, None: as many as the
-    device's memory holds; when it runs out, slices are halved. `learns_continue`: whether
-    q_continue is learned, which only training's own halting rule reads. `ema_decay` 0 keeps no
-    average. `snapshot_s` are the seconds between snapshots, `log_every` the steps between log
-    lines.
+    Rates are per step; both warm up linearly and end at `lr_min_ratio` of their full value. The
+    budget is `num_steps`, `max_seconds` or whichever ends first; during its first `rows_only_share`
+    only the rows learn. A step takes `batch_size` samples. With crop, it takes at most as many as
+    have `batch_tokens` positions together, so larger sizes come in smaller batches, and only
+    puzzles with a crop of at most `max_crop` are trained. `slice_size` samples at a time go through
+    the network, of smaller batches in proportion; None: as many as the device's memory holds, and
+    slices are halved when it runs out. `learns_continue`: whether q_continue is learned, which only
+    the halting rule of training uses. `ema_decay` 0 keeps no average.
 
-    Source: arXiv 2506.21734, Methods; arXiv 2510.04871 section 4 (average, q_halt alone).
+    Units: `snapshot_s` in seconds between snapshots, `log_every` in steps between log lines.
+
+    Source: arXiv 2506.21734, Methods; arXiv 2510.04871 section 4 (average, only q_halt).
     """
 
     num_steps: int | None
@@ -46,22 +47,22 @@ class TrainSettings:
     log_every: int = 50
 
     def used_share(self, step: int, seconds: float) -> float:
-        """Tell how much of the budget is used, 0..1."""
-        of_steps = step / self.num_steps if self.num_steps else 0.0
-        of_time = seconds / self.max_seconds if self.max_seconds else 0.0
-        return min(1.0, max(of_steps, of_time))
+        """Return the share of the budget that is used, 0..1."""
+        share_of_steps = step / self.num_steps if self.num_steps else 0.0
+        share_of_time = seconds / self.max_seconds if self.max_seconds else 0.0
+        return min(1.0, max(share_of_steps, share_of_time))
 
 
 def check_settings(settings: TrainSettings) -> None:
-    """See that the settings can train.
+    """Check the budget and the sizes.
 
     Raises: TrainingError.
     """
     budgets = (settings.num_steps, settings.max_seconds)
     if all(budget is None for budget in budgets):
-        raise TrainingError("neither steps nor seconds end the training: give a budget")
+        raise TrainingError("neither steps nor seconds limit the training: give a budget")
     if any(budget is not None and not 0 < budget < math.inf for budget in budgets):
-        raise TrainingError("the budget is nothing, or endless: give steps or seconds above 0")
+        raise TrainingError("the budget is zero or infinite: give steps or seconds above 0")
     if settings.slice_size is not None and settings.batch_size % settings.slice_size:
         raise TrainingError(
             f"batches of {settings.batch_size} cannot be cut into slices of {settings.slice_size}: "
@@ -77,10 +78,10 @@ def learning_rate(
     *,
     learned_steps: int | None = None,
 ) -> float:
-    """Rate of one step, counted from 1: linear warm-up, then half a cosine down.
+    """Return the rate of one step, counted from 1: linear warm-up, then half a cosine down.
 
-    `learned_steps`, this one included, are those of what learns later than the rest: it warms up
-    when it begins.
+    `learned_steps`, including this one, are those of parameters that learn later than the rest:
+    they warm up when they begin.
 
     Units: seconds trained so far, for a budget of time.
     """
@@ -95,27 +96,3 @@ def learning_rate(
         shares.append(seconds / settings.max_seconds)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(shares))))
     return base * (settings.lr_min_ratio + (1 - settings.lr_min_ratio) * cosine)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainProgress:
-    """Means since the last report: losses per sample, share of samples wholly right.
-
-    `right_by_size` is that share for each side of what was trained since; `visits` how often each
-    puzzle has been gone through so far.
-    """
-
-    step: int
-    num_steps: int | None
-    used_share: float
-    seconds: float
-    steps_per_s: float
-    loss: float
-    lm_loss: float
-    q_halt_loss: float
-    q_continue_loss: float
-    right_share: float
-    right_by_size: dict[int, float]
-    visits: float
-    halted_share: float
-    lr: float

@@ -1,7 +1,8 @@
-"""One training step: one segment under deep supervision, for a batch that keeps its carry."""
+"""One training step: a segment under deep supervision, for a batch that keeps its carry."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,9 +13,9 @@ from hrm_core.training.losses import SegmentLosses, continue_target, mean_losses
 
 @dataclass(slots=True)
 class TrainCarry:
-    """What a batch carries from segment to segment; halted samples make room for new ones.
+    """The state of a batch between segments; new samples replace halted ones.
 
-    S is the cells of the batch's size: of the whole canvas, or of a crop.
+    S is the number of cells of the whole canvas, or of the batch's crop.
 
     Shapes: z_H, z_L [B, P + S, D]; steps int32 [B]; halted bool [B]; inputs, labels int64 [B, S];
     rows int64 [B].
@@ -32,7 +33,7 @@ class TrainCarry:
     def empty(
         cls, network: Network, batch: int, device: torch.device, num_cells: int | None = None
     ) -> "TrainCarry":
-        """Start with every place free; `num_cells` is S, None for the whole canvas."""
+        """Start with every sample halted; `num_cells` is S, None for the whole canvas."""
         z_H, z_L = network.fresh_state(batch, num_cells)
         num_cells = network.config.seq_len if num_cells is None else num_cells
         tokens = torch.zeros(batch, num_cells, dtype=torch.int64, device=device)
@@ -46,8 +47,8 @@ class TrainCarry:
             rows=torch.zeros(batch, dtype=torch.int64, device=device),
         )
 
-    def seat(self, inputs: Tensor, labels: Tensor, rows: Tensor) -> None:
-        """Put new samples into the halted places.
+    def refill(self, inputs: Tensor, labels: Tensor, rows: Tensor) -> None:
+        """Replace the halted samples.
 
         Shapes: inputs, labels [halted, S]; rows [halted].
         """
@@ -59,7 +60,7 @@ class TrainCarry:
 
 @dataclass(frozen=True, slots=True)
 class SegmentResult:
-    """What one supervised segment gives; the states are detached."""
+    """The result of one supervised segment; the states are detached."""
 
     losses: SegmentLosses
     z_H: Tensor
@@ -68,29 +69,31 @@ class SegmentResult:
     q_continue: Tensor
 
 
-Supervise = Callable[..., SegmentResult]
+class Batch(NamedTuple):
+    """The inputs of one supervised segment: a batch, or a slice of one.
 
-
-def supervise(
-    network: Network,
-    z_H: Tensor,
-    z_L: Tensor,
-    is_fresh: Tensor,
-    is_last: Tensor,
-    inputs: Tensor,
-    labels: Tensor,
-    row_values: Tensor,
-    learns_continue: bool,
-) -> SegmentResult:
-    """Run a segment on the batch and weigh it; learning q_continue takes half as long again.
-
-    Shapes: states [B, P + S, D]; is_fresh, is_last bool [B]; inputs, labels [B, S];
-    row_values float32 [B, puzzle_emb_ndim], a leaf that wants its gradient.
+    Shapes: z_H, z_L [B, P + S, D]; is_fresh, is_last bool [B]; inputs, labels [B, S]; row_values
+    float32 [B, puzzle_emb_ndim], which require a gradient.
     """
-    fresh = is_fresh.view(-1, 1, 1)
-    z_H = torch.where(fresh, network.H_init.to(z_H.dtype), z_H)
-    z_L = torch.where(fresh, network.L_init.to(z_L.dtype), z_L)
-    e = network.embed(inputs, row_values)
+
+    z_H: Tensor
+    z_L: Tensor
+    is_fresh: Tensor
+    is_last: Tensor
+    inputs: Tensor
+    labels: Tensor
+    row_values: Tensor
+
+
+Supervise = Callable[[Network, Batch, bool], SegmentResult]
+
+
+def supervise(network: Network, batch: Batch, learns_continue: bool) -> SegmentResult:
+    """Run a segment on the batch and compute its losses; q_continue takes half as long again."""
+    fresh = batch.is_fresh.view(-1, 1, 1)
+    z_H = torch.where(fresh, network.H_init.to(batch.z_H.dtype), batch.z_H)
+    z_L = torch.where(fresh, network.L_init.to(batch.z_L.dtype), batch.z_L)
+    e = network.embed(batch.inputs, batch.row_values)
     z_H, z_L = network.segment(z_H, z_L, e)
     q_halt, q_continue = network.read_q(z_H)
     logits = network.read_logits(z_H)
@@ -99,8 +102,8 @@ def supervise(
     if learns_continue and network.config.halt_max_steps > 1:
         with torch.no_grad():
             next_z_H, _ = network.segment(z_H, z_L, e)
-            target = continue_target(*network.read_q(next_z_H), is_last)
-    losses = segment_losses(logits, labels, q_halt, q_continue, target)
+            target = continue_target(*network.read_q(next_z_H), batch.is_last)
+    losses = segment_losses(logits, batch.labels, q_halt, q_continue, target)
     return SegmentResult(losses, z_H, z_L, q_halt.detach(), q_continue.detach())
 
 
@@ -113,64 +116,31 @@ def train_segment(
     *,
     learns_continue: bool = True,
     slice_size: int | None = None,
-) -> SegmentLosses:
-    """Run one segment, leave gradients on the parameters and on `row_values`, move the carry on.
+) -> Generator[None, None, SegmentLosses]:
+    """Run one segment, leave gradients on parameters and `row_values`, and advance the carry.
 
-    Halting: at the last step, or when q says so; with probability `halt_exploration_prob` not
-    before a random number of steps. Where q_continue is not learned, q_halt alone says so.
+    Yields between slices of the batch; the gradients add up to those of the whole batch. A sample
+    halts at its last step, or when q says so; with probability `halt_exploration_prob` not before a
+    random number of steps. Where q_continue is not learned, q_halt decides.
 
     Shapes: row_values float32 [B, puzzle_emb_ndim], a leaf.
     """
-    slices = train_segment_in_slices(
-        network,
-        carry,
-        row_values,
-        generator,
-        run,
-        learns_continue=learns_continue,
-        slice_size=slice_size,
-    )
-    while True:
-        try:
-            next(slices)
-        except StopIteration as end:
-            losses: SegmentLosses = end.value
-            return losses
-
-
-def train_segment_in_slices(
-    network: Network,
-    carry: TrainCarry,
-    row_values: Tensor,
-    generator: torch.Generator,
-    run: Supervise = supervise,
-    *,
-    learns_continue: bool = True,
-    slice_size: int | None = None,
-) -> Generator[None, None, SegmentLosses]:
-    """Do as `train_segment`, pausing between slices of the batch; the same gradients add up."""
     config = network.config
     learns_continue = learns_continue and not config.no_ACT_continue
-    batch = len(carry.steps)
     steps = torch.where(carry.halted, 0, carry.steps) + 1
     is_last = steps >= config.halt_max_steps
+    batch = Batch(
+        carry.z_H, carry.z_L, carry.halted, is_last, carry.inputs, carry.labels, row_values
+    )
+    batch_size = len(steps)
+    slice_size = slice_size or batch_size
     results: list[SegmentResult] = []
-    for start in range(0, batch, slice_size or batch):
+    for start in range(0, batch_size, slice_size):
         if start:
             yield
-        part = slice(start, start + (slice_size or batch))
-        result = run(
-            network,
-            carry.z_H[part],
-            carry.z_L[part],
-            carry.halted[part],
-            is_last[part],
-            carry.inputs[part],
-            carry.labels[part],
-            row_values[part],
-            learns_continue,
-        )
-        share = len(result.q_halt) / batch
+        part = slice(start, start + slice_size)
+        result = run(network, Batch._make(tensor[part] for tensor in batch), learns_continue)
+        share = len(result.q_halt) / batch_size
         (result.losses.total * share).backward()  # type: ignore[no-untyped-call]
         results.append(result)
 
@@ -180,10 +150,10 @@ def train_segment_in_slices(
     halted = is_last
     if config.halt_max_steps > 1:
         # Drawn on the CPU, so that a seed means the same on every device.
-        explores = torch.rand(len(steps), generator=generator) < config.halt_exploration_prob
-        least = torch.randint(2, config.halt_max_steps + 1, (len(steps),), generator=generator)
+        explores = torch.rand(batch_size, generator=generator) < config.halt_exploration_prob
+        min_steps = torch.randint(2, config.halt_max_steps + 1, (batch_size,), generator=generator)
         halted = is_last | (q_halt > threshold)
-        halted &= steps >= (explores * least).to(steps)
+        halted &= steps >= (explores * min_steps).to(steps)
     carry.z_H = torch.cat([result.z_H for result in results])
     carry.z_L = torch.cat([result.z_L for result in results])
     carry.steps, carry.halted = steps, halted

@@ -1,4 +1,4 @@
-"""Puzzles to training arrays: demonstrations of every variant, laid on the canvas."""
+"""Datasets: training arrays from the demonstrations of every variant of puzzles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,18 +14,13 @@ from service.wire.errors import DatasetError
 class Dataset:
     """Training arrays of each size, and the names of their rows (row 0 is blank).
 
-    `groups` are the puzzles of each of the arrays, in the arrays' order.
+    `groups` are the puzzles of each of the arrays, in their order.
     """
 
     arrays: tuple[TrainingArrays, ...]
     groups: tuple[tuple[Puzzle, ...], ...]
     identifiers: tuple[str, ...]
     puzzles: tuple[Puzzle, ...]
-
-
-def fits_canvas(puzzle: Puzzle, canvas: int) -> bool:
-    """Tell whether every demonstration and test input fits; test outputs are not looked at."""
-    return all(max(grid.size) <= canvas for grid in puzzle.grids)
 
 
 def build_dataset(
@@ -37,11 +32,11 @@ def build_dataset(
     *,
     crop: bool = False,
 ) -> Dataset:
-    """Lay out the demonstrations of up to `num_variants` distinct variants of each puzzle.
+    """Encode the demonstrations of up to `num_variants` distinct variants of each puzzle.
 
-    With `crop` a puzzle's examples lie on the part of the canvas that `choose_crop` gives it.
-    Rows are numbered from 1, puzzle by puzzle, the untransformed variant first. A `Puzzle` has no
-    test outputs, so none can get in.
+    With `crop` a puzzle's examples use the part of the canvas that `choose_crop` returns. Rows are
+    numbered from 1, puzzle by puzzle, the untransformed variant first. A `Puzzle` has no test
+    outputs, so none can leak in.
 
     Raises: DatasetError for no puzzles, two of one name, or a name in another dialect; CanvasError
     when a grid does not fit.
@@ -55,8 +50,8 @@ def build_dataset(
     if dialect is not Dialect.TRM and Dialect.of(names) is Dialect.TRM:
         foreign = next(name for name in names if Dialect.of([name]) is Dialect.TRM)
         raise DatasetError(
-            f"puzzle name {foreign!r} holds {Dialect.TRM.separator!r}, which marks TRM's names of "
-            "variants, so no row of the checkpoint could be told from it; rename it"
+            f"puzzle name {foreign!r} contains {Dialect.TRM.separator!r}, which marks variants in "
+            "TRM's names, so rows of the checkpoint would be ambiguous; rename it"
         )
     identifiers = [BLANK_NAME]
     parts: dict[int, _Part] = {}
@@ -75,7 +70,7 @@ def build_dataset(
 
 
 class _Part:
-    """The examples of one size while they are gathered."""
+    """The examples of one size, as they are collected."""
 
     def __init__(self, side: int) -> None:
         self.puzzles: list[Puzzle] = []
@@ -86,13 +81,13 @@ class _Part:
 
     def add(self, puzzle: Puzzle, variants: Sequence[Variant], first_row: int) -> None:
         self.puzzles.append(puzzle)
-        self._examples += [_lay_out(puzzle, variant, self._side) for variant in variants]
+        self._examples += [_encode_pairs(puzzle, variant, self._side) for variant in variants]
         self._rows += range(first_row, first_row + len(variants))
         self._group_starts.append(len(self._rows))
 
     def arrays(self) -> TrainingArrays:
         inputs, labels, room = map(np.concatenate, zip(*self._examples, strict=True))
-        num_examples = [len(of_variant) for of_variant, _, _ in self._examples]
+        num_examples = [len(inputs) for inputs, _, _ in self._examples]
         return TrainingArrays(
             canvas=self._side,
             inputs=inputs,
@@ -104,7 +99,7 @@ class _Part:
         )
 
 
-def _lay_out(
+def _encode_pairs(
     puzzle: Puzzle, variant: Variant, canvas: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     pairs = [(variant.apply(p.input.cells), variant.apply(p.output.cells)) for p in puzzle.train]

@@ -1,14 +1,15 @@
-"""From puzzles and a pretrained checkpoint to an adaptation: test-time training in a folder."""
+"""Preparation of an adaptation: test-time training of a checkpoint on puzzles, in a folder."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from augment import Grid, Puzzle
+from augment import Puzzle, text_from_path
 from hrm_core import (
     Adaptation,
     Checkpoint,
     ModelConfig,
+    Pretraining,
     TrainSettings,
     pick_device,
     start_from,
@@ -27,11 +28,10 @@ COMPILED_FROM_STEPS = 300
 
 @dataclass(frozen=True, slots=True)
 class AdaptOptions:
-    """How to adapt: the budget, whichever of both ends first, and the recipe.
+    """The options of an adaptation: the budget, whichever limit comes first, and the recipe.
 
-    `batch_tokens` are the positions in a batch, of a network with crop.
-    `rows_only`: the trunk stays as it is. `holds_out`: whether demonstrations are kept back while
-    they can tell how well it goes.
+    `batch_tokens` are the positions in a batch, for a network with crop. `rows_only`: the trunk is
+    not changed. `holds_out`: whether demonstrations are held out for checks.
 
     Units: seconds, snapshot_s in seconds.
     """
@@ -51,9 +51,9 @@ class AdaptOptions:
     snapshot_s: float = 20.0
 
     def train_settings(self) -> TrainSettings:
-        """Give the recipe as training takes it.
+        """Return the training settings.
 
-        Source: arXiv 2511.02886 (rows alone for a quarter, average).
+        Source: arXiv 2511.02886 (only rows for a quarter, average).
         """
         return TrainSettings(
             num_steps=self.steps,
@@ -75,7 +75,7 @@ class AdaptOptions:
 
 
 def is_worth_compiling(options: AdaptOptions) -> bool:
-    """Return whether a budget earns back the minute that compiling takes."""
+    """Return whether a budget is long enough to earn back the minute that compiling takes."""
     is_long = options.seconds is None or options.seconds >= COMPILED_FROM_S
     return is_long and (options.steps is None or options.steps >= COMPILED_FROM_STEPS)
 
@@ -93,20 +93,20 @@ def prepare_adaptation(
     owner: str = LOCAL_OWNER,
     tuned_folder: Path | None = None,
 ) -> Adaptation:
-    """Prepare an adaptation to puzzles in a folder, or pick up the one that was begun there.
+    """Prepare an adaptation to puzzles in a folder, or resume the one that was started there.
 
-    `base` None starts from random weights, for comparison only; its shape is then `config`.
+    `base` None starts from random weights of the shape `config`, for comparison only.
     `tuned_folder` holds what was measured to be fastest on this machine.
 
-    Raises: AdaptationError for a budget of nothing, grids beyond the canvas, or a folder that is
-    something else; EnrolmentError for a base of another kind; DatasetError; TrainingError.
+    Raises: AdaptationError for an empty budget, grids larger than the canvas, or a folder with
+    other content; EnrolmentError for a base of another kind; DatasetError; TrainingError.
     """
     check_budget(options)
     if base is not None:
         check_kind(base)
         if base.folder.resolve() == folder.resolve():
             raise AdaptationError(
-                f"{folder} is the base itself, which is never written to: give another folder"
+                f"{folder} is the base, which is never written to: give another folder"
             )
     _check_folder(folder, base)
     check_fit(puzzles, config.canvas, "random weights" if base is None else str(base.folder))
@@ -123,12 +123,11 @@ def prepare_adaptation(
         "variants": options.num_variants,
         "budget": {"seconds": options.seconds, "steps": options.steps},
         "options": asdict(options),
-        "held_out": dict(held_out.places),
+        "held_out": dict(held_out.indices),
         "held_out_note": held_out.note,
     }
-    adaptation = Adaptation(
+    run = Pretraining(
         folder,
-        None if base is None else start_from(base),
         replace(config, num_rows=len(dataset.identifiers)),
         dataset.arrays,
         options.train_settings(),
@@ -136,23 +135,23 @@ def prepare_adaptation(
             "identifiers.json": list(dataset.identifiers),
             PUZZLES_NAME: index_document(dataset.puzzles),
         },
-        record_name=ADAPTATION_NAME,
-        made_from=made_from,
-        left_out=left_out,
-        checked=checked,
         device=pick_device(device),
         compile_step=compile_step,
         num_threads=num_threads,
+        start=None if base is None else start_from(base),
+        left_out=left_out,
         precision="auto",
         tuned_folder=tuned_folder,
     )
-    # First of all, so that whatever a kill leaves in the folder is known for what it is.
+    checks = tuple(zip(dataset.arrays, checked, strict=True))
+    adaptation = Adaptation(run, record_name=ADAPTATION_NAME, made_from=made_from, checked=checks)
+    # Before training, so that a folder that a kill leaves behind can be identified.
     write_adaptation(folder, adaptation.record)
     return adaptation
 
 
 def check_budget(options: AdaptOptions) -> None:
-    """See that the budget is one.
+    """Check that there is a budget.
 
     Raises: AdaptationError.
     """
@@ -167,15 +166,14 @@ def check_budget(options: AdaptOptions) -> None:
 
 
 def check_fit(puzzles: Sequence[Puzzle], canvas: int, base: str) -> None:
-    """See that demonstrations and test inputs fit the canvas.
+    """Check that demonstrations and test inputs fit the canvas.
 
-    Raises: AdaptationError, naming the grids and the canvas.
+    Raises: AdaptationError with the grids and the canvas.
     """
     too_large = [
-        f"{puzzle.name}: {place} is {grid.size[0]} x {grid.size[1]}"
+        f"{puzzle.name}: {text_from_path(path)} is {grid.size[0]} x {grid.size[1]}"
         for puzzle in puzzles
-        for place, grid in _places(puzzle)
-        if max(grid.size) > canvas
+        for path, grid in puzzle.misfits(canvas)
     ]
     if too_large:
         more = f", and {len(too_large) - 3} more" if len(too_large) > 3 else ""
@@ -185,17 +183,8 @@ def check_fit(puzzles: Sequence[Puzzle], canvas: int, base: str) -> None:
         )
 
 
-def _places(puzzle: Puzzle) -> list[tuple[str, Grid]]:
-    pairs = [
-        (f"train[{index}].{side}", grid)
-        for index, pair in enumerate(puzzle.train)
-        for side, grid in (("input", pair.input), ("output", pair.output))
-    ]
-    return [*pairs, *((f"test[{index}].input", grid) for index, grid in enumerate(puzzle.test))]
-
-
 def _check_folder(folder: Path, base: Checkpoint | None) -> None:
-    """See that a folder is free, or holds an adaptation of this base that is not complete."""
+    """Check that a folder is free, or holds an incomplete adaptation of this base."""
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -204,7 +193,7 @@ def _check_folder(folder: Path, base: Checkpoint | None) -> None:
     if record is None:
         if any(not path.name.startswith(".") for path in folder.iterdir()):
             raise AdaptationError(
-                f"{folder} holds something that is no adaptation: give an empty or a new folder"
+                f"{folder} holds something other than an adaptation: give an empty or a new folder"
             )
         return
     if record.is_complete:

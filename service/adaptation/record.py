@@ -1,10 +1,11 @@
-"""`adaptation.json`: how an adapted checkpoint was made."""
+"""`adaptation.json`: the record of how an adapted checkpoint was made."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from augment import write_atomically
 from service.runtime.key_ring import LOCAL_OWNER
 from service.solving.answer import AdaptationSummary
 from service.wire.errors import AdaptationError
@@ -14,14 +15,14 @@ ADAPTATION_NAME = "adaptation.json"
 
 @dataclass(frozen=True, slots=True)
 class AdaptationRecord:
-    """How a checkpoint was adapted.
+    """The record of an adaptation.
 
-    `owner` is the caller whose job made it, `local` where the file names none. `base` is None for
-    one that began with random weights. `demonstrations` are the puzzles' hashes by name.
-    `held_out_share` is the last one looked at, None where nothing was held out; `held_out_note`
-    says which.
+    `owner` is the caller of the job that made it, `local` where the file names none. `base` is None
+    for one that began with random weights. `demonstrations` are the puzzles' hashes by name.
+    `held_out_share` is the last one checked, None where nothing was held out; `held_out_note`
+    describes what was.
 
-    Units: seconds of training; the budget's in seconds too, each None where it had no such end.
+    Units: seconds of training and of the budget; a budget is None where it had no such limit.
     """
 
     owner: str
@@ -39,17 +40,16 @@ class AdaptationRecord:
     is_complete: bool
 
     def covers(self, seconds: float | None, steps: int | None) -> bool:
-        """Tell whether a budget of this kind would bring no more training than there was."""
+        """Return whether a budget would bring no more training than there was."""
         if self.stopped_early:
             return True
-        within = [
-            have is None or (wanted is not None and wanted <= have)
-            for wanted, have in ((seconds, self.budget_seconds), (steps, self.budget_steps))
-        ]
-        return all(within)
+        return all(
+            past is None or (new is not None and new <= past)
+            for new, past in ((seconds, self.budget_seconds), (steps, self.budget_steps))
+        )
 
     def summary(self, *, is_reused: bool) -> AdaptationSummary:
-        """Tell of it what an answer does."""
+        """Return the summary that an answer contains."""
         return AdaptationSummary(
             base=self.base or "random weights",
             base_sha256=self.base_sha256 or "",
@@ -90,13 +90,11 @@ def read_adaptation(folder: Path) -> AdaptationRecord | None:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise AdaptationError(
-            f"{path} is damaged ({error}): delete the folder and adapt anew"
+            f"{path} is damaged ({error}): delete the folder and adapt again"
         ) from error
 
 
 def write_adaptation(folder: Path, document: dict[str, Any]) -> None:
-    """Write a folder's `adaptation.json` in one move, making the folder where it is not there."""
+    """Write a folder's `adaptation.json` in one move; make the folder where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{ADAPTATION_NAME}.partial"
-    partial.write_text(json.dumps(document), encoding="utf-8")
-    partial.replace(folder / ADAPTATION_NAME)
+    write_atomically(folder / ADAPTATION_NAME, [json.dumps(document)])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from augment import CanvasError, Grid, Puzzle
+from augment import CanvasError, Puzzle, pointer_from_path
 from service.api.adapting import fill_budget
 from service.api.fleet import Fleet
 from service.api.problems import Fault, Problem, Refused, invalid_request
@@ -91,19 +91,13 @@ def check_canvas(puzzle: Puzzle, checkpoint: CheckpointRecord) -> None:
 
     Raises: Refused, naming the grids that do not.
     """
-    grids: list[tuple[str, Grid]] = []
-    for index, pair in enumerate(puzzle.train):
-        grids.append((f"/train/{index}/input", pair.input))
-        grids.append((f"/train/{index}/output", pair.output))
-    grids += [(f"/test/{index}/input", grid) for index, grid in enumerate(puzzle.test)]
     faults = tuple(
-        Fault(str(CanvasError(*grid.size, checkpoint.canvas)), pointer)
-        for pointer, grid in grids
-        if max(grid.size) > checkpoint.canvas
+        Fault(str(CanvasError(*grid.size, checkpoint.canvas)), pointer_from_path(path))
+        for path, grid in puzzle.misfits(checkpoint.canvas)
     )
     if faults:
         detail = (
-            f"{len(faults)} of {len(grids)} grids do not fit the canvas of checkpoint "
+            f"{len(faults)} of {len(puzzle.grids)} grids do not fit the canvas of checkpoint "
             f"{checkpoint.name!r}, {checkpoint.canvas} x {checkpoint.canvas}: choose one with a "
             "larger canvas (GET /v1/checkpoints lists them)"
         )

@@ -8,7 +8,6 @@ import typer
 
 from augment import Puzzle
 from hrm_core import Adaptation, AdaptProgress, can_compile, open_checkpoint, pick_device
-from service.adaptation.dataset import fits_canvas
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.cli import engine_options as options
 from service.cli.engine import leave_self_test
@@ -91,7 +90,7 @@ def adapt_command(
     checkpoint = open_checkpoint(base, canvas)
     puzzles = [task.puzzle for task in read_tasks(tasks)]
     if fitting:
-        puzzles = [puzzle for puzzle in puzzles if fits_canvas(puzzle, checkpoint.config.canvas)]
+        puzzles = [puzzle for puzzle in puzzles if puzzle.fits(checkpoint.config.canvas)]
     if steps is None and minutes is None:
         minutes = DEFAULT_MINUTES
     seconds = None if minutes is None else 60.0 * minutes

@@ -58,7 +58,7 @@ COMMANDS: Mapping[str, Place] = MappingProxyType(
 # Where each room keeps the root of its errors.
 _ERROR_ROOTS = (
     ("augment.errors", "AugmentError"),
-    ("voting.errors", "VotingError"),
+    ("voting.tally", "VotingError"),
     ("hrm_core.errors", "HRMCoreError"),
 )
 

@@ -17,7 +17,7 @@ from hrm_core import (
     pick_device,
     start_from,
 )
-from service.adaptation.dataset import build_dataset, fits_canvas
+from service.adaptation.dataset import build_dataset
 from service.cli import engine_options as options
 from service.cli.engine import leave_self_test
 from service.cli.engine_options import ThreadsOption
@@ -114,7 +114,7 @@ def train_command(
         raise typer.BadParameter("--max-crop: without --crop no puzzle has one, so give it too")
     puzzles = [task.puzzle for task in read_tasks(tasks)]
     if fitting:
-        puzzles = [puzzle for puzzle in puzzles if fits_canvas(puzzle, canvas)]
+        puzzles = [puzzle for puzzle in puzzles if puzzle.fits(canvas)]
     dataset = build_dataset(puzzles, canvas, variants, seed, crop=crop)
     settings = parse_arch(
         {

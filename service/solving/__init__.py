@@ -1,1 +1,1 @@
-"""What happens to a puzzle: its rows, its samples, its votes, its answer."""
+"""Solving: the rows, samples, votes and the answer of a puzzle."""

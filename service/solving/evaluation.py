@@ -1,4 +1,4 @@
-"""How many test inputs of known puzzles a checkpoint solves."""
+"""Evaluation: the share of known puzzles' test inputs that a checkpoint solves."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ NUM_ATTEMPTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What some test inputs gave.
+    """Results over some test inputs.
 
-    `single_variant_share` is the mean over test inputs of the share of variants that are right on
-    their own (an abstention is wrong).
+    `single_variant_share` is the mean over test inputs of the share of variants that are right
+    (an abstention is wrong).
     """
 
     num_tasks: int
@@ -42,7 +42,7 @@ class Counts:
         )
 
     def document(self) -> dict[str, Any]:
-        """Write the counts as JSON values."""
+        """Return the counts as JSON values."""
         return {
             "tasks": self.num_tasks,
             "test_inputs": self.num_test_inputs,
@@ -54,10 +54,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What all known test inputs gave.
+    """Results over all known test inputs.
 
-    `by_side`: the same by the side of the square that a puzzle was solved on first, in order; one
-    entry for a checkpoint without crop. `attempts` are kept to compare evaluations with each other.
+    `by_side` has the results by the side of the square that a puzzle was first solved on, in order;
+    a checkpoint without crop has one entry. `attempts` serve to compare evaluations.
     """
 
     counts: Counts
@@ -69,7 +69,7 @@ class Evaluation:
     per_input: tuple[dict[str, Any], ...]
 
     def document(self) -> dict[str, Any]:
-        """Write the evaluation as JSON values."""
+        """Return the evaluation as JSON values."""
         return {
             **self.counts.document(),
             "variants": self.num_variants,
@@ -85,11 +85,11 @@ class Evaluation:
 def known_tasks(
     registrar: Registrar, tasks: Sequence[Task], max_side: int | None = None
 ) -> list[Task]:
-    """Keep the tasks that the checkpoint has rows for, once each.
+    """Return the tasks that the checkpoint has rows for, once each.
 
-    `max_side`: only those that it reads on a square of at most so many cells a side.
+    `max_side` keeps only those that it reads on a square of at most so many cells a side.
 
-    Raises: InputError when none is left, or one lacks its expected outputs.
+    Raises: InputError when none remains, or one lacks its expected outputs.
     """
     kept: dict[str, Task] = {}
     for task in tasks:
@@ -128,7 +128,7 @@ def evaluate(
         member = Member.enrol(registrar, task.puzzle)
         solvings.append(Solving(task.puzzle, [member], options))
         by_side.setdefault(member.crop.size, []).append(solvings[-1])
-    # One size after the other: an engine keeps the lanes of few sizes.
+    # One size after another: an engine keeps lanes of few sizes only.
     for _, group in sorted(by_side.items()):
         solve([engine], group, lambda: on_step(solvings))
     per_input: list[dict[str, Any]] = []
@@ -137,7 +137,7 @@ def evaluate(
     num_segments = num_variants = 0
     for task, solving in zip(tasks, solvings, strict=True):
         answer = solving.answer()
-        name = answer.members[0].enrolled_as  # two files may give their tasks one name
+        name = answer.members[0].enrolled_as  # unique, unlike the names that files give
         solutions[name] = [grid for grid in task.expected if grid is not None]
         submission[name] = tuple(test.attempts[:NUM_ATTEMPTS] for test in answer.tests)
         for index, (test, expected) in enumerate(zip(answer.tests, solutions[name], strict=True)):
@@ -171,6 +171,6 @@ def evaluate(
 
 
 def same_attempts_share(one: Evaluation, other: Evaluation) -> float:
-    """Share of test inputs on which two evaluations give the same attempts in the same order."""
+    """Return the share of test inputs with the same attempts in the same order."""
     pairs = zip(one.attempts, other.attempts, strict=True)
     return sum(a == b for a, b in pairs) / one.counts.num_test_inputs

@@ -1,13 +1,12 @@
-"""The checkpoints that vote on a puzzle, each with rows for it and an engine of its own."""
+"""Members of a vote: checkpoints with rows for a puzzle, and their votes on it."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from augment import NUM_DIHEDRALS, CropChoice, Grid, Puzzle, encode, encode_variants, touches_edge
+from augment import NUM_DIHEDRALS, CropChoice, Grid, Puzzle, encode_variants, touches_edge
 from hrm_core import Engine, Outcome, Sample
 from service.solving.answer import AdaptationSummary, MemberAnswer, MemberShare
 from service.solving.enrolment import Enrolment, Registrar
@@ -15,9 +14,17 @@ from service.solving.trace import VariantTrace, read_traces
 from voting import Tally, count_ballots
 
 
+class SampleId(NamedTuple):
+    """Names a sample within its job: one variant of one test input, for one member of the vote."""
+
+    member_index: int
+    test_index: int
+    variant_index: int
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A checkpoint that votes on a puzzle, by a name that no other member of the vote has.
+    """A checkpoint that votes on a puzzle, under a name that is unique in the vote.
 
     `crop` is the square on which it reads the puzzle's grids, and the larger ones to try.
     """
@@ -36,21 +43,20 @@ class Member:
         name: str | None = None,
         adaptation: AdaptationSummary | None = None,
     ) -> "Member":
-        """Find a checkpoint's rows for a puzzle; `name` None takes its folder's.
+        """Find a checkpoint's rows for a puzzle; `name` None takes the folder's.
 
-        Raises: EnrolmentError, of which UnknownPuzzle where it has none; CanvasError when a test
-        input is larger than its canvas.
+        Raises: UnknownPuzzle where it has none; EnrolmentError; CanvasError when a grid is larger
+        than the canvas.
         """
         checkpoint = registrar.checkpoint
         enrolment = registrar.enrol(puzzle)
         if adaptation is None and registrar.adaptation is not None:
             adaptation = registrar.adaptation.summary(is_reused=True)
-        encode(puzzle.test, checkpoint.config.canvas)  # for its error, before anything runs
         crop = registrar.crop_of(puzzle)
         return cls(name or checkpoint.folder.resolve().name, enrolment, crop, adaptation)
 
     def draw(self, num_variants: int | None, seed: int) -> "Member":
-        """Keep some of the variants, as Enrolment does."""
+        """Keep some of the variants, as `Enrolment.draw` does."""
         return replace(self, enrolment=self.enrolment.draw(num_variants, seed))
 
 
@@ -58,7 +64,7 @@ class Member:
 class _InputVotes:
     """A member's votes on one test input, made on a square of `side` cells.
 
-    `larger` are the squares to try if it is too small. `is_final`: no more ballots come.
+    `larger` are the squares to try if it is too small. `is_final`: no further ballots come.
     """
 
     side: int
@@ -77,21 +83,21 @@ class _InputVotes:
         counts = sorted((entry.count for entry in self.tally.entries), reverse=True)
         return 2 * sum(counts[:NUM_DIHEDRALS]) >= self.tally.num_votes
 
-    def are_mostly(self, wanted: Callable[[Grid], bool]) -> bool:
-        """Return whether at least half of the ballots that name a grid name one of some kind."""
-        num_wanted = sum(entry.count for entry in self.tally.entries if wanted(entry.grid))
-        return 0 < self.tally.num_votes <= 2 * num_wanted
+    def are_mostly(self, matches: Callable[[Grid], bool]) -> bool:
+        """Return whether at least half of the ballots that name a grid name a matching one."""
+        num_matching = sum(entry.count for entry in self.tally.entries if matches(entry.grid))
+        return 0 < self.tally.num_votes <= 2 * num_matching
 
 
 class Voter:
-    """A member's part in a vote: where its samples are, and what they gave.
+    """The votes of one member, and the engine that computes them.
 
-    What the first `num_traced` of its variants answer is kept, for each test input.
+    For each test input, the answers of the first `num_traced` variants are kept.
     """
 
     def __init__(self, member: Member, num_inputs: int, num_traced: int = 0) -> None:
         self.member = member
-        # Held only while samples are in it: an engine that leaves the device must be named nowhere.
+        # Only while samples are in it: an engine leaves the device once nothing refers to it.
         self.engine: Engine | None = None
         self.num_outcomes, self.num_asked = 0, num_inputs * self.num_variants
         self._votes = [_InputVotes(member.crop.size, member.crop.larger) for _ in range(num_inputs)]
@@ -102,11 +108,11 @@ class Voter:
 
     @property
     def num_variants(self) -> int:
-        """The ballots it has for each test input."""
+        """Number of ballots for each test input."""
         return len(self.member.enrolment.variants)
 
     def tally(self, test_index: int) -> Tally:
-        """Return its votes on a test input as they stand."""
+        """Return the current votes on a test input."""
         return self._votes[test_index].tally
 
     def num_outstanding(self, test_index: int) -> int:
@@ -130,9 +136,9 @@ class Voter:
         )
 
     def samples(
-        self, engine: Engine, test_index: int, grid: Grid, owner: tuple[object, ...]
+        self, engine: Engine, member_index: int, test_index: int, grid: Grid
     ) -> list[Sample]:
-        """Return a sample of each variant of a test input, whose ids begin with the owner's words.
+        """Return a sample for each variant of a test input.
 
         Raises: CanvasError when the input is larger than the checkpoint's canvas.
         """
@@ -140,8 +146,8 @@ class Voter:
         rows = engine.checkpoint.rows.gather(enrolment.rows)
         tokens = encode_variants(grid, enrolment.variants, self._votes[test_index].side)
         return [
-            Sample((*owner, test_index, place), tokens[place], rows[place])
-            for place in range(len(rows))
+            Sample(SampleId(member_index, test_index, index), tokens[index], rows[index])
+            for index in range(len(rows))
         ]
 
     def count(self, test_index: int, outcomes: Sequence[Outcome]) -> None:
@@ -150,7 +156,7 @@ class Voter:
         votes = count_ballots(
             np.stack([outcome.tokens for outcome in outcomes]),
             np.array([outcome.q_halt_logit for outcome in outcomes]),
-            [variants[outcome.sample_id[-1]] for outcome in outcomes],
+            [variants[_variant_index(outcome)] for outcome in outcomes],
         )
         mine = self._votes[test_index]
         mine.tally = mine.tally.merge(votes)
@@ -160,11 +166,11 @@ class Voter:
             self._trace(mine, outcomes)
 
     def enlarge(self, test_index: int) -> bool:
-        """Vote on a test input again on a larger crop, where the one at hand is too small.
+        """Restart the vote on a test input on a larger crop, where the current one is too small.
 
-        It is too small where most votes agree, and touch its edge unclosed. A larger one whose
-        votes name nothing beyond that edge shows that it was not: the votes before it are taken
-        back.
+        It is too small where most votes agree, and touch its edge unclosed. If the votes on the
+        larger crop do not reach beyond that edge, the smaller one was large enough, and its votes
+        are restored.
         """
         votes, before = self._votes[test_index], self._before[test_index]
         self._before[test_index] = None
@@ -182,12 +188,12 @@ class Voter:
         return True
 
     def drop(self, job: Hashable, test_index: int) -> None:
-        """Take the samples of a test input that are left out of the engine."""
+        """Remove the remaining samples of a test input from the engine."""
         if self.engine is not None:
-            self.engine.cancel(job, partial(_is_of_input, test_index))
+            self.engine.cancel(job, lambda sample_id: sample_id.test_index == test_index)
 
     def share(self, test_index: int, num_votes: int) -> MemberShare:
-        """Return the member's part in so many votes on a test input."""
+        """Return the member's part in a test input's `num_votes` votes."""
         votes = self._votes[test_index]
         return MemberShare(
             checkpoint=self.member.name,
@@ -199,25 +205,26 @@ class Voter:
         )
 
     def traces(self, test_index: int) -> tuple[VariantTrace, ...]:
-        """Return what single variants answered to a test input, in the order of the variants."""
+        """Return the answers of single variants to a test input, in the order of the variants."""
         traces = self._votes[test_index].traces
-        return tuple(traces[place] for place in sorted(traces))
+        return tuple(traces[index] for index in sorted(traces))
 
     def _trace(self, votes: _InputVotes, outcomes: Sequence[Outcome]) -> None:
-        traced = [outcome for outcome in outcomes if outcome.sample_id[-1] < self._num_traced]
+        traced = [one for one in outcomes if _variant_index(one) < self._num_traced]
         if not traced:
             return
-        places = [outcome.sample_id[-1] for outcome in traced]
+        indices = [_variant_index(outcome) for outcome in traced]
         variants = self.member.enrolment.variants
         traces = read_traces(
             np.stack([outcome.tokens for outcome in traced]),
             [outcome.q_halt_logit for outcome in traced],
             [outcome.steps for outcome in traced],
-            [variants[place] for place in places],
+            [variants[index] for index in indices],
             self.member.name,
         )
-        votes.traces.update(zip(places, traces, strict=True))
+        votes.traces.update(zip(indices, traces, strict=True))
 
 
-def _is_of_input(test_index: int, sample_id: Any) -> bool:
-    return bool(sample_id[2] == test_index)
+def _variant_index(outcome: Outcome) -> int:
+    sample_id: SampleId = outcome.sample_id
+    return sample_id.variant_index

@@ -1,7 +1,7 @@
-"""`puzzles.json`: which puzzles a checkpoint's names stand for, and a few whole ones as probes.
+"""`puzzles.json`: the puzzles that a checkpoint's names stand for, and a few whole ones as probes.
 
-A name alone enrols nothing: other people's puzzles may bear the same name. The file ties each name
-to the hash of its demonstrations.
+A name does not identify a puzzle, since different puzzles may have the same name. The file maps
+each name to the hash of its demonstrations.
 """
 
 import json
@@ -25,9 +25,9 @@ class PuzzleIndex:
 
 
 def index_document(puzzles: Sequence[Puzzle], max_probes: int = MAX_PROBES) -> dict[str, object]:
-    """Make the content of a `puzzles.json`: probes are spread evenly, without test outputs."""
+    """Return the content of a `puzzles.json`; probes are spread evenly, without test outputs."""
     num_probes = min(max_probes, len(puzzles))
-    probes = [puzzles[place * len(puzzles) // num_probes] for place in range(num_probes)]
+    probes = [puzzles[index * len(puzzles) // num_probes] for index in range(num_probes)]
     return {
         "demonstrations": {puzzle.name: puzzle.demonstrations_hash for puzzle in puzzles},
         "probes": {
@@ -59,6 +59,6 @@ def read_index(folder: Path) -> PuzzleIndex | None:
         AugmentError,
     ) as error:
         raise PuzzleIndexError(
-            f"{path} is damaged ({error}): write it anew with `hrm-arc index {folder} --tasks …`"
+            f"{path} is damaged ({error}): write it again with `hrm-arc index {folder} --tasks …`"
         ) from error
     return PuzzleIndex(demonstrations, probes)

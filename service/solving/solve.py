@@ -1,4 +1,4 @@
-"""What happens to one puzzle: enrolment in, samples through the engines, votes out."""
+"""Solving one puzzle: samples go through the engines, outcomes become votes and an answer."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ class SolveOptions:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a puzzle is: outcomes handed in, of those asked for, and inputs decided."""
+    """Progress of one puzzle: outcomes received and asked for, test inputs decided and in all."""
 
     num_outcomes: int
     num_asked: int
@@ -46,11 +46,11 @@ class Progress:
 class Solving:
     """One puzzle on its way through the engines of the checkpoints that vote on it.
 
-    Most often that is one checkpoint; the first is the main one. The engines belong to whoever
-    calls: `enter` queues a member's samples, in any order and whenever its engine is at hand,
-    `receive` takes what halted, `answer` counts up. All members' votes weigh the same, and nothing
-    is settled before the last member has entered. A member whose votes touch the edge of the
-    puzzle's crop votes again on a larger one.
+    Usually that is a single checkpoint; the first is the main one. The caller owns the engines:
+    `enter` queues a member's samples, in any order and whenever its engine is available, `receive`
+    takes halted ones, `answer` ranks the votes. All members' votes weigh the same, and nothing is
+    settled before the last member has entered. A member votes again on a larger crop where its
+    votes touch the edge of the puzzle's crop.
     """
 
     def __init__(self, puzzle: Puzzle, members: Sequence[Member], options: SolveOptions) -> None:
@@ -61,16 +61,16 @@ class Solving:
         if options.seed < 0:
             raise InputError(f"seed {options.seed} is negative: give 0 or more")
         if not members:
-            raise InputError("no checkpoint is to vote: name at least one")
+            raise InputError("no checkpoint votes: name at least one")
         names = [member.name for member in members]
         for name in names:
             if names.count(name) > 1:
                 raise InputError(
-                    f"two checkpoints named {name!r} cannot vote beside each other: name each "
-                    "once, or rename one of the folders"
+                    f"two checkpoints named {name!r} cannot vote together: name each once, "
+                    "or rename one of the folders"
                 )
         self.puzzle, self.options = puzzle, options
-        self._voters = tuple(_voters(members, options, len(puzzle.test)))
+        self._voters = tuple(_draw_voters(members, options, len(puzzle.test)))
         self._entered: dict[int, MemberAnswer] = {}
         self._is_closed = [False] * len(puzzle.test)
         self._timings_s = {"encode": 0.0, "vote": 0.0}
@@ -79,17 +79,17 @@ class Solving:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """The checkpoints that vote, with the variants drawn for them."""
+        """The checkpoints that vote, each with its drawn variants."""
         return tuple(voter.member for voter in self._voters)
 
     @property
     def waiting(self) -> tuple[int, ...]:
-        """The places of the members that have not entered an engine yet."""
-        return tuple(place for place in range(len(self._voters)) if place not in self._entered)
+        """Indices of the members that have not entered an engine yet."""
+        return tuple(index for index in range(len(self._voters)) if index not in self._entered)
 
     @property
     def is_in_engine(self) -> bool:
-        """Some member's samples are in an engine now."""
+        """Whether some member's samples are in an engine now."""
         return any(voter.engine is not None for voter in self._voters)
 
     def is_in(self, engine: Engine) -> bool:
@@ -98,17 +98,17 @@ class Solving:
 
     @property
     def is_done(self) -> bool:
-        """Every test input has all its outcomes, or needs no more."""
+        """Whether every test input has all its outcomes, or needs no more."""
         return all(self._is_closed)
 
     @property
     def tallies(self) -> tuple[Tally, ...]:
-        """The votes of all members on each test input, as they stand."""
+        """The current votes of all members on each test input."""
         return tuple(self._tally(test_index) for test_index in range(len(self.puzzle.test)))
 
     @property
     def progress(self) -> Progress:
-        """How far the puzzle is."""
+        """The progress of the puzzle."""
         num_inputs = len(self.puzzle.test)
         return Progress(
             num_outcomes=sum(voter.num_outcomes for voter in self._voters),
@@ -117,53 +117,53 @@ class Solving:
             num_test_inputs=num_inputs,
         )
 
-    def num_asked_of(self, place: int) -> int:
-        """Count the outcomes asked of a member."""
-        return self._voters[place].num_asked
+    def num_asked_of(self, member_index: int) -> int:
+        """Return the number of outcomes asked of a member."""
+        return self._voters[member_index].num_asked
 
-    def enter(self, place: int, engine: Engine) -> None:
+    def enter(self, member_index: int, engine: Engine) -> None:
         """Queue a member's samples for every test input and variant, inputs taking turns.
 
         Raises: CanvasError when a test input is larger than the checkpoint's canvas.
         """
-        voter = self._voters[place]
+        voter = self._voters[member_index]
         voter.engine = engine
-        self._queue(place, range(len(self.puzzle.test)))
+        self._queue(member_index, range(len(self.puzzle.test)))
         if not self._entered:
             self._started_at, self._device = time.monotonic(), str(engine.device)
-        self._entered[place] = voter.describe(engine, self.options.max_segments)
+        self._entered[member_index] = voter.describe(engine, self.options.max_segments)
         self._close_settled(range(len(self.puzzle.test)))
-        self._let_engines_go()
+        self._release_engines()
 
     def receive(self, outcomes: Sequence[Outcome]) -> None:
-        """Count outcomes of this puzzle; inputs whose attempts are settled leave all engines."""
+        """Count outcomes of this puzzle; test inputs with settled attempts leave all engines."""
         started = time.monotonic()
         groups: dict[tuple[int, int], list[Outcome]] = {}
         for outcome in outcomes:
-            _, place, test_index, _ = outcome.sample_id
+            member_index, test_index, _ = outcome.sample_id
             if not self._is_closed[test_index]:
-                groups.setdefault((place, test_index), []).append(outcome)
-        for (place, test_index), mine in groups.items():
-            self._voters[place].count(test_index, mine)
+                groups.setdefault((member_index, test_index), []).append(outcome)
+        for (member_index, test_index), group in groups.items():
+            self._voters[member_index].count(test_index, group)
         self._close_settled({test_index for _, test_index in groups})
-        self._let_engines_go()
+        self._release_engines()
         self._timings_s["vote"] += time.monotonic() - started
 
     def leave(self) -> None:
-        """Take all that is left out of the engines."""
+        """Remove all remaining samples from the engines."""
         for voter in self._voters:
             if voter.engine is not None:
                 voter.engine.cancel(self)
                 voter.engine = None
 
     def answer(self) -> Answer:
-        """Rank the votes as they stand, once every member has entered."""
+        """Rank the current votes, once every member has entered."""
         options = self.options
         run_s = (self._finished_at or time.monotonic()) - self._started_at
         timings = self._timings_s | {"run": run_s}
         return Answer(
             puzzle_name=self.puzzle.name,
-            members=tuple(self._entered[place] for place in range(len(self._voters))),
+            members=tuple(self._entered[index] for index in range(len(self._voters))),
             halting=options.halting.value,
             ranking=options.ranking.value,
             seed=options.seed,
@@ -180,14 +180,14 @@ class Solving:
     def _tally(self, test_index: int) -> Tally:
         return reduce(Tally.merge, (voter.tally(test_index) for voter in self._voters))
 
-    def _queue(self, place: int, test_indices: Sequence[int]) -> None:
-        """Queue samples of a member in its engine, test inputs taking turns."""
-        started, voter, options = time.monotonic(), self._voters[place], self.options
+    def _queue(self, member_index: int, test_indices: Sequence[int]) -> None:
+        """Queue a member's samples in its engine, test inputs taking turns."""
+        started, voter, options = time.monotonic(), self._voters[member_index], self.options
         engine = voter.engine
         if engine is None:
             return
         per_input = [
-            voter.samples(engine, test_index, self.puzzle.test[test_index], (self, place))
+            voter.samples(engine, member_index, test_index, self.puzzle.test[test_index])
             for test_index in test_indices
         ]
         self._timings_s["encode"] += time.monotonic() - started
@@ -215,24 +215,24 @@ class Solving:
             self._finished_at = self._finished_at or time.monotonic()
 
     def _enlarge_crops(self, test_index: int, *, only_complete: bool = False) -> bool:
-        """Vote again on a larger crop, for the members whose crop is too small; whether any is.
+        """Restart the vote of members with too small a crop; return whether there were any.
 
-        A member is asked once its ballots are in, while its engine is at hand, or once the attempts
-        are settled.
+        A member is checked once all its ballots are in, while its engine is available, or once the
+        attempts are settled.
         """
         too_small = [
-            place
-            for place, voter in enumerate(self._voters)
+            index
+            for index, voter in enumerate(self._voters)
             if voter.engine is not None
             and not (only_complete and voter.num_outstanding(test_index))
             and voter.enlarge(test_index)
         ]
-        for place in too_small:
-            self._voters[place].drop(self, test_index)
-            self._queue(place, [test_index])
+        for index in too_small:
+            self._voters[index].drop(self, test_index)
+            self._queue(index, [test_index])
         return bool(too_small)
 
-    def _let_engines_go(self) -> None:
+    def _release_engines(self) -> None:
         for voter in self._voters:
             if all(
                 is_closed or not voter.num_outstanding(test_index)
@@ -266,8 +266,10 @@ class Solving:
         return tuple(chain.from_iterable(voter.traces(test_index) for voter in self._voters))
 
 
-def _voters(members: Sequence[Member], options: SolveOptions, num_inputs: int) -> Iterator[Voter]:
-    """Draw each member's variants; those that are traced are counted over all members."""
+def _draw_voters(
+    members: Sequence[Member], options: SolveOptions, num_inputs: int
+) -> Iterator[Voter]:
+    """Draw each member's variants; the limit of traced ones is over all members."""
     num_traced = MAX_TRACED if options.trace else 0
     for member in members:
         voter = Voter(member.draw(options.num_variants, options.seed), num_inputs, num_traced)
@@ -280,15 +282,15 @@ def solve(
     solvings: Iterable[Solving],
     on_step: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run puzzles through engines of one's own, one for each member, until all are done, together.
+    """Run puzzles together through the given engines, one for each member, until all are done.
 
     Raises: CanvasError, before anything runs, when a test input does not fit a canvas.
     """
     pending = list(solvings)
     try:
         for solving in pending:
-            for place, engine in enumerate(engines):
-                solving.enter(place, engine)
+            for member_index, engine in enumerate(engines):
+                solving.enter(member_index, engine)
     except (CanvasError, HRMCoreError):
         for solving in pending:
             solving.leave()
@@ -301,9 +303,9 @@ def solve(
 
 
 def hand_out(outcomes: Iterable[Outcome]) -> None:
-    """Give outcomes to the puzzles they are of."""
+    """Hand outcomes to the puzzles that they belong to."""
     by_solving: dict[Solving, list[Outcome]] = {}
     for outcome in outcomes:
-        by_solving.setdefault(outcome.sample_id[0], []).append(outcome)
-    for solving, mine in by_solving.items():
-        solving.receive(mine)
+        by_solving.setdefault(outcome.job, []).append(outcome)
+    for solving, group in by_solving.items():
+        solving.receive(group)

@@ -1,4 +1,4 @@
-"""What single variants answered, for whoever wants to look behind a vote."""
+"""Traces: the answers of single variants behind a vote."""
 
 import math
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from augment import Grid, Variant, decode_variants
 
-# Of one test input. A trace is for people, who look at some; larger grids by the ten thousand would
-# make an answer of many megabytes.
+# Of one test input. Traces are for people to inspect; tens of thousands of large grids would make
+# an answer of many megabytes.
 MAX_TRACED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class VariantTrace:
-    """What a variant answered: the grid with the variant undone, None where it abstained."""
+    """The answer of one variant: its grid with the variant undone, None where it abstained."""
 
     variant: Variant
     checkpoint: str
@@ -26,7 +26,7 @@ class VariantTrace:
     num_segments: int
 
     def document(self) -> dict[str, Any]:
-        """Write the trace as JSON values."""
+        """Return the trace as JSON values."""
         return {
             "dihedral": self.variant.dihedral,
             "palette": list(self.variant.palette),
@@ -44,7 +44,7 @@ def read_traces(
     variants: Sequence[Variant],
     checkpoint: str,
 ) -> tuple[VariantTrace, ...]:
-    """Read the outcomes of one test input's variants, one by one.
+    """Decode the outcomes of one test input's variants.
 
     Shapes: tokens [N, S], and N of all the others.
     """

@@ -7,7 +7,6 @@ from typing import Literal
 
 from augment import Puzzle
 from hrm_core import AdaptProgress, can_compile, pick_device
-from service.adaptation.dataset import fits_canvas
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.adaptation.record import ADAPTATION_NAME, read_adaptation
 from service.runtime.state_folder import current_state_folder, tuned_folder
@@ -39,7 +38,7 @@ def adapt_to_unknown(
         one.task.puzzle
         for one in challenges
         if one.task is not None
-        and fits_canvas(one.task.puzzle, base.config.canvas)
+        and one.task.puzzle.fits(base.config.canvas)
         and (mode == "always" or not any(mine.knows(one.task.puzzle) for mine in registrars))
     ]
     if not puzzles:

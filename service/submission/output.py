@@ -1,11 +1,10 @@
 """The submission file: valid from the first moment on, and written anew in one move each time."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from augment import Grid
+from augment import Grid, write_atomically
 from service.submission.challenges import Challenge
 from voting import submission_document
 
@@ -36,13 +35,8 @@ class SubmissionFile:
 
         Raises: OSError.
         """
-        partial = self.path.with_name(f".{self.path.name}.partial")
         members = (f"{json.dumps(puzzle_id)}: {part}" for puzzle_id, part in self._parts.items())
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(f"{{{', '.join(members)}}}")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path)
+        write_atomically(self.path, [f"{{{', '.join(members)}}}"])
 
 
 def filled(inputs: Sequence[Grid], attempts: Sequence[Sequence[Grid]]) -> list[tuple[Grid, ...]]:

@@ -70,7 +70,7 @@ class Run:
         self.journal, self.clock, self.ranking = journal, clock, ranking
         self.standings = {one.puzzle_id: Standing() for one in challenges}
         self.refusals = {
-            one.puzzle_id: Refusal(BROKEN, f"{one.fault.place}: {one.fault.problem}")
+            one.puzzle_id: Refusal(BROKEN, f"{one.fault.location}: {one.fault.problem}")
             for one in challenges
             if one.fault is not None
         }

@@ -211,7 +211,7 @@ def test_one_demonstration_or_identical_ones_are_adapted_to_and_nothing_is_held_
     solved = hrm_arc("solve", task, "--checkpoint", out, "--json")
 
     assert done.code == 0
-    assert "nothing is held out to check it by" in " ".join(done.out.split())
+    assert "nothing is held out for checks" in " ".join(done.out.split())
     document = json.loads(solved.out)
     assert document["enrolment"] == "adapted"
     assert document["adaptation"]["held_out_share"] is None
@@ -226,7 +226,7 @@ def test_holding_nothing_out_may_be_asked_for(
     done = hrm_arc(*command, "--steps", 4, "--no-held-out", *ADAPT)
 
     assert done.code == 0
-    assert "no demonstration is held out, as asked" in done.out
+    assert "no demonstration is held out, as requested" in done.out
     assert record_in(tmp_path / "out")["held_out_share"] is None
 
 
@@ -268,7 +268,7 @@ def test_a_budget_without_an_end_is_refused(
     done = hrm_arc(*command, "--minutes", minutes, *ADAPT)
 
     assert done.code == 2
-    assert "the budget is nothing, or endless" in done.said
+    assert "the budget is zero or infinite" in done.said
 
 
 def test_a_base_without_its_configuration_is_refused(
@@ -295,7 +295,7 @@ def test_the_base_is_never_the_folder_to_write_to(
     )
 
     assert done.code == 2
-    assert "is the base itself, which is never written to" in done.said
+    assert "is the base, which is never written to" in done.said
     assert files_in(tiny_copy) == before
 
 
@@ -308,5 +308,5 @@ def test_a_folder_that_holds_something_else_is_refused(
     done = hrm_arc(*command, *ADAPT)
 
     assert done.code == 2
-    assert "holds something that is no adaptation" in done.said
+    assert "holds something other than an adaptation" in done.said
     assert files_in(task_folder) == before

@@ -11,7 +11,6 @@ import pytest
 
 from augment import Task, read_arckit
 from bench.stack import WORKER, Service, running_service
-from service.adaptation.dataset import fits_canvas
 from service.client import Client, ServiceProblem
 
 CANVAS = 6
@@ -22,7 +21,7 @@ BUDGET: dict[str, Any] = {"adapt_steps": 6, "adapt_variants": 4}
 @pytest.fixture(scope="module")
 def unknown() -> Task:
     """Return a task that the demo checkpoint has no rows for."""
-    return next(task for task in read_arckit("arcagi", "eval") if fits_canvas(task.puzzle, CANVAS))
+    return next(task for task in read_arckit("arcagi", "eval") if task.puzzle.fits(CANVAS))
 
 
 @pytest.fixture(scope="module")

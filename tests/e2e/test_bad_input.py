@@ -119,7 +119,7 @@ def test_code_in_place_of_weights_is_not_run(
 
     words = refusal(task_folder / "bar.json", checkpoint=tiny_copy)
 
-    assert "step_300: it holds something other than tensors" in words
+    assert "step_300: it contains something other than tensors" in words
     assert not (tmp_path / "made").exists()
     torch.load(tiny_copy / "step_300", weights_only=False)
     assert (tmp_path / "made").exists(), "the file would have done nothing anyway"
@@ -203,7 +203,7 @@ def test_a_checkpoint_folder_that_is_not_there(
         ("--seed", -1, "--seed"),
         ("--halt", "never", "--halt"),
         ("--device", "tpu", "unknown device 'tpu'"),
-        ("--device", "cuda:99", "'cuda:99' is not there"),
+        ("--device", "cuda:99", "'cuda:99' is not present"),
         ("--precision", "int8", "unknown precision 'int8'"),
         ("--attention", "guess", "guess"),
         ("--canvas", 5, "--canvas says 25"),

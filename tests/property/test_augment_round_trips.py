@@ -5,6 +5,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from plain_decoding import decode
 
 from augment import (
     BLANK_NAME,
@@ -16,7 +17,6 @@ from augment import (
     Task,
     Variant,
     VariantNameError,
-    decode,
     decode_variants,
     draw_variants,
     encode,
@@ -61,8 +61,8 @@ def test_variants_work_on_batches(
     batch = data.draw(hnp.arrays(np.uint8, (num, *size), elements=st.integers(0, 9)))
     applied = variant.apply(batch)
     assert all(
-        np.array_equal(sheet, variant.apply(alone))
-        for sheet, alone in zip(applied, batch, strict=True)
+        np.array_equal(sheet, variant.apply(isolated))
+        for sheet, isolated in zip(applied, batch, strict=True)
     )
     assert np.array_equal(variant.invert(applied), batch)
 

@@ -1,4 +1,4 @@
-"""A network on a crop against the whole canvas whose attention sees the crop's positions alone."""
+"""A network on a crop against the whole canvas with attention to only the crop's positions."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def positions_of(checkpoint: Checkpoint, side: int) -> Tensor:
 
 
 def seeing_only(positions: Tensor) -> Attend:
-    """Return attention whose queries see some keys alone."""
+    """Return attention with queries that see only some keys."""
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return SDPA(q, k[:, positions], v[:, positions])
@@ -60,7 +60,7 @@ def inputs_of(checkpoint: Checkpoint, seed: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
 @settings(deadline=None, max_examples=12)
-def test_a_crop_is_the_canvas_with_attention_to_its_positions_alone(
+def test_a_crop_is_the_canvas_with_attention_to_its_positions_only(
     name: str, data: st.DataObject
 ) -> None:
     checkpoint = open_checkpoint(GOLDEN / name)

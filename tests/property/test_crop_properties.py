@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from plain_decoding import decode
 
 from augment import (
     CROP_SIZES,
@@ -13,7 +14,6 @@ from augment import (
     Variant,
     apply_dihedral,
     choose_crop,
-    decode,
     decode_variants,
     encode,
     encode_variants,

@@ -51,13 +51,13 @@ def leading_colours(
     rows, width, all_clear = [], canvas, True
     for row, clear in zip(tokens.reshape(canvas, -1), is_clear.reshape(canvas, -1), strict=True):
         looked_at = width
-        width = next((place for place in range(width) if row[place] < 2), width)
+        width = next((index for index in range(width) if row[index] < 2), width)
         all_clear = all_clear and bool(clear[: min(looked_at, width + 1)].all())
         rows.append(row[:width].tolist())
     return rows, all_clear
 
 
-def least_odds(logits: np.ndarray[Any, Any], part: list[list[int]], canvas: int) -> float:
+def min_odds(logits: np.ndarray[Any, Any], part: list[list[int]], canvas: int) -> float:
     """Return the odds of the least clear cell that decoding looks at, by stablemax."""
     weights = np.where(logits >= 0, logits + 1, 1 / (1 - np.minimum(logits, 0)))
     second, first = np.sort(weights, axis=-1)[:, -2:].T
@@ -84,7 +84,7 @@ def run_loop(network: Network, sample: Sample, halting: Halting) -> Loop:
                     logits.argmax(-1), margins > CLEAR_HALT, config.canvas
                 )
                 is_clear_halt = is_clear_halt and abs(q_halt) > CLEAR_HALT and is_clear_part
-                odds = least_odds(logits, part, config.canvas)
+                odds = min_odds(logits, part, config.canvas)
                 is_clear_halt &= all(abs(odds / one - 1) > CLEAR_ODDS for one in SPARING_ODDS)
                 seen.append(part)
                 settled_for = SETTLED_FOR - sum(odds >= one for one in SPARING_ODDS)

@@ -1,4 +1,4 @@
-"""The scheduler: who goes first, whose turn it is, and that nobody waits for ever."""
+"""The scheduler: the order of samples and jobs, and that no sample waits for ever."""
 
 from collections import defaultdict
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrm_core import EngineError, Halting, Priority, Sample
-from hrm_core.engine.halting import HaltRule
+from hrm_core.engine.samples import HaltRule
 from hrm_core.engine.scheduler import BATCH_EVERY, Entry, Scheduler
 from hrm_core.engine.slots import SlotTable
 
@@ -76,7 +76,7 @@ def test_while_both_wait_one_in_eight_is_batch_and_the_others_are_interactive(
     assert kinds == expected
 
 
-def test_batch_does_not_jump_the_queue_because_interactive_was_alone_before() -> None:
+def test_batch_does_not_jump_the_queue_because_interactive_was_first_before() -> None:
     scheduler = Scheduler()
     scheduler.add("now", samples(0, 40), RULE, Priority.INTERACTIVE)
     scheduler.take(20)
@@ -133,7 +133,7 @@ def test_a_seat_is_given_back_once() -> None:
     assert slots.seat(entries) == [0, 1]
     assert (slots.taken(), slots.free()) == ([0, 1], [2])
     assert slots.release(0) is entries[0]
-    with pytest.raises(EngineError, match="slot 0 is free already"):
+    with pytest.raises(EngineError, match="slot 0 is already free"):
         slots.release(0)
     assert slots.evict("b") == []
     assert slots.evict("a") == [1]

@@ -1,4 +1,4 @@
-"""Which backend to use: the one asked for, or the fastest that is measured to fit."""
+"""The choice of an attention backend: the requested one, or the fastest by measurement."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from hrm_core.device.measured import MeasuredChoices
 from hrm_core.engine.memory import is_out_of_memory
 from hrm_core.errors import AttentionError
 from hrm_core.model.attention import dense
-from hrm_core.model.attention.blocked import attend_blocked
+from hrm_core.model.attention.dense import attend_blocked
 from hrm_core.model.attention.flash import FLASH_MODULES, load_flash
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -26,19 +26,19 @@ DENSE_BACKENDS: dict[str, Attend] = {
     "blocked": attend_blocked,
 }
 BACKEND_NAMES = (*DENSE_BACKENDS, *FLASH_MODULES)
-# A backend whose output strays further than this from SDPA's (root mean square, relative) is out.
+# The largest error of a backend's output relative to SDPA's (root mean square).
 MAX_RELATIVE_ERROR = 2e-2
-# On the CPU, in multiplications of one call: below the first, choosing gains nothing; above the
-# second, a part of the batch is enough.
+# On the CPU, in multiplications of one call: below the first, a choice gains nothing; above the
+# second, part of the batch is measured.
 CPU_MEASURED_FROM = 1 << 20
 CPU_MEASURED_WITH = 1 << 27
-# All scores at once, in numbers: beyond, `matmul` takes memory that no estimate of slots counts on.
+# Scores of one call: beyond, `matmul` takes memory that the estimate of slots does not include.
 CPU_MAX_SCORES = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One candidate's measurement; `seconds` is None where it failed, `note` says why."""
+    """One candidate's measurement; where it failed, `seconds` is None and `note` is the reason."""
 
     name: str
     seconds: float | None
@@ -47,7 +47,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen backend and the measurements that chose it (none where it was given)."""
+    """The chosen backend, and the measurements it was chosen by (none where it was requested)."""
 
     name: str
     attend: Attend
@@ -69,7 +69,7 @@ def load_backend(name: str) -> Attend:
 
 
 def available_backends(device: torch.device, dtype: torch.dtype) -> tuple[str, ...]:
-    """Name the backends worth measuring for inference on this device and dtype."""
+    """Return the backends worth measuring for inference on this device and dtype."""
     if device.type == "cpu":
         return tuple(DENSE_BACKENDS)
     if dtype == torch.float32:
@@ -93,9 +93,9 @@ def choose(
     trains: bool = False,
     measured: MeasuredChoices | None = None,
 ) -> Choice:
-    """Take the named backend, or with `auto` the fastest one that agrees with SDPA.
+    """Return the named backend, or with `auto` the fastest one that agrees with SDPA.
 
-    `trains`: its backward counts too.
+    `trains`: the time of its backward pass counts too.
 
     Shapes: `shape` is the q, k and v of one call, [B, S, heads, head_dim].
 
@@ -105,7 +105,7 @@ def choose(
         if name in FLASH_MODULES and (device.type != "cuda" or dtype == torch.float32):
             raise AttentionError(
                 f"attention backend {name!r} runs on CUDA in bfloat16 or float16 only "
-                f"(asked for: {device.type}, {dtype}). Use --attention sdpa"
+                f"(requested: {device.type}, {dtype}). Use --attention sdpa"
             )
         return Choice(name, load_backend(name))
     candidates = available_backends(device, dtype)
@@ -137,7 +137,7 @@ def choose(
 
 
 def by_length(attends: Mapping[int, Attend]) -> Attend:
-    """Return attention that uses the backend of each length of sequence, as given."""
+    """Return attention that uses the given backend for each length of sequence."""
     if len(attends) == 1:
         return next(iter(attends.values()))
 
@@ -148,7 +148,7 @@ def by_length(attends: Mapping[int, Attend]) -> Attend:
 
 
 def _fitting_on_cpu(names: tuple[str, ...], shape: Shape, trains: bool) -> tuple[str, ...]:
-    """Keep the backends that can serve; those of calls that are too small are not measured."""
+    """Return the backends that can serve a call; of a small call, which is not measured, one."""
     batch, length, num_heads, head_dim = shape
     num_scores = batch * num_heads * length**2
     if num_scores * head_dim < CPU_MEASURED_FROM:
@@ -162,8 +162,8 @@ def _measure(
 ) -> tuple[Timing, ...]:
     if device.type == "cpu":
         batch, length, num_heads, head_dim = shape
-        enough = CPU_MEASURED_WITH // (num_heads * length**2 * head_dim)
-        shape = (max(1, min(batch, enough)), length, num_heads, head_dim)
+        max_batch = CPU_MEASURED_WITH // (num_heads * length**2 * head_dim)
+        shape = (max(1, min(batch, max_batch)), length, num_heads, head_dim)
     generator = torch.Generator(device).manual_seed(0)
     q, k, v = (
         torch.randn(shape, generator=generator, device=device, dtype=dtype) for _ in range(3)
@@ -176,7 +176,7 @@ def _measure(
             out = attend(q, k, v).float()
             error = ((out - expected).square().mean() / expected.square().mean()).sqrt().item()
             if not error <= MAX_RELATIVE_ERROR:
-                timings.append(Timing(name, None, f"strays from sdpa by {error:.1e}"))
+                timings.append(Timing(name, None, f"differs from sdpa by {error:.1e}"))
                 continue
             time_it = _time_cuda if device.type == "cuda" else _time_cpu
             timings.append(
@@ -201,7 +201,7 @@ def _with_backward(attend: Attend) -> Attend:
 
 
 def _time_cpu(attend: Attend, q: Tensor, k: Tensor, v: Tensor, num_calls: int = 5) -> float:
-    """Return the least seconds of a call, after a warm-up."""
+    """Return the shortest time of a call in seconds, after a warm-up."""
     spans = []
     for _ in range(num_calls + 1):
         started = time.thread_time()
@@ -211,7 +211,7 @@ def _time_cpu(attend: Attend, q: Tensor, k: Tensor, v: Tensor, num_calls: int = 
 
 
 def _time_cuda(attend: Attend, q: Tensor, k: Tensor, v: Tensor, num_calls: int = 10) -> float:
-    """Median seconds of one call on the device's own clock, after a warm-up."""
+    """Return the median time of a call in seconds on the device's clock, after a warm-up."""
     for _ in range(3):
         attend(q, k, v)
     new_mark: Callable[..., Any] = torch.cuda.Event

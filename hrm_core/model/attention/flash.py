@@ -1,4 +1,4 @@
-"""FlashAttention 2, 3 and the forward-only build of 3, where one of them is installed."""
+"""FlashAttention 2, 3 and the forward-only build of 3, where installed."""
 
 import importlib
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def load_flash(name: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         out = kernel(q, k, v)
-        # Builds differ: some return the log-sum-exp beside the output.
+        # Builds differ: some return the log-sum-exp with the output.
         result: Tensor = out[0] if isinstance(out, tuple) else out
         return result
 

@@ -1,4 +1,4 @@
-"""A block whose products have their epilogues fused, in place of the plain one."""
+"""Blocks whose products have fused epilogues."""
 
 import importlib.util
 from collections.abc import Collection
@@ -10,15 +10,15 @@ from hrm_core.model.layers import Attend, Block, CosSin, rms_norm, rotate
 from hrm_core.model.network import Network
 
 # The product of gate and up with SwiGLU; of the heads or the SwiGLU with residual and norm; of q, k
-# and v with the rotary turn.
+# and v with the rotary encoding.
 KERNEL_NAMES = ("swiglu", "norm", "rotary")
-# A row of the state lies in one program's registers for its norm.
+# For its norm, a row of the state is held in one program's registers.
 MAX_NORM_SIZE = 1024
 MIN_HALF_HEAD = 16
 
 
 class FusedBlock(Block):
-    """A block like any other, whose products end in those kernels that are named."""
+    """A block whose products use the named kernels."""
 
     kernels: Collection[str] = ()
 
@@ -68,7 +68,7 @@ class FusedBlock(Block):
 
 
 def can_fuse(network: Network, name: str) -> bool:
-    """Tell whether Triton is there and a kernel takes the network's sizes."""
+    """Return whether Triton is installed and a kernel supports the network's sizes."""
     if importlib.util.find_spec("triton") is None:
         return False
     config = network.config
@@ -86,7 +86,7 @@ def can_fuse(network: Network, name: str) -> bool:
 
 
 def fuse(network: Network, names: Collection[str]) -> None:
-    """Let the network's blocks use these kernels; none: the plain blocks again.
+    """Make the network's blocks use the named kernels, or plain blocks where none is named.
 
     For inference on CUDA, with weights in the computation's dtype.
     """

@@ -1,4 +1,4 @@
-"""Products with fused epilogues. Importing this needs Triton.
+"""Triton kernels: products with fused epilogues.
 
 Each result is rounded to the inputs' dtype once, after the epilogue; the sums are float32.
 """
@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-# Tiles (rows, columns, depth), warps and stages to choose among, by time, at a kernel's first call.
+# Tiles (rows, columns, depth), warps and stages; the fastest is chosen at a kernel's first call.
 TILES = ((64, 64, 32, 4, 3), (128, 64, 32, 4, 3), (128, 64, 64, 8, 3), (128, 128, 64, 8, 3))
 # The columns of these two are given: a whole row of the state, and half a head.
 NORM_TILES = ((32, 32, 4, 2), (32, 32, 8, 2), (64, 32, 8, 2), (64, 64, 8, 2))
@@ -43,8 +43,8 @@ def swiglu_kernel(
         gate = tl.dot(a, tl.load(at, mask=is_weight, other=0.0), gate, input_precision="ieee")
         up = tl.dot(a, tl.load(at + N * K, mask=is_weight, other=0.0), up, input_precision="ieee")
     result = gate * tl.sigmoid(gate) * up
-    place = out + rows[:, None] * N + columns[None, :]
-    tl.store(place, result.to(out.dtype.element_ty), mask=is_row & is_column)
+    address = out + rows[:, None] * N + columns[None, :]
+    tl.store(address, result.to(out.dtype.element_ty), mask=is_row & is_column)
 
 
 @triton.jit
@@ -74,12 +74,12 @@ def norm_kernel(
         at = weight + columns[None, :] * K + k[:, None]
         b = tl.load(at, mask=is_column & is_k[:, None], other=0.0)
         total = tl.dot(a, b, total, input_precision="ieee")
-    place = rows[:, None] * N + columns[None, :]
-    is_place = is_row & is_column
-    total += tl.load(residual + place, mask=is_place, other=0.0).to(tl.float32)
+    offset = rows[:, None] * N + columns[None, :]
+    is_inside = is_row & is_column
+    total += tl.load(residual + offset, mask=is_inside, other=0.0).to(tl.float32)
     mean = tl.sum(total * total, axis=1) / N
     result = total * tl.rsqrt(mean + eps)[:, None]
-    tl.store(out + place, result.to(out.dtype.element_ty), mask=is_place)
+    tl.store(out + offset, result.to(out.dtype.element_ty), mask=is_inside)
 
 
 @triton.jit
@@ -97,7 +97,7 @@ def rotary_kernel(
     BLOCK_M: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """out = x weight^T, its first heads turned; x [M, K], weight and out in heads of 2 HALF."""
+    """out = x weight^T, its first heads rotated; x [M, K], weight and out in heads of 2 HALF."""
     head = tl.program_id(0)
     width = tl.num_programs(0) * 2 * HALF
     rows = (tl.program_id(1) * BLOCK_M + tl.arange(0, BLOCK_M)).to(tl.int64)
@@ -118,12 +118,12 @@ def rotary_kernel(
         second = tl.dot(a, c, second, input_precision="ieee")
     # Both halves of a table's row are the same.
     angle = (rows % num_positions)[:, None] * (2 * HALF) + half[None, :]
-    is_turned = is_row & ((columns < num_rotated * 2 * HALF)[None, :])
-    c = tl.load(cos + angle, mask=is_turned, other=1.0)
-    s = tl.load(sin + angle, mask=is_turned, other=0.0)
-    place = out + rows[:, None] * width + columns[None, :]
-    tl.store(place, (first * c - second * s).to(out.dtype.element_ty), mask=is_row)
-    tl.store(place + HALF, (second * c + first * s).to(out.dtype.element_ty), mask=is_row)
+    is_rotated = is_row & ((columns < num_rotated * 2 * HALF)[None, :])
+    c = tl.load(cos + angle, mask=is_rotated, other=1.0)
+    s = tl.load(sin + angle, mask=is_rotated, other=0.0)
+    address = out + rows[:, None] * width + columns[None, :]
+    tl.store(address, (first * c - second * s).to(out.dtype.element_ty), mask=is_row)
+    tl.store(address + HALF, (second * c + first * s).to(out.dtype.element_ty), mask=is_row)
 
 
 def _configs(tiles, names):
@@ -174,7 +174,7 @@ def project_norm(x: Tensor, weight: Tensor, residual: Tensor, eps: float) -> Ten
 
 
 def qkv_rotary(x: Tensor, weight: Tensor, cos: Tensor, sin: Tensor, num_heads: int) -> Tensor:
-    """Multiply to q, k and v, and turn the heads of q and k by their positions.
+    """Multiply to q, k and v, and apply the rotary encoding to the heads of q and k.
 
     Shapes: x [B, L, K] contiguous; weight [3 heads head_dim, K]; cos, sin [L, head_dim]; result
     [B, L, 3 heads, head_dim].
@@ -184,11 +184,8 @@ def qkv_rotary(x: Tensor, weight: Tensor, cos: Tensor, sin: Tensor, num_heads: i
     out = torch.empty(batch, length, 3 * num_heads, head_dim, dtype=x.dtype, device=x.device)
 
     def grid(meta):
-        return 3 * num_heads, triton.cdiv(batch * length, meta["BLOCK_M"])
+        return 3 * num_heads, triton.cdiv(num_rows, meta["BLOCK_M"])
 
-    _ROTARY[grid](
-        *(x, weight, cos, sin, out),
-        *(batch * length, size, length, 2 * num_heads),
-        HALF=head_dim // 2,
-    )
+    num_rows, num_rotated = batch * length, 2 * num_heads
+    _ROTARY[grid](x, weight, cos, sin, out, num_rows, size, length, num_rotated, HALF=head_dim // 2)
     return out

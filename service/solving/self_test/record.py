@@ -1,4 +1,4 @@
-"""`self_test.json`: the self-test of a checkpoint, kept beside it and bound to what was tested."""
+"""`self_test.json`: a checkpoint's self-test, and hashes of what was tested."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from augment import Puzzle
+from augment import Puzzle, write_atomically
 from hrm_core import Checkpoint, Engine
 from service.solving.enrolment import Registrar
 from service.solving.self_test.result import Finding, Rival, SelfTest
@@ -21,9 +21,9 @@ MAX_LOSS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """A self-test, and what changed since the one that is kept beside the checkpoint.
+    """A self-test, and the changes since the one that is kept in the checkpoint's folder.
 
-    `changes` are sentences; with any, names and settings are not those that were tested before.
+    `changes` are sentences; with any, names or settings differ from those tested before.
     """
 
     test: SelfTest
@@ -36,7 +36,7 @@ class Examination:
 
     @property
     def finding(self) -> Finding:
-        """The test's finding, or `changed` where only that spoils it."""
+        """The test's finding, or `changed` where that is the only fault."""
         found = self.test.finding
         return Finding.CHANGED if self.changes and found is Finding.ALIGNED else found
 
@@ -72,7 +72,7 @@ def examine(
 
 
 def read_examination(checkpoint: Checkpoint) -> Examination | None:
-    """Return the kept self-test of exactly this checkpoint, or None where there is none."""
+    """Return the kept self-test of this very checkpoint, or None."""
     record = _read(checkpoint.folder)
     if record is None or record.checkpoint_sha256 != checkpoint.sha256:
         return None
@@ -80,18 +80,16 @@ def read_examination(checkpoint: Checkpoint) -> Examination | None:
 
 
 def keep(checkpoint: Checkpoint, test: SelfTest) -> None:
-    """Write the self-test beside the checkpoint; in a folder that cannot be written, do nothing."""
-    document = asdict(
-        _Record(checkpoint.sha256, _hash_names(checkpoint), _settings(checkpoint), test)
-    )
-    partial = checkpoint.folder / f".{SELF_TEST_NAME}.partial"
+    """Write the self-test to the checkpoint's folder; do nothing where it is not writable."""
+    settings = checkpoint.config.arch_document()
+    document = asdict(_Record(checkpoint.sha256, _hash_names(checkpoint), settings, test))
     with suppress(OSError):  # the test is then run each time
-        partial.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        partial.replace(checkpoint.folder / SELF_TEST_NAME)
+        text = json.dumps(document, indent=1) + "\n"
+        write_atomically(checkpoint.folder / SELF_TEST_NAME, [text])
 
 
 def _read(folder: Path) -> _Record | None:
-    """Read what is kept; a damaged file counts as none, since the test can be run again."""
+    """Read the kept self-test; a damaged file counts as none, since the test can be repeated."""
     try:
         document = json.loads((folder / SELF_TEST_NAME).read_text(encoding="utf-8"))
         test = document.pop("test")
@@ -105,10 +103,9 @@ def _read(folder: Path) -> _Record | None:
 
 
 def _changes(record: _Record, checkpoint: Checkpoint, test: SelfTest) -> tuple[str, ...]:
-    settings = _settings(checkpoint)
     changed = [
         f"all_config.yaml has {name} {now}, but {record.settings.get(name)} when it was tested"
-        for name, now in settings.items()
+        for name, now in checkpoint.config.arch_document().items()
         if record.settings.get(name) != now
     ]
     if record.names_sha256 != _hash_names(checkpoint):
@@ -116,14 +113,10 @@ def _changes(record: _Record, checkpoint: Checkpoint, test: SelfTest) -> tuple[s
     is_same = record.checkpoint_sha256 == checkpoint.sha256
     if is_same and test.exact_share < record.test.exact_share - MAX_LOSS:
         changed.append(
-            "this device computes something else: when it was tested, "
+            "this device computes different results: when it was tested, "
             f"{record.test.exact_share:.0%} of the demonstrations came out right"
         )
     return tuple(changed)
-
-
-def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    return checkpoint.config.arch_document()
 
 
 def _hash_names(checkpoint: Checkpoint) -> str:

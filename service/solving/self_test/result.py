@@ -1,8 +1,8 @@
-"""What a self-test found: whether rows fit their names, and how well the checkpoint is trained.
+"""The result of a self-test: whether rows fit their names, and how well the checkpoint is trained.
 
 Rows that belong to their names answer known demonstrations better than rows of other puzzles and
-better than rows of other variants of the same puzzle. How many demonstrations come out right is a
-finding of its own: a checkpoint that was trained briefly is aligned all the same.
+better than rows of other variants of the same puzzle. The number of right demonstrations is a
+separate finding: a briefly trained checkpoint is aligned nonetheless.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from enum import StrEnum
 
 # A difference counts when it is three standard errors and ten cells in a hundred.
 MIN_GAIN, MIN_STANDARD_ERRORS = 0.1, 3.0
-# Rows in another order reach a quarter to a third of the cells; a briefly trained checkpoint nine
-# tenths. Standard errors alone are too trusting where the demonstrations are of few puzzles.
+# Rows in another order reach a quarter to a third of the cells, a briefly trained checkpoint nine
+# tenths. Standard errors do not suffice where the demonstrations are of few puzzles.
 MIN_CELL_SHARE = 0.5
 MIN_EXACT_SHARE = 0.5
-# What makes a right checkpoint answer badly, though its weights load.
+# Settings that spoil the answers of a good checkpoint although its weights load.
 _SETTINGS = "num_heads, H_cycles, L_cycles or puzzle_emb_len in all_config.yaml"
 _NAMES = "identifiers.json is not in the order of this table"
 
@@ -22,9 +22,9 @@ _NAMES = "identifiers.json is not in the order of this table"
 class Finding(StrEnum):
     """The outcome of a self-test.
 
-    `changed`: aligned, but settings or names are not those that were tested before. `unclear`:
-    demonstrations come out right through any row, so nothing is known about the names. `untested`:
-    there are too few demonstrations.
+    `changed`: aligned, but settings or names differ from those tested before. `unclear`:
+    demonstrations come out right through any row, so the names are not confirmed. `untested`: there
+    are too few demonstrations.
     """
 
     ALIGNED = "aligned"
@@ -42,10 +42,10 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """The demonstrations answered through rows of other names.
+    """The demonstrations, answered through rows of other names.
 
-    Units: shares as in SelfTest; `gain` is the mean of what the own rows answer better, in shares
-    of a demonstration's cells, `gain_error` its standard error.
+    Units: shares as in SelfTest; `gain` is the mean improvement by the demonstrations' own rows, in
+    shares of a demonstration's cells, `gain_error` its standard error.
     """
 
     exact_share: float
@@ -63,8 +63,7 @@ class Rival:
 class SelfTest:
     """The result of a self-test; a rival is None where there are no rows of its kind.
 
-    `names_known`: rows and names were written together by this program, so that only the training
-    is in question.
+    `names_known`: this program wrote rows and names together, so only the training is in question.
 
     Units: `exact_share` is the share of demonstrations whose output comes out right, `cell_share`
     the share of the outputs' cells.
@@ -80,7 +79,7 @@ class SelfTest:
 
     @property
     def finding(self) -> Finding:
-        """What the numbers say."""
+        """The finding that follows from the numbers."""
         is_fitted = self.exact_share >= MIN_EXACT_SHARE
         rivals = [rival for rival in (self.other_puzzles, self.other_variants) if rival is not None]
         is_better = bool(rivals) and all(rival.is_beaten for rival in rivals)
@@ -90,7 +89,7 @@ class SelfTest:
 
     @property
     def verdict(self) -> str:
-        """The finding as a sentence, with what to look at where it is not good."""
+        """The finding as a sentence, with likely causes where it is not good."""
         num_exact = round(self.exact_share * self.num_demonstrations)
         right = f"{num_exact} of {self.num_demonstrations} known demonstrations come out right"
         match self.finding:
@@ -103,11 +102,11 @@ class SelfTest:
                 )
             case Finding.UNCLEAR:
                 return (
-                    f"unclear: {right}, but other rows answer nearly as well, so nothing shows "
-                    "whether identifiers.json is in the order of this table"
+                    f"unclear: {right}, but other rows answer nearly as well, so it "
+                    "remains open whether identifiers.json is in the order of this table"
                 )
             case Finding.MISALIGNED if self.other_puzzles and self.other_puzzles.is_beaten:
-                # The right puzzles but hardly the right variants: the network computes badly.
+                # Puzzles are distinguished but variants are not: the network computes wrongly.
                 return (
                     f"misaligned: {right}, and rows of other variants answer as well. Most likely "
                     f"{_SETTINGS} differs from its training; otherwise {_NAMES}, or it is hardly "

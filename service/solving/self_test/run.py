@@ -1,10 +1,11 @@
-"""Run the self-test: answer known demonstrations through their own rows and through others."""
+"""The self-test: known demonstrations are answered through their own rows and through others."""
 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,13 +27,13 @@ from service.solving.self_test.result import Finding, Rival, SelfTest
 from service.wire.errors import AlignmentError, UnknownPuzzle
 
 MIN_DEMONSTRATIONS, MAX_DEMONSTRATIONS = 8, 32
-# On a device where the first few demonstrations take longer than this, they are enough once clear.
+# Where the first few demonstrations take longer than this and give a clear result, they suffice.
 LONG_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A demonstration under one variant of its puzzle, with its own row and those of its rivals.
+    """A demonstration in one variant of its puzzle, with its own row and rows of other names.
 
     Shapes: input and target int32 [S].
     """
@@ -47,11 +48,16 @@ class _Case:
     other_variant_row: int | None
 
 
+class _SampleId(NamedTuple):
+    arm: int
+    case_index: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What came out through one kind of row: for each case exact or not, and its share of cells.
+    """Answers through one kind of row: whether each case is exact, and its share of right cells.
 
-    NaN stands for a case that has no row of the kind.
+    NaN stands for a case without a row of that kind.
     """
 
     is_exact: npt.NDArray[np.float64]
@@ -73,8 +79,8 @@ def run_self_test(
 ) -> SelfTest:
     """Answer 8 to 32 known demonstrations through their own rows and through others.
 
-    `puzzles` None takes the probes of the checkpoint's puzzles.json. Puzzles that the checkpoint
-    does not know are left out. Where a checkpoint knows few puzzles, their variants are tested too.
+    `puzzles` None takes the probes of the checkpoint's puzzles.json. Unknown puzzles are left out.
+    Where the checkpoint knows few puzzles, their variants are tested too.
 
     Raises: AlignmentError when there are fewer than 8 demonstrations to test with.
     """
@@ -84,7 +90,7 @@ def run_self_test(
     cases = _choose_cases(registrar, puzzles)
     if len(cases) < MIN_DEMONSTRATIONS:
         raise AlignmentError(
-            f"untested: {len(cases)} known demonstrations at hand, {MIN_DEMONSTRATIONS} are needed "
+            f"untested: {len(cases)} known demonstrations, {MIN_DEMONSTRATIONS} are needed "
             f"to show that the rows of {registrar.checkpoint.folder} fit their names. Give known "
             "puzzles with `hrm-arc verify --tasks`, or write probes with `hrm-arc index`"
         )
@@ -107,38 +113,38 @@ def _choose_cases(registrar: Registrar, puzzles: Sequence[Puzzle]) -> list[_Case
         with suppress(UnknownPuzzle, CanvasError):
             known.append((puzzle, registrar.enrol(puzzle), registrar.crop_of(puzzle).size))
     wanted: list[list[tuple[Enrolment, Enrolment | None, int, Pair, int]]] = []
-    for index, (puzzle, enrolment, side) in enumerate(known):
-        other = known[(index + 1) % len(known)][1] if len(known) > 1 else None
+    for position, (puzzle, enrolment, side) in enumerate(known):
+        other = known[(position + 1) % len(known)][1] if len(known) > 1 else None
         fitting = [
-            pair for pair in puzzle.train if max(*pair.input.size, *pair.output.size) <= canvas
+            pair for pair in puzzle.train if pair.input.fits(canvas) and pair.output.fits(canvas)
         ]
-        places = range(min(len(enrolment.variants), MAX_DEMONSTRATIONS))
+        indices = range(min(len(enrolment.variants), MAX_DEMONSTRATIONS))
         wanted.append(
-            [(enrolment, other, place, pair, side) for place in places for pair in fitting]
+            [(enrolment, other, index, pair, side) for index in indices for pair in fitting]
         )
     in_turn = [one for turn in zip_longest(*wanted) for one in turn if one is not None]
     return [
-        _make_case(enrolment, other, place, pair, side)
-        for enrolment, other, place, pair, side in in_turn[:MAX_DEMONSTRATIONS]
+        _make_case(enrolment, other, index, pair, side)
+        for enrolment, other, index, pair, side in in_turn[:MAX_DEMONSTRATIONS]
     ]
 
 
 def _make_case(
-    enrolment: Enrolment, other: Enrolment | None, place: int, pair: Pair, side: int
+    enrolment: Enrolment, other: Enrolment | None, index: int, pair: Pair, side: int
 ) -> _Case:
     variants = enrolment.variants
     targets = encode_variants(pair.output, variants, side)
-    # The sibling whose output differs most: a like one would answer as well.
-    distance = (targets != targets[place]).sum(axis=1)
+    # The variant with the most different output: a similar one would answer as well.
+    distance = (targets != targets[index]).sum(axis=1)
     sibling = int(distance.argmax())
     return _Case(
         puzzle_name=enrolment.puzzle_name,
-        input=encode([variants[place].apply_grid(pair.input)], side)[0],
-        target=targets[place],
-        variant=variants[place],
+        input=encode([variants[index].apply_grid(pair.input)], side)[0],
+        target=targets[index],
+        variant=variants[index],
         output=pair.output,
-        own_row=int(enrolment.rows[place]),
-        other_puzzle_row=None if other is None else int(other.rows[place % len(other.rows)]),
+        own_row=int(enrolment.rows[index]),
+        other_puzzle_row=None if other is None else int(other.rows[index % len(other.rows)]),
         other_variant_row=int(enrolment.rows[sibling]) if distance[sibling] else None,
     )
 
@@ -147,30 +153,29 @@ def _answer(engine: Engine, cases: Sequence[_Case], on_step: Callable[[], None])
     """Answer cases through their own rows, other puzzles' rows and other variants' rows."""
     checkpoint = engine.checkpoint
     asked = [
-        (arm, place, row)
-        for place, case in enumerate(cases)
+        (_SampleId(arm, index), row)
+        for index, case in enumerate(cases)
         for arm, row in enumerate((case.own_row, case.other_puzzle_row, case.other_variant_row))
         if row is not None
     ]
-    rows = checkpoint.rows.gather([row for _, _, row in asked])
-    job = object()
+    rows = checkpoint.rows.gather([row for _, row in asked])
     engine.add(
         [
-            Sample((job, arm, place), cases[place].input, rows[i])
-            for i, (arm, place, _) in enumerate(asked)
+            Sample(sample_id, cases[sample_id.case_index].input, rows[i])
+            for i, (sample_id, _) in enumerate(asked)
         ],
-        job=job,
+        job="self-test",
         halting=Halting.FIXED,
     )
     is_exact, cell_share = np.full((2, 3, len(cases)), np.nan)
     while not engine.is_idle:
         for outcome in engine.step():
-            _, arm, place = outcome.sample_id
-            case = cases[place]
+            arm, index = outcome.sample_id
+            case = cases[index]
             (grid,) = decode_variants(outcome.tokens[None], [case.variant])
-            is_exact[arm, place] = grid is not None and Grid(grid) == case.output
+            is_exact[arm, index] = grid is not None and Grid(grid) == case.output
             is_cell = case.target >= FIRST_COLOUR
-            cell_share[arm, place] = (outcome.tokens == case.target)[is_cell].mean()
+            cell_share[arm, index] = (outcome.tokens == case.target)[is_cell].mean()
         on_step()
     return [_Answers(*arm) for arm in zip(is_exact, cell_share, strict=True)]
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from augment import write_atomically
 from service.submission.report.document import Report
 from service.submission.report.page import report_page
 
@@ -16,7 +17,4 @@ def write_report(report: Report, json_path: Path, page_path: Path) -> None:
         (json_path, (json.dumps(report.document()),)),
         (page_path, report_page(report)),
     ):
-        partial = path.with_name(f".{path.name}.partial")
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines(parts)
-        partial.replace(path)
+        write_atomically(path, parts)

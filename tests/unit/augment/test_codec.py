@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from plain_decoding import decode
 
 from augment import (
     EOS,
@@ -13,7 +14,6 @@ from augment import (
     Pair,
     Puzzle,
     Variant,
-    decode,
     decode_variants,
     draw_variants,
     encode,
@@ -186,5 +186,5 @@ def test_decode_variants_refuses_another_number_of_variants() -> None:
 
 
 def test_tokens_of_no_square_canvas_are_refused() -> None:
-    with pytest.raises(ValueError, match="8 tokens are no square canvas"):
+    with pytest.raises(ValueError, match="8 tokens are not a square canvas"):
         decode(np.zeros((1, 8), dtype=np.int64))

@@ -65,7 +65,7 @@ def test_input_and_output_are_not_interchangeable() -> None:
     assert len(draw_variants(subject, 400, 0)) == 36
 
 
-def test_test_inputs_tell_variants_apart() -> None:
+def test_test_inputs_distinguish_variants() -> None:
     assert len(draw_variants(puzzle(grid([1]), test=(RICH,)), 100, 0)) == 100
 
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 import numpy as np
+from plain_decoding import decode
 
 from augment import (
     Dialect,
     Grid,
     apply_dihedral,
-    decode,
     decode_variants,
     encode,
     encode_variants,
@@ -58,7 +58,7 @@ def test_golden_pipeline_variants_of_grids_match_the_reference(golden_pipeline: 
         _, variant = Dialect.HRM.parse(case["hrm_name"])
         moved = variant.apply_grid(Grid.from_rows(case["grid"]))
         assert moved.to_rows() == case["variant"], case["hrm_name"]
-        assert variant.invert_grid(moved).to_rows() == case["back"], case["hrm_name"]
+        assert variant.invert(moved.cells).tolist() == case["back"], case["hrm_name"]
 
 
 def test_golden_pipeline_variants_survive_tokens(golden_pipeline: Pipeline) -> None:

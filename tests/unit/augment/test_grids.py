@@ -118,7 +118,7 @@ def test_rows_that_are_no_grid_are_refused_at_their_place(rows: object, sentence
 def test_the_place_of_a_fault_begins_where_the_grid_is() -> None:
     with pytest.raises(PuzzleError) as caught:
         Grid.from_rows([[1, 11]], "train[0].input")
-    assert caught.value.place == "train[0].input[0][1]"
+    assert caught.value.location == "train[0].input[0][1]"
     assert caught.value.pointer == "/train/0/input/0/1"
     assert caught.value.problem == "11 is not a colour 0..9"
 
@@ -149,11 +149,11 @@ def test_demonstrations_hash_does_not_depend_on_name_or_test_inputs() -> None:
         (Pair(A.input, B.input), Pair(A.output, B.output)),
     ],
 )
-def test_demonstrations_hash_tells_other_demonstrations_apart(pairs: tuple[Pair, ...]) -> None:
+def test_demonstrations_hash_differs_for_other_demonstrations(pairs: tuple[Pair, ...]) -> None:
     assert hash_of(*pairs) != hash_of(A, B)
 
 
-def test_demonstrations_hash_tells_shapes_apart() -> None:
+def test_demonstrations_hash_differs_for_other_shapes() -> None:
     flat = Pair(grid([1, 2]), grid([3]))
     tall = Pair(grid([1], [2]), grid([3]))
     assert hash_of(flat) != hash_of(tall)

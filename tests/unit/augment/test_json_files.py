@@ -78,12 +78,12 @@ def test_byte_order_mark_is_accepted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 def test_constants_that_are_no_json_are_refused(tmp_path: Path, constant: str) -> None:
     problem = refusal(written(tmp_path, TASK.replace("[[3]]", f"[[{constant}]]")))
-    assert problem == f"is not usable JSON: {constant} is no JSON number; give a whole number"
+    assert problem == f"is not usable JSON: {constant} is not a JSON number; give a whole number"
 
 
 def test_deep_nesting_is_refused(tmp_path: Path) -> None:
     problem = refusal(written(tmp_path, "[" * 200_000 + "]" * 200_000))
-    assert problem == "is nested too deep; a task needs five levels"
+    assert problem == "is nested too deeply; a task needs five levels"
 
 
 def test_number_of_thousands_of_digits_is_refused(tmp_path: Path) -> None:

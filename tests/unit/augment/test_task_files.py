@@ -89,21 +89,21 @@ def test_document_of_a_task_reads_as_the_same_task() -> None:
             {"test": [{"input": [[1]], "output": None}]},
             "test[0].output: null is not a grid; give a list of rows",
         ),
-        ({"name": 5}, "name: is not a text; give the puzzle's name"),
+        ({"name": 5}, "name: is not text; give the puzzle's name"),
         ({"name": ""}, "name: 0 characters; a name has 1..200"),
         ({"id": "x" * 201}, "id: 201 characters; a name has 1..200"),
         (
             {"name": "a\nb"},
-            "name: holds a character that cannot be printed; choose another name",
+            "name: contains an unprintable character; choose another name",
         ),
         (
             {"name": "\ud800"},
-            "name: holds a character that cannot be printed; choose another name",
+            "name: contains an unprintable character; choose another name",
         ),
-        ({"name": "<blank>"}, "name: <blank> is kept for the blank row; choose another name"),
+        ({"name": "<blank>"}, "name: <blank> is reserved for the blank row; choose another name"),
     ],
 )
-def test_faults_of_a_task_are_named_with_place_and_mend(
+def test_faults_of_a_task_are_named_with_path_and_hint(
     changes: dict[str, object], sentence: str
 ) -> None:
     assert refusal(document(**changes)) == sentence
@@ -189,7 +189,7 @@ def test_fault_in_a_file_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(PuzzleError) as caught:
         read_task(path)
     assert str(caught.value).startswith(f"{path}: extra: unknown field")
-    assert caught.value.place == "extra"
+    assert caught.value.location == "extra"
 
 
 # Kaggle files

@@ -104,7 +104,7 @@ def stage_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         package.mkdir(parents=True)
         for folder in (package.parent, package):
             (folder / "__init__.py").touch()
-        (package / "stage.py").write_text(program)
+        (package / "running.py").write_text(program)
         monkeypatch.setattr(running, "ROOT", tmp_path)
 
     return put
@@ -118,7 +118,7 @@ WRITES = 'import sys; out = open(sys.argv[3], \'a\'); out.write(\'{"stage": "s",
     [
         (WRITES, 60.0, "done"),
         (f"{WRITES}out.write('{{\"torn'); out.flush(); sys.exit(3)", 60.0, "failed (exit code 3"),
-        (f"{WRITES}out.write('{{'); out.flush(); import time; time.sleep(600)", 5.0, "ran past"),
+        (f"{WRITES}out.write('{{'); out.flush(); import time; time.sleep(600)", 5.0, "exceeded"),
     ],
 )
 def test_what_a_stage_measured_is_kept_however_it_ends(
@@ -143,7 +143,7 @@ class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in %r: raise ImportError(name)
 sys.meta_path.insert(0, Refuse())
-import bench.tune.command, bench.tune.stage
+import bench.tune.command, bench.tune.running
 import service.solving.enrolment, service.solving.members
 import service.solving.puzzle_index, service.solving.solve
 import bench.reference

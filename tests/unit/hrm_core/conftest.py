@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from hrm_core.checkpoint.writer import write_checkpoint
+from hrm_core.model.architectures import build_network
 from hrm_core.model.attention import load_backend
-from hrm_core.model.build import build_network
 from hrm_core.model.config import ModelConfig, parse_arch
 from hrm_core.model.initialisation import initialise
 
@@ -72,7 +72,7 @@ def make_checkpoint(tmp_path: Path, tiny_config: Callable[..., ModelConfig]) -> 
         network = build_network(config, load_backend("sdpa"), getattr(torch, config.forward_dtype))
         initialise(network, generator)
         with torch.no_grad():
-            # A trained q head is not blank: let it tell states apart.
+            # A trained q head is not blank: let it depend on the state.
             network.q_head.weight.normal_(generator=generator)
             network.q_head.get_parameter("bias").zero_()
         table = torch.randn(config.num_rows, config.puzzle_emb_ndim, generator=generator)

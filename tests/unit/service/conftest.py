@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from augment import Grid, Pair, Puzzle
+from bench.model import synthetic_checkpoint as synthesise
 from hrm_core import Checkpoint, Engine, EngineConfig, open_checkpoint, parse_arch
-from hrm_core import synthetic_checkpoint as synthesise
 from service.solving.enrolment import Registrar
 
 NUM_SLOTS = 4  # fewer than the samples of any puzzle, so that samples wait
@@ -29,7 +29,7 @@ def tiny_engine(tiny_folder: Path) -> Engine:
 
 @pytest.fixture(scope="session")
 def early_engine(early_folder: Path) -> Engine:
-    """Return an engine on the checkpoint whose votes are divided."""
+    """Return an engine on the checkpoint with divided votes."""
     return make_engine(early_folder)
 
 
@@ -41,7 +41,7 @@ def tiny_registrar(tiny_engine: Engine) -> Registrar:
 
 @pytest.fixture(scope="session")
 def early_registrar(early_engine: Engine) -> Registrar:
-    """Return the registrar of the checkpoint whose votes are divided."""
+    """Return the registrar of the checkpoint with divided votes."""
     return Registrar(early_engine.checkpoint)
 
 

@@ -31,12 +31,12 @@ def test_the_order_of_the_attempts_counts_too() -> None:
     assert decided(tally(9, 5, 1), 2, 2)
 
 
-def test_a_rival_for_the_second_place_alone_keeps_it_open_for_two_attempts_not_for_one() -> None:
+def test_a_rival_for_the_second_rank_only_keeps_it_open_for_two_attempts_not_for_one() -> None:
     assert not decided(tally(20, 4, 3), 2, 2)
     assert decided(tally(20, 4, 3), 2, 1)
 
 
-def test_a_grid_nobody_named_yet_is_a_rival() -> None:
+def test_a_grid_without_votes_yet_is_a_rival() -> None:
     assert not decided(tally(9, 3), 3, 2)
     assert decided(tally(9, 3), 2, 2)
 
@@ -55,7 +55,7 @@ def test_a_full_tie_with_an_unseen_grid_is_open_only_if_that_grid_sorts_first() 
     assert decided(first, 2, 1)  # nothing sorts before [[0]]
 
 
-def test_the_rival_for_a_tie_is_the_first_grid_that_nobody_named() -> None:
+def test_the_rival_for_a_tie_is_the_first_grid_without_votes() -> None:
     # Ten sure grids, [[9]] last with one vote; the smallest unseen grid, [[0, 0]], sorts after it.
     tenth = Tally.of(
         GridVotes(Grid.from_rows([[value]]), 1 + 2 * (9 - value), (1 + 2 * (9 - value)) * Q_ONE)

@@ -19,9 +19,9 @@ def test_golden_pipeline_votes_rank_as_the_reference_ranks_them(
         logits = np.array([ballot["q_halt_logit"] for ballot in ballots])
         names = [Dialect.TRM.parse(ballot["name"]) for ballot in ballots]
         # The reference counts an output without a grid as a vote for an empty one; ours abstains.
-        expected = [place for place in case["ranking"] if np.size(place["grid"])]
-        num_empty = sum(place["count"] for place in case["ranking"]) - sum(
-            place["count"] for place in expected
+        expected = [index for index in case["ranking"] if np.size(index["grid"])]
+        num_empty = sum(index["count"] for index in case["ranking"]) - sum(
+            index["count"] for index in expected
         )
 
         tally = count_ballots(tokens, logits, [variant for _, variant in names])

@@ -11,7 +11,6 @@ from voting import (
     parse_submission,
     read_submission,
     submission_document,
-    write_submission,
 )
 
 ONE = Grid.from_rows([[1]])
@@ -43,9 +42,10 @@ def test_attempts_beyond_the_asked_number_are_left_out() -> None:
 def test_a_submission_comes_back_as_it_was_written(tmp_path: Path) -> None:
     answers = {"a1": ((ONE, TWO), (THREE, THREE)), "b2": ((TWO, ONE),)}
 
-    write_submission(tmp_path / "submission.json", answers)
+    path = tmp_path / "submission.json"
+    path.write_text(json.dumps(submission_document(answers)))
 
-    assert read_submission(tmp_path / "submission.json") == answers
+    assert read_submission(path) == answers
 
 
 def test_a_test_input_without_attempts_is_refused_by_its_place() -> None:
@@ -81,7 +81,7 @@ def test_a_file_that_is_no_usable_json_is_refused(content: bytes, tmp_path: Path
     path = tmp_path / "submission.json"
     path.write_bytes(content)
 
-    with pytest.raises(SubmissionError, match="is not usable JSON"):
+    with pytest.raises(SubmissionError, match=r"submission\.json: is (not|nested)"):
         read_submission(path)
 
 
@@ -94,16 +94,6 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
         read_submission(path)
 
 
-def test_a_path_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SubmissionError, match="cannot be read: No such file"):
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SubmissionError, match=r"none\.json: no such file"):
         read_submission(tmp_path / "none.json")
-    with pytest.raises(SubmissionError, match="cannot be written: No such file"):
-        write_submission(tmp_path / "none" / "submission.json", {"a1": [[ONE]]})
-
-
-def test_a_written_file_is_plain_json(tmp_path: Path) -> None:
-    write_submission(tmp_path / "submission.json", {"a1": [[ONE]]})
-
-    assert json.loads((tmp_path / "submission.json").read_text()) == submission_document(
-        {"a1": [[ONE]]}
-    )

@@ -46,7 +46,7 @@ def test_one_changed_weight_matrix_disagrees(copy_golden: CopyGolden, key: str) 
     assert any("logits differ" in sentence for sentence in agreement.disagreements)
 
 
-def test_a_changed_q_head_disagrees_in_q_alone(copy_golden: CopyGolden) -> None:
+def test_a_changed_q_head_disagrees_in_q_only(copy_golden: CopyGolden) -> None:
     folder = copy_golden("trm")
     change_weights(folder, lambda weights: weights["_orig_mod.model.inner.q_head.bias"].add_(0.01))
     agreement = compare(folder)
@@ -172,7 +172,7 @@ def test_half_precision_without_float32_outputs_is_refused_in_those_words(
 
 def test_a_file_of_another_model_is_refused(golden_folder: Path) -> None:
     checkpoint = open_checkpoint(golden_folder / "trm-mlp")
-    with pytest.raises(AgreementError, match=r"inputs is \(3, 100\), the model wants \(3, 36\)"):
+    with pytest.raises(AgreementError, match=r"inputs is \(3, 100\), the model expects \(3, 36\)"):
         compare_segments(checkpoint, golden_folder / "trm" / "segments.npz", CPU)
 
 

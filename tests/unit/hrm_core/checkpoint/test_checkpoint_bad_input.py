@@ -32,8 +32,8 @@ def refused(folder: Path, canvas: int | None = None) -> CheckpointError:
     with pytest.raises(CheckpointError) as caught:
         open_checkpoint(folder, canvas)
     error = caught.value
-    assert error.mend
-    assert str(error) == f"{error.path}: {error.problem}. {error.mend}"
+    assert error.hint
+    assert str(error) == f"{error.path}: {error.problem}. {error.hint}"
     return error
 
 
@@ -308,7 +308,7 @@ def test_weights_that_are_no_mapping_of_names_to_tensors_are_refused(
     folder: Path, content: object
 ) -> None:
     torch.save(content, folder / "step_1000")
-    assert refused(folder).problem == "no plain mapping of names to tensors"
+    assert refused(folder).problem == "not a plain mapping of names to tensors"
 
 
 @pytest.mark.parametrize("kind", ["torch", "safetensors"])
@@ -457,14 +457,14 @@ def test_a_canvas_option_that_contradicts_dataset_json_is_refused(folder: Path) 
     assert "dataset.json says 100, --canvas says 900" in error.problem
 
 
-def test_a_folder_that_does_not_tell_its_canvas_asks_for_the_option(
+def test_a_folder_that_lacks_its_canvas_asks_for_the_option(
     make_checkpoint: Callable[..., Path],
 ) -> None:
     folder = make_checkpoint(vocab_size=11)
     (folder / "dataset.json").unlink()
     error = refused(folder)
-    assert "nothing tells the canvas's size" in error.problem
-    assert "--canvas" in error.mend
+    assert "the canvas's size is unknown" in error.problem
+    assert "--canvas" in error.hint
     assert open_checkpoint(folder, canvas=4).config.seq_len == 16
 
 
@@ -496,7 +496,7 @@ def test_more_or_fewer_names_than_rows_are_refused(folder: Path, num_names: int)
 )
 def test_names_that_are_no_list_of_strings_are_refused(folder: Path, content: str) -> None:
     (folder / "identifiers.json").write_text(content)
-    assert refused(folder).problem == "no JSON list of names"
+    assert refused(folder).problem == "not a JSON list of names"
 
 
 @pytest.mark.parametrize("content", [b"[", b"\xff\xfe", b"", b"[" * 100_000])

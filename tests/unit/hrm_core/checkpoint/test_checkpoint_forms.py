@@ -193,7 +193,7 @@ def test_the_identity_changes_with_weights_rows_names_and_settings(
     assert len(seen) == 5
 
 
-def test_the_canvas_comes_from_the_position_tensors_where_nothing_else_tells(
+def test_the_canvas_comes_from_the_position_tensors_where_nothing_else_has_it(
     copy_golden: CopyGolden,
 ) -> None:
     for name, cells in (("hrm-learned-wide-emb", 81), ("trm-mlp", 36)):

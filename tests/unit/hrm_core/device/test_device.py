@@ -14,7 +14,7 @@ CUDA = torch.device("cuda")
 
 @pytest.fixture
 def old_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let this machine have a GPU whose driver torch's CUDA finds too old."""
+    """Let this machine have a GPU with a driver that is too old for torch."""
     driver = tmp_path / "version"
     driver.write_text(
         "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu Feb 22\nGCC version: 12\n"

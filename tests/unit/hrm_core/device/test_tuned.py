@@ -10,7 +10,7 @@ import torch
 from hrm_core import Engine, EngineConfig, open_checkpoint
 from hrm_core.device.device import name_device
 from hrm_core.device.tuned import Tuned, choose_slots, read_tuned, tuned_path, write_tuned
-from hrm_core.engine import engine
+from hrm_core.engine import sizing
 from hrm_core.model.config import ModelConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -88,8 +88,8 @@ def test_without_a_record_a_gpu_s_slots_are_measured_once(
         measured.append(counts)
         return {count: min(count, 16.0) for count in counts}
 
-    monkeypatch.setattr(engine, "MEASURED_TYPES", ("cpu",))
-    monkeypatch.setattr(engine, "measure_rates", rates)
+    monkeypatch.setattr(sizing, "MEASURED_TYPES", ("cpu",))
+    monkeypatch.setattr(sizing, "measure_rates", rates)
     for _ in range(2):
         found = Engine(checkpoint, EngineConfig(CPU, tuned_folder=tmp_path)).num_slots
         assert found == 16

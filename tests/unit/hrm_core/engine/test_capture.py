@@ -1,4 +1,4 @@
-"""A recorded step: its answers, on a stand-in for CUDA graphs that computes where it was told."""
+"""A recorded step: its answers, with a substitute for CUDA graphs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 from hrm_core import Engine, EngineConfig, Halting, Sample, open_checkpoint
 from hrm_core.device.tuned import Tuned, tuned_path, write_tuned
 from hrm_core.engine import capture
-from hrm_core.engine.carry import Moved
+from hrm_core.engine.carry import SegmentOutput
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -22,7 +22,7 @@ def num_recorded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let recordings compute into the tensors that they first gave; returns the replays of each."""
     replays: list[int] = []
 
-    def record(call: Callable[[], Moved]) -> tuple[Moved, Callable[[], None]]:
+    def record(call: Callable[[], SegmentOutput]) -> tuple[SegmentOutput, Callable[[], None]]:
         outputs = call()
         replays.append(0)
 
@@ -45,11 +45,11 @@ def test_a_captured_step_answers_as_one_that_is_not(
     rng = np.random.default_rng(0)
     samples = [
         Sample(
-            place,
+            index,
             rng.integers(0, config.vocab_size, config.seq_len).astype(np.int32),
-            checkpoint.rows.gather([1 + place])[0],
+            checkpoint.rows.gather([1 + index])[0],
         )
-        for place in range(9)
+        for index in range(9)
     ]
     answers = []
     for is_captured in (False, True):

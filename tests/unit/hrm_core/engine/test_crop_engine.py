@@ -1,4 +1,4 @@
-"""Lanes: samples of several sizes at once, each answered as if its size were alone."""
+"""Lanes: samples of several sizes at once, each answered as in an engine of its size."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,7 +37,7 @@ def answers(engine: Engine, groups: Sequence[list[Sample]]) -> Answers:
     return {one.sample_id: (one.tokens.tolist(), one.steps) for one in engine.drain()}
 
 
-def test_every_size_is_answered_as_if_it_were_alone(checkpoint: Checkpoint) -> None:
+def test_every_size_is_answered_as_if_isolated(checkpoint: Checkpoint) -> None:
     groups = [samples(checkpoint, side, 7) for side in (4, 6, CANVAS)]
     config = EngineConfig(CPU, num_slots=3)
 
@@ -45,8 +45,8 @@ def test_every_size_is_answered_as_if_it_were_alone(checkpoint: Checkpoint) -> N
 
     assert len(together) == 21
     for group in groups:
-        alone = answers(CropEngine(checkpoint, config), [group])
-        assert alone == {one.sample_id: together[one.sample_id] for one in group}
+        isolated = answers(CropEngine(checkpoint, config), [group])
+        assert isolated == {one.sample_id: together[one.sample_id] for one in group}
 
 
 def test_a_crop_to_the_whole_canvas_is_the_whole_canvas(checkpoint: Checkpoint) -> None:
@@ -103,5 +103,5 @@ def test_tokens_that_are_no_square_of_the_canvas_are_refused(
 ) -> None:
     engine = CropEngine(checkpoint, EngineConfig(CPU, num_slots=1))
     sample = Sample("odd", np.zeros(num_cells, dtype=np.int32), checkpoint.rows.gather([1])[0])
-    with pytest.raises(EngineError, match="no square that fits the canvas"):
+    with pytest.raises(EngineError, match="not a square that fits the canvas"):
         engine.add([sample], job="job")

@@ -117,7 +117,7 @@ def test_waiting_and_seated_samples_are_counted(checkpoint: Checkpoint) -> None:
     assert (engine.num_waiting, engine.num_seated) == (0, 0)
 
 
-def test_cancelling_frees_seats_at_once_and_tells_how_many_samples_went(
+def test_cancelling_frees_seats_at_once_and_returns_how_many_samples_went(
     checkpoint: Checkpoint,
 ) -> None:
     engine = engine_of(checkpoint, num_slots=2)

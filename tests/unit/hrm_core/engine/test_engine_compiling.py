@@ -48,11 +48,11 @@ def run_jobs(engine: Engine, jobs: range) -> None:
         engine.add(
             [
                 Sample(
-                    (job, place),
+                    (job, index),
                     rng.integers(0, config.vocab_size, config.seq_len).astype(np.int32),
-                    engine.checkpoint.rows.gather([1 + place])[0],
+                    engine.checkpoint.rows.gather([1 + index])[0],
                 )
-                for place in range(1 + job % 5)
+                for index in range(1 + job % 5)
             ],
             job=job,
             halting=Halting.FIXED if job % 2 else Halting.ACT,

@@ -19,7 +19,7 @@ from hrm_core import (
     Sample,
     open_checkpoint,
 )
-from hrm_core.engine.carry import Moved
+from hrm_core.engine.carry import SegmentOutput, SlotTensors
 from hrm_core.engine.memory import count_fitting, guess_slots, is_out_of_memory
 from hrm_core.model.config import ModelConfig
 from hrm_core.model.network import Network
@@ -72,7 +72,7 @@ def test_a_device_too_small_for_one_slot_is_refused(make_checkpoint: MakeCheckpo
     assert message.startswith("cpu has no memory left for even one slot")
 
 
-def test_a_failed_allocation_is_told_from_other_errors() -> None:
+def test_a_failed_allocation_is_recognised() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 50)
     assert is_out_of_memory(caught.value)
@@ -108,11 +108,11 @@ def samples(checkpoint: Checkpoint, num: int) -> list[Sample]:
     rng = np.random.default_rng(0)
     return [
         Sample(
-            place,
+            index,
             rng.integers(0, config.vocab_size, config.seq_len).astype(np.int32),
-            checkpoint.rows.gather([1 + place])[0],
+            checkpoint.rows.gather([1 + index])[0],
         )
-        for place in range(num)
+        for index in range(num)
     ]
 
 
@@ -120,10 +120,10 @@ def limit_slots(engine: Engine, most: int, from_call: int = 0) -> None:
     """Let the device's memory hold a step of so many slots and no more, from some step on."""
     run, calls = engine._run, itertools.count()
 
-    def limited(network: Network, z_H: torch.Tensor, *others: torch.Tensor) -> Moved:
-        if len(z_H) > most and next(calls) >= from_call:
+    def limited(network: Network, slots: SlotTensors) -> SegmentOutput:
+        if len(slots.z_H) > most and next(calls) >= from_call:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return run(network, z_H, *others)
+        return run(network, slots)
 
     engine._run = limited
 

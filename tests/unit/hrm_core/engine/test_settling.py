@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hrm_core.engine.carry import run_segment
+from hrm_core.engine.carry import SlotTensors, run_segment
 from hrm_core.engine.settling import SETTLED_SEGMENTS, SPARING_ODDS, answer_part, count_wanted
 
 ARC: Any = SimpleNamespace(vocab_size=12, canvas=3)
@@ -23,7 +23,7 @@ SUDOKU: Any = SimpleNamespace(vocab_size=11, canvas=3)
         ([[1, 6, 7], [5, 8, 9], [2, 3, 4]], [[0, 0, 0], [0, 0, 0], [0, 0, 0]]),
     ],
 )
-def test_what_counts_runs_from_the_corner_in_colours_alone(
+def test_what_counts_runs_from_the_corner_in_colours_only(
     tokens: list[list[int]], kept: list[list[int]]
 ) -> None:
     predictions = torch.tensor([tokens], dtype=torch.uint8).flatten(1)
@@ -41,7 +41,7 @@ def test_other_vocabularies_count_as_a_whole() -> None:
 
 
 class Script:
-    """A network of one sample that says what it is told, segment by segment."""
+    """A network of one sample with given outputs, segment by segment."""
 
     config = ARC
     H_init = L_init = torch.zeros(1)
@@ -107,13 +107,20 @@ def steps_until_halt(network: Any) -> int:
     answer = torch.zeros(1, 9, dtype=torch.uint8)
     unchanged = torch.full((1,), 9, dtype=torch.int32)
     for step in range(7):  # a fresh slot: what its last sample left behind must not count
-        _, _, answer, unchanged, report, _ = run_segment(
-            network,
-            *(state, state, answer, state),
-            *(torch.tensor([step]), torch.tensor([7])),
-            *(torch.tensor([step == 0]), torch.tensor([True])),
-            *(answer, unchanged),
+        slots = SlotTensors(
+            z_H=state,
+            z_L=state,
+            tokens=answer,
+            puzzle_rows=state,
+            steps=torch.tensor([step]),
+            max_steps=torch.tensor([7]),
+            is_fresh=torch.tensor([step == 0]),
+            is_act=torch.tensor([True]),
+            answer=answer,
+            num_unchanged=unchanged,
         )
+        output = run_segment(network, slots)
+        answer, unchanged, report = output.answer, output.num_unchanged, output.report
         if report[0, 0]:
             break
     return int(report[0, 1])

@@ -9,7 +9,8 @@ import pytest
 import torch
 from tolerances import assert_within
 
-from hrm_core import Checkpoint, compare_segments, open_checkpoint, parse_arch, synthetic_checkpoint
+from bench.model import synthetic_checkpoint
+from hrm_core import Checkpoint, compare_segments, open_checkpoint, parse_arch
 from hrm_core.checkpoint.agreement import MAX_ERROR
 from hrm_core.device.arithmetic import Arithmetic
 from hrm_core.device.onednn import has_onednn, onednn_linear, pack_weight

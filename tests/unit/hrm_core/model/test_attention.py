@@ -7,7 +7,7 @@ import torch
 from tolerances import assert_near
 
 from hrm_core import AttentionError
-from hrm_core.model.attention import blocked, choice, choose, load_backend
+from hrm_core.model.attention import choice, choose, dense, load_backend
 from hrm_core.model.attention.flash import FLASH_MODULES
 
 CPU = torch.device("cpu")
@@ -47,7 +47,7 @@ def test_blocks_of_any_size_give_the_same_attention(monkeypatch: pytest.MonkeyPa
     q, k, v = draw(torch.float32)
     whole = load_backend("blocked")(q, k, v)
     for max_scores in (1, 2 * SHAPE[1] ** 2, 5 * SHAPE[1] ** 2):  # blocks of 1, 2 and 3 of 6 heads
-        monkeypatch.setattr(blocked, "MAX_SCORES", max_scores)
+        monkeypatch.setattr(dense, "MAX_SCORES", max_scores)
         assert_near(load_backend("blocked")(q, k, v), whole, atol=1e-6)
 
 
@@ -126,7 +126,7 @@ def fail_with(words: str) -> Callable[..., torch.Tensor]:
         ("CUDA out of memory", RuntimeError, "out of memory"),  # fewer slots are tried
     ],
 )
-def test_when_no_backend_runs_the_reason_is_told(
+def test_when_no_backend_runs_the_reason_is_given(
     words: str, error: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(choice, "available_backends", lambda *_: ("sdpa", "matmul"))

@@ -109,7 +109,7 @@ def backend(graph, inputs):
     sys.exit()
 run = torch.compile(run_segment, fullgraph=True, dynamic=False, backend=backend)
 with torch.inference_mode():
-    Carry.empty(network, 2, cpu).advance(network, run)
+    Carry(network, 2, cpu).advance(network, run)
 """
 
 # What a program of each generation can have of shared memory: A100, 4090 and L4, H100.

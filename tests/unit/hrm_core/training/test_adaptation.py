@@ -39,7 +39,7 @@ CPU = torch.device("cpu")
 CANVAS = 4
 RECORD = "how.json"
 SNAPSHOT = ".training_state.pt"
-# With 24 steps the rows learn alone for 6, the held-out share is looked at after two of three from
+# With 24 steps only the rows learn for 6, the held-out share is checked after two of three from
 # then on, and the last phase begins after 17.
 NUM_STEPS, ROWS_UNTIL, LAST_FROM = 24, 6, 17
 LOOKS_AT = [6, 8, 9, 11, 12, 14, 15, 17]
@@ -108,18 +108,22 @@ def adaptation_in(
     left_out: npt.NDArray[np.bool_] | None = LEFT_OUT,
     checked: npt.NDArray[np.int64] | None = CHECKED,
 ) -> Adaptation:
-    return Adaptation(
+    run = Pretraining(
         folder,
-        start_from(base),
         replace(base.config, num_rows=5),
         [arrays],
         settings,
         {"identifiers.json": ["<blank>", "a", "a_2", "b", "b_2"]},
+        device=CPU,
+        compile_step=False,
+        start=start_from(base),
+        left_out=None if left_out is None else [left_out],
+    )
+    return Adaptation(
+        run,
         record_name=RECORD,
         made_from={"base": "base"},
-        left_out=None if left_out is None else [left_out],
-        checked=None if checked is None else [checked],
-        device=CPU,
+        checked=() if checked is None else [(arrays, checked)],
     )
 
 
@@ -209,7 +213,7 @@ def test_a_base_in_half_precision_is_adapted_in_float32(
 # What learns when.
 
 
-def test_rows_learn_alone_then_everything_then_all_demonstrations(
+def test_only_rows_learn_then_everything_then_all_demonstrations(
     tmp_path: Path, base: Checkpoint, arrays: TrainingArrays
 ) -> None:
     adaptation = adaptation_in(tmp_path / "out", base, arrays)
@@ -257,15 +261,15 @@ def test_where_nothing_is_held_out_nothing_is_checked(
     assert record_in(tmp_path / "out")["held_out_share"] is None
 
 
-def test_progress_tells_how_much_of_the_budget_is_used(
+def test_progress_shows_how_much_of_the_budget_is_used(
     tmp_path: Path, base: Checkpoint, arrays: TrainingArrays
 ) -> None:
     adaptation = adaptation_in(tmp_path / "out", base, arrays)
     assert adaptation.progress.train is None
     assert adaptation.progress.used_share == 0.0
-    told = [turn.progress for turn in between_steps(adaptation)]
-    assert [progress.step for progress in told if progress] == list(range(1, NUM_STEPS + 1))
-    for progress in told:
+    found = [turn.progress for turn in between_steps(adaptation)]
+    assert [progress.step for progress in found if progress] == list(range(1, NUM_STEPS + 1))
+    for progress in found:
         assert progress is not None
         assert progress.used_share == pytest.approx(progress.step / NUM_STEPS, abs=1e-5)
         assert progress.train is not None

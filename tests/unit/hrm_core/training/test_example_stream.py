@@ -18,7 +18,7 @@ Sizes = tuple[tuple[int, int], tuple[int, int]]
 
 
 def arrays_of(variants_of_groups: list[int], num_examples: int = 3) -> TrainingArrays:
-    """Make puzzles of so many variants; an example's colours tell which one it is."""
+    """Make puzzles of so many variants; an example's colours identify it."""
     rng = np.random.default_rng(5)
     num_variants = sum(variants_of_groups)
     inputs, labels, room = [], [], []
@@ -92,7 +92,7 @@ def test_input_and_label_move_together_by_all_offsets_there_is_room_for() -> Non
         for row in range(down + 1)
         for col in range(right + 1)
     }
-    # A lone example is the one that stays; among twins, the other one moves.
+    # A single example is the one that stays; among twins, the other one moves.
     twice = TrainingArrays(
         canvas=CANVAS,
         inputs=arrays.inputs.repeat(2, axis=0),
@@ -180,7 +180,7 @@ def digest(arrays: TrainingArrays, left_out: np.ndarray | None = None) -> str:
     )
 
 
-def test_a_digest_tells_arrays_apart() -> None:
+def test_a_digest_differs_between_arrays() -> None:
     arrays, again, other = arrays_of([2]), arrays_of([2]), arrays_of([1, 1])
     assert digest(arrays) == digest(again)
     assert digest(arrays) != digest(other)
@@ -244,7 +244,7 @@ def test_a_variant_of_which_everything_is_left_out_is_refused() -> None:
         ExampleStream(arrays, seed=0, left_out=left_out)
 
 
-def test_a_digest_tells_what_is_left_out() -> None:
+def test_a_digest_depends_on_what_is_left_out() -> None:
     arrays = arrays_of([2])
     left_out = left_out_of(arrays)
     assert len({digest(arrays), digest(arrays, left_out), digest(arrays, ~left_out)}) == 3

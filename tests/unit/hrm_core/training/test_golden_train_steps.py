@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from generators import finish
 from tolerances import assert_near
 
 from hrm_core import open_checkpoint
@@ -55,10 +56,10 @@ def run(request: pytest.FixtureRequest, golden_folder: Path, one_thread: None) -
         for name in ("inputs", "labels", "puzzle_identifiers")
     ]
     for step in range(3):
-        carry.seat(*(array[carry.halted] for array in batch))
+        carry.refill(*(array[carry.halted] for array in batch))
         row_values = table[carry.rows].requires_grad_()
         network.zero_grad()
-        found = train_segment(network, carry, row_values, torch.Generator())
+        found = finish(train_segment(network, carry, row_values, torch.Generator()))
         losses.append([x.item() for x in (found.total, found.lm, found.q_halt, found.q_continue)])
         halted.append(carry.halted.numpy().copy())
         steps.append(carry.steps.numpy().copy())

@@ -8,7 +8,7 @@ from tolerances import assert_near
 
 from hrm_core.training import TrainSettings
 from hrm_core.training.optimisers import AdamAtan2, MovingAverage, sign_sgd_rows_
-from hrm_core.training.pretrain import learning_rate
+from hrm_core.training.settings import learning_rate
 
 
 def test_adam_atan2_matches_three_steps_computed_by_hand() -> None:
@@ -41,7 +41,7 @@ def test_adam_atan2_step_does_not_depend_on_the_gradient_s_scale() -> None:
     assert_near(moved[2], moved[0], rtol=1e-12)
 
 
-def test_adam_atan2_leaves_parameters_without_a_gradient_alone() -> None:
+def test_adam_atan2_leaves_parameters_without_a_gradient_unchanged() -> None:
     idle, busy = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
     optimiser = AdamAtan2([idle, busy], lr=0.1, weight_decay=0.5)
     busy.grad = torch.ones(2)
@@ -53,7 +53,7 @@ def test_adam_atan2_leaves_parameters_without_a_gradient_alone() -> None:
 def test_sign_sgd_sums_the_gradients_of_a_repeated_row_before_taking_the_sign() -> None:
     table = torch.tensor([[0.0, 0.0], [1.0, 1.0], [2.0, -2.0], [3.0, 3.0]])
     rows = torch.tensor([2, 1, 2, 2])
-    # Row 2: the signs alone would add up the other way round.
+    # Row 2: the sum of the signs would be the other way round.
     gradients = torch.tensor([[-1.0, 5.0], [0.0, -3.0], [-1.0, -1.0], [9.0, -1.0]])
     sign_sgd_rows_(table, rows, gradients, lr=0.1, weight_decay=0.5)
     keep = 1 - 0.1 * 0.5

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from generators import finish
 from tolerances import assert_near
 
 from augment import encode
@@ -281,8 +282,8 @@ def train_segment_on(
     batch: list[torch.Tensor],
     generator: torch.Generator,
 ) -> None:
-    carry.seat(*(array[carry.halted] for array in batch), torch.zeros(int(carry.halted.sum())))
-    train_segment(network, carry, torch.zeros(6, 16, requires_grad=True), generator)
+    carry.refill(*(array[carry.halted] for array in batch), torch.zeros(int(carry.halted.sum())))
+    finish(train_segment(network, carry, torch.zeros(6, 16, requires_grad=True), generator))
 
 
 @pytest.mark.parametrize("learns_continue", [True, False])
@@ -304,14 +305,16 @@ def test_slices_of_a_batch_add_up_to_the_gradients_of_the_whole(
         for _ in range(2):  # the second time some are in the midst of theirs
             free = int(carry.halted.sum())
             tokens = (a[:free].astype(np.int64) for a in (arrays.inputs, arrays.labels))
-            carry.seat(*map(torch.from_numpy, tokens), torch.zeros(free))
-            losses = train_segment(
-                network,
-                carry,
-                row_values,
-                generator,
-                slice_size=size,
-                learns_continue=learns_continue,
+            carry.refill(*map(torch.from_numpy, tokens), torch.zeros(free))
+            losses = finish(
+                train_segment(
+                    network,
+                    carry,
+                    row_values,
+                    generator,
+                    slice_size=size,
+                    learns_continue=learns_continue,
+                )
             )
         grads = {name: param.grad for name, param in network.named_parameters()}
         found.append((grads, row_values.grad, losses, carry))
@@ -373,12 +376,12 @@ def test_a_slice_size_that_does_not_divide_the_batch_is_refused(
     ("num_steps", "max_seconds", "problem"),
     [
         (None, None, "neither steps nor seconds"),
-        (0, None, "nothing, or endless"),
-        (None, 0.0, "nothing, or endless"),
-        (5, 0.0, "nothing, or endless"),
-        (-1, 5.0, "nothing, or endless"),
-        (None, math.inf, "nothing, or endless"),
-        (None, math.nan, "nothing, or endless"),
+        (0, None, "zero or infinite"),
+        (None, 0.0, "zero or infinite"),
+        (5, 0.0, "zero or infinite"),
+        (-1, 5.0, "zero or infinite"),
+        (None, math.inf, "zero or infinite"),
+        (None, math.nan, "zero or infinite"),
     ],
 )
 def test_a_budget_that_is_nothing_or_has_no_end_is_refused(
@@ -432,7 +435,7 @@ def test_of_two_budgets_the_one_that_ends_first_ends_the_run(
         assert run.step == num_steps, name
 
 
-def test_the_rows_learn_alone_for_their_share_of_the_budget(
+def test_the_rows_only_learn_for_their_share_of_the_budget(
     tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
 ) -> None:
     config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
@@ -464,13 +467,13 @@ def test_a_trunk_that_learns_later_warms_up_when_it_begins_also_over_a_restart(
     assert shares == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
 
 
-def test_rows_that_learn_alone_move_as_far_as_beside_a_trunk_that_learns(
+def test_rows_that_only_learn_move_as_far_as_beside_a_trunk_that_learns(
     tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
 ) -> None:
     # The gradients of the rows do not depend on whether the trunk takes any.
     config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
     tables = []
-    for name, share in (("alone", 1.0), ("beside", 0.0)):
+    for name, share in (("isolated", 1.0), ("beside", 0.0)):
         run = start(tmp_path / name, config, arrays, replace(SETTINGS, rows_only_share=share))
         next(run.turns())
         tables.append(run.table)
@@ -478,7 +481,7 @@ def test_rows_that_learn_alone_move_as_far_as_beside_a_trunk_that_learns(
     assert torch.equal(tables[0], tables[1])
 
 
-def test_without_q_continue_q_halt_alone_halts(
+def test_without_q_continue_only_q_halt_halts(
     tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
 ) -> None:
     config = tiny_config(num_rows=3, halt_exploration_prob=0.0, **ARCHITECTURES["hrm"])

@@ -39,7 +39,7 @@ SETTINGS = TrainSettings(
 
 
 def arrays_of(side: int, rows: Sequence[int], num_examples: int, canvas: int) -> TrainingArrays:
-    """Make a puzzle of one variant for each row, whose grids are of a size, on a canvas."""
+    """Make a puzzle of one variant for each row, with grids of a size, on a canvas."""
     rng = np.random.default_rng(side)
     num = len(rows) * num_examples
     grids = rng.integers(0, 10, (num, side, side)).astype(np.uint8)
@@ -251,7 +251,7 @@ def test_slices_are_the_same_part_of_every_batch(
     assert [next(turns).is_between_steps for _ in range(12)] == [False, False, False, True] * 3
 
 
-def test_the_log_tells_the_right_share_of_each_size_trained(
+def test_the_log_has_the_right_share_of_each_size_trained(
     tmp_path: Path, config: ModelConfig, arrays: list[TrainingArrays]
 ) -> None:
     run = start(tmp_path, config, arrays)

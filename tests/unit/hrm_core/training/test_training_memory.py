@@ -20,7 +20,7 @@ from hrm_core import (
 from hrm_core.engine import memory
 from hrm_core.engine.memory import guess_slice, largest_divisor, training_bytes
 from hrm_core.model.network import Network
-from hrm_core.training.step import SegmentResult
+from hrm_core.training.step import Batch, SegmentResult
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -57,11 +57,11 @@ def limit_samples(run: Pretraining, most: int, from_call: int = 0) -> list[int]:
     """Let memory hold the training of so many samples, from some slice on; gives the slices."""
     supervise, seen = run._run, list[int]()
 
-    def limited(network: Network, z_H: torch.Tensor, *others: Any) -> SegmentResult:
-        seen.append(len(z_H))
-        if len(z_H) > most and len(seen) > from_call:
+    def limited(network: Network, batch: Batch, learns_continue: bool) -> SegmentResult:
+        seen.append(len(batch.z_H))
+        if seen[-1] > most and len(seen) > from_call:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return supervise(network, z_H, *others)
+        return supervise(network, batch, learns_continue)
 
     run._run = limited
     return seen
@@ -101,7 +101,7 @@ def test_memory_too_small_for_one_sample_ends_the_run_in_a_sentence(
 ) -> None:
     run = start("refused")
     limit_samples(run, most=0)
-    with pytest.raises(DeviceMemoryError, match="training of 1 samples at once"):
+    with pytest.raises(DeviceMemoryError, match="no memory left for a training step"):
         run.train(lambda _: None)
 
 
@@ -111,7 +111,7 @@ def test_memory_too_small_for_the_table_is_refused_in_a_sentence(
     def fail(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(Pretraining, "_place", fail)
+    monkeypatch.setattr(Pretraining, "_allocate", fail)
     with pytest.raises(DeviceMemoryError, match="no memory left for training"):
         start("refused")
 
@@ -156,6 +156,6 @@ def test_the_estimate_is_near_what_autograd_keeps(start: Callable[..., Pretraini
     own = {param.untyped_storage().data_ptr() for param in run.network.parameters()}
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         next(run.turns())
-    activations = sum(size for place, size in kept.items() if place not in own)
+    activations = sum(size for index, size in kept.items() if index not in own)
     estimate = SETTINGS.batch_size * training_bytes(run.config, CPU, torch.float32)
     assert 0.7 * activations < estimate < 1.5 * activations

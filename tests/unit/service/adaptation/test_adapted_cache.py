@@ -222,7 +222,7 @@ def test_a_name_is_the_same_for_the_same_wish_only(cache: AdaptedCache) -> None:
     assert all(name.startswith("base-small-") for name in names)
 
 
-def test_bytes_are_counted_and_times_told(
+def test_bytes_are_counted_and_times_reported(
     cache: AdaptedCache, make_entry: MakeEntry, folder: Path
 ) -> None:
     make_entry("entry", num_bytes=4321)
@@ -394,24 +394,24 @@ def test_a_lock_of_another_process_holds_until_it_is_killed(
 # What a worker tells of it.
 
 
-def test_an_entry_is_told_as_a_record(cache: AdaptedCache, make_entry: MakeEntry) -> None:
+def test_an_entry_is_described_as_a_record(cache: AdaptedCache, make_entry: MakeEntry) -> None:
     make_entry("entry", num_bytes=4321)
     entry = cache.entry("entry")
     assert entry is not None
-    told = entry.described()
-    assert (told.id, told.owner) == ("entry", "anna")
-    assert (told.base, told.base_sha256) == ("base-small", BASE)
-    assert (told.puzzle_name, told.demonstrations_hash) == ("puzzle", PUZZLE)
-    assert (told.num_variants, told.num_steps, told.seconds) == (64, 12, 60.5)
-    assert (told.held_out_share, told.num_bytes, told.is_complete) == (0.25, 4321, True)
-    assert (told.made_at, told.used_at) == (1000.0, 1000.0)
+    found = entry.described()
+    assert (found.id, found.owner) == ("entry", "anna")
+    assert (found.base, found.base_sha256) == ("base-small", BASE)
+    assert (found.puzzle_name, found.demonstrations_hash) == ("puzzle", PUZZLE)
+    assert (found.num_variants, found.num_steps, found.seconds) == (64, 12, 60.5)
+    assert (found.held_out_share, found.num_bytes, found.is_complete) == (0.25, 4321, True)
+    assert (found.made_at, found.used_at) == (1000.0, 1000.0)
 
 
-def test_a_shelf_tells_the_entries_the_latest_used_first(
+def test_a_shelf_lists_the_entries_the_latest_used_first(
     cache: AdaptedCache, make_entry: MakeEntry
 ) -> None:
     make_entry("old", used_at=1000.0)
     make_entry("new", used_at=2000.0, base=None, base_sha256=None, puzzles={})
-    told = Shelf(cache).records()
-    assert [record.id for record in told] == ["new", "old"]
-    assert (told[0].base, told[0].base_sha256, told[0].puzzle_name) == ("", "", "")
+    found = Shelf(cache).records()
+    assert [record.id for record in found] == ["new", "old"]
+    assert (found[0].base, found[0].base_sha256, found[0].puzzle_name) == ("", "", "")

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from augment import read_arckit
-from service.adaptation.dataset import fits_canvas
 
 FOLDER = Path(__file__).parents[4] / "checkpoints" / "base-small"
 CANVAS = 8
@@ -22,9 +21,7 @@ def known() -> dict[str, str]:
 
 
 def test_it_knows_the_training_set_puzzles_that_fit_its_canvas(known: dict[str, str]) -> None:
-    fitting = [
-        task.puzzle for task in read_arckit("arcagi", "train") if fits_canvas(task.puzzle, CANVAS)
-    ]
+    fitting = [task.puzzle for task in read_arckit("arcagi", "train") if task.puzzle.fits(CANVAS)]
 
     assert known == {puzzle.name: puzzle.demonstrations_hash for puzzle in fitting}
     assert (FOLDER / "puzzles.txt").read_text(encoding="utf-8").split() == list(known)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from plain_decoding import decode
 
 from augment import (
     BLANK_NAME,
@@ -15,11 +16,10 @@ from augment import (
     Puzzle,
     Task,
     VariantNameError,
-    decode,
     draw_variants,
     encode,
 )
-from service.adaptation.dataset import build_dataset, fits_canvas
+from service.adaptation.dataset import build_dataset
 from service.wire.errors import DatasetError
 
 NUM_VARIANTS, SEED, CANVAS = 5, 3, 4
@@ -51,11 +51,11 @@ def test_the_untransformed_variant_comes_first_of_each_puzzle(puzzles: list[Puzz
 
 
 def test_rows_of_a_puzzle_do_not_depend_on_its_neighbours(puzzles: list[Puzzle]) -> None:
-    alone = build_dataset(puzzles[2:3], CANVAS, NUM_VARIANTS, SEED)
+    isolated = build_dataset(puzzles[2:3], CANVAS, NUM_VARIANTS, SEED)
     together = build_dataset(puzzles, CANVAS, NUM_VARIANTS, SEED)
 
     mine = [name for name in together.identifiers if name.startswith(puzzles[2].name)]
-    assert list(alone.identifiers[1:]) == mine
+    assert list(isolated.identifiers[1:]) == mine
 
 
 def test_every_variant_holds_its_demonstrations_transformed(puzzles: list[Puzzle]) -> None:
@@ -63,9 +63,9 @@ def test_every_variant_holds_its_demonstrations_transformed(puzzles: list[Puzzle
     arrays = dataset.arrays[0]
     by_name = {puzzle.name: puzzle for puzzle in puzzles}
 
-    for place, name in enumerate(dataset.identifiers[1:]):
+    for index, name in enumerate(dataset.identifiers[1:]):
         puzzle_name, variant = Dialect.HRM.parse(name)
-        part = slice(arrays.variant_starts[place], arrays.variant_starts[place + 1])
+        part = slice(arrays.variant_starts[index], arrays.variant_starts[index + 1])
         pairs = by_name[puzzle_name].train
         assert decoded(arrays.inputs[part]) == [variant.apply_grid(pair.input) for pair in pairs]
         assert decoded(arrays.labels[part]) == [variant.apply_grid(pair.output) for pair in pairs]
@@ -174,7 +174,7 @@ def test_two_puzzles_of_one_name_are_refused_by_name(puzzles: list[Puzzle]) -> N
     ("name", "expected_error"),
     [("x_t3_0123456789", VariantNameError), ("x|||y", DatasetError)],
 )
-def test_a_name_whose_rows_could_not_be_found_again_is_refused(
+def test_a_name_with_rows_that_could_not_be_found_again_is_refused(
     puzzle_of: Callable[..., Puzzle], name: str, expected_error: type[Exception]
 ) -> None:
     with pytest.raises(expected_error, match="rename it"):
@@ -186,14 +186,14 @@ def test_a_demonstration_larger_than_the_canvas_is_refused(puzzles: list[Puzzle]
         build_dataset(puzzles, 2, NUM_VARIANTS, SEED)
 
 
-@pytest.mark.parametrize("place", ["input", "output", "test"])
-def test_a_puzzle_fits_when_demonstrations_and_test_inputs_do(place: str) -> None:
+@pytest.mark.parametrize("part", ["input", "output", "test"])
+def test_a_puzzle_fits_when_demonstrations_and_test_inputs_do(part: str) -> None:
     small, large = Grid.from_rows([[1]]), Grid.from_rows([[1, 2, 3, 4]])
-    grids = {name: large if name == place else small for name in ("input", "output", "test")}
+    grids = {name: large if name == part else small for name in ("input", "output", "test")}
     puzzle = Puzzle("a", (Pair(grids["input"], grids["output"]),), (small, grids["test"]))
 
-    assert fits_canvas(puzzle, 4)
-    assert not fits_canvas(puzzle, 3)
+    assert puzzle.fits(4)
+    assert not puzzle.fits(3)
 
 
 def decoded(tokens: np.ndarray) -> list[Grid]:

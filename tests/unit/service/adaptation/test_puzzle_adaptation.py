@@ -1,4 +1,4 @@
-"""From puzzles and a base to an adapted folder: what is held out, refused, written and told."""
+"""From puzzles and a base to an adapted folder: what is held out, refused, written and reported."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -75,24 +75,24 @@ def files_in(folder: Path) -> dict[str, tuple[bytes, int]]:
 def test_a_demonstration_is_held_out_where_three_are_different(
     colours: tuple[int, ...], num_places: int
 ) -> None:
-    assert len(hold_out([puzzle_with("a", *colours)], 0).places) == num_places
+    assert len(hold_out([puzzle_with("a", *colours)], 0).indices) == num_places
 
 
 def test_a_demonstration_that_is_there_twice_is_never_held_out() -> None:
     puzzle = puzzle_with("a", 4, 1, 2, 4, 3)
-    places = [hold_out([puzzle], seed).places["a"] for seed in range(50)]
+    places = [hold_out([puzzle], seed).indices["a"] for seed in range(50)]
     assert set(places) == {1, 2, 4}
-    assert not hold_out([puzzle_with("a", 1, 2, 3, 1, 2, 3)], 0).places
+    assert not hold_out([puzzle_with("a", 1, 2, 3, 1, 2, 3)], 0).indices
 
 
-def test_what_is_held_out_depends_on_seed_and_content_alone() -> None:
+def test_what_is_held_out_depends_on_seed_and_content_only() -> None:
     puzzles = [puzzle_with(f"p{number}", number, 5, 6, 7, 8) for number in range(5)]
-    places = hold_out(puzzles, 3).places
-    assert hold_out(puzzles[::-1], 3).places == places
-    assert hold_out(puzzles[2:3], 3).places == {"p2": places["p2"]}
+    places = hold_out(puzzles, 3).indices
+    assert hold_out(puzzles[::-1], 3).indices == places
+    assert hold_out(puzzles[2:3], 3).indices == {"p2": places["p2"]}
     renamed = replace(puzzles[2], name="other", test=(grid([0]),))
-    assert hold_out([renamed], 3).places == {"other": places["p2"]}
-    assert any(hold_out(puzzles, seed).places != places for seed in range(4, 8))
+    assert hold_out([renamed], 3).indices == {"other": places["p2"]}
+    assert any(hold_out(puzzles, seed).indices != places for seed in range(4, 8))
     assert len(set(places.values())) > 1
 
 
@@ -101,12 +101,12 @@ def test_what_is_held_out_depends_on_seed_and_content_alone() -> None:
     [
         (
             [puzzle_with("a", 1)],
-            "nothing is held out to check it by: that takes three different demonstrations, one of "
+            "nothing is held out for checks: that takes three different demonstrations, one of "
             "them given once",
         ),
         (
             [puzzle_with("a", 1, 1, 1), puzzle_with("b", 1, 2)],
-            "nothing is held out to check it by: that takes three different demonstrations, one of "
+            "nothing is held out for checks: that takes three different demonstrations, one of "
             "them given once",
         ),
         (
@@ -199,7 +199,7 @@ def test_where_nothing_is_held_out_nothing_is_marked() -> None:
     ([left_out], [checked]) = HeldOut.nothing().mark(dataset)
     assert not left_out.any()
     assert checked.tolist() == []
-    assert HeldOut.nothing().note == "no demonstration is held out, as asked"
+    assert HeldOut.nothing().note == "no demonstration is held out, as requested"
 
 
 # What is refused.
@@ -266,7 +266,7 @@ def test_the_base_is_not_adapted_in_place(
         folder.symlink_to(tiny_copy)
     if through == "a way round":
         folder = tiny_copy / ".." / tiny_copy.name
-    with pytest.raises(AdaptationError, match="is the base itself, which is never written to"):
+    with pytest.raises(AdaptationError, match="is the base, which is never written to"):
         prepare(open_checkpoint(tiny_copy), [new_puzzle], folder)
     assert files_in(tiny_copy) == before
 
@@ -279,7 +279,7 @@ def test_a_folder_that_holds_something_else_is_refused(
     (mine / "thesis.txt").write_text("mine", encoding="utf-8")
     for folder in (mine, tiny_copy):  # another trained checkpoint is no adaptation either
         before = files_in(folder)
-        with pytest.raises(AdaptationError, match="holds something that is no adaptation"):
+        with pytest.raises(AdaptationError, match="holds something other than an adaptation"):
             prepare(base, [new_puzzle], folder)
         assert files_in(folder) == before
 
@@ -294,7 +294,7 @@ def test_a_file_in_the_folders_place_is_refused(
     assert path.read_text(encoding="utf-8") == "mine"
 
 
-def test_an_empty_folder_or_one_with_hidden_files_alone_is_taken(
+def test_an_empty_folder_or_one_with_only_hidden_files_is_taken(
     base: Checkpoint, new_puzzle: Puzzle, tmp_path: Path
 ) -> None:
     for name, content in (("empty", None), ("touched", ".used")):
@@ -414,7 +414,7 @@ def test_the_record_says_how_the_folder_was_made(
     assert record.seconds > 0
     assert 0.0 <= (record.held_out_share or 0.0) <= 1.0
     document = json.loads((adapted / ADAPTATION_NAME).read_text(encoding="utf-8"))
-    assert document["held_out"] == hold_out([new_puzzle], OPTIONS.seed).places
+    assert document["held_out"] == hold_out([new_puzzle], OPTIONS.seed).indices
     summary = record.summary(is_reused=True)
     assert (summary.base, summary.base_sha256) == (base.folder.name, base.sha256)
     assert (summary.num_steps, summary.num_variants, summary.is_reused) == (6, 4, True)
@@ -498,7 +498,7 @@ def test_without_a_base_the_weights_are_random_and_the_record_says_so(
         prepare(base, [new_puzzle], folder)
 
 
-def test_what_was_begun_and_killed_before_its_first_snapshot_begins_anew(
+def test_what_was_begun_and_killed_before_its_first_snapshot_starts_over(
     base: Checkpoint, new_puzzle: Puzzle, tmp_path: Path
 ) -> None:
     folder = tmp_path / "out"
@@ -573,7 +573,7 @@ def test_a_folder_without_a_record_is_no_adaptation(tiny_folder: Path) -> None:
         lambda document: {k: v for k, v in document.items() if k != "base_sha256"},
     ],
 )
-def test_a_damaged_record_is_refused_naming_the_file_and_the_mend(
+def test_a_damaged_record_is_refused_naming_the_file_and_a_hint(
     document: dict[str, Any],
     base: Checkpoint,
     new_puzzle: Puzzle,
@@ -583,7 +583,7 @@ def test_a_damaged_record_is_refused_naming_the_file_and_the_mend(
     spoilt = spoil(document)
     content = spoilt if isinstance(spoilt, bytes) else json.dumps(spoilt).encode()
     (tmp_path / ADAPTATION_NAME).write_bytes(content)
-    with pytest.raises(AdaptationError, match=r"adaptation\.json is damaged .* adapt anew"):
+    with pytest.raises(AdaptationError, match=r"adaptation\.json is damaged .* adapt again"):
         read_adaptation(tmp_path)
     with pytest.raises(AdaptationError, match=r"adaptation\.json is damaged"):
         prepare(base, [new_puzzle], tmp_path)

@@ -105,7 +105,7 @@ def test_a_byte_order_mark_is_no_fault() -> None:
         (lambda t: t.__setitem__("a/b~c", 1), "/a~1b~0c", "not known"),
         (lambda t: t.__setitem__("name", ""), "/name", "at least|0 characters"),
         (lambda t: t.__setitem__("name", "x" * 201), "/name", "200"),
-        (lambda t: t.__setitem__("name", "a\nb"), "/name", "cannot be printed"),
+        (lambda t: t.__setitem__("name", "a\nb"), "/name", "unprintable"),
         (lambda t: t.__setitem__("name", "<blank>"), "/name", "blank row"),
         (lambda t: t["options"].__setitem__("seed", 2**63), "/options/seed", "less than"),
         (lambda t: t["options"].__setitem__("seed", 1.0), "/options/seed", "integer"),

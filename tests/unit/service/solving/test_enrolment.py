@@ -113,7 +113,7 @@ def test_an_unknown_puzzle_is_refused_with_what_it_needs(
     assert "other demonstrations" not in str(caught.value)
 
 
-def test_a_name_in_the_list_alone_enrols_nothing(
+def test_a_name_in_the_list_does_not_suffice_and_enrols_nothing(
     checkpoint_of: CheckpointOf, puzzle_of: PuzzleOf
 ) -> None:
     registrar = Registrar(checkpoint_of([BLANK_NAME, "a"], []))
@@ -135,7 +135,7 @@ def test_a_name_that_begins_like_another_is_not_confused_with_it(
     assert registrar.enrol(long).rows.tolist() == [1, 3]
 
 
-def test_the_blank_row_serves_nobody_whatever_it_is_called(
+def test_the_blank_row_serves_no_puzzle_whatever_it_is_called(
     checkpoint_of: CheckpointOf, puzzle_of: PuzzleOf
 ) -> None:
     puzzle = puzzle_of("a", 1)
@@ -192,7 +192,9 @@ def test_a_checkpoint_without_a_table_is_refused(
 
 
 @pytest.mark.parametrize("name", ["trm-mlp", "hrm-learned-wide-emb"])
-def test_a_sudoku_checkpoint_is_told(golden_folder: Path, puzzle_of: PuzzleOf, name: str) -> None:
+def test_a_sudoku_checkpoint_is_reported(
+    golden_folder: Path, puzzle_of: PuzzleOf, name: str
+) -> None:
     registrar = Registrar(open_checkpoint(golden_folder / name))
 
     with pytest.raises(EnrolmentError, match=r"vocabulary of 11 \(Sudoku's size\), not ARC's 12"):
@@ -200,7 +202,7 @@ def test_a_sudoku_checkpoint_is_told(golden_folder: Path, puzzle_of: PuzzleOf, n
 
 
 @pytest.mark.parametrize(("vocab_size", "words"), [(6, r"6 \(Maze's size\)"), (20, "20, not")])
-def test_a_checkpoint_of_another_vocabulary_is_told(
+def test_a_checkpoint_of_another_vocabulary_is_reported(
     checkpoint_of: CheckpointOf, puzzle_of: PuzzleOf, vocab_size: int, words: str
 ) -> None:
     checkpoint = checkpoint_of([BLANK_NAME, "a"], [puzzle_of("a", 1)], vocab_size=vocab_size)
@@ -226,7 +228,7 @@ def test_a_draw_keeps_the_untransformed_variant_and_each_variants_row() -> None:
         assert drawn.rows.tolist() == [row_of[variant] for variant in drawn.variants]
 
 
-def test_a_draw_depends_on_its_seed_alone() -> None:
+def test_a_draw_depends_on_its_seed_only() -> None:
     draws = [enrolment_of(9).draw(4, seed).variants for seed in (0, 0, 1, 2, 3)]
 
     assert draws[0] == draws[1]

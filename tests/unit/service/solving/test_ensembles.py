@@ -62,7 +62,7 @@ def solved(
     return [solving.answer() for solving in solvings]
 
 
-def alone(engine: Engine, registrar: Registrar, puzzle: Puzzle) -> Answer:
+def isolated(engine: Engine, registrar: Registrar, puzzle: Puzzle) -> Answer:
     solving = Solving(puzzle, [Member.enrol(registrar, puzzle)], WHOLE)
     solve([engine], [solving])
     return solving.answer()
@@ -74,7 +74,7 @@ def run_until_idle(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("ranking", list(Ranking))
-def test_the_votes_are_those_of_each_checkpoint_alone_added_up(
+def test_the_votes_are_those_of_each_isolated_checkpoint_added_up(
     engines: tuple[Engine, Engine],
     registrars: tuple[Registrar, Registrar],
     puzzles: list[Puzzle],
@@ -83,7 +83,7 @@ def test_the_votes_are_those_of_each_checkpoint_alone_added_up(
     options = replace(WHOLE, ranking=ranking)
 
     for puzzle, answer in zip(puzzles, solved(engines, registrars, puzzles, options), strict=True):
-        one, other = (alone(*pair, puzzle) for pair in zip(engines, registrars, strict=True))
+        one, other = (isolated(*pair, puzzle) for pair in zip(engines, registrars, strict=True))
         for test, mine, others in zip(answer.tests, one.tests, other.tests, strict=True):
             tallies = [mine.shares[0].tally, others.shares[0].tally]
             assert [share.tally for share in test.shares] == tallies
@@ -91,7 +91,7 @@ def test_the_votes_are_those_of_each_checkpoint_alone_added_up(
             assert test.num_segments == mine.num_segments + others.num_segments
 
 
-def test_shares_and_candidates_tell_whose_the_votes_are(
+def test_shares_and_candidates_show_the_votes_of_each(
     engines: tuple[Engine, Engine],
     registrars: tuple[Registrar, Registrar],
     puzzles: list[Puzzle],
@@ -117,10 +117,10 @@ def test_shares_and_candidates_tell_whose_the_votes_are(
     assert {"unsure"} in [counts.keys() for counts in named]
 
 
-def test_a_checkpoint_alone_has_one_share_and_no_counts_by_checkpoint(
+def test_an_isolated_checkpoint_has_one_share_and_no_counts_by_checkpoint(
     engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
 ) -> None:
-    document = alone(engines[1], registrars[1], puzzles[0]).document()
+    document = isolated(engines[1], registrars[1], puzzles[0]).document()
 
     (member,) = document["members"]
     assert {key: document[key] for key in member} == member
@@ -130,7 +130,7 @@ def test_a_checkpoint_alone_has_one_share_and_no_counts_by_checkpoint(
         assert all("by_checkpoint" not in candidate for candidate in test["candidates"])
 
 
-def test_members_are_told_of_and_the_first_one_at_the_top(
+def test_members_are_listed_and_the_first_one_at_the_top(
     engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
 ) -> None:
     (answer,) = solved(engines, registrars, puzzles[3:], replace(WHOLE, num_variants=2))
@@ -223,10 +223,10 @@ def test_members_may_have_their_engines_one_after_the_other(
     solving = Solving(puzzles[0], members_of(registrars, puzzles[0]), WHOLE)
     (together,) = solved(engines, registrars, puzzles[:1])
 
-    for place in order:
+    for index in order:
         assert not solving.is_done
-        solving.enter(place, engines[place])
-        run_until_idle(engines[place])
+        solving.enter(index, engines[index])
+        run_until_idle(engines[index])
 
     assert solving.is_done
     assert (solving.answer().tests, solving.answer().members) == (together.tests, together.members)
@@ -236,8 +236,8 @@ def test_a_puzzle_that_leaves_is_in_no_engine(
     engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
 ) -> None:
     solving = Solving(puzzles[0], members_of(registrars, puzzles[0]), WHOLE)
-    for place, engine in enumerate(engines):
-        solving.enter(place, engine)
+    for index, engine in enumerate(engines):
+        solving.enter(index, engine)
 
     solving.leave()
 
@@ -245,7 +245,7 @@ def test_a_puzzle_that_leaves_is_in_no_engine(
     assert not solving.is_in_engine
 
 
-def test_an_engine_whose_part_is_over_is_held_no_longer(
+def test_an_engine_that_is_done_is_held_no_longer(
     engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
 ) -> None:
     solving = Solving(puzzles[0], members_of(registrars, puzzles[0]), WHOLE)

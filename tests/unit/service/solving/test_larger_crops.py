@@ -28,16 +28,17 @@ class CuttingEngine(FakeEngine):
         super().__init__(checkpoint, num_slots=4)
         self.truth, self.variants, self.sides = truth, member.enrolment.variants, []
 
-    def _outcome(self, sample: Sample) -> Outcome:
+    def _outcome(self, job: object, sample: Sample) -> Outcome:
         side = round(len(sample.tokens) ** 0.5)
         self.sides.append(side)
+        index = sample.sample_id.variant_index
         if self.truth is None:
-            cells = np.full((side, side), sample.sample_id[-1] % 10, dtype=np.uint8)
-            cells[0, 0] = sample.sample_id[-1] // 10
+            cells = np.full((side, side), index % 10, dtype=np.uint8)
+            cells[0, 0] = index // 10
         else:
-            cells = self.variants[sample.sample_id[-1]].apply(self.truth.cells)[:side, :side]
+            cells = self.variants[index].apply(self.truth.cells)[:side, :side]
         tokens = encode([np.ascontiguousarray(cells)], side)[0].astype(np.uint8)
-        return replace(super()._outcome(sample), tokens=tokens)
+        return replace(super()._outcome(job, sample), tokens=tokens)
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_a_folder_without_the_file_has_no_index(tmp_path: Path) -> None:
         b"[" * 200_000,
     ],
 )
-def test_a_damaged_file_is_said_with_its_mend(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_said_with_a_hint(tmp_path: Path, content: bytes) -> None:
     (tmp_path / PUZZLES_NAME).write_bytes(content)
 
     with pytest.raises(PuzzleIndexError, match=r"puzzles\.json is damaged .*hrm-arc index"):

@@ -98,7 +98,7 @@ def test_a_checkpoint_trained_briefly_is_underfitted_and_verified(early_folder: 
     assert "train longer" not in test.verdict.lower()
 
 
-def test_one_puzzle_alone_is_tested_by_its_variants(
+def test_a_single_puzzle_is_tested_by_its_variants(
     tiny_engine: Engine, tiny_registrar: Registrar, constant_tasks: tuple[Task, ...]
 ) -> None:
     test = run_self_test(tiny_engine, tiny_registrar, [constant_tasks[0].puzzle])
@@ -242,7 +242,7 @@ def test_a_device_that_computes_something_else_is_found(tiny_copy: Path) -> None
     examination = examine(broken, registrar)
 
     assert examination.finding is Finding.MISALIGNED
-    assert examination.verdict.startswith("this device computes something else")
+    assert examination.verdict.startswith("this device computes different results")
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"test": 3}', '{"test": {"x": 1}}'])

@@ -1,4 +1,4 @@
-"""Solving on a checkpoint that answers, and on one whose votes are divided."""
+"""Solving on a checkpoint that answers, and on one with divided votes."""
 
 from dataclasses import replace
 from typing import Any
@@ -127,7 +127,7 @@ def test_the_seed_draws_the_variants(early_registrar: Registrar, puzzles: list[P
 
 
 @pytest.mark.parametrize("halting", list(Halting))
-def test_puzzles_that_share_an_engine_answer_as_alone(
+def test_puzzles_that_share_an_engine_answer_as_isolated(
     early_engine: Engine, early_registrar: Registrar, puzzles: list[Puzzle], halting: Halting
 ) -> None:
     options = replace(WHOLE, halting=halting)
@@ -135,8 +135,8 @@ def test_puzzles_that_share_an_engine_answer_as_alone(
     together = solved(early_engine, early_registrar, puzzles, options)
 
     for puzzle, answer in zip(puzzles, together, strict=True):
-        (alone,) = solved(early_engine, early_registrar, [puzzle], options)
-        assert alone.tests == answer.tests
+        (isolated,) = solved(early_engine, early_registrar, [puzzle], options)
+        assert isolated.tests == answer.tests
 
 
 def test_equal_test_inputs_have_a_tally_each(

@@ -1,4 +1,4 @@
-"""What single variants answered, as an answer tells it."""
+"""The answers of single variants in an answer."""
 
 from dataclasses import replace
 from typing import Any
@@ -74,11 +74,11 @@ def test_traces_add_up_to_the_votes_and_the_segments(
             votes[None] = test.num_abstained
         assert counted(variants) == votes
         assert sum(variant["segments"] for variant in variants) == test.num_segments
-        told = [Variant(v["dihedral"], tuple(v["palette"])) for v in variants]
-        assert told == list(Member.enrol(early_registrar, puzzle).enrolment.variants)
+        found = [Variant(v["dihedral"], tuple(v["palette"])) for v in variants]
+        assert found == list(Member.enrol(early_registrar, puzzle).enrolment.variants)
 
 
-def test_an_answer_tells_of_single_variants_only_when_asked(
+def test_an_answer_contains_single_variants_only_when_asked(
     tiny_engine: Engine, tiny_registrar: Registrar, puzzle: Puzzle
 ) -> None:
     options = replace(TRACED, trace=False)

@@ -12,7 +12,8 @@ import torch
 
 from augment import Puzzle, Task, task_document
 from bench.fake_engine import FakeEngine
-from hrm_core import ARC_VOCAB_SIZE, parse_arch, synthetic_checkpoint, write_checkpoint
+from bench.model import synthetic_checkpoint
+from hrm_core import ARC_VOCAB_SIZE, parse_arch, write_checkpoint
 from service.jobs import Job, JobState
 from service.solving.puzzle_index import PUZZLES_NAME, index_document, read_index
 from service.worker.engine_thread import EngineThread

@@ -1,0 +1,41 @@
+"""Files: JSON that may be damaged, and writing in one move."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hrm_core.errors import CheckpointError
+
+
+def read_json(path: Path, hint: str) -> object:
+    """Read a JSON file of a checkpoint folder.
+
+    Raises: CheckpointError with the hint.
+    """
+    try:
+        document: object = json.loads(path.read_bytes())
+    except (ValueError, RecursionError, OSError) as error:
+        raise CheckpointError(path, f"not readable as JSON ({error})", hint) from error
+    return document
+
+
+@contextmanager
+def replacing(path: Path, *, is_shared: bool = False) -> Iterator[Path]:
+    """Yield a path to write to; the file written there replaces `path` when the block succeeds.
+
+    `is_shared`: other processes may write the same file at the same time.
+
+    Raises: OSError.
+    """
+    suffix = f".{os.getpid()}" if is_shared else ""
+    partial = path.with_name(f".{path.name}{suffix}.partial")
+    yield partial
+    partial.replace(path)
+
+
+def write_text(path: Path, text: str, *, is_shared: bool = False) -> None:
+    """Write a text file in one move, as `replacing` does."""
+    with replacing(path, is_shared=is_shared) as partial:
+        partial.write_text(text, encoding="utf-8")
