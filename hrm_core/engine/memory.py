@@ -31,6 +31,7 @@ _OUT_OF_MEMORY_WORDS = (
     "not enough memory",
     "status_alloc_failed",  # cuBLAS and cuDNN, which allocate outside of torch
     "allocation_failed",
+    "could not create a primitive",  # oneDNN, which has no words of its own for it
 )
 
 

@@ -83,6 +83,7 @@ def test_a_failed_allocation_is_recognised() -> None:
     for words in (
         "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
         "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "could not create a primitive",
         "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
     ):
         assert is_out_of_memory(RuntimeError(words))
