@@ -71,10 +71,8 @@ class Command:
     @property
     def needs_service(self) -> bool:
         """Whether it asks a service that runs already."""
-        return ADDRESS in self.text or self.words[:2] in (
-            ["hrm-arc", "jobs"],
-            ["hrm-arc", "adapted"],
-        )
+        asks_by_itself = self.text.startswith(("hrm-arc jobs", "hrm-arc adapted"))
+        return ADDRESS in self.text or asks_by_itself
 
     @property
     def serves(self) -> bool:

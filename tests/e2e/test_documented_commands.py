@@ -30,6 +30,7 @@ from service.cli.main import load_command
 LIMIT_S = 600.0
 FIRST = "hrm-arc solve examples/0d3d703e.json"
 OUTPUT_OPTIONS = ("--out", "--image")
+MADE = {"scored.json", "kaggle.json"}
 FILE_SUFFIXES = (".json", ".png", ".py", ".sh", ".npz", ".yaml")
 ALL = commands()
 RUNNABLE = [command for command in ALL if not command.reasons]
@@ -134,7 +135,7 @@ def named_files(words: Sequence[str]) -> Iterator[Path]:
         path = word.removeprefix("@")
         is_own = path.startswith(("checkpoints/", "examples/", "deploy/", "bench/"))
         is_file = path.endswith(FILE_SUFFIXES) and not re.search(r"[A-Z]{4,}|^https?:|^-", path)
-        if (is_own or is_file) and before not in OUTPUT_OPTIONS:
+        if (is_own or is_file) and before not in OUTPUT_OPTIONS and path not in MADE:
             yield Path(path)
 
 
