@@ -19,6 +19,7 @@ WORDS = re.compile(
 )
 # Unicode's own term.
 ALLOWED = re.compile(r"\blone surrogates?\b", re.IGNORECASE)
+_SCRIPT_PROSE = re.compile(r"(?<!:)//.*|\"[^\"]*\"|`[^`]*`")
 # Files yet to be cleaned, one a line.
 PENDING = ROOT / "tests" / "data" / "plain_english_pending.txt"
 SOURCES = tuple(
@@ -26,7 +27,7 @@ SOURCES = tuple(
         path
         for package in PACKAGES
         for path in (ROOT / package).rglob("*")
-        if path.suffix in (".py", ".lua")
+        if path.suffix in (".py", ".lua", ".js", ".html")
     )
 )
 DOCUMENTS = tuple(
@@ -46,6 +47,10 @@ def name_of(path: Path) -> str:
 def prose(path: Path) -> Iterator[tuple[int, str]]:
     """Return what people read in a file, with its line numbers."""
     text = path.read_text(encoding="utf-8")
+    if path.suffix == ".js":
+        for number, line in enumerate(text.splitlines(), start=1):
+            yield number, " ".join(_SCRIPT_PROSE.findall(line))
+        return
     if path.suffix != ".py":
         yield from enumerate(text.splitlines(), start=1)
         return
