@@ -1,7 +1,7 @@
 """A Kaggle notebook as a script: answers the competition's test file, without network.
 
 Attach three data sets to the notebook: the competition's, this package with its wheels, and a
-checkpoint. Elsewhere give their places:
+checkpoint. Elsewhere give their paths:
 
     python examples/kaggle_notebook.py [CHALLENGES.json] [CHECKPOINT] [SUBMISSION.json] [MINUTES]
 """
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# %% Where things are on Kaggle
+# %% Paths on Kaggle
 INPUT = Path("/kaggle/input")
 CHALLENGES = INPUT / "arc-prize-2025" / "arc-agi_test_challenges.json"
 CHECKPOINT = INPUT / "hrm-arc-checkpoint"
@@ -34,7 +34,7 @@ def submit(
 ) -> int:
     """Answer the file; a valid submission is there from the first moment on.
 
-    Should the notebook be stopped, running this again goes on where it was.
+    If the notebook is stopped, running this again continues from there.
     """
     command = [sys.executable, "-m", "service.cli", "submit", str(challenges)]
     command += ["--checkpoint", str(checkpoint), "--out", str(submission)]
@@ -50,7 +50,7 @@ def main(
     submission: str = str(SUBMISSION),
     minutes: str = str(MINUTES),
 ) -> int:
-    """Do all of it."""
+    """Install the package, then answer the file."""
     install()
     return submit(Path(challenges), Path(checkpoint), Path(submission), float(minutes))
 

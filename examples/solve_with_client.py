@@ -1,4 +1,4 @@
-"""Have a service solve a task file, and print what it answers.
+"""Solves a task file through a service and prints the answer.
 
 python examples/solve_with_client.py [TASK.json] [URL]
 """
@@ -13,7 +13,7 @@ URL = "http://127.0.0.1:8400"
 
 
 def show(progress: Progress) -> None:
-    """Say how far the vote is."""
+    """Print how far the vote is."""
     print(f"{progress.num_outcomes} of {progress.num_asked} variants", file=sys.stderr)
 
 

