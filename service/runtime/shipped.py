@@ -34,10 +34,10 @@ def demo_checkpoint() -> Path:
 
 
 def default_checkpoint(configured: str | None, served: Collection[str]) -> str | None:
-    """Return the checkpoint of a job that names none: the configured one, else `demo`, else the first.
+    """Return the checkpoint of jobs that name none: as configured, else `demo`, else the first.
 
     None where nothing is configured or served. A configured checkpoint is never replaced by
-    another: while nobody serves it, the job is refused.
+    another: while nobody serves it, such jobs are refused.
     """
     if configured is not None:
         return configured

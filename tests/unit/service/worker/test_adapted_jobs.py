@@ -66,7 +66,7 @@ def test_a_job_is_solved_once_its_checkpoint_is_adapted(
     assert set(changes) <= {Change.ADVANCED, Change.RUNNING}
     result = json.loads(event.result)
     assert result["enrolment"] == "adapted"
-    assert (result["adaptation"]["base"], result["adaptation"]["reused"]) == ("tiny", False)
+    assert (result["adaptation"]["steps"], result["adaptation"]["reused"]) == (3, False)
 
 
 def test_a_job_that_waits_for_an_adaptation_can_be_stopped_and_misses_its_deadline(
