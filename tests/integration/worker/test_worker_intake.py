@@ -31,7 +31,7 @@ def spend_attempts(url: str, job_id: str, num: int) -> None:
     claims.close()
 
 
-def test_a_third_attempt_runs_alone(
+def test_a_third_attempt_runs_isolated(
     start: Callable[..., Any], queue: Any, valkey_url: str, probes: tuple[Puzzle, ...]
 ) -> None:
     suspect = queue.submit(probes[0], variants=8, stop_early=False)
@@ -49,7 +49,7 @@ def test_a_third_attempt_runs_alone(
     assert began[0] >= max(job.finished_at or 0.0 for job in jobs[1:]) - 0.05
 
 
-def test_of_jobs_to_run_alone_only_one_is_held(
+def test_only_one_job_to_be_isolated_is_held(
     start: Callable[..., Any], queue: Any, valkey_url: str, probes: tuple[Puzzle, ...]
 ) -> None:
     suspects = []
@@ -94,11 +94,11 @@ def test_no_more_jobs_are_held_than_the_setting_says(
     job_ids = [queue.submit(probes[0], variants=8) for _ in range(6)]
     start(SlowEngine, max_jobs=2)
 
-    most = 0
+    max_running = 0
     while not all(job.state.is_final for job in map(queue.get, job_ids)):
-        most = max(most, queue.ask(lambda store: store.depth()).running)
+        max_running = max(max_running, queue.ask(lambda store: store.depth()).running)
 
-    assert 1 <= most <= 2
+    assert 1 <= max_running <= 2
 
 
 def test_a_steady_stream_of_interactive_jobs_does_not_starve_batch(

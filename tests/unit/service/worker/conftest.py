@@ -71,7 +71,7 @@ def job_of() -> Callable[..., Job]:
 
 @pytest.fixture
 def checkpoint_folder_of(tmp_path: Path) -> Callable[..., Path]:
-    """Return a maker of untrained folders, on a canvas of 3, that know this puzzle alone."""
+    """Return a maker of untrained folders, on a canvas of 3, that know only this puzzle."""
 
     def make(name: str, puzzle: Puzzle) -> Path:
         arch = {

@@ -96,3 +96,18 @@ def test_jobs_that_need_an_adaptation_are_released_when_adaptations_are_suspende
 
     released = [next_change(engines) for _ in range(2)]
     assert released == [Changed(job_id, Change.RELEASED) for job_id in ("before", "after")]
+
+
+def test_an_adapted_checkpoint_cannot_be_named_by_a_job(
+    engines_of: Callable[..., Any],
+    job_of: Callable[..., Any],
+    probes: tuple[Puzzle, ...],
+    demo_folder: Path,
+) -> None:
+    engines = engines_of(adapts=True)
+    engines.pool.add_adapted("demo-0123", demo_folder)
+
+    engines.send(StartJob(job_of(probes[0], checkpoint="demo-0123")))
+
+    assert engines.ends(1)["job"].failure.code == "unknown_checkpoint"
+    assert engines.loop.error is None

@@ -16,7 +16,6 @@ from service.jobs import Job
 from service.worker.messages import (
     Change,
     Changed,
-    Control,
     Failed,
     Progressed,
     StartJob,
@@ -224,63 +223,6 @@ def test_no_step_is_expected_while_an_engine_compiles_for_fewer_slots(
     assert engine.was_paused is True
 
 
-def test_jobs_that_nothing_was_done_about_are_known_after_the_end(
-    engines_of: Callable[..., Any], job_of: Callable[..., Any], probes: tuple[Puzzle, ...]
-) -> None:
-    engines = engines_of(SlowEngine)
-    engines.send(StartJob(job_of(probes[0], "running")))
-    engines.send(StartJob(job_of(probes[0], "isolated"), is_isolated=True))
-    assert isinstance(engines.next(), Progressed)
-
-    engines.send(Control.STOP)
-    engines.wait_until_ended()
-    engines.send(StartJob(job_of(probes[0], "late")))
-
-    assert engines.loop.error is None
-    assert engines.loop.untouched() == {"isolated", "late"}
-
-
-def test_an_isolated_job_waits_for_the_others(
-    engines_of: Callable[..., Any], job_of: Callable[..., Any], probes: tuple[Puzzle, ...]
-) -> None:
-    engines = engines_of(SlowEngine)
-    engines.send(StartJob(job_of(probes[0], "one")))
-    engines.send(StartJob(job_of(probes[1], "isolated", variants=1), is_isolated=True))
-    engines.send(StartJob(job_of(probes[2], "two")))
-
-    assert list(engines.ends(3)) == ["one", "two", "isolated"]
-
-
-def test_no_job_starts_beside_an_isolated_one(
-    engines_of: Callable[..., Any], job_of: Callable[..., Any], probes: tuple[Puzzle, ...]
-) -> None:
-    engines = engines_of(SlowEngine)
-    engines.send(StartJob(job_of(probes[0], "isolated"), is_isolated=True))
-    assert isinstance(engines.next(), Progressed)
-
-    # It would fail at once if it were started.
-    engines.send(StartJob(job_of(probes[1], "next", checkpoint="nowhere")))
-
-    assert list(engines.ends(2)) == ["isolated", "next"]
-
-
-def test_a_waiting_isolated_job_can_be_cancelled_and_misses_its_deadline(
-    engines_of: Callable[..., Any], job_of: Callable[..., Any], probes: tuple[Puzzle, ...]
-) -> None:
-    engines = engines_of(SlowEngine)
-    engines.send(StartJob(job_of(probes[0], "running")))
-    engines.send(StartJob(job_of(probes[1], "unwanted"), is_isolated=True))
-    late = StartJob(job_of(probes[1], "late"), deadline=time.monotonic() + 0.1, is_isolated=True)
-    engines.send(late)
-    engines.send(StopJob("unwanted"))
-
-    ends = engines.ends(3)
-
-    assert ends["unwanted"] == Changed("unwanted", Change.CANCELLED)
-    assert ends["late"].failure.code == "deadline_exceeded"
-    assert isinstance(ends["running"], Succeeded)
-
-
 def test_progress_reports_the_votes_so_far_about_once_a_second(
     engines_of: Callable[..., Any], job_of: Callable[..., Any], probes: tuple[Puzzle, ...]
 ) -> None:
@@ -341,18 +283,3 @@ def test_metrics_count_steps_and_votes(
     assert value("hrm_arc_engine_steps_total") == len(probes[0].test)
     assert value("hrm_arc_queue_time_seconds_sum") == 0.25
     assert value("hrm_arc_checkpoints_verified") == 0
-
-
-def test_an_adapted_checkpoint_cannot_be_named_by_a_job(
-    engines_of: Callable[..., Any],
-    job_of: Callable[..., Any],
-    probes: tuple[Puzzle, ...],
-    demo_folder: Path,
-) -> None:
-    engines = engines_of(adapts=True)
-    engines.pool.add_adapted("demo-0123", demo_folder)
-
-    engines.send(StartJob(job_of(probes[0], checkpoint="demo-0123")))
-
-    assert engines.ends(1)["job"].failure.code == "unknown_checkpoint"
-    assert engines.loop.error is None

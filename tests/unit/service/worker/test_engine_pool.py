@@ -35,7 +35,7 @@ def release(engine: Any) -> None:
 
 
 class BusyEngine(FakeEngine):
-    """A fake engine whose business is a switch."""
+    """A fake engine that is busy from `add` to `cancel`."""
 
     def add(self, samples: Any, **_: Any) -> None:
         self._waiting = list(samples)
@@ -200,6 +200,7 @@ def test_a_removed_adapted_checkpoint_is_unknown_once_its_engine_is_idle(
         pool.acquire("idle")
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_engines_have_the_threads_and_slots_of_the_settings(
     demo_folder: Path, tmp_path: Path
 ) -> None:

@@ -1,9 +1,11 @@
 """Opening the checkpoints of a worker: which are served, and as what."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from service.adaptation.record import ADAPTATION_NAME
 from service.wire.errors import SettingsError
 
 
@@ -38,5 +40,16 @@ def test_a_damaged_checkpoint_leaves_the_others_served(
     engines_of: Callable[..., Any], demo_folder: Path, tmp_path: Path
 ) -> None:
     engines = engines_of(folders={"broken": tmp_path, "demo": demo_folder})
+
+    assert list(engines.loop.served) == ["demo"]
+
+
+def test_a_checkpoint_with_a_damaged_record_leaves_the_others_served(
+    engines_of: Callable[..., Any], demo_folder: Path, tmp_path: Path
+) -> None:
+    damaged = Path(shutil.copytree(demo_folder, tmp_path / "damaged"))
+    (damaged / ADAPTATION_NAME).write_text("{", encoding="utf-8")
+
+    engines = engines_of(folders={"damaged": damaged, "demo": demo_folder})
 
     assert list(engines.loop.served) == ["demo"]
