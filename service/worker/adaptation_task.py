@@ -9,9 +9,12 @@ import structlog
 
 from hrm_core import Adaptation, AdaptProgress, AdaptTurn, Checkpoint, Phase
 from service.jobs.record import json_bytes
+from service.worker.messages import JOB_ERRORS
 from service.worker.request import SolveRequest
 
 REPORT_EVERY_S = 1.0
+# These end an adaptation and the jobs that wait for it, and nothing else.
+ENDING_ERRORS: tuple[type[Exception], ...] = (*JOB_ERRORS, OSError)
 
 
 @dataclass(slots=True, eq=False)
@@ -83,20 +86,18 @@ class AdaptationRun:
         return True
 
     def suspend(self) -> None:
-        """Train to the end of the step and save a snapshot; without disk space the last remains."""
-        while not self._is_between_steps and self.advance():
-            continue
-        if not self._is_between_steps or self.adaptation.is_complete:
-            return
+        """Train to the end of the step and save a snapshot; if that fails, the last one remains."""
         log = structlog.get_logger(__name__)
         try:
-            self.adaptation.save()
-        except OSError as error:
+            while not self._is_between_steps and self.advance():
+                continue
+            if self._is_between_steps and not self.adaptation.is_complete:
+                self.adaptation.save()
+                log.info("adaptation suspended", entry=self.task.id)
+        except ENDING_ERRORS as error:
             log.warning(
                 "adaptation suspended without a snapshot", entry=self.task.id, reason=str(error)
             )
-        else:
-            log.info("adaptation suspended", entry=self.task.id)
 
     def has_new_snapshot(self) -> bool:
         """Return whether a snapshot was saved since the last call."""

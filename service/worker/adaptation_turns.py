@@ -14,9 +14,9 @@ from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.solving.members import Member
 from service.wire.errors import AdaptationError
-from service.worker.adaptation_task import AdaptationRun, AdaptationTask
+from service.worker.adaptation_task import ENDING_ERRORS, AdaptationRun, AdaptationTask
 from service.worker.engine_pool import EnginePool
-from service.worker.messages import JOB_ERRORS, Change, Changed, Progressed, WorkerEvent
+from service.worker.messages import Change, Changed, Progressed, WorkerEvent
 from service.worker.request import SolveRequest
 
 # A step takes a second or two on a CPU; a slice keeps an engine waiting for a fraction of that.
@@ -24,8 +24,6 @@ SLICE_SIZE = 24
 # How often to try for an entry that another worker holds.
 TRY_EVERY_S = 1.0
 IDLE_S = 0.01
-# These end an adaptation and the jobs that wait for it, and nothing else.
-ENDING_ERRORS: tuple[type[Exception], ...] = (*JOB_ERRORS, OSError)
 # After a slice the engines, while they have work, get so much more time than it took.
 ENGINE_SHARE = 2.0
 

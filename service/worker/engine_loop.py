@@ -172,7 +172,7 @@ class EngineLoop:
             # Moved first: if reading the request crashes the process, this job is charged for it.
             self._jobs.move(job, Stage.ENROLLING)
             with self._failing(job):
-                job.read_request(default_checkpoint(self._default_checkpoint, self._pool.names))
+                job.resolve_request(default_checkpoint(self._default_checkpoint, self._pool.names))
 
     def _enrol_checkpoints(self) -> None:
         """Enrol each job's checkpoints as far as possible; jobs with all of them are solved."""

@@ -175,7 +175,8 @@ class Intake:
             if is_reclaimed:
                 self._metrics.jobs_reclaimed.inc()
             if is_stopping() or (is_isolated(claim) and self._leases.has_isolated):
-                # Were it to wait here, it would be charged for a crash of the isolated job before.
+                # If it waited here, it would be charged for a crash of the isolated job before it.
+                # From now on jobs are claimed one by one, until none is handed back.
                 self.hand_back(job, charge=False)
                 self._claims_one = True
                 continue

@@ -63,7 +63,7 @@ class ActiveJob:
         """Whether the deadline has passed."""
         return self.deadline is not None and time.monotonic() >= self.deadline
 
-    def read_request(self, default_checkpoint: str | None) -> None:
+    def resolve_request(self, default_checkpoint: str | None) -> None:
         """Read which checkpoints are to vote on what.
 
         Raises: InputError, AugmentError.

@@ -103,7 +103,7 @@ def test_the_main_checkpoint_is_the_one_named_or_else_the_default(
         for options in ({"checkpoint": "a", "ensemble": ["b", "c"]}, {})
     )
     for job in (named, other):
-        job.read_request("default")
+        job.resolve_request("default")
     assert named.checkpoints == ("a", "b", "c")
     assert (other.checkpoints, other.next_checkpoint) == (("default",), "default")
 
@@ -111,4 +111,4 @@ def test_the_main_checkpoint_is_the_one_named_or_else_the_default(
 def test_a_checkpoint_has_one_vote(job_of: Callable[..., Job], probes: tuple[Puzzle, ...]) -> None:
     job = ActiveJob(job_of(probes[0], ensemble=["a"]), None, is_isolated=False)
     with pytest.raises(InputError, match="'a' is to vote twice"):
-        job.read_request("a")
+        job.resolve_request("a")
