@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from augment import Puzzle
 from hrm_core import Adaptation, AdaptProgress, AdaptTurn, Checkpoint, Phase
+from service.adaptation.cache import AdaptationKey
 from service.jobs.record import json_bytes
 from service.worker.messages import JOB_ERRORS
-from service.worker.request import SolveRequest
 
 REPORT_EVERY_S = 1.0
 # These end an adaptation and the jobs that wait for it, and nothing else.
@@ -25,9 +26,10 @@ class AdaptationTask:
     """
 
     id: str
+    key: AdaptationKey
     base: Checkpoint
     base_name: str
-    request: SolveRequest
+    puzzle: Puzzle
     job_ids: list[str] = field(default_factory=list)
     tried_at: float = 0.0
 
@@ -39,7 +41,7 @@ class AdaptationTask:
                 "outcomes": 0,
                 "asked": 0,
                 "decided": 0,
-                "test_inputs": len(self.request.task.puzzle.test),
+                "test_inputs": len(self.puzzle.test),
                 "tests": [],
                 "adaptation": {
                     "checkpoint": self.base_name,

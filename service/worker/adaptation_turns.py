@@ -190,14 +190,15 @@ class AdaptationTurns:
         )
         entry_id = key.entry_id(base_name)
         task = self._tasks.get(entry_id)
-        if task is not None and job_id in task.job_ids:
+        if task and job_id in task.job_ids:
             return None
         entry = self._cache.find(key)
         if entry is not None:
             self._cache.touch(entry.id)
             return entry
         if task is None:
-            task = self._tasks[entry_id] = AdaptationTask(entry_id, base, base_name, request)
+            task = AdaptationTask(entry_id, key, base, base_name, request.task.puzzle)
+            self._tasks[entry_id] = task
         task.job_ids.append(job_id)
         self._deliver(Changed(job_id, Change.ADAPTING))
         self._deliver(Progressed(job_id, task.report()))
@@ -222,24 +223,24 @@ class AdaptationTurns:
             if entry is not None and entry.record.is_complete:
                 self._complete(task)
                 return
-            request = task.request
+            key = task.key
             options = replace(
                 self._recipe,
-                seconds=request.adapt_s,
-                steps=request.adapt_steps,
-                num_variants=request.adapt_variants or self._recipe.num_variants,
+                seconds=key.seconds,
+                steps=key.steps,
+                num_variants=key.num_variants,
             )
             self._cache.touch(task.id)
             adaptation = prepare_adaptation(
                 task.base,
                 task.base.config,
-                [request.task.puzzle],
+                [task.puzzle],
                 self._cache.folder(task.id),
                 options,
                 device=self._device,
                 compile_step=self._compiles and is_worth_compiling(options),
                 num_threads=self._num_threads,
-                owner=request.owner,
+                owner=key.owner,
                 tuned_folder=self._tuned_folder,
             )
             self._log.info("adaptation begins", entry=task.id, step=adaptation.run.step)
