@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from augment import Grid, Puzzle, Task, task_document
 from bench.fake_engine import FakeEngine
 from bench.fake_worker import FailingEngine
@@ -164,22 +166,35 @@ def test_an_error_of_the_engine_ends_the_loop_and_is_kept(
 
 
 class FullEngine(FakeEngine):
-    """A fake engine whose device can run out of memory, even for one slot."""
+    """A fake engine whose device runs out of memory, even for one slot, at a given moment."""
 
-    is_full = False
+    full_at = ""
 
     def step(self) -> list[Outcome]:
-        if self.is_full:
-            raise DeviceMemoryError("cuda:0 has no memory left for even one slot")
+        self._check_memory("step")
         return super().step()
 
+    def cancel(self, *arguments: Any) -> int:
+        self._check_memory("cancel")
+        return super().cancel(*arguments)
 
+    def _check_memory(self, moment: str) -> None:
+        if self.full_at == moment:
+            self.full_at = ""
+            raise DeviceMemoryError("cuda:0 has no memory left for even one slot")
+
+
+# While votes are counted, samples of settled inputs are cancelled, and larger crops are queued.
+@pytest.mark.parametrize("full_at", ["step", "cancel"])
 def test_an_engine_without_memory_fails_its_jobs_and_the_loop_goes_on(
-    engines_of: Callable[..., Any], job_of: Callable[..., Job], probes: tuple[Puzzle, ...]
+    engines_of: Callable[..., Any],
+    job_of: Callable[..., Job],
+    probes: tuple[Puzzle, ...],
+    full_at: str,
 ) -> None:
     kinds = iter((FullEngine, FakeEngine))
     engines = engines_of(lambda checkpoint: next(kinds)(checkpoint))
-    engines.made[0].is_full = True  # after the self-test
+    engines.made[0].full_at = full_at  # after the self-test
 
     engines.send(StartJob(job_of(probes[0], "fails")))
 
