@@ -1,4 +1,4 @@
-"""Adapted checkpoints kept for the next job of the same puzzle, the latest used ones."""
+"""The cache of adapted checkpoints: found by content, evicted by use, locked across processes."""
 
 import hashlib
 import shutil
@@ -19,6 +19,44 @@ _USED = ".used"
 _MADE = ".made"
 _LOCKS = ".locks"
 
+# A listing reads a file or two of each entry, and workers publish theirs every second.
+RECORDS_MAX_AGE_S = 5.0
+MAX_RECORDS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptationKey:
+    """What an adaptation is made for: two of one key are interchangeable.
+
+    Units: `seconds` and `steps` of training, None where they set no limit.
+    """
+
+    owner: str
+    base_sha256: str
+    demonstrations_hash: str
+    num_variants: int
+    seconds: float | None
+    steps: int | None
+
+    def entry_id(self, base_name: str) -> str:
+        """Return the id of the key's cache entry."""
+        content = (
+            f"{self.base_sha256} {self.demonstrations_hash} {self.num_variants} {self.seconds} "
+            f"{self.steps} {self.owner}"
+        )
+        return f"{base_name}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+    def is_met_by(self, record: AdaptationRecord) -> bool:
+        """Return whether the key's budget would not improve a complete adaptation."""
+        return (
+            record.is_complete
+            and record.owner == self.owner
+            and record.base_sha256 == self.base_sha256
+            and list(record.demonstrations.values()) == [self.demonstrations_hash]
+            and record.num_variants == self.num_variants
+            and record.covers(self.seconds, self.steps)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -35,7 +73,7 @@ class Entry:
     used_at: float
 
     def described(self) -> AdaptedRecord:
-        """Tell of it as workers do; of several puzzles the first."""
+        """Return the record that workers publish; of several puzzles it names the first."""
         record = self.record
         name, demonstrations = next(iter(record.demonstrations.items()), ("", ""))
         return AdaptedRecord(
@@ -57,18 +95,20 @@ class Entry:
 
 
 class AdaptedCache:
-    """A folder of adapted checkpoints, which processes of one machine may share.
+    """A folder of adapted checkpoints, which the processes of one machine may share.
 
-    Each is used for jobs of its owner only: another's answer would say, by `reused` and by how soon
-    it comes, that somebody has sent the same puzzle.
-    Who adapts holds the entry's lock, which ends with its process.
+    An entry is used for jobs of its owner only: in another owner's answer, `reused` and the short
+    wait would reveal that somebody has sent the same puzzle. A process that adapts holds the lock
+    of the entry; the lock is released when the process ends.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes
+        self._records: tuple[AdaptedRecord, ...] = ()
+        self._records_read_at = -RECORDS_MAX_AGE_S
 
     def entries(self) -> tuple[Entry, ...]:
-        """List what is there, the latest used first; damaged entries are passed over."""
+        """Return all entries, the most recently used first; damaged ones are skipped."""
         found = [
             entry
             for record in self._folder.glob(f"[!.]*/{ADAPTATION_NAME}")
@@ -76,8 +116,19 @@ class AdaptedCache:
         ]
         return tuple(sorted(found, key=lambda entry: entry.used_at, reverse=True))
 
+    def records(self) -> tuple[AdaptedRecord, ...]:
+        """Return the records of the entries used last, at most a few seconds old.
+
+        For one thread only.
+        """
+        now = time.monotonic()
+        if now - self._records_read_at >= RECORDS_MAX_AGE_S:
+            self._records_read_at = now
+            self._records = tuple(entry.described() for entry in self.entries()[:MAX_RECORDS])
+        return self._records
+
     def entry(self, entry_id: str) -> Entry | None:
-        """Look one up; an id is a name, no path to somewhere else."""
+        """Return an entry; None where there is none, or where the id is not a plain name."""
         if entry_id.startswith(".") or Path(entry_id).name != entry_id:
             return None
         folder = self.folder(entry_id)
@@ -97,50 +148,17 @@ class AdaptedCache:
         except (OSError, AdaptationError):
             return None  # removed meanwhile, or damaged
 
-    def find(
-        self,
-        owner: str,
-        base_sha256: str,
-        demonstrations_hash: str,
-        num_variants: int,
-        seconds: float | None,
-        steps: int | None,
-    ) -> Entry | None:
-        """Find an owner's complete adaptation to a puzzle that such a budget would not improve."""
-        for entry in self.entries():
-            record = entry.record
-            if (
-                record.is_complete
-                and record.owner == owner
-                and record.base_sha256 == base_sha256
-                and list(record.demonstrations.values()) == [demonstrations_hash]
-                and record.num_variants == num_variants
-                and record.covers(seconds, steps)
-            ):
-                return entry
-        return None
-
-    def name(
-        self,
-        base: str,
-        owner: str,
-        base_sha256: str,
-        demonstrations_hash: str,
-        num_variants: int,
-        seconds: float | None,
-        steps: int | None,
-    ) -> str:
-        """Name the entry of an adaptation: the same each time that an owner asks for the same."""
-        told = f"{base_sha256} {demonstrations_hash} {num_variants} {seconds} {steps} {owner}"
-        return f"{base}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+    def find(self, key: AdaptationKey) -> Entry | None:
+        """Return the most recently used entry that meets a key, or None."""
+        return next((entry for entry in self.entries() if key.is_met_by(entry.record)), None)
 
     def folder(self, entry_id: str) -> Path:
-        """Tell where an entry is, or would be."""
+        """Return the folder of an entry, which may not exist."""
         return self._folder / entry_id
 
     @contextmanager
     def locked(self, entry_id: str) -> Iterator[bool]:
-        """Hold an entry's lock where nobody else does; tell whether it is held."""
+        """Try to take the lock of an entry without waiting; yield whether it is held."""
         lock = self._lock(entry_id)
         try:
             lock.acquire(blocking=False)
@@ -153,7 +171,7 @@ class AdaptedCache:
             lock.release()
 
     def touch(self, entry_id: str) -> None:
-        """Say that an entry was used just now, and for the first time also that it was made."""
+        """Set the time of last use, and on first use also the time of creation."""
         folder = self.folder(entry_id)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / _MADE).exists():
@@ -161,11 +179,11 @@ class AdaptedCache:
         (folder / _USED).touch()
 
     def remove(self, entry_id: str) -> bool:
-        """Remove an entry unless it is being adapted; tell whether it is gone."""
+        """Remove an entry unless it is being adapted; return whether it is gone."""
         with self.locked(entry_id) as is_held:
             if not is_held:
                 return False
-            # Renamed first: nobody shall open half of it.
+            # Renamed first, so that no reader opens an entry that is half removed.
             folder = self.folder(entry_id)
             leaving = self._folder / f".{entry_id}.{time.time_ns()}"
             try:
@@ -176,8 +194,8 @@ class AdaptedCache:
             return True
 
     def evict(self, kept: Collection[str] = ()) -> tuple[str, ...]:
-        """Remove the least recently used entries until the rest has room; gives their ids."""
-        for leaving in self._folder.glob(".*.*/"):  # a removal was cut short
+        """Remove the least recently used entries until the rest fits; return their ids."""
+        for leaving in self._folder.glob(".*.*/"):  # a removal that was interrupted
             shutil.rmtree(leaving, ignore_errors=True)
         entries = self.entries()
         num_bytes = sum(entry.num_bytes for entry in entries)

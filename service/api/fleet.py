@@ -7,13 +7,13 @@ from typing import Final
 
 from service.api.problems import RETRY_SOON, Problem, Refused
 from service.jobs import CheckpointRecord, JobStore, WorkerRecord
+from service.runtime.shipped import default_checkpoint
 from service.wire.errors import UnknownCheckpoint
 
 MAX_AGE_S: Final = 1.0
 # Which puzzles a checkpoint knows changes only when its puzzles.json is written anew.
 KNOWN_FOR_S: Final = 60.0
 MAX_REMEMBERED: Final = 4096
-FAVOURITE: Final = "demo"
 _STATES: Final = ("ready", "stalled", "starting", "draining")
 
 
@@ -111,10 +111,8 @@ class Fleet:
         return True
 
     def default_name(self, seen: Sighting) -> str | None:
-        """Name the checkpoint of jobs that name none: the set one, else `demo`, else the first."""
-        if self._default is not None:
-            return self._default
-        return FAVOURITE if FAVOURITE in seen.checkpoints else next(iter(seen.checkpoints), None)
+        """Return the name of the checkpoint of jobs that name none; None where none is served."""
+        return default_checkpoint(self._default, seen.checkpoints)
 
 
 def not_ready() -> Refused:

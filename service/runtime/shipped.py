@@ -1,5 +1,6 @@
-"""The checkpoints that come with the source."""
+"""The checkpoints that come with the source, and the one that is the default."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from service.wire.errors import InputError
@@ -30,3 +31,14 @@ def demo_checkpoint() -> Path:
             "checkpoints, and `hrm-arc pull` fetches published ones"
         )
     return folder
+
+
+def default_checkpoint(configured: str | None, served: Collection[str]) -> str | None:
+    """Return the checkpoint of jobs that name none: as configured, else `demo`, else the first.
+
+    None where nothing is configured or served. A configured checkpoint is never replaced by
+    another: while nobody serves it, such jobs are refused.
+    """
+    if configured is not None:
+        return configured
+    return DEMO_NAME if DEMO_NAME in served else next(iter(served), None)

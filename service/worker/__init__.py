@@ -1,4 +1,4 @@
-"""The worker: one process per device, which runs the queue's jobs on it."""
+"""The worker: one process per device, which runs jobs of the queue on it."""
 
 from service.worker.worker import Worker, run_worker
 

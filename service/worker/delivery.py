@@ -1,7 +1,9 @@
-"""Brings what the engine has to tell to Redis, also when Redis is away for a while."""
+"""The delivery of the engine loop's events to Redis, which may be away for a while."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Any
@@ -10,36 +12,48 @@ import structlog
 
 from service.jobs import Claims
 from service.wire.errors import QueueUnavailable
-from service.worker.backoff import Backoff
-from service.worker.leases import Leases
+from service.worker.intake import Leases
 from service.worker.messages import (
-    Adapts,
-    Advanced,
-    Cancelled,
     Change,
-    Ended,
+    Changed,
     Failed,
     Progressed,
-    Released,
-    Runs,
     Succeeded,
-    Told,
+    WorkerEvent,
 )
 from service.worker.metrics import WorkerMetrics
+
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
+
+
+class Backoff:
+    """Pauses that double up to a limit, with jitter for processes that started together."""
+
+    def __init__(self) -> None:
+        self._pause_s = FIRST_PAUSE_S
+
+    def next_s(self) -> float:
+        """Return the next pause, in seconds."""
+        pause_s, self._pause_s = self._pause_s, min(MAX_PAUSE_S, 2 * self._pause_s)
+        return pause_s * random.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """Start over after a success."""
+        self._pause_s = FIRST_PAUSE_S
 
 
 @dataclass(slots=True, eq=False)
 class _Latest:
-    """A job's latest progress, at the place in the queue where the first of it was put."""
+    """The latest progress of a job; its position in the queue is that of the first unwritten."""
 
     job_id: str
     data: bytes
 
 
 class Delivery:
-    """A thread that writes ends and changes, each until it is written, and progress where it can.
+    """A thread that writes events in their order: each until it is written, progress if possible.
 
-    A thread of its own: the main one waits in Redis for new jobs, and results shall not.
+    Separate from the main thread, which waits in Redis for new jobs while results must not wait.
     """
 
     def __init__(self, claims: Claims, leases: Leases, metrics: WorkerMetrics) -> None:
@@ -47,7 +61,7 @@ class Delivery:
         self._leases = leases
         self._metrics = metrics
         # None ends the thread.
-        self._queue: SimpleQueue[_Latest | Change | Ended | Released | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Latest | Changed | Succeeded | Failed | None] = SimpleQueue()
         self._progress: dict[str, _Latest] = {}
         self._lock = Lock()
         self._gives_up = Event()
@@ -56,44 +70,51 @@ class Delivery:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread goes on."""
+        """Whether the thread is running."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start the thread."""
         self._thread.start()
 
-    def put(self, message: Told) -> None:
-        """Hand something over, from any thread; of a job's progress only the latest is kept."""
+    def put(self, event: WorkerEvent) -> None:
+        """Queue an event, from any thread; only the latest unwritten progress of a job is kept."""
         with self._lock:
-            if not isinstance(message, Progressed):
-                # Progress that comes after this is written after it, never in place of older.
-                self._progress.pop(message.job_id, None)
-                self._queue.put(message)
-            elif (latest := self._progress.get(message.job_id)) is not None:
-                latest.data = message.data
+            if not isinstance(event, Progressed):
+                # Later progress is written after this event, and not in place of earlier progress.
+                self._progress.pop(event.job_id, None)
+                self._queue.put(event)
+            elif (latest := self._progress.get(event.job_id)) is not None:
+                latest.data = event.data
             else:
-                latest = self._progress[message.job_id] = _Latest(message.job_id, message.data)
+                latest = self._progress[event.job_id] = _Latest(event.job_id, event.data)
                 self._queue.put(latest)
 
     def close(self, timeout_s: float) -> bool:
-        """Write what was handed over and end; False when there was no time for all of it."""
+        """Write what is queued and end; return False where the time did not suffice."""
         self._queue.put(None)
         self._thread.join(timeout_s)
         self._gives_up.set()
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while (message := self._queue.get()) is not None:
-            match message:
+        claims = self._claims
+        while (event := self._queue.get()) is not None:
+            match event:
                 case _Latest():
-                    self._write_progress(message)
-                case Adapts() | Runs() | Advanced():
-                    self._write_change(message)
-                case Released(job_id):
+                    self._write_progress(event)
+                case Changed(job_id, Change.RELEASED):
                     self._release(job_id)
-                case Succeeded() | Failed() | Cancelled():
-                    self._write_end(message)
+                case Changed(job_id, Change.CANCELLED):
+                    self._write_end(job_id, "cancelled", partial(claims.cancelled, job_id))
+                case Changed(job_id, change):
+                    self._write_change(job_id, change)
+                case Failed(job_id, failure):
+                    self._write_end(job_id, failure.code, partial(claims.fail, job_id, failure))
+                case Succeeded(job_id, result, total_s):
+                    write = partial(claims.succeed, job_id, result)
+                    if self._write_end(job_id, "succeeded", write):
+                        self._metrics.e2e_latency.observe(total_s)
 
     def _write_progress(self, latest: _Latest) -> None:
         job_id = latest.job_id
@@ -104,66 +125,49 @@ class Delivery:
             try:
                 self._claims.progress(job_id, latest.data)
             except QueueUnavailable:
-                return  # there will be newer progress, or the end
+                return  # newer progress follows, or the end
 
-    def _write_change(self, change: Change) -> None:
-        job_id = change.job_id
-        self._until_written(
-            job_id, lambda: job_id not in self._leases or self._writing_change(change)
-        )
-
-    def _writing_change(self, change: Change) -> bool:
-        match change:
-            case Adapts(job_id):
-                return self._claims.adapts(job_id)
-            case Runs(job_id):
-                return self._claims.runs(job_id)
-            case Advanced(job_id):
-                return self._claims.forgive(job_id)
+    def _write_change(self, job_id: str, change: Change) -> None:
+        write = {
+            Change.ADAPTING: self._claims.adapts,
+            Change.RUNNING: self._claims.runs,
+            Change.ADVANCED: self._claims.forgive,
+        }[change]
+        self._retry(job_id, lambda: job_id not in self._leases or write(job_id))
 
     def _release(self, job_id: str) -> None:
-        # Before it can be claimed again: were it by this worker, it would be taken for running
-        # here, and forgotten afterwards.
+        # Discarded first: were this worker to claim the job again before, it would take the job
+        # for one that still runs here, and then drop it.
         self._leases.discard(job_id)
         self._metrics.requests_running.set(len(self._leases))
-        if self._until_written(job_id, lambda: self._claims.hand_back(job_id, charge=False)):
+        if self._retry(job_id, lambda: self._claims.hand_back(job_id, charge=False)):
             self._metrics.jobs_handed_back.inc()
             self._log.info("job handed back", job_id=job_id, charged=False)
 
-    def _write_end(self, end: Ended) -> None:
-        name, write = self._writing_end(end)
-        is_first = self._until_written(end.job_id, write)
+    def _write_end(self, job_id: str, name: str, write: Callable[[], bool]) -> bool:
+        """Write the end of a job that is held; return whether it is the end that counts."""
+        is_first = self._retry(job_id, write)
         if is_first is None:
-            return
-        claim = self._leases.discard(end.job_id)
+            return False
+        was_held = self._leases.discard(job_id) is not None
         self._metrics.requests_running.set(len(self._leases))
         # False: another worker was faster, or the job was ended meanwhile.
         self._metrics.jobs_ended.labels(name if is_first else "superseded").inc()
-        if claim is not None and is_first and isinstance(end, Succeeded):
-            self._metrics.e2e_latency.observe(end.total_s)
+        return was_held and is_first
 
-    def _until_written(self, job_id: str, write: Callable[[], bool]) -> bool | None:
-        """Try until Redis has answered; gives its answer, None when there was no time for one."""
+    def _retry(self, job_id: str, write: Callable[[], bool]) -> bool | None:
+        """Write until Redis answers; return its answer, or None once the thread gives up."""
         backoff = Backoff()
         while not self._gives_up.is_set():
             try:
                 return write()
             except QueueUnavailable as error:
-                wait_s = backoff.next_s()
+                pause_s = backoff.next_s()
                 self._log.warning(
-                    "news of a job waits for Redis",
+                    "an event waits for Redis",
                     job_id=job_id,
                     reason=str(error),
-                    seconds=round(wait_s, 2),
+                    seconds=round(pause_s, 2),
                 )
-                self._gives_up.wait(wait_s)
+                self._gives_up.wait(pause_s)
         return None
-
-    def _writing_end(self, end: Ended) -> tuple[str, Callable[[], bool]]:
-        match end:
-            case Succeeded(job_id, result, _):
-                return "succeeded", lambda: self._claims.succeed(job_id, result)
-            case Failed(job_id, failure):
-                return failure.code, lambda: self._claims.fail(job_id, failure)
-            case Cancelled(job_id):
-                return "cancelled", lambda: self._claims.cancelled(job_id)

@@ -1,7 +1,9 @@
-"""The thread that keeps a worker's jobs its own, and hears which of them are to be cancelled."""
+"""The heartbeat, which keeps the leases of a worker's jobs, and the watchdog that can stop it."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Collection
+from statistics import median
 from threading import Event, Thread
 from typing import Any
 
@@ -9,20 +11,74 @@ import structlog
 
 from service.jobs import Claims, WorkerRecord
 from service.wire.errors import QueueUnavailable
-from service.worker.leases import Leases
+from service.worker.intake import Leases
+from service.worker.messages import EngineCommand, RemoveAdapted, StopJob
 
 BEAT_EVERY_S = 1.0
+STALLED_AFTER_S = 60.0
+STALLED_AFTER_STEPS = 10.0
+_NUM_STEPS_KEPT = 101
+
+
+class Watchdog:
+    """Detects an engine that has work but takes no steps.
+
+    Written by the engine loop, read by other threads.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._expected_since: float | None = None
+        self._steps_s: deque[float] = deque(maxlen=_NUM_STEPS_KEPT)
+        self._allowed_s = STALLED_AFTER_S
+
+    def expect_step(self) -> None:
+        """Expect a step from now on, unless one is expected already."""
+        if self._expected_since is None:
+            self._expected_since = self._clock()
+
+    def note_step(self, step_s: float) -> None:
+        """Note that a step was taken, and expect the next one."""
+        self._steps_s.append(step_s)
+        # Here, because a reader in another thread must not iterate over a deque that changes.
+        self._allowed_s = max(STALLED_AFTER_S, STALLED_AFTER_STEPS * median(self._steps_s))
+        self._expected_since = self._clock()
+
+    def note_training(self) -> None:
+        """Note that a slice of training was done in place of a step."""
+        self._expected_since = self._clock()
+
+    def pause(self) -> None:
+        """Expect no step: there is no work, or a checkpoint is being loaded or compiled."""
+        self._expected_since = None
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether no step is expected."""
+        return self._expected_since is None
+
+    @property
+    def stalled_s(self) -> float:
+        """Seconds beyond the time that a step may take; 0 while the engine works."""
+        expected_since = self._expected_since
+        if expected_since is None:
+            return 0.0
+        return max(0.0, self._clock() - expected_since - self._allowed_s)
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether a step is overdue."""
+        return self.stalled_s > 0
 
 
 class Heartbeat:
-    """Renews leases and registers the worker each second, and listens for cancels in between.
+    """Renews leases and registers the worker each second, and listens for cancellations.
 
-    `on_unpublished` gets the hashes of checkpoints that have no list of puzzles in Redis.
+    `send` takes commands for the engine loop; of a removal of an adapted checkpoint it gets one,
+    and at the start one for each removal of the last hour. `on_unpublished` gets the hashes of
+    checkpoints whose list of puzzles is missing in Redis.
 
-    `on_removed` hears of adapted checkpoints that are to be removed, and when that was asked for:
-    each once, and at the start those of the last hour too.
-
-    While the engine is stalled no lease is renewed, so that other workers take the jobs over.
+    While `is_stalled`, no lease is renewed, so that other workers take the jobs over.
     """
 
     def __init__(
@@ -32,36 +88,34 @@ class Heartbeat:
         *,
         record: Callable[[], WorkerRecord],
         is_stalled: Callable[[], bool],
-        on_cancel: Callable[[str], None],
+        send: Callable[[EngineCommand], None],
         on_lost: Callable[[str], None],
-        on_removed: Callable[[str, float], None],
         on_unpublished: Callable[[Collection[str]], None],
     ) -> None:
         self._claims = claims
         self._leases = leases
         self._record = record
         self._is_stalled = is_stalled
-        self._on_cancel = on_cancel
+        self._send = send
         self._on_lost = on_lost
-        self._on_removed = on_removed
         self._on_unpublished = on_unpublished
-        self._removed: dict[str, float] = {}
+        self._removals: dict[str, float] = {}
         self._stopping = Event()
-        self._is_away = False
+        self._is_disconnected = False
         self._log: Any = structlog.get_logger(__name__)
         self._thread = Thread(target=self._run, name="heartbeat", daemon=True)
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread goes on."""
+        """Whether the thread is running."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to beat."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
-        """Renew nothing more."""
+        """Stop renewing leases, and wait for the thread."""
         self._stopping.set()
         self._thread.join(timeout_s)
 
@@ -72,37 +126,37 @@ class Heartbeat:
                 self._beat()
                 self._listen(due)
             except QueueUnavailable as error:
-                if not self._is_away:
+                if not self._is_disconnected:
                     self._log.warning("Redis is away; work goes on", reason=str(error))
-                self._is_away = True
+                self._is_disconnected = True
                 self._stopping.wait(BEAT_EVERY_S / 4)
             else:
-                if self._is_away:
+                if self._is_disconnected:
                     self._log.info("Redis is back")
-                self._is_away = False
+                self._is_disconnected = False
 
     def _beat(self) -> None:
         if not self._is_stalled():
             renewal = self._claims.renew(self._leases.job_ids)
             for job_id in renewal.lost:
-                # It may have ended between the two: then it is discarded already.
+                # A job that ended between the two calls is no longer among the leases.
                 if job_id in self._leases:
                     self._on_lost(job_id)
             for job_id in renewal.cancelled:
-                self._on_cancel(job_id)
-        self._hear_of_removals()
+                self._send(StopJob(job_id))
+        self._forward_removals()
         unpublished = self._claims.register(self._record())
         if unpublished:
             self._on_unpublished(unpublished)
 
-    def _hear_of_removals(self) -> None:
-        before, self._removed = self._removed, self._claims.removed_adapted()
-        for adapted_id, when in self._removed.items():
-            if before.get(adapted_id) != when:
-                self._on_removed(adapted_id, when)
+    def _forward_removals(self) -> None:
+        before, self._removals = self._removals, self._claims.removed_adapted()
+        for entry_id, requested_at in self._removals.items():
+            if before.get(entry_id) != requested_at:
+                self._send(RemoveAdapted(entry_id, requested_at))
 
     def _listen(self, due: float) -> None:
         while not self._stopping.is_set() and (left_s := due - time.monotonic()) > 0:
             for job_id in self._claims.listen(left_s):
                 if job_id in self._leases:
-                    self._on_cancel(job_id)
+                    self._send(StopJob(job_id))

@@ -1,105 +1,117 @@
-"""What the worker's threads tell each other."""
+"""The messages between a worker's threads: commands to the engine loop, and events from it."""
 
 from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar
 
+from augment import AugmentError, CanvasError
+from hrm_core import CheckpointError, HRMCoreError
 from service.jobs import Failure, Job
+from service.wire.errors import InputError, UnknownCheckpoint, UnknownPuzzle
+from voting import VotingError
 
-# --- to the engine
+# The first kind that fits gives the code. Any other exception is a fault of the engine or of the
+# service, and ends the process.
+CODES: tuple[tuple[type[Exception], str], ...] = (
+    (UnknownPuzzle, "unknown_puzzle"),
+    (UnknownCheckpoint, "unknown_checkpoint"),
+    (CanvasError, "canvas_exceeded"),
+    (InputError, "unsolvable"),
+    (AugmentError, "unsolvable"),
+    (VotingError, "unsolvable"),
+    (CheckpointError, "unsolvable"),
+    (HRMCoreError, "engine_failed"),
+)
+JOB_ERRORS = tuple(kind for kind, _ in CODES)
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """Run a job; `is_alone`: with no other beside it.
+class StartJob:
+    """Run a job; `is_isolated`: with no other job beside it.
 
-    Units: `deadline` by the monotonic clock.
+    Units: `deadline` by the monotonic clock, in seconds.
     """
 
     job: Job
     deadline: float | None = None
-    is_alone: bool = False
+    is_isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel:
-    """End a job as cancelled."""
+class StopJob:
+    """Stop a job: as cancelled, or without an event when another worker has it (`is_lost`)."""
 
     job_id: str
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
-    """Forget a job that is another worker's by now."""
+class RemoveAdapted:
+    """Remove an adapted checkpoint that was made before its removal was requested.
 
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """End the thread after the step it is in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Remove:
-    """Remove an adapted checkpoint, if it was made before that was asked for.
-
-    Units: `when` in seconds since 1970.
+    Units: `requested_at` in seconds since 1970.
     """
 
     entry_id: str
-    when: float
+    requested_at: float
+
+
+class Control(Enum):
+    """A command to the loop as a whole."""
+
+    SUSPEND = "suspend"
+    """Stop adapting: save what was done, and release the jobs that wait for it."""
+    STOP = "stop"
+    """End the loop after the step at hand."""
+
+
+EngineCommand = StartJob | StopJob | RemoveAdapted | Control
+
+
+class Change(Enum):
+    """What happened to a job that has neither a result nor a failure."""
+
+    ADAPTING = "adapting"
+    """A checkpoint is being adapted to its puzzle."""
+    RUNNING = "running"
+    """The adaptation is over, and the job is being solved."""
+    ADVANCED = "advanced"
+    """A snapshot was saved for the next attempt, so the attempts so far are not charged."""
+    CANCELLED = "cancelled"
+    """It left the engine because that was requested."""
+    RELEASED = "released"
+    """It left the engine unfinished, to be queued again without charge."""
 
 
 @dataclass(frozen=True, slots=True)
-class Suspend:
-    """Adapt no longer: release the jobs that wait for it, keeping what was done."""
+class Changed:
+    """A job changed its state, or left without a result."""
 
+    job_id: str
+    change: Change
 
-Order = Start | Cancel | Drop | Remove | Suspend | Stop
-
-# --- from the engine, while a job goes on
+    @property
+    def end(self) -> str:
+        """The word for it in the log, where the job has left."""
+        return self.change.value
 
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """How far a job is, as a JSON document."""
+    """The progress of a job, as a JSON document."""
 
     job_id: str
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Adapts:
-    """A checkpoint is being adapted to a job's puzzle from now on."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """A job that was being adapted for is being solved from now on."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Advanced:
-    """A job's work is kept where the next attempt finds it, so those before were not in vain."""
-
-    job_id: str
-
-
-Change = Adapts | Runs | Advanced
-
-# --- from the engine, at the last
-
-
-@dataclass(frozen=True, slots=True)
 class Succeeded:
-    """A job's result, as a JSON document.
+    """The result of a job, as a JSON document.
 
     Units: `total_s` in seconds since its submission.
     """
 
+    end: ClassVar = "succeeded"
     job_id: str
     result: bytes
     total_s: float
@@ -107,28 +119,21 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Why a job has no result."""
+    """The reason why a job has no result."""
 
+    end: ClassVar = "failed"
     job_id: str
     failure: Failure
 
+    @classmethod
+    def from_error(cls, job_id: str, error: Exception, checkpoint: str | None = None) -> "Failed":
+        """Report one of JOB_ERRORS; their messages are written for callers.
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """A job left the engine because it was asked to."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """A job left the engine unfinished, for another attempt, and that is not its fault."""
-
-    job_id: str
+        `checkpoint` is the one that the error concerns, to be named where the job has several.
+        """
+        code = next(code for kind, code in CODES if isinstance(error, kind))
+        detail = str(error) if checkpoint is None else f"{checkpoint}: {error}"
+        return cls(job_id, Failure(code, detail))
 
 
-Ended = Succeeded | Failed | Cancelled
-End = Ended | Released
-
-# Whatever the engine may hand over to be written.
-Told = Progressed | Change | End
+WorkerEvent = Progressed | Changed | Succeeded | Failed

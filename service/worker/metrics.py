@@ -1,11 +1,12 @@
-"""What a worker measures, for Prometheus."""
+"""The metrics of a worker, for Prometheus."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from hrm_core import Outcome
+from hrm_core import Engine, Outcome, used_memory
 from service.solving.answer import Answer
 
 PREFIX = "hrm_arc"
@@ -13,23 +14,24 @@ STEP_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 WAIT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 SEGMENT_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 SHARE_BUCKETS = tuple(tenths / 10 for tenths in range(1, 11))
+MEMORY_EVERY_S = 1.0
 
 
 class WorkerMetrics:
-    """The metrics of one worker, in a registry of their own."""
+    """The metrics of one worker, in a separate registry."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
 
-        def counter(name: str, told: str, *labels: str) -> Counter:
-            return Counter(f"{PREFIX}_{name}", told, labels, registry=registry)
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"{PREFIX}_{name}", text, labels, registry=registry)
 
-        def gauge(name: str, told: str) -> Gauge:
-            return Gauge(f"{PREFIX}_{name}", told, registry=registry)
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"{PREFIX}_{name}", text, registry=registry)
 
-        def histogram(name: str, told: str, buckets: Iterable[float]) -> Histogram:
+        def histogram(name: str, text: str, buckets: Iterable[float]) -> Histogram:
             return Histogram(
-                f"{PREFIX}_{name}", told, registry=registry, buckets=tuple(map(float, buckets))
+                f"{PREFIX}_{name}", text, registry=registry, buckets=tuple(map(float, buckets))
             )
 
         self.requests_running = gauge("requests_running", "Jobs held by this worker.")
@@ -64,7 +66,8 @@ class WorkerMetrics:
         self._vote_share = histogram(
             "vote_share", "Share of the votes that a test input's winner had.", SHARE_BUCKETS
         )
-        self.gpu_memory = gauge("gpu_memory_used_bytes", "Memory taken on the device, if CUDA.")
+        self._memory = gauge("gpu_memory_used_bytes", "Memory taken on the device, if CUDA.")
+        self._memory_read_at = 0.0
         self.checkpoints_verified = gauge(
             "checkpoints_verified",
             "Checkpoints served whose rows are known to belong to their names.",
@@ -73,7 +76,7 @@ class WorkerMetrics:
     def count_step(
         self, step_s: float, num_seated: int, num_slots: int, outcomes: Iterable[Outcome]
     ) -> None:
-        """Count an engine's step in which so many slots were taken."""
+        """Count a step of an engine in which `num_seated` slots were taken."""
         self._steps.inc()
         self._step_s.observe(step_s)
         self._occupancy.set(num_seated / num_slots)
@@ -82,9 +85,19 @@ class WorkerMetrics:
             self._variants.inc()
             self._halting_steps.observe(outcome.steps)
 
-    def count_rest(self) -> None:
-        """Say that no engine has work."""
+    def count_idle(self) -> None:
+        """Record that no engine has work."""
         self._occupancy.set(0)
+
+    def read_memory(self, engines: Sequence[Engine]) -> None:
+        """Read the memory taken on the device of the engines, at most once a second."""
+        now = time.monotonic()
+        if now - self._memory_read_at >= MEMORY_EVERY_S:
+            self._memory_read_at = now
+            for engine in engines[:1]:  # all are on one device
+                used = used_memory(engine.device)
+                if used is not None:
+                    self._memory.set(used)
 
     def count_answer(self, answer: Answer) -> None:
         """Count the votes of an answer."""
@@ -93,9 +106,9 @@ class WorkerMetrics:
                 self._vote_share.observe(test.candidates[0].share)
 
     def serve(self, host: str, port: int) -> WSGIServer:
-        """Answer Prometheus over HTTP, in a thread; 0 takes any free port.
+        """Serve the metrics over HTTP in a thread; port 0 takes any free one.
 
-        Raises: OSError when the port cannot be had.
+        Raises: OSError when the port is taken.
         """
         server, _ = start_http_server(port, addr=host, registry=self.registry)
         return server

@@ -1,4 +1,4 @@
-"""Loading and testing the checkpoints that a worker is to serve."""
+"""Opening the checkpoints of a worker: each is loaded, tested and described."""
 
 import time
 from collections import Counter
@@ -7,68 +7,68 @@ from dataclasses import dataclass
 
 import structlog
 
+from augment import AugmentError
 from hrm_core import Engine, HRMCoreError
 from service.jobs import CheckpointRecord, KnownPuzzle
 from service.solving.enrolment import Registrar
 from service.solving.self_test.record import examine
 from service.solving.self_test.result import Finding
-from service.wire.errors import AlignmentError, EnrolmentError, PuzzleIndexError, SettingsError
-from service.worker.residents import Residents
+from service.wire.errors import AlignmentError, InputError, SettingsError
+from service.worker.engine_pool import EnginePool
 
-# What is served only where the operator insists.
-_REFUSED = (Finding.MISALIGNED, Finding.UNTESTED)
+# Served only where the operator allows it.
+_UNVERIFIED = (Finding.MISALIGNED, Finding.UNTESTED)
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A checkpoint that can be served, and the puzzles it knows."""
+class ServedCheckpoint:
+    """A checkpoint that is served, and the puzzles it knows."""
 
     record: CheckpointRecord
     puzzles: tuple[KnownPuzzle, ...]
 
 
 def open_checkpoints(
-    residents: Residents, *, allow_unverified: bool, on_step: Callable[[], None]
-) -> tuple[Opened, ...]:
-    """Load and test every checkpoint, keeping as many as may be resident; drop what is not fit.
+    pool: EnginePool, *, allow_unverified: bool, on_step: Callable[[], None]
+) -> tuple[ServedCheckpoint, ...]:
+    """Load and test the checkpoints of a pool; those that cannot be served are withdrawn from it.
 
-    `on_step` is called again and again: what it raises ends the opening.
+    `on_step` is called between steps, and an exception from it ends the opening.
 
     Raises: SettingsError where none can be served.
     """
     log = structlog.get_logger(__name__)
     opened = []
-    for name in residents.names:
+    for name in pool.names:
         try:
-            opened.append(_open(name, residents, allow_unverified, on_step))
-        except (HRMCoreError, EnrolmentError, PuzzleIndexError, AlignmentError) as error:
+            opened.append(_open(name, pool, allow_unverified, on_step))
+        except (HRMCoreError, InputError, AugmentError) as error:
             log.error("checkpoint not served", checkpoint=name, reason=str(error))
-            residents.forget(name)
+            pool.withdraw(name)
     if not opened:
         raise SettingsError(
-            "HRM_ARC_CHECKPOINTS: none of the checkpoints can be served; the log tells why for "
-            "each. Mend them, or set HRM_ARC_ALLOW_UNVERIFIED=true to serve those that only "
+            "HRM_ARC_CHECKPOINTS: none of the checkpoints can be served; the log says why for "
+            "each. Repair them, or set HRM_ARC_ALLOW_UNVERIFIED=true to serve those that only "
             "fail the self-test"
         )
     return tuple(opened)
 
 
 def _open(
-    name: str, residents: Residents, allow_unverified: bool, on_step: Callable[[], None]
-) -> Opened:
+    name: str, pool: EnginePool, allow_unverified: bool, on_step: Callable[[], None]
+) -> ServedCheckpoint:
     on_step()
     started = time.monotonic()
-    registrar = residents.registrar(name)
-    registrar.check_arc()
-    engine = residents.seat(name)
+    row_index = pool.row_index(name)
+    row_index.check_arc()
+    engine = pool.acquire(name)
     if engine is None:
-        raise RuntimeError("an engine is busy before any job has come")
-    puzzles = _known_puzzles(registrar)
-    record = _examine(name, engine, registrar, len(puzzles), on_step)
-    if record.finding in _REFUSED and not allow_unverified:
+        raise RuntimeError("an engine is busy before the first job")
+    puzzles = _known_puzzles(row_index)
+    record = _examine(name, engine, row_index, len(puzzles), on_step)
+    if record.finding in _UNVERIFIED and not allow_unverified:
         raise AlignmentError(
-            f"{record.verdict}. Where that is to be served all the same, set "
-            "HRM_ARC_ALLOW_UNVERIFIED=true"
+            f"{record.verdict}. To serve it all the same, set HRM_ARC_ALLOW_UNVERIFIED=true"
         )
     structlog.get_logger(__name__).info(
         "checkpoint served",
@@ -78,23 +78,23 @@ def _open(
         slots=engine.num_slots,
         seconds=round(time.monotonic() - started, 3),
     )
-    return Opened(record, puzzles)
+    return ServedCheckpoint(record, puzzles)
 
 
 def _examine(
     name: str,
     engine: Engine,
-    registrar: Registrar,
+    row_index: Registrar,
     num_puzzles: int,
     on_step: Callable[[], None],
 ) -> CheckpointRecord:
     """Run the self-test and describe the checkpoint."""
     try:
-        examination = examine(engine, registrar, on_step=on_step)
+        examination = examine(engine, row_index, on_step=on_step)
         finding, verdict = examination.finding, examination.verdict
     except AlignmentError as error:
         finding, verdict = Finding.UNTESTED, str(error)
-    checkpoint = registrar.checkpoint
+    checkpoint = row_index.checkpoint
     config = checkpoint.config
     return CheckpointRecord(
         name=name,
@@ -110,11 +110,11 @@ def _examine(
     )
 
 
-def _known_puzzles(registrar: Registrar) -> tuple[KnownPuzzle, ...]:
-    """List the puzzles that a checkpoint knows by their demonstrations and has rows for."""
-    names = (registrar.checkpoint.names or ())[1:]
-    num_rows = Counter(map(registrar.dialect.puzzle_of, names))
-    known = registrar.index.demonstrations if registrar.index else {}
+def _known_puzzles(row_index: Registrar) -> tuple[KnownPuzzle, ...]:
+    """Return the puzzles that a checkpoint knows by their demonstrations and has rows for."""
+    names = (row_index.checkpoint.names or ())[1:]
+    num_rows = Counter(map(row_index.dialect.puzzle_of, names))
+    known = row_index.index.demonstrations if row_index.index else {}
     return tuple(
         KnownPuzzle(name, demonstrations, num_rows[name])
         for name, demonstrations in known.items()

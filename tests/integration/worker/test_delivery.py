@@ -1,4 +1,4 @@
-"""What the engine tells is written in its order, once Redis takes it."""
+"""The delivery writes events in their order, once Redis takes them."""
 
 import asyncio
 import json
@@ -12,22 +12,15 @@ import redis
 
 from service.jobs import Claim, Claims, Event, Job, JobState, JobStore, NewJob
 from service.worker.delivery import Delivery
-from service.worker.leases import Leases
-from service.worker.messages import (
-    Adapts,
-    Advanced,
-    Progressed,
-    Released,
-    Runs,
-    Succeeded,
-)
+from service.worker.intake import Leases
+from service.worker.messages import Change, Changed, Progressed, Succeeded
 from service.worker.metrics import WorkerMetrics
 
 TIMEOUT_S = 30.0
 
 
 class Bench:
-    """A delivery, what it knows, and the store as callers see it."""
+    """A delivery, its leases and metrics, and the store as callers see it."""
 
     def __init__(self, url: str, claims: Claims, client: redis.Redis) -> None:
         self.url, self.claims, self.client = url, claims, client
@@ -61,16 +54,16 @@ class Bench:
         return job
 
     def events(self, job: Job) -> list[str]:
-        """Give what has happened since the claim: states, and of progress the number."""
+        """Return what has happened since the claim: states, and of progress the number."""
         events: tuple[Event, ...] = self.ask(lambda s: s.events_since(job.id, job.last_event))
         documents = [json.loads(event.data) for event in events]
         return [str(document.get("state", document.get("number"))) for document in documents]
 
     def hold_writes(self) -> None:
-        """Have the server keep all writers waiting; reading goes on."""
+        """Make the server suspend all writes; reading goes on."""
         self.client.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
 
-    def let_writes_go(self) -> None:
+    def resume_writes(self) -> None:
         self.client.execute_command("CLIENT", "UNPAUSE")
 
     def finish(self) -> None:
@@ -86,7 +79,7 @@ def bench(valkey_url: str, fresh_redis: redis.Redis) -> Iterator[Bench]:
     claims = Claims(valkey_url, worker_id="w", lease_s=30)
     bench = Bench(valkey_url, claims, fresh_redis)
     yield bench
-    bench.let_writes_go()
+    bench.resume_writes()
     bench.delivery.close(TIMEOUT_S)
     claims.close()
 
@@ -99,33 +92,40 @@ def test_progress_stays_on_its_side_of_a_change_however_late_it_is_written(bench
     job = bench.start()
     bench.hold_writes()
     # The first is in the hands of the thread, or in the queue; the second waits behind it.
-    for message in (
-        *(progress(job, 1), progress(job, 2), Adapts(job.id), progress(job, 3), progress(job, 4)),
-        *(Advanced(job.id), progress(job, 5), Runs(job.id), progress(job, 6)),
+    for event in (
+        progress(job, 1),
+        progress(job, 2),
+        Changed(job.id, Change.ADAPTING),
+        progress(job, 3),
+        progress(job, 4),
+        Changed(job.id, Change.ADVANCED),
+        progress(job, 5),
+        Changed(job.id, Change.RUNNING),
+        progress(job, 6),
     ):
-        bench.delivery.put(message)
+        bench.delivery.put(event)
     time.sleep(0.3)
-    bench.let_writes_go()
+    bench.resume_writes()
     bench.finish()
-    told = bench.events(job)
-    parts = " ".join(told).replace("running", "|").replace("adapting", "|").split("|")
+    events = bench.events(job)
+    parts = " ".join(events).replace("running", "|").replace("adapting", "|").split("|")
     before, adapting, after = ([int(number) for number in part.split()] for part in parts)
-    assert [told.count(state) for state in ("adapting", "running")] == [1, 1]
-    assert before in ([2], [1, 2])  # of each side the latest, and none of another's
+    assert [events.count(state) for state in ("adapting", "running")] == [1, 1]
+    assert before in ([2], [1, 2])  # the latest of each side, and none of another
     assert adapting[-1] == 5
     assert set(adapting) <= {3, 4, 5}
     assert after == [6]
     assert json.loads(bench.get(job.id).progress or b"")["number"] == 6
 
 
-def test_of_progress_that_waits_only_the_latest_is_written(bench: Bench) -> None:
+def test_only_the_latest_progress_that_waits_is_written(bench: Bench) -> None:
     job, other = bench.start(), bench.start()
     bench.hold_writes()
-    bench.delivery.put(Advanced(other.id))
+    bench.delivery.put(Changed(other.id, Change.ADVANCED))
     time.sleep(0.3)  # until that one is in the hands of the thread
     for number in range(5):
         bench.delivery.put(progress(job, number))
-    bench.let_writes_go()
+    bench.resume_writes()
     bench.finish()
     assert bench.events(job) == ["4"]
 
@@ -134,17 +134,17 @@ def test_advancing_makes_this_attempt_the_first(bench: Bench) -> None:
     job_id = bench.start().id
     bench.claims.hand_back(job_id, charge=True)
     assert bench.claim().attempt == 2
-    bench.delivery.put(Advanced(job_id))
+    bench.delivery.put(Changed(job_id, Change.ADVANCED))
     bench.finish()
     assert bench.get(job_id).attempts == 1
 
 
 def test_a_released_job_goes_back_uncharged_and_can_be_claimed_at_once(bench: Bench) -> None:
     job = bench.start()
-    bench.delivery.put(Adapts(job.id))
-    bench.delivery.put(Released(job.id))
+    bench.delivery.put(Changed(job.id, Change.ADAPTING))
+    bench.delivery.put(Changed(job.id, Change.RELEASED))
     (claim,) = bench.claims.claim(1, TIMEOUT_S)
-    # It is not taken for a job that runs here, whoever claims it.
+    # Were this worker to claim it, it would not take it for a job that runs here.
     assert job.id not in bench.leases
     assert (claim.job.id, claim.attempt) == (job.id, 1)
     bench.finish()
@@ -152,10 +152,15 @@ def test_a_released_job_goes_back_uncharged_and_can_be_claimed_at_once(bench: Be
     assert bench.metrics.registry.get_sample_value("hrm_arc_requests_running") == 0
 
 
-def test_what_another_worker_has_is_left_alone(bench: Bench) -> None:
+def test_a_job_that_another_worker_has_is_not_touched(bench: Bench) -> None:
     job = bench.start()
     bench.leases.discard(job.id)
-    for message in (Adapts(job.id), progress(job, 1), Advanced(job.id), Runs(job.id)):
+    for message in (
+        Changed(job.id, Change.ADAPTING),
+        progress(job, 1),
+        Changed(job.id, Change.ADVANCED),
+        Changed(job.id, Change.RUNNING),
+    ):
         bench.delivery.put(message)
     bench.finish()
     found = bench.get(job.id)
@@ -170,7 +175,11 @@ def test_changes_and_ends_wait_for_redis_in_their_order(
     late = Claims(f"unix://{away}", worker_id="w")  # nothing is there yet
     delivery = Delivery(late, bench.leases, bench.metrics)
     delivery.start()
-    for message in (Adapts(job.id), Runs(job.id), Succeeded(job.id, b"1", 1.0)):
+    for message in (
+        Changed(job.id, Change.ADAPTING),
+        Changed(job.id, Change.RUNNING),
+        Succeeded(job.id, b"1", 1.0),
+    ):
         delivery.put(message)
     time.sleep(0.5)
     assert bench.events(job) == []
@@ -181,12 +190,12 @@ def test_changes_and_ends_wait_for_redis_in_their_order(
     assert job.id not in bench.leases
 
 
-def test_a_change_of_a_job_that_is_lost_is_not_waited_with(bench: Bench, tmp_path: Path) -> None:
+def test_a_change_of_a_lost_job_is_not_retried(bench: Bench, tmp_path: Path) -> None:
     job = bench.start()
     nowhere = Claims(f"unix://{tmp_path / 'socket'}", worker_id="w")
     delivery = Delivery(nowhere, bench.leases, bench.metrics)
     delivery.start()
-    delivery.put(Adapts(job.id))
+    delivery.put(Changed(job.id, Change.ADAPTING))
     time.sleep(0.3)
     assert delivery.is_alive  # and it tries again and again
     bench.leases.discard(job.id)

@@ -1,4 +1,4 @@
-"""The heartbeat hears of adapted checkpoints that are to be removed."""
+"""The heartbeat forwards the removals of adapted checkpoints to the engine loop."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,34 +9,34 @@ import redis
 from service.jobs import Claims, WorkerRecord
 from service.jobs.keys import ADAPTED_REMOVED
 from service.worker.heartbeat import Heartbeat
-from service.worker.leases import Leases
+from service.worker.intake import Leases
+from service.worker.messages import EngineCommand, RemoveAdapted
 
 TIMEOUT_S = 30.0
-Removals = list[tuple[str, float]]
+Commands = list[EngineCommand]
 
 
 @pytest.fixture
-def hear(valkey_url: str, fresh_redis: redis.Redis) -> Iterator[Callable[[], Removals]]:
-    """Return what starts a heartbeat, and gives the list of what it hears."""
+def beat(valkey_url: str, fresh_redis: redis.Redis) -> Iterator[Callable[[], Commands]]:
+    """Return what starts a heartbeat, and returns the list of the commands that it sends."""
     claims = Claims(valkey_url, worker_id="w")
     started: list[Heartbeat] = []
 
-    def start() -> Removals:
-        heard: Removals = []
+    def start() -> Commands:
+        commands: Commands = []
         started.append(
             Heartbeat(
                 claims,
                 Leases(),
                 record=lambda: WorkerRecord("w", "host", "cpu", "ready", 0, 8, (), 0.0),
                 is_stalled=lambda: False,
-                on_cancel=lambda job_id: None,
+                send=commands.append,
                 on_lost=lambda job_id: None,
-                on_removed=lambda adapted_id, when: heard.append((adapted_id, when)),
                 on_unpublished=lambda checkpoints: None,
             )
         )
         started[-1].start()
-        return heard
+        return commands
 
     yield start
     for heartbeat in started:
@@ -44,31 +44,28 @@ def hear(valkey_url: str, fresh_redis: redis.Redis) -> Iterator[Callable[[], Rem
     claims.close()
 
 
-def wait_for(heard: Removals, num: int) -> None:
+def wait_for(commands: Commands, num: int) -> None:
     deadline = time.monotonic() + TIMEOUT_S
-    while len(heard) < num:
-        assert time.monotonic() < deadline, heard
+    while len(commands) < num:
+        assert time.monotonic() < deadline, commands
         time.sleep(0.05)
 
 
-def test_each_removal_is_heard_of_once(
-    hear: Callable[[], Removals], fresh_redis: redis.Redis
+def test_each_removal_is_sent_once_and_again_by_a_worker_that_starts_later(
+    beat: Callable[[], Commands], fresh_redis: redis.Redis
 ) -> None:
     now = float(int(time.time()))
     fresh_redis.zadd(ADAPTED_REMOVED, {"before": now - 60})
-    heard = hear()
-    wait_for(heard, 1)
+    commands = beat()
+    wait_for(commands, 1)
     fresh_redis.zadd(ADAPTED_REMOVED, {"now": now})
-    wait_for(heard, 2)
-    fresh_redis.zadd(ADAPTED_REMOVED, {"now": now + 1})  # made anew, and removed again
-    wait_for(heard, 3)
+    wait_for(commands, 2)
+    fresh_redis.zadd(ADAPTED_REMOVED, {"now": now + 1})  # made again, and removed again
+    wait_for(commands, 3)
     time.sleep(2.2)  # two more beats
-    assert heard == [("before", now - 60), ("now", now), ("now", now + 1)]
-    assert [entry for entry, _ in hear_anew(hear)] == ["before", "now"]
+    sent = [("before", now - 60), ("now", now), ("now", now + 1)]
+    assert commands == [RemoveAdapted(entry_id, when) for entry_id, when in sent]
 
-
-def hear_anew(hear: Callable[[], Removals]) -> Removals:
-    """Give what a worker that starts now hears first."""
-    heard = hear()
-    wait_for(heard, 2)
-    return heard
+    later = beat()
+    wait_for(later, 2)
+    assert later == [RemoveAdapted("before", now - 60), RemoveAdapted("now", now + 1)]

@@ -6,15 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.adaptation.cache import AdaptedCache, Entry
+from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
 from service.adaptation.record import ADAPTATION_NAME, write_adaptation
 from service.cli.adapted import list_command, remove_command
-from service.worker.shelf import Shelf
 
 BASE, PUZZLE = "b" * 64, "d" * 64
 START_LIMIT_S = 300  # a busy machine takes its time
@@ -79,7 +79,7 @@ def find(cache: AdaptedCache, **of: Any) -> str | None:
         "steps": None,
         **of,
     }
-    entry = cache.find(**wanted)
+    entry = cache.find(AdaptationKey(**wanted))
     return None if entry is None else entry.id
 
 
@@ -205,21 +205,23 @@ def test_a_path_is_no_id(
     assert ids(cache.entries()) == ["entry"]
 
 
-def test_a_name_is_the_same_for_the_same_wish_only(cache: AdaptedCache) -> None:
-    wish = ("base-small", "anna", BASE, PUZZLE, 64, 60.0, None)
-    others = [
-        ("base-small", "ben", BASE, PUZZLE, 64, 60.0, None),
-        ("base-small", "anna", "c" * 64, PUZZLE, 64, 60.0, None),
-        ("base-small", "anna", BASE, "e" * 64, 64, 60.0, None),
-        ("base-small", "anna", BASE, PUZZLE, 65, 60.0, None),
-        ("base-small", "anna", BASE, PUZZLE, 64, 61.0, None),
-        ("base-small", "anna", BASE, PUZZLE, 64, 60.0, 100),
-        ("base-small", "anna", BASE, PUZZLE, 64, None, 60),
+def test_an_id_is_the_same_for_the_same_key_only() -> None:
+    key = AdaptationKey("anna", BASE, PUZZLE, 64, 60.0, None)
+    changes: list[dict[str, Any]] = [
+        {"owner": "ben"},
+        {"base_sha256": "c" * 64},
+        {"demonstrations_hash": "e" * 64},
+        {"num_variants": 65},
+        {"seconds": 61.0},
+        {"steps": 100},
+        {"seconds": None, "steps": 60},
     ]
-    names = {cache.name(*wish), *(cache.name(*other) for other in others)}
-    assert len(names) == 8
-    assert cache.name(*wish) == AdaptedCache(Path("elsewhere"), 1).name(*wish)
-    assert all(name.startswith("base-small-") for name in names)
+    keys = [key, *(replace(key, **change) for change in changes)]
+    ids = {one.entry_id("base-small") for one in keys}
+    assert len(ids) == 8
+    assert all(entry_id.startswith("base-small-") for entry_id in ids)
+    # Of a cache on disk, whatever the version: a change would orphan its entries.
+    assert key.entry_id("base-small") == "base-small-f6a3415a0f338575"
 
 
 def test_bytes_are_counted_and_times_reported(
@@ -391,27 +393,29 @@ def test_a_lock_of_another_process_holds_until_it_is_killed(
     assert cache.evict() == ("entry",)
 
 
-# What a worker tells of it.
+# The records that a worker publishes.
 
 
-def test_an_entry_is_described_as_a_record(cache: AdaptedCache, make_entry: MakeEntry) -> None:
+def test_an_entry_is_described_by_a_record(cache: AdaptedCache, make_entry: MakeEntry) -> None:
     make_entry("entry", num_bytes=4321)
     entry = cache.entry("entry")
     assert entry is not None
-    found = entry.described()
-    assert (found.id, found.owner) == ("entry", "anna")
-    assert (found.base, found.base_sha256) == ("base-small", BASE)
-    assert (found.puzzle_name, found.demonstrations_hash) == ("puzzle", PUZZLE)
-    assert (found.num_variants, found.num_steps, found.seconds) == (64, 12, 60.5)
-    assert (found.held_out_share, found.num_bytes, found.is_complete) == (0.25, 4321, True)
-    assert (found.made_at, found.used_at) == (1000.0, 1000.0)
+    record = entry.described()
+    assert (record.id, record.owner) == ("entry", "anna")
+    assert (record.base, record.base_sha256) == ("base-small", BASE)
+    assert (record.puzzle_name, record.demonstrations_hash) == ("puzzle", PUZZLE)
+    assert (record.num_variants, record.num_steps, record.seconds) == (64, 12, 60.5)
+    assert (record.held_out_share, record.num_bytes, record.is_complete) == (0.25, 4321, True)
+    assert (record.made_at, record.used_at) == (1000.0, 1000.0)
 
 
-def test_a_shelf_lists_the_entries_the_latest_used_first(
+def test_the_records_are_those_of_the_entries_used_last_and_may_be_seconds_old(
     cache: AdaptedCache, make_entry: MakeEntry
 ) -> None:
     make_entry("old", used_at=1000.0)
     make_entry("new", used_at=2000.0, base=None, base_sha256=None, puzzles={})
-    found = Shelf(cache).records()
-    assert [record.id for record in found] == ["new", "old"]
-    assert (found[0].base, found[0].base_sha256, found[0].puzzle_name) == ("", "", "")
+    records = cache.records()
+    assert [record.id for record in records] == ["new", "old"]
+    assert (records[0].base, records[0].base_sha256, records[0].puzzle_name) == ("", "", "")
+    cache.remove("old")
+    assert cache.records() == records

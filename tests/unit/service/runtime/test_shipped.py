@@ -37,3 +37,20 @@ def test_without_the_source_the_error_says_how_to_name_a_folder(
         shipped.demo_checkpoint()
     with pytest.raises(SettingsError, match=r"no folder checkpoints\..*--checkpoints"):
         Settings.load().checkpoint_folders()
+
+
+@pytest.mark.parametrize(
+    ("configured", "served", "expected"),
+    [
+        ("b", ("a", "b", "demo"), "b"),
+        ("elsewhere", ("a", "demo"), "elsewhere"),
+        (None, ("a", "demo"), "demo"),
+        (None, ("b", "a"), "b"),
+        (None, (), None),
+    ],
+)
+def test_the_default_is_the_configured_checkpoint_else_the_demo_else_the_first(
+    configured: str | None, served: tuple[str, ...], expected: str | None
+) -> None:
+    assert shipped.default_checkpoint(configured, served) == expected
+    assert shipped.default_checkpoint(configured, dict.fromkeys(served)) == expected

@@ -1,10 +1,10 @@
-"""What tests of the worker share: jobs for the demo's puzzles, and an engine thread to run them."""
+"""Fixtures of the worker's tests: jobs for the demo's puzzles, and an engine loop to run them."""
 
 import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -14,12 +14,15 @@ from augment import Puzzle, Task, task_document
 from bench.fake_engine import FakeEngine
 from bench.model import synthetic_checkpoint
 from hrm_core import ARC_VOCAB_SIZE, parse_arch, write_checkpoint
+from service.adaptation.cache import AdaptedCache
+from service.adaptation.prepare import AdaptOptions
 from service.jobs import Job, JobState
 from service.solving.puzzle_index import PUZZLES_NAME, index_document, read_index
-from service.worker.engine_thread import EngineThread
-from service.worker.messages import Progressed, Stop
+from service.worker.adaptation_turns import AdaptationTurns
+from service.worker.engine_loop import EngineLoop
+from service.worker.engine_pool import EnginePool
+from service.worker.messages import Control, Progressed
 from service.worker.metrics import WorkerMetrics
-from service.worker.residents import Residents
 
 TIMEOUT_S = 60.0
 
@@ -69,7 +72,7 @@ def job_of() -> Callable[..., Job]:
 
 @pytest.fixture
 def checkpoint_folder_of(tmp_path: Path) -> Callable[..., Path]:
-    """Return a maker of untrained folders, on a canvas of 3, that know this puzzle alone."""
+    """Return a maker of untrained folders, on a canvas of 3, that know only this puzzle."""
 
     def make(name: str, puzzle: Puzzle) -> Path:
         arch = {
@@ -101,10 +104,19 @@ def checkpoint_folder_of(tmp_path: Path) -> Callable[..., Path]:
 
 
 class Engines:
-    """An engine thread on fake engines, and what it has told so far."""
+    """An engine loop on fake engines, and the events that it has delivered."""
 
-    def __init__(self, folders: dict[str, Path], make_engine: Any, **options: Any) -> None:
-        self.told: SimpleQueue[Any] = SimpleQueue()
+    def __init__(
+        self,
+        folders: dict[str, Path],
+        make_engine: Any,
+        cache_folder: Path,
+        *,
+        max_resident: int = 4,
+        adapts: bool = False,
+        **options: Any,
+    ) -> None:
+        self.events: SimpleQueue[Any] = SimpleQueue()
         self.metrics = WorkerMetrics()
         self.made: list[FakeEngine] = []
 
@@ -112,57 +124,63 @@ class Engines:
             self.made.append(make_engine(checkpoint))
             return self.made[-1]
 
-        self.thread = EngineThread(
-            Residents(folders, make, options.pop("max_resident", 4)),
-            self.told.put,
+        self.pool = pool = EnginePool(folders, make, max_resident)
+        self.adaptations = AdaptationTurns(
+            pool,
+            AdaptedCache(cache_folder, max_bytes=10**9),
+            self.events.put,
+            device="cpu",
+            recipe=AdaptOptions(num_variants=2, batch_size=4, slice_size=2),
+            is_enabled=adapts,
+        )
+        self.loop = EngineLoop(
+            pool,
+            self.adaptations,
+            self.events.put,
             self.metrics,
             worker_id="w",
             **({"allow_unverified": True} | options),
         )
-        self.thread.start()
+        self.send = self.loop.send
+        self.loop.start()
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + TIMEOUT_S
-        while not self.thread.is_ready:
-            assert not self.thread.has_ended, self.thread.error
+        while not self.loop.ready.wait(0.01):
+            assert not self.loop.ended.is_set(), self.loop.error
             assert time.monotonic() < deadline
-            time.sleep(0.01)
 
     def next(self) -> Any:
-        """Give what is told next, ends and progress alike."""
-        return self.told.get(timeout=TIMEOUT_S)
+        """Return the next event, of whatever kind."""
+        return self.events.get(timeout=TIMEOUT_S)
 
     def ends(self, num: int) -> dict[str, Any]:
-        """Wait for so many ends; gives them by job."""
+        """Wait for the ends of so many jobs, which have no other events but progress."""
         found: dict[str, Any] = {}
         while len(found) < num:
-            message = self.next()
-            if not isinstance(message, Progressed):
-                assert message.job_id not in found
-                found[message.job_id] = message
+            event = self.next()
+            if not isinstance(event, Progressed):
+                assert event.job_id not in found
+                found[event.job_id] = event
         return found
 
-    def has_told_nothing(self) -> bool:
-        try:
-            self.told.get_nowait()
-        except Empty:
-            return True
-        return False
+    def wait_until_ended(self) -> None:
+        assert self.loop.ended.wait(TIMEOUT_S)
 
 
 @pytest.fixture
-def engines_of(demo_folder: Path) -> Iterator[Callable[..., Engines]]:
-    """Return a maker of engine threads on the demo checkpoint; they end with the test."""
+def engines_of(demo_folder: Path, tmp_path: Path) -> Iterator[Callable[..., Engines]]:
+    """Return a maker of engine loops on the demo checkpoint; they end with the test."""
     made: list[Engines] = []
 
     def make(make_engine: Any = FakeEngine, is_awaited: bool = True, **options: Any) -> Engines:
         folders = options.pop("folders", {"demo": demo_folder})
-        made.append(Engines(folders, make_engine, **options))
+        made.append(Engines(folders, make_engine, tmp_path / "adapted", **options))
         if is_awaited:
             made[-1].wait_until_ready()
         return made[-1]
 
     yield make
     for engines in made:
-        engines.thread.order(Stop())
-        assert engines.thread.join(TIMEOUT_S)
+        engines.send(Control.STOP)
+        engines.wait_until_ended()

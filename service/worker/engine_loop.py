@@ -1,0 +1,300 @@
+"""The engine loop: one thread that owns the engines, and what happens in each of its turns."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import Any
+
+import structlog
+
+from hrm_core import DeviceMemoryError, Engine
+from service.jobs import Failure
+from service.runtime.shipped import default_checkpoint
+from service.solving.solve import hand_out
+from service.wire.errors import SettingsError
+from service.worker.adaptation_turns import AdaptationTurns
+from service.worker.engine_pool import EnginePool
+from service.worker.heartbeat import Watchdog
+from service.worker.job_table import ActiveJob, JobTable, Stage
+from service.worker.messages import (
+    JOB_ERRORS,
+    Change,
+    Changed,
+    Control,
+    EngineCommand,
+    Failed,
+    Progressed,
+    RemoveAdapted,
+    StartJob,
+    StopJob,
+    Succeeded,
+    WorkerEvent,
+)
+from service.worker.metrics import WorkerMetrics
+from service.worker.opening import ServedCheckpoint, open_checkpoints
+
+
+class EngineLoop:
+    """Runs jobs through the engines of a pool, many at once, in a thread.
+
+    An error of JOB_ERRORS ends the job that it concerns. Any other error ends the loop and is kept
+    in `error`, since an engine is not reliable after it (a CUDA error stays with the process).
+    `ready` is set once the checkpoints are loaded and tested, `ended` when the loop has ended.
+    """
+
+    def __init__(
+        self,
+        pool: EnginePool,
+        adaptations: AdaptationTurns,
+        deliver: Callable[[WorkerEvent], None],
+        metrics: WorkerMetrics,
+        *,
+        worker_id: str,
+        default_checkpoint: str | None = None,
+        allow_unverified: bool = False,
+    ) -> None:
+        self.ready, self.ended = Event(), Event()
+        self.error: Exception | None = None
+        self.watchdog = Watchdog()
+        self.served: dict[str, ServedCheckpoint] = {}
+        self.num_slots: int | None = None
+        self._pool = pool
+        self._adaptations = adaptations
+        self._deliver = deliver
+        self._metrics = metrics
+        self._worker_id = worker_id
+        self._default_checkpoint = default_checkpoint
+        self._allow_unverified = allow_unverified
+        self._commands: SimpleQueue[EngineCommand] = SimpleQueue()
+        self._jobs = JobTable()
+        self._is_stopping = False
+        self._log: Any = structlog.get_logger(__name__)
+        # A daemon, so that a device that hangs does not keep the process from ending.
+        self._thread = Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Load and test the checkpoints, then obey commands."""
+        self._thread.start()
+
+    def send(self, command: EngineCommand) -> None:
+        """Queue a command, from any thread."""
+        if command is Control.STOP:
+            self._is_stopping = True  # now, also while checkpoints are being tested
+        self._commands.put(command)
+
+    def untouched(self) -> frozenset[str]:
+        """Return the jobs that nothing was done about, once the loop has ended."""
+        job_ids = {job.id for job in self._jobs.in_stage(Stage.WAITING)}
+        while not self._commands.empty():
+            command = self._commands.get()
+            if isinstance(command, StartJob):
+                job_ids.add(command.job.id)
+        return frozenset(job_ids)
+
+    def _run(self) -> None:
+        try:
+            self._open_checkpoints()
+            self.ready.set()
+            while not self._is_stopping:
+                self._turn()
+        except _StoppedError:
+            pass
+        except SettingsError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001 - it is logged and kept, and ends the worker
+            self.error = error
+            self._log.exception("the engine thread ends")
+        finally:
+            self.ended.set()
+
+    def _open_checkpoints(self) -> None:
+        def check_stop() -> None:
+            if self._is_stopping:
+                raise _StoppedError
+
+        opened = open_checkpoints(
+            self._pool, allow_unverified=self._allow_unverified, on_step=check_stop
+        )
+        self.served = {one.record.name: one for one in opened}
+        num_verified = sum(one.record.finding.is_verified for one in opened)
+        self._metrics.checkpoints_verified.set(num_verified)
+        self.num_slots = max(engine.num_slots for engine in self._pool.engines)
+
+    def _turn(self) -> None:
+        self._obey_commands()
+        self._end_overdue()
+        self._start_waiting()
+        self._enrol_checkpoints()
+        self._enter_engines()
+        self._adapt(self._step_engines())
+
+    def _obey_commands(self) -> None:
+        """Obey the commands queued so far; wait for one when there is nothing else to do."""
+        is_idle = not self._jobs
+        if is_idle:
+            self.watchdog.pause()
+            self._metrics.count_idle()
+            self._metrics.read_memory(self._pool.engines)
+        try:
+            while True:
+                self._obey(self._commands.get(block=is_idle))
+                is_idle = False
+        except Empty:
+            return
+
+    def _obey(self, command: EngineCommand) -> None:
+        match command:
+            case StartJob(job, deadline, is_isolated):
+                self._jobs.add(ActiveJob(job, deadline, is_isolated))
+            case StopJob(job_id, is_lost=True):
+                self._remove(job_id)
+            case StopJob(job_id) if job_id in self._jobs:
+                self._end(Changed(job_id, Change.CANCELLED))
+            case RemoveAdapted(entry_id, requested_at):
+                self._adaptations.remove(entry_id, requested_at)
+            case Control.SUSPEND:
+                for job_id in self._adaptations.suspend():
+                    self._end(Changed(job_id, Change.RELEASED))
+            case Control.STOP:
+                self._is_stopping = True
+
+    def _end_overdue(self) -> None:
+        for job in self._jobs:
+            if job.is_overdue:
+                when = "before" if job.stage is Stage.WAITING else "while"
+                reason = f"the deadline passed {when} the job ran"
+                self._end(Failed(job.id, Failure("deadline_exceeded", reason)))
+
+    def _start_waiting(self) -> None:
+        while (job := self._jobs.next_to_start()) is not None:
+            # Moved first: if reading the request crashes the process, this job is charged for it.
+            self._jobs.move(job, Stage.ENROLLING)
+            with self._failing(job):
+                job.resolve_request(default_checkpoint(self._default_checkpoint, self._pool.names))
+
+    def _enrol_checkpoints(self) -> None:
+        """Enrol each job's checkpoints as far as possible; jobs with all of them are solved."""
+        for job in self._jobs.in_stage(Stage.ENROLLING):
+            with self._failing(job):
+                while (name := job.next_checkpoint) is not None:
+                    member = self._adaptations.enrol(job.id, job.request, name)
+                    if member is None:
+                        if self._adaptations.is_suspended:
+                            self._end(Changed(job.id, Change.RELEASED))
+                        break
+                    job.members.append(member)
+                else:
+                    job.gather_members()
+                    self._jobs.move(job, Stage.SOLVING)
+
+    def _enter_engines(self) -> None:
+        """Queue the samples of members whose engine is on the device, or finds room there."""
+        for job in self._jobs.in_stage(Stage.SOLVING):
+            with self._failing(job):
+                for index in job.solving.waiting:
+                    engine = self._acquire(job.solving.members[index].name)
+                    if engine is not None:
+                        if len(job.solving.waiting) == len(job.members):
+                            self._metrics.queue_time.observe(job.queue_s)
+                        job.solving.enter(index, engine)
+                        self.watchdog.expect_step()
+                if job.solving.is_done:
+                    self._finish(job)
+
+    def _acquire(self, name: str) -> Engine | None:
+        if self._pool.has_engine(name):
+            return self._pool.acquire(name)
+        self.watchdog.pause()  # loading and compiling have no time limit
+        try:
+            return self._pool.acquire(name)
+        finally:
+            if any(job.solving.is_in_engine for job in self._jobs.in_stage(Stage.SOLVING)):
+                self.watchdog.expect_step()
+
+    def _step_engines(self) -> float | None:
+        """Take a step with each engine that has work; return the seconds it took, None without."""
+        busy = [engine for engine in self._pool.engines if not engine.is_idle]
+        started = time.monotonic()
+        for engine in busy:
+            try:
+                self._step(engine)
+            except DeviceMemoryError as error:
+                # Its jobs fail, and it is released; other engines go on.
+                for job in self._jobs.in_engine(engine):
+                    self._end(Failed.from_error(job.id, error))
+                self._pool.discard(engine)
+        return time.monotonic() - started if busy else None
+
+    def _step(self, engine: Engine) -> None:
+        if engine.is_cold:  # it ran out of memory, and compiles again for fewer slots
+            self.watchdog.pause()
+            engine.warm_up()
+            self.watchdog.expect_step()
+        started = time.monotonic()
+        outcomes = engine.step()
+        step_s = time.monotonic() - started
+        self.watchdog.note_step(step_s)
+        num_seated = engine.num_seated + len(outcomes)
+        self._metrics.count_step(step_s, num_seated, engine.num_slots, outcomes)
+        self._metrics.read_memory(self._pool.engines)
+        hand_out(outcomes)
+        for job in self._jobs.in_stage(Stage.SOLVING):
+            if job.solving.is_done:
+                self._finish(job)
+            elif (report := job.new_report()) is not None:
+                self._deliver(Progressed(job.id, report))
+
+    def _adapt(self, engine_s: float | None) -> None:
+        """Train a slice of an adaptation when it is due."""
+        adaptations = self._adaptations
+        if not adaptations.is_due(engine_s):
+            return
+        if adaptations.may_compile:
+            self.watchdog.pause()
+        else:
+            self.watchdog.expect_step()
+        num_waiting = adaptations.num_waiting
+        for job_id, error in adaptations.turn().items():
+            self._fail(self._jobs[job_id], error)
+        self.watchdog.note_training()
+        if adaptations.num_waiting < num_waiting:
+            adaptations.evict()
+
+    def _finish(self, job: ActiveJob) -> None:
+        with self._failing(job):
+            answer = job.solving.answer()
+            self._metrics.count_answer(answer)
+            records = {name: one.record for name, one in self.served.items()}
+            result = job.result(answer, self._worker_id, records)
+            self._end(Succeeded(job.id, result, job.total_s))
+
+    @contextmanager
+    def _failing(self, job: ActiveJob) -> Iterator[None]:
+        """End the job, and nothing else, with an error that concerns only this job."""
+        try:
+            yield
+        except JOB_ERRORS as error:
+            self._fail(job, error)
+
+    def _fail(self, job: ActiveJob, error: Exception) -> None:
+        # Of several checkpoints, the one that could not be enrolled is named.
+        is_ensemble = job.stage is Stage.ENROLLING and len(job.checkpoints) > 1
+        self._end(Failed.from_error(job.id, error, job.next_checkpoint if is_ensemble else None))
+
+    def _end(self, event: Changed | Failed | Succeeded) -> None:
+        """Remove a job, and deliver how it ended."""
+        self._remove(event.job_id)
+        reason = event.failure.code if isinstance(event, Failed) else None
+        # Logged before the delivery: Redis may never receive it.
+        self._log.info("job leaves the engine", job_id=event.job_id, end=event.end, reason=reason)
+        self._deliver(event)
+
+    def _remove(self, job_id: str) -> None:
+        self._adaptations.forget(job_id)
+        self._jobs.remove(job_id)
+
+
+class _StoppedError(Exception):
+    """The loop was stopped while checkpoints were being loaded."""

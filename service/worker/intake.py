@@ -1,0 +1,210 @@
+"""The intake of jobs: which are claimed, and the leases of those that are held."""
+
+import time
+from collections.abc import Callable, Iterable
+from threading import Condition
+from typing import Any
+
+import structlog
+
+from service.jobs import Claim, Claims, Job
+from service.wire.errors import QueueUnavailable
+from service.worker.messages import StartJob
+from service.worker.metrics import WorkerMetrics
+
+# From this attempt on a job runs isolated: it may be what crashed the attempts before.
+ISOLATED_FROM_ATTEMPT = 3
+# One job in so many is a batch job, as in the engine.
+BATCH_EVERY = 8
+CLAIM_BLOCK_S = 1.0
+RECLAIMS_PER_LEASE = 5
+
+
+class Leases:
+    """The jobs that a worker holds, from the claim until their end is written; thread-safe."""
+
+    def __init__(self) -> None:
+        self._claims: dict[str, Claim] = {}
+        self._changed = Condition()
+
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._claims)
+
+    def __contains__(self, job_id: str) -> bool:
+        with self._changed:
+            return job_id in self._claims
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """The claims, the longest held first."""
+        with self._changed:
+            return tuple(self._claims.values())
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """The ids of the jobs."""
+        with self._changed:
+            return tuple(self._claims)
+
+    @property
+    def num_batch(self) -> int:
+        """The number of batch jobs."""
+        with self._changed:
+            return sum(claim.job.priority == "batch" for claim in self._claims.values())
+
+    @property
+    def has_isolated(self) -> bool:
+        """Whether one of the jobs must run isolated."""
+        with self._changed:
+            return self._has_isolated()
+
+    def num_free(self, max_jobs: int) -> int:
+        """Return how many more jobs may be claimed; none beside an isolated one."""
+        with self._changed:
+            return self._num_free(max_jobs)
+
+    def add(self, claim: Claim) -> None:
+        """Hold a job."""
+        with self._changed:
+            self._claims[claim.job.id] = claim
+
+    def discard(self, job_id: str) -> Claim | None:
+        """Hold a job no longer; return its claim, or None where it was not held."""
+        with self._changed:
+            claim = self._claims.pop(job_id, None)
+            self._changed.notify_all()
+            return claim
+
+    def wait_until_free(self, max_jobs: int, timeout_s: float) -> None:
+        """Wait until one more job may be claimed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._num_free(max_jobs) > 0, timeout_s)
+
+    def wait_until_empty(self, timeout_s: float) -> bool:
+        """Wait until no job is held; return whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._claims, timeout_s)
+
+    def _has_isolated(self) -> bool:
+        return any(map(is_isolated, self._claims.values()))
+
+    def _num_free(self, max_jobs: int) -> int:
+        return 0 if self._has_isolated() else max(0, max_jobs - len(self._claims))
+
+
+class Intake:
+    """Claims as many jobs as there is room for, and starts them.
+
+    Orphaned jobs go before new ones. Some of the room is kept for batch jobs, so that they never
+    starve, and some for interactive jobs, which must not wait until a batch has ended.
+    """
+
+    def __init__(
+        self,
+        claims: Claims,
+        leases: Leases,
+        metrics: WorkerMetrics,
+        start: Callable[[StartJob], None],
+        *,
+        max_jobs: int,
+    ) -> None:
+        self._claims = claims
+        self._leases = leases
+        self._metrics = metrics
+        self._start = start
+        self._max_jobs = max_jobs
+        self._next_reclaim = 0.0
+        self._num_since_batch = 0
+        self._claims_one = False
+        self._log: Any = structlog.get_logger(__name__)
+
+    def take_jobs(self, *, is_stalled: Callable[[], bool], is_stopping: Callable[[], bool]) -> None:
+        """Claim and start jobs, waiting about a second for room or for a job.
+
+        Nothing is claimed while the engine `is_stalled`; what was claimed as the worker
+        `is_stopping` is handed back.
+
+        Raises: QueueUnavailable.
+        """
+        num_free = self._leases.num_free(self._max_jobs)
+        if self._claims_one:
+            num_free = min(1, num_free)
+        if num_free == 0 or is_stalled():
+            self._leases.wait_until_free(self._max_jobs, CLAIM_BLOCK_S)
+            if is_stalled():
+                time.sleep(CLAIM_BLOCK_S)
+            return
+        now = time.monotonic()
+        if now >= self._next_reclaim:
+            claims = self._claims.reclaim(num_free, self._leases.job_ids)
+            # Set here only: while there is no room the reclaim stays due, and comes first after.
+            self._next_reclaim = now + self._claims.lease_s / RECLAIMS_PER_LEASE
+            self._accept(claims, is_reclaimed=True, is_stopping=is_stopping)
+            if claims:
+                return
+        claims = self._claims.claim(
+            num_free,
+            block_s=max(0.0, min(CLAIM_BLOCK_S, self._next_reclaim - now)),
+            num_batch_places=self._min_batch(num_free),
+            most_batch=self._max_batch(),
+        )
+        self._accept(claims, is_reclaimed=False, is_stopping=is_stopping)
+
+    def hand_back(self, job: Job, *, charge: bool, reason: str = "") -> None:
+        """Put a job back into the queue; should Redis be away, its lease runs out instead."""
+        try:
+            self._claims.hand_back(job.id, charge=charge, reason=reason)
+        except QueueUnavailable as error:
+            self._log.warning("job not handed back", job_id=job.id, reason=str(error))
+            return
+        self._metrics.jobs_handed_back.inc()
+        self._log.info("job handed back", job_id=job.id, charged=charge)
+
+    def _accept(
+        self, claims: Iterable[Claim], *, is_reclaimed: bool, is_stopping: Callable[[], bool]
+    ) -> None:
+        """Start claimed jobs; of those to be isolated, at most one is held at a time."""
+        self._claims_one = False
+        for claim in sorted(claims, key=is_isolated):
+            job = claim.job
+            if job.id in self._leases:
+                continue  # its lease ran out while Redis was away, and it still runs here
+            is_batch = job.priority == "batch"
+            self._num_since_batch = 0 if is_batch else self._num_since_batch + 1
+            if is_reclaimed:
+                self._metrics.jobs_reclaimed.inc()
+            if is_stopping() or (is_isolated(claim) and self._leases.has_isolated):
+                # If it waited here, it would be charged for a crash of the isolated job before it.
+                # From now on jobs are claimed one by one, until none is handed back.
+                self.hand_back(job, charge=False)
+                self._claims_one = True
+                continue
+            self._leases.add(claim)
+            self._metrics.requests_running.set(len(self._leases))
+            self._log.info(
+                "job claimed", job_id=job.id, attempt=claim.attempt, reclaimed=is_reclaimed
+            )
+            self._start(StartJob(job, _local_deadline(job), is_isolated(claim)))
+
+    def _min_batch(self, num_free: int) -> int:
+        """Return how many jobs to claim from batches first, also when room frees up one by one."""
+        is_due = self._num_since_batch >= BATCH_EVERY - 1
+        return max(num_free // BATCH_EVERY, int(is_due))
+
+    def _max_batch(self) -> int:
+        """Return how many batch jobs may be claimed, with room left for interactive ones."""
+        num_kept = max(1, self._max_jobs // BATCH_EVERY) if self._max_jobs > 1 else 0
+        return max(0, self._max_jobs - num_kept - self._leases.num_batch)
+
+
+def is_isolated(claim: Claim) -> bool:
+    """Return whether a job must run with no other beside it."""
+    return claim.attempt >= ISOLATED_FROM_ATTEMPT
+
+
+def _local_deadline(job: Job) -> float | None:
+    """Return a job's deadline by the monotonic clock; both ends of the interval are Redis's."""
+    if job.deadline_at is None or job.started_at is None:
+        return None
+    return time.monotonic() + job.deadline_at - job.started_at

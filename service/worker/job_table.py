@@ -1,0 +1,205 @@
+"""The jobs of the engine loop, each in its stage."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from hrm_core import Engine
+from service.jobs import CheckpointRecord, Job
+from service.jobs.record import json_bytes
+from service.solving.answer import Answer
+from service.solving.members import Member
+from service.solving.solve import Solving
+from service.wire.errors import InputError
+from service.worker.request import SolveRequest, read_request
+from voting import rank
+
+CANDIDATES_REPORTED = 3
+REPORT_EVERY_S = 1.0
+
+
+class Stage(Enum):
+    """How far the engine loop is with a job."""
+
+    WAITING = "waiting"
+    """Nothing was done about it yet."""
+    ENROLLING = "enrolling"
+    """Its checkpoints are enrolled one by one; each may have to be adapted first."""
+    SOLVING = "solving"
+    """Its members enter engines as there is room, and vote."""
+
+
+@dataclass(slots=True, eq=False)
+class ActiveJob:
+    """A job in the engine loop.
+
+    `checkpoints` are the names of those that vote, the main one first, and `members` those that are
+    enrolled. `is_isolated`: no other job runs beside it. `request` is set while it is ENROLLING,
+    `solving` before it is SOLVING.
+
+    Units: times by the monotonic clock, in seconds.
+    """
+
+    job: Job
+    deadline: float | None
+    is_isolated: bool
+    stage: Stage = Stage.WAITING
+    started_at: float = 0.0
+    reported_at: float = 0.0
+    members: list[Member] = field(default_factory=list)
+    checkpoints: tuple[str, ...] = ()
+    request: SolveRequest = field(init=False)
+    solving: Solving = field(init=False)
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.job.id
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+    def resolve_request(self, default_checkpoint: str | None) -> None:
+        """Read which checkpoints are to vote on what.
+
+        Raises: InputError, AugmentError.
+        """
+        request = read_request(self.job)
+        main = request.checkpoint or default_checkpoint
+        if main is None:
+            raise InputError("no checkpoint is served: name one that is")
+        checkpoints = (main, *request.ensemble)
+        for name in checkpoints:
+            if checkpoints.count(name) > 1:
+                raise InputError(f"checkpoint {name!r} is to vote twice: name each one once")
+        self.request, self.checkpoints = request, checkpoints
+
+    @property
+    def next_checkpoint(self) -> str | None:
+        """The checkpoint to be enrolled next; None when all are."""
+        num_enrolled = len(self.members)
+        return self.checkpoints[num_enrolled] if num_enrolled < len(self.checkpoints) else None
+
+    def gather_members(self) -> None:
+        """Prepare the vote, once all members are enrolled.
+
+        Raises: InputError.
+        """
+        request = self.request
+        self.solving = Solving(request.task.puzzle, self.members, request.options)
+
+    @property
+    def queue_s(self) -> float:
+        """Seconds from submission to the claim of this attempt, by the clock of Redis."""
+        started_at = self.job.started_at or self.job.created_at
+        return max(0.0, started_at - self.job.created_at)
+
+    @property
+    def total_s(self) -> float:
+        """Seconds from submission until now."""
+        return self.queue_s + time.monotonic() - self.started_at
+
+    def new_report(self) -> bytes | None:
+        """Return the votes so far, as JSON; None before any, or where the last is not a second old.
+
+        Only the first few candidates are in it.
+        """
+        solving, progress = self.solving, self.solving.progress
+        now = time.monotonic()
+        if not progress.num_outcomes or now - self.reported_at < REPORT_EVERY_S:
+            return None
+        self.reported_at = now
+        tests = []
+        for tally in solving.tallies:
+            candidates = rank(tally, solving.options.ranking)[:CANDIDATES_REPORTED]
+            tests.append(
+                {
+                    "votes": tally.num_votes,
+                    "abstained": tally.abstained,
+                    "candidates": [
+                        {"grid": one.grid.to_rows(), "count": one.count, "share": one.share}
+                        for one in candidates
+                    ],
+                }
+            )
+        return json_bytes(
+            {
+                "outcomes": progress.num_outcomes,
+                "asked": progress.num_asked,
+                "decided": progress.num_decided,
+                "test_inputs": progress.num_test_inputs,
+                "tests": tests,
+            }
+        )
+
+    def result(
+        self, answer: Answer, worker_id: str, records: Mapping[str, CheckpointRecord]
+    ) -> bytes:
+        """Return the answer as JSON, with the facts of the job, the worker and the checkpoints."""
+        used = [records[name] for name in self.checkpoints]
+        document: dict[str, Any] = answer.document(self.request.task.expected)
+        document["verified"] = all(record.finding.is_verified for record in used)
+        document["warnings"] = [record.warning for record in used if record.warning is not None]
+        document["worker"] = worker_id
+        document["timings_s"] = {
+            "queue": round(self.queue_s, 6),
+            **document["timings_s"],
+            "total": round(self.total_s, 6),
+        }
+        return json_bytes(document)
+
+
+class JobTable:
+    """The jobs of the engine loop by id; those of a stage in the order in which they reached it."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, ActiveJob] = {}
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._jobs
+
+    def __getitem__(self, job_id: str) -> ActiveJob:
+        return self._jobs[job_id]
+
+    def __iter__(self) -> Iterator[ActiveJob]:
+        """Iterate over a copy, so that jobs can be moved and removed meanwhile."""
+        return iter(tuple(self._jobs.values()))
+
+    def add(self, job: ActiveJob) -> None:
+        """Add a job."""
+        self._jobs[job.id] = job
+
+    def move(self, job: ActiveJob, stage: Stage) -> None:
+        """Move a job to another stage, behind the jobs that are there."""
+        del self._jobs[job.id]
+        job.stage = stage
+        self._jobs[job.id] = job
+
+    def remove(self, job_id: str) -> None:
+        """Remove a job, if it is here, and its samples from the engines."""
+        job = self._jobs.pop(job_id, None)
+        if job is not None and job.stage is Stage.SOLVING:
+            job.solving.leave()
+
+    def in_stage(self, stage: Stage) -> tuple[ActiveJob, ...]:
+        """Return the jobs of a stage."""
+        return tuple(job for job in self._jobs.values() if job.stage is stage)
+
+    def in_engine(self, engine: Engine) -> tuple[ActiveJob, ...]:
+        """Return the jobs with samples in an engine."""
+        return tuple(job for job in self.in_stage(Stage.SOLVING) if job.solving.is_in(engine))
+
+    def next_to_start(self) -> ActiveJob | None:
+        """Return the first waiting job that may start beside those that have, or None."""
+        started = [job for job in self._jobs.values() if job.stage is not Stage.WAITING]
+        if any(job.is_isolated for job in started):
+            return None
+        waiting = self.in_stage(Stage.WAITING)
+        return next((job for job in waiting if not (job.is_isolated and started)), None)

@@ -1,0 +1,55 @@
+"""Opening the checkpoints of a worker: which are served, and as what."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from service.adaptation.record import ADAPTATION_NAME
+from service.wire.errors import SettingsError
+
+
+def test_a_checkpoint_that_fails_the_self_test_is_not_served(
+    engines_of: Callable[..., Any],
+) -> None:
+    engines = engines_of(is_awaited=False, allow_unverified=False)
+
+    engines.wait_until_ended()
+
+    assert isinstance(engines.loop.error, SettingsError)
+    assert not engines.loop.ready.is_set()
+
+
+def test_an_unverified_checkpoint_says_so(engines_of: Callable[..., Any]) -> None:
+    record = engines_of().loop.served["demo"].record
+
+    assert (record.name, record.canvas, record.num_puzzles) == ("demo", 6, 46)
+    assert record.finding == "misaligned"
+    assert not record.finding.is_verified
+    assert "misaligned" in record.verdict
+
+
+def test_the_known_puzzles_are_those_of_the_index(engines_of: Callable[..., Any]) -> None:
+    puzzles = engines_of().loop.served["demo"].puzzles
+
+    assert len(puzzles) == 46
+    assert {puzzle.num_variants for puzzle in puzzles} == {64}
+
+
+def test_a_damaged_checkpoint_leaves_the_others_served(
+    engines_of: Callable[..., Any], demo_folder: Path, tmp_path: Path
+) -> None:
+    engines = engines_of(folders={"broken": tmp_path, "demo": demo_folder})
+
+    assert list(engines.loop.served) == ["demo"]
+
+
+def test_a_checkpoint_with_a_damaged_record_leaves_the_others_served(
+    engines_of: Callable[..., Any], demo_folder: Path, tmp_path: Path
+) -> None:
+    damaged = Path(shutil.copytree(demo_folder, tmp_path / "damaged"))
+    (damaged / ADAPTATION_NAME).write_text("{", encoding="utf-8")
+
+    engines = engines_of(folders={"damaged": damaged, "demo": demo_folder})
+
+    assert list(engines.loop.served) == ["demo"]
