@@ -9,8 +9,8 @@ from typing import Any
 import structlog
 
 from service.jobs import Claims
+from service.runtime.timing import Backoff
 from service.wire.errors import QueueUnavailable
-from service.worker.backoff import Backoff
 from service.worker.leases import Leases
 from service.worker.messages import (
     Adapts,

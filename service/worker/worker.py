@@ -17,13 +17,13 @@ from service.adaptation.cache import FOLDER_NAME as ADAPTED_FOLDER
 from service.adaptation.cache import AdaptedCache
 from service.jobs import Claim, Claims, Job, WorkerRecord
 from service.runtime.devices import show_device
+from service.runtime.folders import tuned_folder
 from service.runtime.settings import Settings
-from service.runtime.state_folder import tuned_folder
+from service.runtime.timing import Backoff
 from service.solving.engines import make_engine as make_configured_engine
 from service.solving.engines import wants_compile
 from service.wire.errors import QueueUnavailable, SettingsError
 from service.worker.adapting import Adaptations
-from service.worker.backoff import Backoff
 from service.worker.delivery import Delivery
 from service.worker.engine_thread import EngineThread
 from service.worker.heartbeat import Heartbeat
@@ -340,13 +340,8 @@ class Worker:
         settings = self._settings
         return partial(
             make_configured_engine,
+            options=settings.engine_options,
             say=self._log.warning,
-            device=settings.device,
-            slots=settings.slots,
-            precision=settings.precision,
-            attention=settings.attention,
-            compiled=settings.compile,
-            num_threads=settings.threads,
             max_slots=MAX_SLOTS[pick_device(settings.device).type],
             tuned_folder=tuned_folder(settings.state_folder),
         )

@@ -27,7 +27,8 @@ from service.solving.engines import make_engine
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
 from service.solving.solve import SolveOptions, Solving, solve
-from service.runtime.state_folder import tuned_folder
+from service.runtime.engine_options import EngineOptions
+from service.runtime.folders import tuned_folder
 from service.worker import run_worker  # all that a worker has loaded when it says where
 
 folder, task, state = map(Path, sys.argv[1:])
@@ -39,7 +40,7 @@ puzzle = read_task(task).puzzle
 
 def make():
     return make_engine(
-        checkpoint, say=sys.exit, device="cpu", slots=4, compiled=True,
+        checkpoint, EngineOptions("cpu", slots=4, compiled=True), say=sys.exit,
         tuned_folder=tuned_folder(state),
     )
 

@@ -9,6 +9,7 @@ import yaml
 
 from augment import CropChoice, Grid, Puzzle, Task
 from hrm_core import Engine, open_checkpoint
+from service.runtime.engine_options import EngineOptions
 from service.solving.engines import make_engine
 from service.solving.enrolment import Registrar
 from service.solving.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
@@ -186,7 +187,7 @@ def test_inputs_are_counted_by_the_side_of_their_square(
     sizes = json.loads(dataset.read_text(encoding="utf-8")) | {"seq_len": 16}
     dataset.write_text(json.dumps(sizes), encoding="utf-8")
     registrar = ByName(open_checkpoint(tiny_copy))
-    engine = make_engine(registrar.checkpoint, say=print, device="cpu", slots=4)
+    engine = make_engine(registrar.checkpoint, EngineOptions("cpu", slots=4), say=print)
 
     evaluation = evaluate(engine, registrar, constant_tasks, WHOLE)
 

@@ -1,0 +1,54 @@
+"""The state folder, and the checkpoints of the repository from within it and from elsewhere."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.runtime import folders
+from service.runtime.settings import Settings
+from service.wire.errors import InputError, SettingsError
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders")
+def test_the_state_folder_is_that_of_the_system_or_of_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HRM_ARC_STATE_FOLDER", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert folders.current_state_folder() == tmp_path / ".local" / "state" / "hrm-arc"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert folders.current_state_folder() == tmp_path / "state" / "hrm-arc"
+    monkeypatch.setenv("HRM_ARC_STATE_FOLDER", str(tmp_path / "other"))
+    assert folders.current_state_folder() == tmp_path / "other"
+
+
+def test_the_current_folder_s_checkpoints_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "checkpoints" / "demo").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert folders.demo_checkpoint() == Path("checkpoints/demo")
+
+
+def test_elsewhere_those_of_the_source_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert folders.demo_checkpoint() == ROOT / "checkpoints" / "demo"
+    names = [folder.name for folder in Settings.load().checkpoint_folders()]
+    assert "demo" in names
+
+
+def test_without_the_source_the_error_says_how_to_name_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(folders, "__file__", str(tmp_path / "site-packages" / "service" / "x.py"))
+    with pytest.raises(InputError, match=r"no folder checkpoints/demo here.*--checkpoint FOLDER"):
+        folders.demo_checkpoint()
+    with pytest.raises(SettingsError, match=r"no folder checkpoints\..*--checkpoints"):
+        Settings.load().checkpoint_folders()
