@@ -21,7 +21,6 @@ from service.api.fleet import Fleet
 from service.api.hosts import KnownHosts
 from service.api.metrics import APIMetrics
 from service.api.observing import Observed
-from service.api.page import Page
 from service.api.problems import Fault, Problem, problem_of, problem_of_status
 from service.api.routes import (
     adapted,
@@ -65,7 +64,6 @@ def create_app(
         _ = settings.queue_url  # said now, not at the first request
     keys = settings.key_ring
     counts = APIMetrics()
-    files = Page.read()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -75,9 +73,7 @@ def create_app(
             await opened_feed.start()
         waits = Waits()
         fleet = Fleet(opened_store, settings.default_checkpoint)
-        app.state.context = Context(
-            settings, keys, opened_store, opened_feed, fleet, counts, waits, files
-        )
+        app.state.context = Context(settings, keys, opened_store, opened_feed, fleet, counts, waits)
         try:
             yield
         finally:

@@ -9,7 +9,6 @@ from starlette.requests import Request
 from service.api.auth import owner_of
 from service.api.fleet import Fleet
 from service.api.metrics import APIMetrics
-from service.api.page import Page
 from service.api.waits import Waits
 from service.jobs import EventFeed, JobStore
 from service.runtime.key_ring import KeyRing
@@ -30,7 +29,6 @@ class Context:
     fleet: Fleet
     metrics: APIMetrics
     waits: Waits
-    page: Page
 
     @property
     def share(self) -> int | None:
