@@ -74,7 +74,7 @@ async def test_a_body_over_the_limit_is_refused(open_client: Open, worker: Worke
     [
         ("GET", "/none", 404, "not_found"),
         ("GET", "/web/none.js", 404, "not_found"),
-        ("GET", "/web/../api/page.py", 404, "not_found"),
+        ("GET", "/web/../api/app.py", 404, "not_found"),
         ("POST", "/", 405, "method_not_allowed"),
         ("GET", "/v1/jobs/", 404, "not_found"),
         ("GET", "/v1/solve", 405, "method_not_allowed"),

@@ -19,7 +19,7 @@ FILES = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if pa
 TYPES = {
     ".css": "text/css",
     ".html": "text/html",
-    ".js": mimetypes.types_map[".js"],  # text/javascript, from Python 3.12 on
+    ".js": mimetypes.guess_type("x.js")[0],  # text/javascript, from Python 3.12 on
     ".json": "application/json",
     ".svg": "image/svg+xml",
 }
