@@ -1,4 +1,4 @@
-"""`hrm-arc adapted …`: what a service has adapted, in its state folder or through its API."""
+"""`hrm-arc adapted …`: the adapted checkpoints in a state folder or of a service."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,26 +10,20 @@ import typer
 from service.adaptation.cache import FOLDER_NAME, AdaptedCache
 from service.cli import service_options as options
 from service.cli.output import JSONOption, console, print_json
+from service.cli.vote_options import APIKeyOption
 from service.client import Adapted, Client
 from service.jobs import AdaptedRecord
 from service.runtime.settings import Settings
 from service.wire.errors import AdaptationError, AdaptedNotFound
 
-# Lines rather than a table: they keep whole ids on narrow terminals, and can be searched.
+# Lines, not a table: ids stay whole on narrow terminals and can be searched for.
 _LINE = "{:<34}  {:>6}  {:>8}  {:>7}  {:<20}  {}"
 _HEAD = _LINE.format("id", "steps", "held out", "MB", "last used", "puzzle")
 
 URLOption = Annotated[
     str | None,
     typer.Option(
-        "--url", help="Ask a service for yours; default: look into the state folder, for all."
-    ),
-]
-KeyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--api-key",
-        help="For --url. Others on this machine may see it here: better in HRM_ARC_API_KEY.",
+        "--url", help="List those of a service that are yours; default: all in the folder."
     ),
 ]
 
@@ -37,14 +31,14 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     help="List and remove the checkpoints that a service has adapted to single puzzles.\n\n"
-    "They are kept in its state folder for the next job of the same puzzle.",
+    "They are kept in its state folder for later jobs of the same puzzle.",
 )
 
 
 @app.command("list")
 def list_command(
     url: URLOption = None,
-    api_key: KeyOption = None,
+    api_key: APIKeyOption = None,
     state_folder: options.StateFolderOption = None,
     as_json: JSONOption = False,
 ) -> None:
@@ -58,7 +52,7 @@ def list_command(
     if as_json:
         print_json([_document(adapted) for adapted in found])
     elif not found:
-        console.print("nothing is adapted")
+        console.print("there are no adapted checkpoints")
     else:
         console.print(_HEAD, style="bold")
         for adapted in found:
@@ -70,12 +64,12 @@ def remove_command(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="ID...", help="Adapted checkpoints.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All there are.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     url: URLOption = None,
-    api_key: KeyOption = None,
+    api_key: APIKeyOption = None,
     state_folder: options.StateFolderOption = None,
 ) -> None:
-    """Remove adapted checkpoints; the next job of their puzzle adapts anew."""
+    """Remove adapted checkpoints; the next job of their puzzle adapts again."""
     if bool(ids) == everything:
         raise typer.BadParameter("name the adapted checkpoints to remove, or give --all")
     if url is not None:
@@ -110,7 +104,7 @@ def _line(adapted: Adapted | AdaptedRecord) -> str:
 
 
 def _document(adapted: Adapted | AdaptedRecord) -> dict[str, object]:
-    # A service lists the caller's own and names nobody.
+    # A service lists those of the caller, without an owner.
     owner = {"owner": adapted.owner} if isinstance(adapted, AdaptedRecord) else {}
     return {
         "id": adapted.id,

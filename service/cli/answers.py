@@ -1,4 +1,4 @@
-"""Answers as a person reads them, wherever they were made."""
+"""Prints and draws answers, made on this machine or by a service."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from service.render.pictures import draw_answer
 from service.render.terminal import grids_table, pairs_table
 from service.solving.answer import Answer, MemberAnswer, MemberShare, TestAnswer
 
-if TYPE_CHECKING:  # who solves here need not wait for the client to load
+if TYPE_CHECKING:  # the client is not needed to solve on this machine
     from service.client import Answer as ServedAnswer
     from service.client import MemberAnswer as ServedMemberAnswer
     from service.client import MemberShare as ServedMemberShare
@@ -23,14 +23,14 @@ if TYPE_CHECKING:  # who solves here need not wait for the client to load
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """An answer made here or by a service, and its JSON document."""
+    """An answer of this machine or of a service, and its JSON document."""
 
     answer: "Answer | ServedAnswer"
     document: dict[str, Any]
 
 
 def print_answer(task: Task, answer: "Answer | ServedAnswer") -> None:
-    """Print a puzzle and the vote on it, right or wrong where that is known."""
+    """Print a puzzle and its answer, with a verdict where the expected output is known."""
     puzzle = task.puzzle
     tests: Sequence[TestAnswer | ServedTestAnswer] = answer.tests
     console.print(Rule(Text(f"puzzle {puzzle.name}")))
@@ -40,8 +40,8 @@ def print_answer(task: Task, answer: "Answer | ServedAnswer") -> None:
     ):
         titled = [(grid, f"test input {index}")]
         titled += [
-            (attempt, f"attempt {place}: {caption}" if caption else f"attempt {place}")
-            for place, (attempt, caption) in enumerate(
+            (attempt, f"attempt {number}: {caption}" if caption else f"attempt {number}")
+            for number, (attempt, caption) in enumerate(
                 zip(test.attempts, _captions(test), strict=True), start=1
             )
         ]
@@ -79,7 +79,7 @@ def picture_answer(task: Task, answer: "Answer | ServedAnswer", path: Path) -> N
 
 
 def _captions(test: "TestAnswer | ServedTestAnswer") -> list[str]:
-    """Say the votes for each attempt; a service tells the first few candidates alone."""
+    """Return the votes of each attempt; a service lists the first few candidates only."""
     shown = [f"{c.count} votes, {c.share:.0%}" for c in test.candidates[: len(test.attempts)]]
     return shown + [""] * (len(test.attempts) - len(shown))
 
@@ -96,8 +96,8 @@ def _vote_line(test: "TestAnswer | ServedTestAnswer") -> str:
 
 def _shares_line(test: "TestAnswer | ServedTestAnswer") -> str:
     shares: Sequence[MemberShare | ServedMemberShare] = test.shares
-    told = (f"{one.checkpoint} {one.num_votes} ({one.share:.0%})" for one in shares)
-    return f"votes by checkpoint: {', '.join(told)}"
+    shown = (f"{one.checkpoint} {one.num_votes} ({one.share:.0%})" for one in shares)
+    return f"votes by checkpoint: {', '.join(shown)}"
 
 
 def _member_line(member: "MemberAnswer | ServedMemberAnswer") -> str:
@@ -115,5 +115,5 @@ def _member_line(member: "MemberAnswer | ServedMemberAnswer") -> str:
 def _verdict(test: "TestAnswer | ServedTestAnswer", expected: Grid) -> str:
     if expected not in test.attempts:
         return "[bold red]wrong[/]: no attempt is the expected output"
-    place = test.attempts.index(expected) + 1
-    return f"[bold green]right[/]: attempt {place} is the expected output"
+    number = test.attempts.index(expected) + 1
+    return f"[bold green]right[/]: attempt {number} is the expected output"

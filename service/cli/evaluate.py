@@ -1,4 +1,4 @@
-"""`hrm-arc evaluate`: how much of what it knows does a checkpoint solve?"""
+"""`hrm-arc evaluate`: the share of its known puzzles that a checkpoint solves."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,9 +11,10 @@ from rich.text import Text
 from augment import Task
 from hrm_core import Engine, Halting, open_checkpoint
 from service.cli import engine_options as options
-from service.cli.engine import check_rows, make_engine
+from service.cli.engine import open_engine
 from service.cli.output import JSONOption, console, print_json, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
+from service.runtime.engine_options import EngineOptions
 from service.solving.enrolment import Registrar
 from service.solving.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
 from service.solving.solve import SolveOptions, Solving
@@ -53,23 +54,15 @@ def evaluate_command(
     canvas: options.CanvasOption = None,
     as_json: JSONOption = False,
 ) -> None:
-    """Solve every known task with an expected output and count what comes out right.
+    """Solve every known task with an expected output and count the correct answers.
 
-    Tasks the checkpoint has no rows for are passed over. All votes are counted: no early stop.
+    Tasks that the checkpoint has no rows for are skipped. All votes are counted: no early stop.
     """
-    checkpoint = open_checkpoint(folder, canvas)
-    registrar = Registrar(checkpoint)
+    registrar = Registrar(open_checkpoint(folder, canvas))
     known = known_tasks(registrar, read_tasks(tasks or DEFAULT_TASKS, solutions), max_side)
-    engine = make_engine(
-        checkpoint,
-        device=device,
-        slots=slots,
-        precision=precision,
-        attention=attention,
-        compiled=compiled,
-        num_threads=threads,
+    engine = open_engine(
+        registrar, EngineOptions(device, slots, precision, attention, compiled, threads)
     )
-    check_rows(engine, registrar)
     haltings = [Halting(halt)]
     if compare_halting:
         haltings += [rule for rule in Halting if rule not in haltings]

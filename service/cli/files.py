@@ -1,4 +1,4 @@
-"""`hrm-arc pull` and `hrm-arc score`: checkpoints from the hub, submissions against solutions."""
+"""`hrm-arc pull` and `hrm-arc score`: published checkpoints, and submissions with solutions."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +21,7 @@ def pull_command(
 ) -> None:
     """Fetch a published checkpoint from the Hugging Face hub into a folder."""
     pull(source, out, path)
-    console.print(f"{out}: look at it with `hrm-arc inspect {out}`", markup=False)
+    console.print(f"{out}: see what it holds with `hrm-arc inspect {out}`", markup=False)
 
 
 def score_command(

@@ -1,4 +1,4 @@
-"""Solving by a service."""
+"""Has puzzles solved by a service."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ def solve_remotely(
 ) -> list[Solved]:
     """Have puzzles solved by the service at an address, all at once.
 
-    Raises: ClientError, when it refuses or fails on one of them; the others are then cancelled.
+    Raises: ClientError when it refuses or fails on one of them; the others are then cancelled.
     """
     with progress_bar() as bar:
         jobs = asyncio.run(_solve_all(tasks, AsyncClient(url, api_key=api_key), options, bar))
@@ -38,9 +38,9 @@ async def _solve_all(
         latest[job.id] = progress
         bar.update(
             line,
-            description=_doing(latest.values()),
+            description=_description(latest.values()),
             completed=sum(p.num_outcomes for p in latest.values()),
-            # What a job that waits or adapts will ask for, nobody knows yet.
+            # The number of variants is not known while a job waits or adapts.
             total=sum(p.num_asked for p in latest.values())
             if len(latest) == len(tasks) and all(p.num_asked for p in latest.values())
             else None,
@@ -50,17 +50,17 @@ async def _solve_all(
     async with client:
         try:
             for task in tasks:
-                jobs.append(await client.submit(task, **options))  # noqa: PERF401 - kept one by one
+                jobs.append(await client.submit(task, **options))  # noqa: PERF401 - each is known at once
             waits = [client.wait(job, on_progress=partial(show, job)) for job in jobs]
             return await asyncio.gather(*waits)
-        except BaseException:  # Ctrl-C too: nobody is left to read the answers
+        except BaseException:  # Ctrl-C included: the answers are no longer wanted
             for job in jobs:
                 with suppress(ClientError):
                     await client.cancel(job)
             raise
 
 
-def _doing(progresses: Iterable[Progress]) -> str:
+def _description(progresses: Iterable[Progress]) -> str:
     adapting = [p.adaptation for p in progresses if p.adaptation is not None]
     if not adapting:
         return _VOTING

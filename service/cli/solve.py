@@ -1,6 +1,6 @@
-"""`hrm-arc solve`: one puzzle, from file to voted answers, here or by a service.
+"""`hrm-arc solve`: from puzzles to voted answers, on this machine or by a service.
 
-What solves is imported when it is known where: torch is not loaded to ask a service.
+Each of the two is imported when it is used: a service is asked without loading torch.
 """
 
 from pathlib import Path
@@ -14,7 +14,8 @@ from service.cli import vote_options as votes
 from service.cli.answers import picture_answer, print_answer
 from service.cli.output import JSONOption, print_json
 from service.cli.task_sources import read_one_task
-from service.runtime.shipped import DEMO_NAME, demo_checkpoint
+from service.runtime.engine_options import EngineOptions
+from service.runtime.folders import DEMO_NAME, demo_checkpoint
 
 
 def solve_command(
@@ -26,8 +27,8 @@ def solve_command(
         typer.Option(
             "--checkpoint",
             help=f"A checkpoint folder, as published; default: checkpoints/{DEMO_NAME}. With "
-            "--url, the name of a checkpoint it serves; default: its own choice. Given several "
-            "times, all of them vote, and the first is the main one.",
+            "--url, the name of a checkpoint it serves; default: the service's choice. Given "
+            "several times, all of them vote, and the first is the main one.",
         ),
     ] = None,
     variants: Annotated[
@@ -63,25 +64,13 @@ def solve_command(
     """
     if image is not None and len(tasks) > 1:
         raise typer.BadParameter("--image draws one puzzle: give one task")
-    if url is None and api_key is not None:
-        raise typer.BadParameter("--api-key is for a service: give its --url too")
+    engine = EngineOptions(device, slots, precision, attention, compiled, threads)
+    options.check_service_options(url, api_key, engine, canvas)
     adaptation = adapting.adaptation_options(
         *(adapt, adapt_minutes, adapt_steps, adapt_variants), by_service=url is not None
     )
     read = [read_one_task(source) for source in tasks]
     if url is not None:
-        given = {
-            "--device": device != "auto",
-            "--slots": slots is not None,
-            "--precision": precision is not None,
-            "--attention": attention != "auto",
-            "--compile": compiled is not None,
-            "--threads": threads is not None,
-            "--canvas": canvas is not None,
-        }
-        if any(given.values()):
-            names = ", ".join(name for name, is_given in given.items() if is_given)
-            raise typer.BadParameter(f"{names}: with --url, the service's worker decides that")
         from service.cli.remote_solve import solve_remotely
 
         solved = solve_remotely(
@@ -119,13 +108,8 @@ def solve_command(
                 seed=seed,
                 stop_early=stop_early,
             ),
-            canvas=canvas,
-            device=device,
-            slots=slots,
-            precision=precision,
-            attention=attention,
-            compiled=compiled,
-            num_threads=threads,
+            engine,
+            canvas,
         )
     if as_json:
         documents = [entry.document for entry in solved]
@@ -133,5 +117,5 @@ def solve_command(
     else:
         for task, entry in zip(read, solved, strict=True):
             print_answer(task, entry.answer)
-    if image is not None:  # last, so that a picture that fails costs no answer
+    if image is not None:  # last: an answer is printed even where its picture fails
         picture_answer(read[0], solved[0].answer, image)
