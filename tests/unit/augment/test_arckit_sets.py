@@ -49,8 +49,8 @@ def test_task_of_the_evaluation_split_is_found() -> None:
     [
         ("arcagi/007bbfb8", "no such task in arcagi; did you mean 007bbfb7, "),
         ("arcagi/zzzz", "no such task in arcagi; it holds 800 others"),
-        ("arcagi", "is no address; give SET/ID, like arcagi/007bbfb7"),
-        ("arcagi/", "is no address; give SET/ID, like arcagi/007bbfb7"),
+        ("arcagi", "is not a puzzle address: give SET/ID, like arcagi/007bbfb7"),
+        ("arcagi/", "is not a puzzle address: give SET/ID, like arcagi/007bbfb7"),
     ],
 )
 def test_wrong_address_is_refused_with_the_mend(address: str, problem: str) -> None:

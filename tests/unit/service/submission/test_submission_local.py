@@ -12,7 +12,7 @@ from service.solving.members import Member
 from service.solving.solve import SolveOptions, Solving, solve
 from service.submission.challenges import challenges_of
 from service.submission.journal import Journal
-from service.submission.local import LocalVote, enrol_all
+from service.submission.local_vote import LocalVote, enrol_all
 from service.submission.output import SubmissionFile
 from service.submission.plan import round_stops
 from service.submission.run import Clock, Run
@@ -42,7 +42,7 @@ def vote(
         voters = enrol_all(run, registrars)
         engines = {engine.checkpoint.folder.resolve().name: engine}
         plan = run.plan(stops)
-        LocalVote(run, plan, voters, engines, options).take(lambda: None, should_stop)
+        LocalVote(run, plan, voters, engines, options).run(lambda: None, should_stop)
         assert engine.is_idle
         return run
 
