@@ -12,7 +12,7 @@ import pytest
 from matplotlib import image
 
 from augment import Grid, Pair, Puzzle, Task
-from service.render.colours import ARC_COLOURS
+from service.render import ARC_COLOURS
 from service.render.pictures import answer_svg, draw_answer
 from service.wire.errors import PictureError
 
