@@ -166,11 +166,11 @@ class Supervisor:
         devices = list_devices(self._settings.device)
         metrics_port = self._settings.worker_metrics_port
         for index, device in enumerate(devices):
-            seen, own = isolate(device, os.environ)
-            own[f"{PREFIX}DEVICE"] = seen
+            seen, variables = isolate(device, os.environ)
+            variables[f"{PREFIX}DEVICE"] = seen
             if metrics_port:  # 0 lets each worker choose a free port
-                own[f"{PREFIX}WORKER_METRICS_PORT"] = str(metrics_port + index)
-            self._add_part(f"worker on {device}", "worker", common | own)
+                variables[f"{PREFIX}WORKER_METRICS_PORT"] = str(metrics_port + index)
+            self._add_part(f"worker on {device}", "worker", common | variables)
         self._say(f"Listening on {self.address}, with a worker on {', '.join(devices)}.")
         self._say(
             f"Stop with Ctrl-C: running jobs get {self._settings.grace_s:g} s to finish, waiting "

@@ -61,6 +61,7 @@ def test_a_run_is_repeatable(hrm_arc: Any, task_folder: Path, tmp_path: Path) ->
             *("--variants", 2, *TINY_MODEL),
         )
         assert done.code == 0
+        assert "step 3 of 3: loss" in done.said  # this is no terminal
 
     for path in (tmp_path / "one").glob("[is]*"):  # identifiers.json and step_3
         assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
@@ -176,7 +177,7 @@ def test_a_folder_of_another_run_is_refused(
 
     assert first.code == 0
     assert other_settings.code == other_puzzles.code == 2
-    assert "other settings" in other_settings.said
+    assert "other settings: seed 0 (now 1)" in other_settings.said
     assert "holds a training run" in other_puzzles.said
 
 

@@ -149,7 +149,7 @@ class _Sheet:
             left += _BLOCK_GAP - _GAP
 
     def _add_panel(self, panel: _Panel, centre: float, middle: float) -> None:
-        """Place a panel whose grid is centred at (centre, middle)."""
+        """Add a panel with its grid centred at (centre, middle)."""
         width, height = panel.grid_width(self.cell), panel.grid_height(self.cell)
         left, top = centre - width / 2, middle - height / 2
         colour = {None: INK, True: _RIGHT, False: _WRONG}[panel.right]

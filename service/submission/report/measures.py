@@ -17,7 +17,7 @@ MAX_POINTS = 16
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The votes on a test input whose expected output is known."""
+    """The votes on a test input with a known expected output."""
 
     votes: InputVotes
     candidates: tuple[Candidate, ...]
@@ -38,7 +38,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Test inputs whose first attempt has a share of the votes between two bounds.
+    """Test inputs by the first attempt's share of the votes, from `low` to `high`.
 
     Units: shares, 0..1; `right_share` of the first attempts.
     """
