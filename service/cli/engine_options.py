@@ -1,9 +1,11 @@
 """The options of every command that runs an engine. Loads no torch, for the command line's sake."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from service.wire.options import Halting
 
 ARC_CANVAS = 30
 # The engine's own list of these comes with torch; a test holds the two together.
@@ -54,7 +56,7 @@ ThreadsOption = Annotated[
     ),
 ]
 HaltOption = Annotated[
-    Literal["act", "fixed"],
+    Halting,
     typer.Option(
         "--halt",
         help="act: stop once q calls the answer right and it has settled. fixed: all segments.",

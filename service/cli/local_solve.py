@@ -11,8 +11,9 @@ from service.cli.output import progress_bar
 from service.runtime.process_clock import seconds_since_start
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.solve import Solving, solve
 from service.wire.errors import EnrolmentError
+from service.wire.options import SolveOptions
 
 
 def solve_locally(

@@ -5,7 +5,7 @@ What solves is imported when it is known where: torch is not loaded to ask a ser
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +25,7 @@ from service.submission.challenges import (
     read_challenge_file,
 )
 from service.submission.paths import Paths
+from service.wire.options import Adapt, SolveOptions
 
 
 def submit_command(
@@ -52,9 +53,7 @@ def submit_command(
     ] = None,
     url: votes.URLOption = None,
     api_key: votes.APIKeyOption = None,
-    variants: Annotated[
-        int | None, typer.Option(min=1, help="Variants of each puzzle; default: all with rows.")
-    ] = None,
+    variants: votes.VariantsOption = votes.DEFAULTS.variants,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -64,7 +63,7 @@ def submit_command(
         ),
     ] = None,
     adapt: Annotated[
-        Literal["never", "auto", "always"],
+        Adapt,
         typer.Option(
             "--adapt",
             help="Train on the demonstrations first. auto: of the puzzles without rows; here all "
@@ -81,11 +80,11 @@ def submit_command(
     ] = None,
     adapt_steps: adapting.AdaptStepsOption = None,
     adapt_variants: adapting.AdaptVariantsOption = None,
-    halt: options.HaltOption = "act",
-    max_segments: votes.MaxSegmentsOption = None,
-    ranking: votes.RankingOption = "count",
-    stop_early: votes.StopEarlyOption = True,
-    seed: votes.SeedOption = 0,
+    halt: options.HaltOption = votes.DEFAULTS.halting,
+    max_segments: votes.MaxSegmentsOption = votes.DEFAULTS.max_segments,
+    ranking: votes.RankingOption = votes.DEFAULTS.ranking,
+    stop_early: votes.StopEarlyOption = votes.DEFAULTS.stop_early,
+    seed: votes.SeedOption = votes.DEFAULTS.seed,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin anew, whatever a run before has left.")
     ] = False,
@@ -127,17 +126,19 @@ def submit_command(
         fingerprint=fingerprint_of(read),
         solutions=_solutions_of(read, solutions),
         checkpoints=tuple(checkpoint or (() if url else (str(demo_checkpoint()),))),
-        variants=variants,
         minutes=minutes,
-        adapt=adapt,
-        adapt_minutes=adapt_minutes,
-        adapt_steps=adapt_steps,
-        adapt_variants=adapt_variants,
-        halting=halt,
-        max_segments=max_segments,
-        ranking=ranking,
-        stop_early=stop_early,
-        seed=seed,
+        options=SolveOptions(
+            variants=variants,
+            halting=halt,
+            max_segments=max_segments,
+            ranking=ranking,
+            stop_early=stop_early,
+            seed=seed,
+            adapt=adapt,
+            adapt_s=None if adapt_minutes is None else 60 * adapt_minutes,
+            adapt_steps=adapt_steps,
+            adapt_variants=adapt_variants,
+        ),
         is_fresh=fresh,
     )
     submitted: Submitted

@@ -5,18 +5,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hrm_core import AdaptProgress, Engine, Halting, open_checkpoint
+from hrm_core import AdaptProgress, Engine, open_checkpoint
 from service.adaptation.prepare import AdaptOptions
 from service.cli.engine import check_rows, make_engine
 from service.cli.submit_run import Frame, How, Submitted, framed
 from service.solving.enrolment import Registrar
-from service.solving.solve import SolveOptions
 from service.submission.adapting import adapt_to_unknown, remove_adaptation
 from service.submission.challenges import Challenge
 from service.submission.journal import EngineNote
 from service.submission.local import LocalVote, Voters, enrol_all
 from service.submission.paths import Paths
-from voting import Ranking
 
 DEFAULT_ADAPT_MINUTES = 10.0
 
@@ -48,12 +46,12 @@ def submit_locally(
 def _adapt(
     frame: Frame, registrars: Sequence[Registrar], engine_options: Mapping[str, Any]
 ) -> Path | None:
-    how, mode = frame.how, frame.how.adapt
-    if mode == "never":
+    how, options = frame.how, frame.how.options
+    if options.adapt == "never":
         return None
-    minutes = how.adapt_minutes
-    if minutes is None and how.adapt_steps is None:
-        minutes = DEFAULT_ADAPT_MINUTES if how.minutes is None else how.minutes / 2
+    seconds = options.adapt_s
+    if seconds is None and options.adapt_steps is None:
+        seconds = 60 * (DEFAULT_ADAPT_MINUTES if how.minutes is None else how.minutes / 2)
     clock = frame.run.clock
 
     def show(progress: AdaptProgress) -> None:
@@ -66,12 +64,12 @@ def _adapt(
         registrars,
         frame.paths.adapted,
         AdaptOptions(
-            seconds=None if minutes is None else 60 * minutes,
-            steps=how.adapt_steps,
-            num_variants=how.adapt_variants or AdaptOptions().num_variants,
-            seed=how.seed,
+            seconds=seconds,
+            steps=options.adapt_steps,
+            num_variants=options.adapt_variants or AdaptOptions().num_variants,
+            seed=options.seed,
         ),
-        mode,
+        options.adapt,
         str(engine_options["device"]),
         engine_options["num_threads"],
         show,
@@ -86,15 +84,7 @@ def _vote(frame: Frame, registrars: Sequence[Registrar], engine_options: Mapping
     if plan.num_open == 0:
         return
     engines = _engines(frame, registrars, voters, engine_options)
-    options = SolveOptions(
-        num_variants=how.variants,
-        halting=Halting(how.halting),
-        max_segments=how.max_segments,
-        ranking=Ranking(how.ranking),
-        seed=how.seed,
-        stop_early=how.stop_early,
-    )
-    LocalVote(run, plan, voters, engines, options).take(frame.show, frame.should_stop)
+    LocalVote(run, plan, voters, engines, how.options).take(frame.show, frame.should_stop)
 
 
 def _engines(
@@ -114,7 +104,7 @@ def _engines(
     for registrar in registrars:
         name = registrar.checkpoint.folder.resolve().name
         num_samples = sum(
-            inputs[puzzle_id] * min(num, frame.how.variants or num)
+            inputs[puzzle_id] * min(num, frame.how.options.variants or num)
             for puzzle_id, members in voters.items()
             for member in members
             if member.name == name and (num := len(member.enrolment.variants))

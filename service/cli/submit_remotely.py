@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 
-from service.cli.adaptation_options import adaptation_options
 from service.cli.submit_run import Frame, How, Submitted, framed
-from service.client import AsyncClient, Options
+from service.client import AsyncClient
 from service.submission.challenges import Challenge
 from service.submission.paths import Paths
 from service.submission.remote import RemoteVote
+from service.wire.options import SolveOptions
 
 
 def submit_remotely(
@@ -24,7 +24,7 @@ def submit_remotely(
         return frame.finish()
 
 
-async def _vote(frame: Frame, client: AsyncClient, options: Options) -> None:
+async def _vote(frame: Frame, client: AsyncClient, options: SolveOptions) -> None:
     plan = frame.make_plan(is_whole=True)
     async with client:
         if plan.num_open:
@@ -32,17 +32,6 @@ async def _vote(frame: Frame, client: AsyncClient, options: Options) -> None:
             await vote.take(frame.show, frame.should_stop)
 
 
-def _options(how: How) -> Options:
-    options: Options = {
-        "checkpoint": how.checkpoints[0] if how.checkpoints else None,
-        "ensemble": how.checkpoints[1:],
-        "halting": how.halting,
-        "max_segments": how.max_segments,
-        "ranking": how.ranking,
-        "stop_early": how.stop_early,
-        "seed": how.seed,
-    }
-    adapting = adaptation_options(
-        how.adapt, how.adapt_minutes, how.adapt_steps, how.adapt_variants, by_service=True
-    )
-    return {**options, **adapting}
+def _options(how: How) -> SolveOptions:
+    main = how.checkpoints[0] if how.checkpoints else None
+    return how.options.with_changes(checkpoint=main, ensemble=how.checkpoints[1:])

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from augment import Grid
 from service.cli.stopping import stop_on_signals
@@ -17,10 +17,13 @@ from service.submission.plan import Plan, round_stops
 from service.submission.report import Report, make_report, write_report
 from service.submission.run import Clock, Run
 from service.wire.errors import InputError
+from service.wire.options import SolveOptions
 from voting import Ranking
 
 # Counting the votes of hundreds of puzzles takes longer than a step of a small network.
 SHOW_EVERY_S = 0.5
+# Options in which a run must agree with the one it goes on with.
+_IDENTITY = ("variants", "adapt", "halting", "max_segments", "ranking", "stop_early", "seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,8 @@ class How:
     fingerprint: str
     solutions: Mapping[str, tuple[Grid, ...]] | None
     checkpoints: tuple[str, ...]
-    variants: int | None
     minutes: float | None
-    adapt: Literal["never", "auto", "always"]
-    adapt_minutes: float | None
-    adapt_steps: int | None
-    adapt_variants: int | None
-    halting: Literal["act", "fixed"]
-    max_segments: int | None
-    ranking: Literal["count", "q_weighted"]
-    stop_early: bool
-    seed: int
+    options: SolveOptions
     is_fresh: bool
 
     def identity(self, checkpoints: object) -> dict[str, Any]:
@@ -52,13 +46,7 @@ class How:
         return {
             "challenges": self.fingerprint,
             "checkpoints": checkpoints,
-            "variants": self.variants,
-            "adapt": self.adapt,
-            "halting": self.halting,
-            "max_segments": self.max_segments,
-            "ranking": self.ranking,
-            "stop_early": self.stop_early,
-            "seed": self.seed,
+            **self.options.model_dump(include=set(_IDENTITY)),
         }
 
 
@@ -86,7 +74,7 @@ class Frame:
 
     def make_plan(self, *, is_whole: bool) -> Plan:
         """Plan the rounds of what is left."""
-        stops = round_stops(self.how.variants, is_timed=self.how.minutes is not None)
+        stops = round_stops(self.how.options.variants, is_timed=self.how.minutes is not None)
         self.plan = self.run.plan(stops, is_whole=is_whole)
         self.shown.begin(self.run, self.plan)
         return self.plan
@@ -139,6 +127,6 @@ def framed(
             journal,
             SubmissionFile(paths.out, challenges),
             Clock(budget_s, journal.elapsed_s),
-            Ranking(how.ranking),
+            Ranking(how.options.ranking),
         )
         yield Frame(run, journal, shown, should_stop, paths, how, identity)

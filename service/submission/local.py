@@ -7,12 +7,13 @@ from augment import CanvasError, Puzzle
 from hrm_core import Engine
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, hand_out
+from service.solving.solve import Solving, hand_out
 from service.submission.output import NUM_ATTEMPTS
 from service.submission.plan import Piece, Plan
 from service.submission.run import Refusal, Run
 from service.submission.votes import InputVotes, Round
 from service.wire.errors import InputError, UnknownPuzzle
+from service.wire.options import SolveOptions
 from voting import decided
 
 Voters = Mapping[str, tuple[Member, ...]]
@@ -119,7 +120,7 @@ class LocalVote:
             self._enter(piece)
 
     def _enter(self, piece: Piece) -> None:
-        limit = self._options.num_variants
+        limit = self._options.variants
         members = self._voters[piece.puzzle_id]
         most = max(len(member.enrolment.variants) for member in members)
         stop = min(most, piece.stop or most, limit or most)
@@ -134,10 +135,9 @@ class LocalVote:
             return
         num_left = sum(max(0, length - stop) for length in lengths)
         is_whole_vote = piece.start == 0 and num_left == 0
-        options = replace(
-            self._options,
-            num_variants=None,
-            num_attempts=NUM_ATTEMPTS,
+        options = self._options.with_changes(
+            variants=None,
+            attempts=NUM_ATTEMPTS,
             stop_early=self._options.stop_early and is_whole_vote,
         )
         solving = Solving(self._puzzles[piece.puzzle_id], parts, options)

@@ -11,13 +11,13 @@ from service.client import (
     ClientError,
     Job,
     JobState,
-    Options,
     ServiceProblem,
     TestAnswer,
 )
 from service.submission.plan import Piece, Plan
 from service.submission.run import Refusal, Run
 from service.submission.votes import InputVotes, Round
+from service.wire.options import SolveOptions
 from voting import Q_ONE, GridVotes, Tally
 
 # So many jobs wait or run at once: enough to fill a few devices' slots.
@@ -39,10 +39,10 @@ class RemoteVote:
     """
 
     def __init__(
-        self, run: Run, plan: Plan, client: AsyncClient, options: Options, identity: object
+        self, run: Run, plan: Plan, client: AsyncClient, options: SolveOptions, identity: object
     ) -> None:
         self._run, self._plan, self._client, self._options = run, plan, client, options
-        self._identity = json.dumps([identity, options], sort_keys=True)
+        self._identity = json.dumps([identity, options.given], sort_keys=True)
         # Without expected outputs: what a service is asked does not depend on what is known here.
         self._puzzles = {
             one.puzzle_id: one.task.puzzle for one in run.challenges if one.task is not None
@@ -99,14 +99,16 @@ class RemoteVote:
 
         One that ended without an answer does not count.
         """
-        options: Options = {**self._options, "variants": piece.stop, "priority": "batch"}
+        options = self._options.with_changes(variants=piece.stop, priority="batch")
         told = f"{self._identity} {piece.puzzle_id!a} {piece.stop}"
         key = sha256(told.encode()).hexdigest()[:40]
         number = 0
         while True:
             try:
                 job = await self._client.submit(
-                    self._puzzles[piece.puzzle_id], idempotency_key=f"{key}-{number}", **options
+                    self._puzzles[piece.puzzle_id],
+                    idempotency_key=f"{key}-{number}",
+                    **options.given,
                 )
             except ServiceProblem as problem:
                 if problem.code not in FULL:
