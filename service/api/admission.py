@@ -8,10 +8,11 @@ from augment import CanvasError, Grid, Puzzle
 from service.api.adapting import fill_budget
 from service.api.fleet import Fleet
 from service.api.problems import Fault, Problem, Refused, invalid_request
-from service.api.schemas import OptionsIn, TaskIn
+from service.api.schemas import TaskIn
 from service.jobs import CheckpointRecord, NewJob
 from service.runtime.settings import Settings
 from service.wire.errors import UnknownPuzzle
+from service.wire.options import SolveOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class _Asked:
 class Terms:
     """How puzzles are to be solved: options with all that was left out filled in."""
 
-    options: OptionsIn
+    options: SolveOptions
     asked: tuple[_Asked, ...]
 
 
@@ -49,20 +50,22 @@ async def admit(
     terms = await settle_terms(task.options, fleet, settings)
     await check_puzzle(puzzle, terms, fleet, settings)
     options = terms.options
-    request = task.model_copy(update={"options": options}).model_dump_json().encode()
+    document = task.model_dump_json(exclude={"options"}).encode()
+    chosen = options.model_dump_json().encode()
     return NewJob(
         owner=owner,
         name=task.name,
         priority=options.priority,
-        request=request,
-        fingerprint=sha256(owner.encode() + b"\0" + request).hexdigest(),
+        task=document,
+        options=chosen,
+        fingerprint=sha256(b"\0".join((owner.encode(), document, chosen))).hexdigest(),
         deadline_s=options.deadline_s,
         idempotency_key=idempotency_key,
         share=share,
     )
 
 
-async def settle_terms(options: OptionsIn, fleet: Fleet, settings: Settings) -> Terms:
+async def settle_terms(options: SolveOptions, fleet: Fleet, settings: Settings) -> Terms:
     """Fill options in and find the checkpoints that they name.
 
     Raises: Refused for options that do not go together, and while no worker is there;
@@ -110,7 +113,7 @@ def check_canvas(puzzle: Puzzle, checkpoint: CheckpointRecord) -> None:
         raise Refused(Problem("canvas_exceeded", detail, faults))
 
 
-async def _choose(options: OptionsIn, fleet: Fleet) -> Sequence[_Asked]:
+async def _choose(options: SolveOptions, fleet: Fleet) -> Sequence[_Asked]:
     """Find the checkpoints that are to vote, the main one first."""
     asked = [_Asked(await fleet.choose(options.checkpoint), "/options/checkpoint")]
     faults = []

@@ -8,10 +8,11 @@ from pydantic import ValidationError
 
 from augment import parse_json
 from service.api.problems import MAX_FAULTS, Fault, Refused, invalid_request
-from service.api.schemas import MAX_NAME_LENGTH, MAX_PUZZLES, OptionsIn
+from service.api.schemas import MAX_PUZZLES
 from service.api.task_bodies import fault_of
 from service.submission.challenges import Challenge, check_challenges
 from service.wire.errors import InputError
+from service.wire.options import MAX_NAME_LENGTH, SolveOptions
 
 DEFAULT_NAME: Final = "batch"
 _MEMBERS: Final = ("challenges", "name", "options")
@@ -22,7 +23,7 @@ class AskedBatch:
     """What a batch asks for; broken tasks are among the challenges."""
 
     challenges: tuple[Challenge, ...]
-    options: OptionsIn
+    options: SolveOptions
     name: str
 
 
@@ -65,11 +66,11 @@ def _is_envelope(document: dict[str, Any]) -> bool:
     return "challenges" in document and not is_task
 
 
-def _read_options(document: Any) -> OptionsIn:
+def _read_options(document: Any) -> SolveOptions:
     if document is None:
-        return OptionsIn(priority="batch")
+        return SolveOptions(priority="batch")
     try:
-        options = OptionsIn.model_validate(document)
+        options = SolveOptions.model_validate(document)
     except ValidationError as error:
         entries = error.errors(include_url=False, include_input=False)
         faults = [

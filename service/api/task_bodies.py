@@ -8,7 +8,8 @@ from pydantic import BaseModel, ValidationError
 
 from augment import Puzzle, PuzzleError, parse_task
 from service.api.problems import MAX_FAULTS, Fault, Problem, Refused, invalid_request
-from service.api.schemas import DemonstrationIn, OptionsIn, TaskIn, TestIn
+from service.api.schemas import DemonstrationIn, TaskIn, TestIn
+from service.wire.options import SolveOptions
 
 # The largest task there is holds 36,000 cells in 1,240 rows. A body with more values than this
 # cannot be one, and to look at each would take a second and half a gigabyte.
@@ -124,7 +125,7 @@ def _members_at(place: Sequence[str | int]) -> Sequence[str]:
     models: Mapping[str, type[BaseModel]] = {
         "train": DemonstrationIn,
         "test": TestIn,
-        "options": OptionsIn,
+        "options": SolveOptions,
     }
     model = models.get(str(place[0]), TaskIn) if len(place) > 1 else TaskIn
     return list(model.model_fields)

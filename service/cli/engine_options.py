@@ -1,11 +1,12 @@
 """The options of the commands that run an engine; loads no torch."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from service.runtime.engine_options import EngineOptions
+from service.wire.options import Halting
 
 ARC_CANVAS = 30
 # The engine's list loads torch; a test checks that both are equal.
@@ -56,7 +57,7 @@ ThreadsOption = Annotated[
     ),
 ]
 HaltOption = Annotated[
-    Literal["act", "fixed"],
+    Halting,
     typer.Option(
         "--halt",
         help="act: stop once q calls the answer right and it has settled. fixed: all segments.",

@@ -12,8 +12,9 @@ from service.runtime.engine_options import EngineOptions
 from service.runtime.timing import seconds_since_start
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.solve import Solving, solve
 from service.wire.errors import EnrolmentError
+from service.wire.options import SolveOptions
 
 
 def solve_locally(

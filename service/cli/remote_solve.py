@@ -11,13 +11,13 @@ from rich.progress import Progress as Bar
 from augment import Task
 from service.cli.answers import Solved
 from service.cli.output import progress_bar, warn
-from service.client import AsyncClient, ClientError, Job, JobUnsuccessful, Options, Progress
+from service.client import AsyncClient, ClientError, Job, JobUnsuccessful, Progress, SolveOptions
 
 _VOTING = "variants"
 
 
 def solve_remotely(
-    tasks: Sequence[Task], url: str, api_key: str | None, options: Options
+    tasks: Sequence[Task], url: str, api_key: str | None, options: SolveOptions
 ) -> list[Solved]:
     """Have puzzles solved by the service at an address, all at once.
 
@@ -29,7 +29,7 @@ def solve_remotely(
 
 
 async def _solve_all(
-    tasks: Sequence[Task], client: AsyncClient, options: Options, bar: Bar
+    tasks: Sequence[Task], client: AsyncClient, options: SolveOptions, bar: Bar
 ) -> list[Job]:
     line = bar.add_task(_VOTING, total=None)
     latest: dict[str, Progress] = {}
@@ -50,7 +50,7 @@ async def _solve_all(
     async with client:
         try:
             for task in tasks:
-                jobs.append(await client.submit(task, **options))  # noqa: PERF401 - each is known at once
+                jobs.append(await client.submit(task, **options.given))  # noqa: PERF401
             waits = [client.wait(job, on_progress=partial(show, job)) for job in jobs]
             return await asyncio.gather(*waits)
         except BaseException:  # Ctrl-C included: the answers are no longer wanted

@@ -4,7 +4,7 @@ Each of the two is imported when it is used: a service is asked without loading 
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from service.cli.output import JSONOption, print_json
 from service.cli.task_sources import read_one_task
 from service.runtime.engine_options import EngineOptions
 from service.runtime.folders import DEMO_NAME, demo_checkpoint
+from service.wire.options import SolveOptions
 
 
 def solve_command(
@@ -31,15 +32,13 @@ def solve_command(
             "several times, all of them vote, and the first is the main one.",
         ),
     ] = None,
-    variants: Annotated[
-        int | None, typer.Option(min=1, help="Variants to vote; default: all that have rows.")
-    ] = None,
-    attempts: Annotated[int, typer.Option(min=1, help="Answers for each test input.")] = 2,
-    halt: options.HaltOption = "act",
-    max_segments: votes.MaxSegmentsOption = None,
-    ranking: votes.RankingOption = "count",
-    stop_early: votes.StopEarlyOption = True,
-    seed: votes.SeedOption = 0,
+    variants: votes.VariantsOption = votes.DEFAULTS.variants,
+    attempts: votes.AttemptsOption = votes.DEFAULTS.attempts,
+    halt: options.HaltOption = votes.DEFAULTS.halting,
+    max_segments: votes.MaxSegmentsOption = votes.DEFAULTS.max_segments,
+    ranking: votes.RankingOption = votes.DEFAULTS.ranking,
+    stop_early: votes.StopEarlyOption = votes.DEFAULTS.stop_early,
+    seed: votes.SeedOption = votes.DEFAULTS.seed,
     url: votes.URLOption = None,
     api_key: votes.APIKeyOption = None,
     adapt: adapting.AdaptOption = "never",
@@ -66,48 +65,32 @@ def solve_command(
         raise typer.BadParameter("--image draws one puzzle: give one task")
     engine = EngineOptions(device, slots, precision, attention, compiled, threads)
     options.check_service_options(url, api_key, engine, canvas)
-    adaptation = adapting.adaptation_options(
+    chosen: dict[str, Any] = {
+        "variants": variants,
+        "attempts": attempts,
+        "halting": halt,
+        "max_segments": max_segments,
+        "ranking": ranking,
+        "stop_early": stop_early,
+        "seed": seed,
+    }
+    chosen |= adapting.adaptation_options(
         *(adapt, adapt_minutes, adapt_steps, adapt_variants), by_service=url is not None
     )
     read = [read_one_task(source) for source in tasks]
     if url is not None:
         from service.cli.remote_solve import solve_remotely
 
-        solved = solve_remotely(
-            read,
-            url,
-            api_key,
-            {
-                "checkpoint": checkpoint[0] if checkpoint else None,
-                "ensemble": checkpoint[1:] if checkpoint else [],
-                "variants": variants,
-                "attempts": attempts,
-                "halting": halt,
-                "max_segments": max_segments,
-                "ranking": ranking,
-                "seed": seed,
-                "stop_early": stop_early,
-                **adaptation,
-            },
-        )
+        if checkpoint:
+            chosen |= {"checkpoint": checkpoint[0], "ensemble": checkpoint[1:]}
+        solved = solve_remotely(read, url, api_key, SolveOptions.read(chosen))
     else:
-        from hrm_core import Halting
         from service.cli.local_solve import solve_locally
-        from service.solving.solve import SolveOptions
-        from voting import Ranking
 
         solved = solve_locally(
             read,
             [Path(folder) for folder in checkpoint or (demo_checkpoint(),)],
-            SolveOptions(
-                num_variants=variants,
-                num_attempts=attempts,
-                halting=Halting(halt),
-                max_segments=max_segments,
-                ranking=Ranking(ranking),
-                seed=seed,
-                stop_early=stop_early,
-            ),
+            SolveOptions.read(chosen),
             engine,
             canvas,
         )

@@ -5,7 +5,7 @@ without loading torch.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ from service.runtime.engine_options import EngineOptions
 from service.runtime.folders import DEMO_NAME, demo_checkpoint
 from service.submission.output import Paths
 from service.submission.session import SubmitConfig
+from service.wire.options import Adapt, SolveOptions
 
 
 def submit_command(
@@ -46,9 +47,7 @@ def submit_command(
     ] = None,
     url: votes.URLOption = None,
     api_key: votes.APIKeyOption = None,
-    variants: Annotated[
-        int | None, typer.Option(min=1, help="Variants of each puzzle; default: all with rows.")
-    ] = None,
+    variants: votes.VariantsOption = votes.DEFAULTS.variants,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -58,7 +57,7 @@ def submit_command(
         ),
     ] = None,
     adapt: Annotated[
-        Literal["never", "auto", "always"],
+        Adapt,
         typer.Option(
             "--adapt",
             help="Train on the demonstrations first. auto: of the puzzles without rows; on this "
@@ -75,11 +74,11 @@ def submit_command(
     ] = None,
     adapt_steps: adapting.AdaptStepsOption = None,
     adapt_variants: adapting.AdaptVariantsOption = None,
-    halt: options.HaltOption = "act",
-    max_segments: votes.MaxSegmentsOption = None,
-    ranking: votes.RankingOption = "count",
-    stop_early: votes.StopEarlyOption = True,
-    seed: votes.SeedOption = 0,
+    halt: options.HaltOption = votes.DEFAULTS.halting,
+    max_segments: votes.MaxSegmentsOption = votes.DEFAULTS.max_segments,
+    ranking: votes.RankingOption = votes.DEFAULTS.ranking,
+    stop_early: votes.StopEarlyOption = votes.DEFAULTS.stop_early,
+    seed: votes.SeedOption = votes.DEFAULTS.seed,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over, and discard what an earlier run has left.")
     ] = False,
@@ -108,17 +107,19 @@ def submit_command(
     config = SubmitConfig(
         paths,
         checkpoints=tuple(checkpoint or (() if url else (str(demo_checkpoint()),))),
-        variants=variants,
+        options=SolveOptions(
+            variants=variants,
+            halting=halt,
+            max_segments=max_segments,
+            ranking=ranking,
+            stop_early=stop_early,
+            seed=seed,
+            adapt=adapt,
+            adapt_s=None if adapt_minutes is None else 60 * adapt_minutes,
+            adapt_steps=adapt_steps,
+            adapt_variants=adapt_variants,
+        ),
         minutes=minutes,
-        adapt=adapt,
-        adapt_minutes=adapt_minutes,
-        adapt_steps=adapt_steps,
-        adapt_variants=adapt_variants,
-        halting=halt,
-        max_segments=max_segments,
-        ranking=ranking,
-        stop_early=stop_early,
-        seed=seed,
         is_fresh=fresh,
         canvas=canvas,
         engine=engine,

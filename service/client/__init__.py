@@ -41,13 +41,13 @@ from service.client.job import (
     JobPage,
     JobState,
     KnownPuzzle,
-    Options,
     Progress,
     PuzzlePage,
     TestProgress,
 )
 from service.client.retries import Retries
 from service.wire.errors import ClientError
+from service.wire.options import SolveOptions
 
 __all__ = [
     "AdaptationProgress",
@@ -78,12 +78,12 @@ __all__ = [
     "KnownPuzzle",
     "MemberAnswer",
     "MemberShare",
-    "Options",
     "Progress",
     "PuzzlePage",
     "Retries",
     "ServiceProblem",
     "ServiceUnreachable",
+    "SolveOptions",
     "TestAnswer",
     "TestProgress",
     "VariantTrace",

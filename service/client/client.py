@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar
 
 import httpx
 
@@ -23,7 +23,7 @@ from service.client.exchange import (
     Steps,
     Tell,
 )
-from service.client.job import Adapted, Checkpoint, Job, JobPage, Options, Progress, PuzzlePage
+from service.client.job import Adapted, Checkpoint, Job, JobPage, Progress, PuzzlePage
 from service.client.retries import Retries
 from service.client.tasks import AnyChallenges, AnyTask
 from voting import Submission
@@ -83,18 +83,19 @@ class Client:
         *,
         wait_s: float | None = None,
         on_progress: OnProgress | None = None,
-        **options: Unpack[Options],
+        **options: Any,
     ) -> Answer:
         """Have a puzzle solved, however long it takes, or for `wait_s` seconds.
 
-        Raises: JobUnsuccessful when it failed; JobUnfinished when the time has passed.
+        `options` are those of `SolveOptions`; the service decides on those left out.
+
+        Raises: JobUnsuccessful when it failed; JobUnfinished when the time has passed; InputError
+        for an option that does not exist or is out of bounds.
         """
         steps = self._core.solve(task, options, wait_s=wait_s, tells=on_progress is not None)
         return self._take(steps, on_progress)
 
-    def submit(
-        self, task: AnyTask, *, idempotency_key: str | None = None, **options: Unpack[Options]
-    ) -> Job:
+    def submit(self, task: AnyTask, *, idempotency_key: str | None = None, **options: Any) -> Job:
         """Make a job; with the same `idempotency_key` and task, the same job."""
         return self._take(self._core.submit(task, options, idempotency_key))
 
@@ -127,7 +128,7 @@ class Client:
         *,
         name: str | None = None,
         idempotency_key: str | None = None,
-        **options: Unpack[Options],
+        **options: Any,
     ) -> Batch:
         """Have a whole challenges file answered: a path to one, or {id: task, ...}."""
         steps = self._core.submit_batch(challenges, options, name, idempotency_key)

@@ -1,10 +1,10 @@
 """Jobs, checkpoints and puzzles, as a service tells of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BeforeValidator, Field
@@ -20,27 +20,6 @@ def _cursor_of(address: object) -> str | None:
 
 
 Cursor = Annotated[str | None, BeforeValidator(_cursor_of)]
-
-
-class Options(TypedDict, total=False):
-    """How a puzzle is to be solved; the service's own defaults where left out."""
-
-    checkpoint: str | None
-    ensemble: Sequence[str]
-    variants: int | None
-    attempts: int
-    halting: Literal["act", "fixed"]
-    max_segments: int | None
-    ranking: Literal["count", "q_weighted"]
-    seed: int
-    stop_early: bool
-    adapt: Literal["never", "auto", "always"]
-    adapt_s: float | None
-    adapt_steps: int | None
-    adapt_variants: int | None
-    trace: bool
-    priority: Literal["interactive", "batch"]
-    deadline_s: float | None
 
 
 class JobState(StrEnum):

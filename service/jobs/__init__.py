@@ -4,7 +4,6 @@ from service.jobs.batch import Batch, BatchEntry, BatchJob, BatchSummary, NewBat
 from service.jobs.batches import BatchPage, BatchStore, SubmittedBatch
 from service.jobs.claims import Claim, Claims, Renewal
 from service.jobs.feed import EventFeed
-from service.jobs.keys import PRIORITIES, Priority
 from service.jobs.record import (
     AdaptedRecord,
     CheckpointRecord,
@@ -21,7 +20,6 @@ from service.jobs.served import PuzzlePage, ServedStore
 from service.jobs.store import Depth, JobStore, Page, Submitted
 
 __all__ = [
-    "PRIORITIES",
     "AdaptedRecord",
     "Batch",
     "BatchEntry",
@@ -43,7 +41,6 @@ __all__ = [
     "NewBatch",
     "NewJob",
     "Page",
-    "Priority",
     "PuzzlePage",
     "Refused",
     "Renewal",

@@ -70,7 +70,7 @@ class BatchStore:
             *(limits.idempotency_ttl_s, limits.result_ttl_s),
             *("" if new.deadline_s is None else new.deadline_s, limits.max_queued),
             *("" if new.share is None else new.share, len(entries)),
-            *(part for job_id, job in jobs for part in (job_id, job.name, job.request)),
+            *(part for job_id, job in jobs for part in (job_id, job.name, job.task)),
         ]
         reply = await self._store.submissions.run(self._submit, arguments)
         outcome, about = (part.decode() for part in reply)

@@ -9,10 +9,11 @@ from redis.exceptions import ResponseError
 
 from service.jobs import keys
 from service.jobs.connection import connect, explained
-from service.jobs.keys import GROUP, PREFIX, PRIORITIES, Priority
+from service.jobs.keys import GROUP, PREFIX
 from service.jobs.lua import script
 from service.jobs.record import Failure, Job, JobState, KnownPuzzle, WorkerRecord, pairs
 from service.jobs.removals import REMOVALS_KEPT_S, removals
+from service.wire.options import PRIORITIES, Priority
 
 # How long a checkpoint's list of puzzles outlives the last worker that served it.
 PUZZLES_TTL_S = 86_400

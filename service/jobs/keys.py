@@ -1,10 +1,9 @@
 """The names of everything the job layer keeps in Redis."""
 
 import secrets
-from typing import Final, Literal, get_args
+from typing import Final
 
-Priority = Literal["interactive", "batch"]
-PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
+from service.wire.options import Priority
 
 # One hash tag for all, so that scripts may touch several keys on a Redis Cluster too.
 PREFIX: Final = "{hrm-arc}:"

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Literal, cast
 
-from service.jobs.keys import Priority
 from service.runtime.key_ring import LOCAL_OWNER
 from service.solving.self_test.result import Finding
 from service.wire.errors import QueueError
+from service.wire.options import Priority
 
 _EVENT_ID = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
 
@@ -46,8 +46,8 @@ class Failure:
 class NewJob:
     """A job to be queued.
 
-    `fingerprint` tells bodies of the same idempotency key apart. `share`: how many of this owner's
-    jobs may wait; None for no limit of their own.
+    `task` and `options` are JSON documents. `fingerprint` tells bodies of the same idempotency key
+    apart. `share`: how many of this owner's jobs may wait; None for no limit of their own.
 
     Units: deadline_s in seconds from now.
     """
@@ -55,7 +55,8 @@ class NewJob:
     owner: str
     name: str
     priority: Priority
-    request: bytes
+    task: bytes
+    options: bytes
     fingerprint: str
     deadline_s: float | None = None
     idempotency_key: str | None = None
@@ -64,7 +65,9 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it stands. `request`, `progress` and `result` are JSON documents.
+    """A job as it stands. `task`, `options`, `progress` and `result` are JSON documents.
+
+    In lists `task` and `result` are left out.
 
     Units: times in seconds since 1970, by the clock of Redis.
     """
@@ -74,7 +77,8 @@ class Job:
     name: str
     state: JobState
     priority: Priority
-    request: bytes
+    task: bytes
+    options: bytes
     created_at: float
     started_at: float | None
     finished_at: float | None
@@ -97,7 +101,9 @@ class Job:
             name=_text(fields, b"name"),
             state=JobState(_text(fields, b"state")),
             priority=cast(Priority, _text(fields, b"priority")),
-            request=fields.get(b"request", b""),
+            # `request`: the task with its options, as jobs were written once.
+            task=fields.get(b"task") or fields.get(b"request", b""),
+            options=fields.get(b"options", b"{}"),
             created_at=_seconds(fields, b"created_ms") or 0.0,
             started_at=_seconds(fields, b"started_ms"),
             finished_at=_seconds(fields, b"finished_ms"),

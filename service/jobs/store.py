@@ -11,7 +11,7 @@ from redis.commands.core import AsyncScript
 from service.jobs import keys
 from service.jobs.batches import BatchStore
 from service.jobs.connection import connect_async, explained_async
-from service.jobs.keys import PREFIX, PRIORITIES, Priority
+from service.jobs.keys import PREFIX
 from service.jobs.listing import read_page
 from service.jobs.lua import script
 from service.jobs.record import (
@@ -30,10 +30,11 @@ from service.wire.errors import (
     QueueError,
     QueueFull,
 )
+from service.wire.options import PRIORITIES, Priority
 
 _SCRIPTS = ("submit", "cancel", "requeue", "events")
 _LISTED = (
-    *("owner", "name", "state", "priority", "request", "created_ms", "started_ms", "finished_ms"),
+    *("owner", "name", "state", "priority", "options", "created_ms", "started_ms", "finished_ms"),
     *("deadline_ms", "attempts", "worker", "cancel", "failure_code", "failure_detail"),
     *("last_event", "progress"),
 )
@@ -299,7 +300,8 @@ class JobStore:
 
     async def _run_submit(self, job_id: str, new: NewJob) -> tuple[Any, ...]:
         arguments = [
-            *(PREFIX, job_id, new.owner, new.priority, new.name, new.request, new.fingerprint),
+            *(PREFIX, job_id, new.owner, new.priority, new.name, new.task, new.options),
+            new.fingerprint,
             *(new.idempotency_key or "", self.limits.idempotency_ttl_s, self.limits.result_ttl_s),
             *("" if new.deadline_s is None else new.deadline_s, self.limits.max_queued),
             "" if new.share is None else new.share,

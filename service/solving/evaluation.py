@@ -8,8 +8,9 @@ from augment import Task
 from hrm_core import Engine
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.solve import Solving, solve
 from service.wire.errors import InputError, UnknownPuzzle
+from service.wire.options import SolveOptions
 from voting import Scores, score
 
 # Attempts that the scoring rules count.

@@ -12,25 +12,8 @@ from service.solving.answer import Answer, MemberAnswer, TestAnswer
 from service.solving.members import Member, Voter
 from service.solving.trace import MAX_TRACED, VariantTrace
 from service.wire.errors import InputError
+from service.wire.options import SolveOptions
 from voting import Ranking, Tally, decided, rank
-
-
-@dataclass(frozen=True, slots=True)
-class SolveOptions:
-    """How a puzzle is to be solved; None means all variants, and the checkpoint's own limit.
-
-    `num_variants` are each member's. `trace`: the answer also tells what single variants answered.
-    """
-
-    num_variants: int | None = None
-    num_attempts: int = 2
-    halting: Halting = Halting.ACT
-    max_segments: int | None = None
-    ranking: Ranking = Ranking.COUNT
-    seed: int = 0
-    stop_early: bool = True
-    priority: Priority = Priority.INTERACTIVE
-    trace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +37,6 @@ class Solving:
     """
 
     def __init__(self, puzzle: Puzzle, members: Sequence[Member], options: SolveOptions) -> None:
-        if options.num_variants is not None and options.num_variants < 1:
-            raise InputError(f"{options.num_variants} variants: at least one is needed")
-        if options.num_attempts < 1:
-            raise InputError(f"{options.num_attempts} attempts: at least one is needed")
-        if options.seed < 0:
-            raise InputError(f"seed {options.seed} is negative: give 0 or more")
         if not members:
             raise InputError("no checkpoint is to vote: name at least one")
         names = [member.name for member in members]
@@ -70,6 +47,7 @@ class Solving:
                     "once, or rename one of the folders"
                 )
         self.puzzle, self.options = puzzle, options
+        self._ranking = Ranking(options.ranking)
         self._voters = tuple(_voters(members, options, len(puzzle.test)))
         self._entered: dict[int, MemberAnswer] = {}
         self._is_closed = [False] * len(puzzle.test)
@@ -164,8 +142,8 @@ class Solving:
         return Answer(
             puzzle_name=self.puzzle.name,
             members=tuple(self._entered[place] for place in range(len(self._voters))),
-            halting=options.halting.value,
-            ranking=options.ranking.value,
+            halting=options.halting,
+            ranking=options.ranking,
             seed=options.seed,
             stop_early=options.stop_early,
             device=self._device,
@@ -194,9 +172,9 @@ class Solving:
         engine.add(
             chain.from_iterable(zip(*per_input, strict=True)),
             job=self,
-            halting=options.halting,
+            halting=Halting(options.halting),
             max_segments=options.max_segments,
-            priority=options.priority,
+            priority=Priority[options.priority.upper()],
         )
 
     def _close_settled(self, test_indices: Iterable[int]) -> None:
@@ -247,15 +225,15 @@ class Solving:
         return self.options.stop_early and decided(
             self._tally(test_index),
             num_outstanding,
-            self.options.num_attempts,
-            self.options.ranking,
+            self.options.attempts,
+            self._ranking,
         )
 
     def _answer_test(self, test_index: int) -> TestAnswer:
         tally = self._tally(test_index)
-        candidates = rank(tally, self.options.ranking)
+        candidates = rank(tally, self._ranking)
         return TestAnswer(
-            attempts=tuple(c.grid for c in candidates[: self.options.num_attempts]),
+            attempts=tuple(c.grid for c in candidates[: self.options.attempts]),
             candidates=candidates,
             shares=tuple(voter.share(test_index, tally.num_votes) for voter in self._voters),
             decided_early=tally.num_ballots < self._num_variants,
@@ -270,7 +248,7 @@ def _voters(members: Sequence[Member], options: SolveOptions, num_inputs: int) -
     """Draw each member's variants; those that are traced are counted over all members."""
     num_traced = MAX_TRACED if options.trace else 0
     for member in members:
-        voter = Voter(member.draw(options.num_variants, options.seed), num_inputs, num_traced)
+        voter = Voter(member.draw(options.variants, options.seed), num_inputs, num_traced)
         num_traced = max(0, num_traced - voter.num_variants)
         yield voter
 

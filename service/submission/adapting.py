@@ -28,10 +28,12 @@ def adapt_for_session(session: SubmitSession, registrars: Sequence[Registrar]) -
     Raises: AdaptationError for a folder with other content; DatasetError, TrainingError.
     """
     config, run = session.config, session.run
-    if config.adapt == "never":
+    if config.options.adapt == "never":
         return None
     base = registrars[0].checkpoint
-    puzzles, num_too_large = choose_puzzles(run, registrars, is_all=config.adapt == "always")
+    puzzles, num_too_large = choose_puzzles(
+        run, registrars, is_all=config.options.adapt == "always"
+    )
     if num_too_large:
         session.view.note(
             f"{num_too_large} puzzle(s) without rows do not fit the {base.config.canvas} x "
@@ -116,14 +118,14 @@ def remove_adaptation(folder: Path) -> None:
 
 
 def _options(config: SubmitConfig) -> AdaptOptions:
-    minutes = config.adapt_minutes
-    if minutes is None and config.adapt_steps is None:
-        minutes = DEFAULT_MINUTES if config.minutes is None else config.minutes / 2
+    options, seconds = config.options, config.options.adapt_s
+    if seconds is None and options.adapt_steps is None:
+        seconds = 60 * (DEFAULT_MINUTES if config.minutes is None else config.minutes / 2)
     return AdaptOptions(
-        seconds=None if minutes is None else 60 * minutes,
-        steps=config.adapt_steps,
-        num_variants=config.adapt_variants or AdaptOptions().num_variants,
-        seed=config.seed,
+        seconds=seconds,
+        steps=options.adapt_steps,
+        num_variants=options.adapt_variants or AdaptOptions().num_variants,
+        seed=options.seed,
     )
 
 

@@ -3,15 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hrm_core import Engine, Halting, open_checkpoint
+from hrm_core import Engine, open_checkpoint
 from service.runtime.engine_options import EngineOptions
 from service.solving.enrolment import Registrar
-from service.solving.solve import SolveOptions
 from service.submission.adapting import adapt_for_session, remove_adaptation
 from service.submission.challenges import ChallengeSet
 from service.submission.local_vote import LocalVote, Voters, enrol_all
 from service.submission.session import ProgressView, SubmitConfig, SubmitSession, Submitted
-from voting import Ranking
 
 OpenEngine = Callable[[Registrar, EngineOptions, int], Engine]
 
@@ -57,15 +55,8 @@ def _vote(session: SubmitSession, registrars: Sequence[Registrar], open_engine: 
     if plan.num_open == 0:
         return
     engines = _open_engines(session, registrars, voters, open_engine)
-    options = SolveOptions(
-        num_variants=config.variants,
-        halting=Halting(config.halting),
-        max_segments=config.max_segments,
-        ranking=Ranking(config.ranking),
-        seed=config.seed,
-        stop_early=config.stop_early,
-    )
-    LocalVote(run, plan, voters, engines, options).run(session.show, session.should_stop)
+    vote = LocalVote(run, plan, voters, engines, config.options)
+    vote.run(session.show, session.should_stop)
 
 
 def _open_engines(
@@ -86,7 +77,7 @@ def _open_engines(
     for registrar in registrars:
         name = _name(registrar)
         num_samples = sum(
-            inputs[puzzle_id] * min(num, config.variants or num)
+            inputs[puzzle_id] * min(num, config.options.variants or num)
             for puzzle_id, members in voters.items()
             for member in members
             if member.name == name and (num := len(member.enrolment.variants))

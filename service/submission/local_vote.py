@@ -7,12 +7,13 @@ from augment import CanvasError, Puzzle
 from hrm_core import Engine
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, hand_out
+from service.solving.solve import Solving, hand_out
 from service.submission.output import NUM_ATTEMPTS
 from service.submission.plan import Plan, Round
 from service.submission.run import Refusal, Run
 from service.submission.votes import InputVotes, RoundVotes
 from service.wire.errors import InputError, UnknownPuzzle
+from service.wire.options import SolveOptions
 from voting import decided
 
 Voters = Mapping[str, tuple[Member, ...]]
@@ -120,7 +121,7 @@ class LocalVote:
             self._enter(planned)
 
     def _enter(self, planned: Round) -> None:
-        limit, seed = self._options.num_variants, self._options.seed
+        limit, seed = self._options.variants, self._options.seed
         members = self._voters[planned.puzzle_id]
         longest = max(len(member.enrolment.variants) for member in members)
         stop = min(longest, planned.stop or longest, limit or longest)
@@ -135,10 +136,9 @@ class LocalVote:
             return
         num_left = sum(max(0, length - stop) for length in lengths)
         is_whole_vote = planned.start == 0 and num_left == 0
-        options = replace(
-            self._options,
-            num_variants=None,
-            num_attempts=NUM_ATTEMPTS,
+        options = self._options.with_changes(
+            variants=None,
+            attempts=NUM_ATTEMPTS,
             stop_early=self._options.stop_early and is_whole_vote,
         )
         solving = Solving(self._puzzles[planned.puzzle_id], parts, options)

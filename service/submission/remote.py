@@ -11,7 +11,6 @@ from service.client import (
     ClientError,
     Job,
     JobState,
-    Options,
     ServiceProblem,
     TestAnswer,
 )
@@ -20,6 +19,7 @@ from service.submission.plan import Plan, Round
 from service.submission.run import Refusal, Run
 from service.submission.session import ProgressView, SubmitConfig, SubmitSession, Submitted
 from service.submission.votes import InputVotes, RoundVotes
+from service.wire.options import SolveOptions
 from voting import Q_ONE, GridVotes, Tally
 
 # The jobs that wait or run at once: enough to fill the slots of a few devices.
@@ -59,26 +59,10 @@ async def _vote(session: SubmitSession, client: AsyncClient) -> None:
             await vote.run(session.show, session.should_stop)
 
 
-def job_options(config: SubmitConfig) -> Options:
-    """Return the options of every job; those left open are not sent."""
-    options: Options = {
-        "checkpoint": config.checkpoints[0] if config.checkpoints else None,
-        "ensemble": config.checkpoints[1:],
-        "halting": config.halting,
-        "max_segments": config.max_segments,
-        "ranking": config.ranking,
-        "stop_early": config.stop_early,
-        "seed": config.seed,
-    }
-    if config.adapt != "never":
-        options["adapt"] = config.adapt
-    if config.adapt_minutes is not None:
-        options["adapt_s"] = 60 * config.adapt_minutes
-    if config.adapt_steps is not None:
-        options["adapt_steps"] = config.adapt_steps
-    if config.adapt_variants is not None:
-        options["adapt_variants"] = config.adapt_variants
-    return options
+def job_options(config: SubmitConfig) -> SolveOptions:
+    """Return the options of every job."""
+    main = config.checkpoints[0] if config.checkpoints else None
+    return config.options.with_changes(checkpoint=main, ensemble=config.checkpoints[1:])
 
 
 class RemoteVote:
@@ -89,10 +73,10 @@ class RemoteVote:
     """
 
     def __init__(
-        self, run: Run, plan: Plan, client: AsyncClient, options: Options, identity: object
+        self, run: Run, plan: Plan, client: AsyncClient, options: SolveOptions, identity: object
     ) -> None:
         self._run, self._plan, self._client, self._options = run, plan, client, options
-        self._identity = json.dumps([identity, options], sort_keys=True)
+        self._identity = json.dumps([identity, options.given], sort_keys=True)
         # Without expected outputs: the jobs do not depend on what is known here.
         self._puzzles = {
             one.puzzle_id: one.task.puzzle for one in run.challenges if one.task is not None
@@ -144,14 +128,16 @@ class RemoteVote:
 
     async def _submit(self, planned: Round) -> Job:
         """Submit the job of a round, or find that of an earlier run unless it has no answer."""
-        options: Options = {**self._options, "variants": planned.stop, "priority": "batch"}
+        options = self._options.with_changes(variants=planned.stop, priority="batch")
         identity = f"{self._identity} {planned.puzzle_id!a} {planned.stop}"
         key = sha256(identity.encode()).hexdigest()[:40]
         number = 0
         while True:
             try:
                 job = await self._client.submit(
-                    self._puzzles[planned.puzzle_id], idempotency_key=f"{key}-{number}", **options
+                    self._puzzles[planned.puzzle_id],
+                    idempotency_key=f"{key}-{number}",
+                    **options.given,
                 )
             except ServiceProblem as problem:
                 if problem.code not in FULL:

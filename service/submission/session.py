@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from service.runtime.engine_options import EngineOptions
 from service.submission.challenges import ChallengeSet
@@ -14,10 +14,21 @@ from service.submission.plan import Plan, round_stops
 from service.submission.report import Report, make_report, write_report
 from service.submission.run import Clock, Run
 from service.wire.errors import InputError
+from service.wire.options import SolveOptions
 from voting import Ranking
 
 # Counting the votes of hundreds of puzzles takes longer than a step of a small network.
 SHOW_EVERY_S = 0.5
+# The options that a run must have in common with the one it continues.
+IDENTITY: Final = {
+    "variants",
+    "adapt",
+    "halting",
+    "max_segments",
+    "ranking",
+    "stop_early",
+    "seed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +40,8 @@ class SubmitConfig:
 
     paths: Paths
     checkpoints: tuple[str, ...]
-    variants: int | None = None
+    options: SolveOptions
     minutes: float | None = None
-    adapt: Literal["never", "auto", "always"] = "never"
-    adapt_minutes: float | None = None
-    adapt_steps: int | None = None
-    adapt_variants: int | None = None
-    halting: Literal["act", "fixed"] = "act"
-    max_segments: int | None = None
-    ranking: Literal["count", "q_weighted"] = "count"
-    stop_early: bool = True
-    seed: int = 0
     is_fresh: bool = False
     canvas: int | None = None
     engine: EngineOptions = field(default_factory=EngineOptions)
@@ -49,13 +51,7 @@ class SubmitConfig:
         return {
             "challenges": challenges.fingerprint,
             "checkpoints": checkpoints,
-            "variants": self.variants,
-            "adapt": self.adapt,
-            "halting": self.halting,
-            "max_segments": self.max_segments,
-            "ranking": self.ranking,
-            "stop_early": self.stop_early,
-            "seed": self.seed,
+            **self.options.model_dump(include=IDENTITY),
         }
 
 
@@ -126,13 +122,13 @@ class SubmitSession:
                 journal,
                 SubmissionFile(paths.out, challenges.challenges),
                 Clock(budget_s, journal.elapsed_s),
-                Ranking(config.ranking),
+                Ranking(config.options.ranking),
             )
             yield cls(challenges, config, identity, run, view, should_stop)
 
     def make_plan(self, *, is_whole: bool) -> Plan:
         """Plan the rounds that are left; `is_whole`: each begins with the first variant."""
-        stops = round_stops(self.config.variants, is_timed=self.config.minutes is not None)
+        stops = round_stops(self.config.options.variants, is_timed=self.config.minutes is not None)
         self.plan = self.run.plan(stops, is_whole=is_whole)
         self.view.begin(self.run, self.plan)
         return self.plan

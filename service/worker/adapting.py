@@ -126,9 +126,9 @@ class Adaptations:
             request.owner,
             base.sha256,
             request.task.puzzle.demonstrations_hash,
-            request.adapt_variants or self._recipe.num_variants,
-            request.adapt_s,
-            request.adapt_steps,
+            request.options.adapt_variants or self._recipe.num_variants,
+            request.options.adapt_s,
+            request.options.adapt_steps,
         )
         entry_id = self.cache.name(base_name, *wanted)
         wish = self._wishes.get(entry_id)
@@ -236,9 +236,9 @@ class Adaptations:
                 return
             options = replace(
                 self._recipe,
-                seconds=wish.request.adapt_s,
-                steps=wish.request.adapt_steps,
-                num_variants=wish.request.adapt_variants or self._recipe.num_variants,
+                seconds=wish.request.options.adapt_s,
+                steps=wish.request.options.adapt_steps,
+                num_variants=wish.request.options.adapt_variants or self._recipe.num_variants,
             )
             self.cache.touch(wish.id)
             adaptation = prepare_adaptation(

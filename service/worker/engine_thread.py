@@ -227,7 +227,8 @@ class EngineThread:
         job, taken_at = start.job, time.monotonic()
         try:
             request = read_request(job)
-            names = (request.checkpoint or self._default_name(), *request.ensemble)
+            options = request.options
+            names = (options.checkpoint or self._default_name(), *options.ensemble)
             self._enrolling[job.id] = Enrolling(start, request, names, taken_at)
         except JOB_ERRORS as error:
             self._end(Failed(job.id, failure_of(error)))
@@ -261,8 +262,8 @@ class EngineThread:
         """
         request, puzzle = enrolling.request, enrolling.request.task.puzzle
         registrar = self._residents.registrar(name)
-        adaptations = None if request.adapt == "never" else self._adaptations
-        if adaptations is None or (request.adapt == "auto" and registrar.knows(puzzle)):
+        adaptations = None if request.options.adapt == "never" else self._adaptations
+        if adaptations is None or (request.options.adapt == "auto" and registrar.knows(puzzle)):
             return Member.enrol(registrar, puzzle, name=name)
         if self._is_suspended:
             self._release(enrolling.job.id)

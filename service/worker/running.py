@@ -9,7 +9,7 @@ from service.jobs.record import json_bytes
 from service.solving.answer import Answer
 from service.solving.solve import Solving
 from service.worker.request import SolveRequest
-from voting import rank
+from voting import Ranking, rank
 
 CANDIDATES_REPORTED = 3
 REPORT_EVERY_S = 1.0
@@ -60,7 +60,7 @@ class Running:
                                 "count": candidate.count,
                                 "share": candidate.share,
                             }
-                            for candidate in rank(tally, solving.options.ranking)[
+                            for candidate in rank(tally, Ranking(solving.options.ranking))[
                                 :CANDIDATES_REPORTED
                             ]
                         ],

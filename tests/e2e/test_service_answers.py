@@ -155,7 +155,8 @@ def solve_here(folder: Path, orders: list[Order]) -> list[Any]:
     from hrm_core import Engine, EngineConfig, open_checkpoint
     from service.solving.enrolment import Registrar
     from service.solving.members import Member
-    from service.solving.solve import SolveOptions, Solving, solve
+    from service.solving.solve import Solving, solve
+    from service.wire.options import SolveOptions
 
     checkpoint = open_checkpoint(folder)
     registrar = Registrar(checkpoint)
@@ -164,7 +165,7 @@ def solve_here(folder: Path, orders: list[Order]) -> list[Any]:
         Solving(
             order.task.puzzle,
             [Member.enrol(registrar, order.task.puzzle)],
-            SolveOptions(num_variants=order.num_variants, seed=order.seed, stop_early=False),
+            SolveOptions(variants=order.num_variants, seed=order.seed, stop_early=False),
         )
         for order in orders
     ]

@@ -64,7 +64,7 @@ def test_a_job_goes_from_queued_through_running_to_its_result(desk: Desk, worker
     job_id = desk.submit(job("p1", body='{"a":1}', priority="batch"))
     assert desk.state(job_id) is JobState.QUEUED
     (claim,) = worker.claim(4, 0.1)
-    assert (claim.job.id, claim.attempt, claim.job.request) == (job_id, 1, b'{"a":1}')
+    assert (claim.job.id, claim.attempt, claim.job.task) == (job_id, 1, b'{"a":1}')
     assert desk.state(job_id) is JobState.RUNNING
     worker.progress(job_id, b'{"outcomes":1}')
     assert desk(lambda store: store.get(job_id)).progress == b'{"outcomes":1}'

@@ -23,8 +23,9 @@ from service.runtime.settings import Settings
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
 from service.solving.puzzle_index import read_index
-from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.solve import Solving, solve
 from service.wire.errors import SettingsError
+from service.wire.options import SolveOptions
 from service.worker import Worker, run_worker
 
 pytestmark = pytest.mark.usefixtures("fresh_redis", "one_thread")
@@ -87,12 +88,13 @@ class Asked:
         return asyncio.run(asked())
 
     def submit(self, puzzle: Puzzle, deadline_s: float | None = None, **options: Any) -> str:
-        document = task_document(Task(puzzle, (None,) * len(puzzle.test))) | {"options": options}
+        document = task_document(Task(puzzle, (None,) * len(puzzle.test)))
         new = NewJob(
             owner="anonymous",
             name=puzzle.name,
             priority=options.get("priority", "interactive"),
-            request=json.dumps(document).encode(),
+            task=json.dumps(document).encode(),
+            options=json.dumps(options).encode(),
             fingerprint="",
             deadline_s=deadline_s,
         )
@@ -235,7 +237,7 @@ def test_answers_are_those_of_solve_whatever_the_slots(
     device = pick_device("cpu")
     checkpoint = open_checkpoint(demo_folder)
     engine = Engine(checkpoint, EngineConfig(device, num_slots=16))
-    options = SolveOptions(num_variants=12, seed=5)
+    options = SolveOptions(variants=12, seed=5)
     registrar = Registrar(checkpoint)
     solvings = [Solving(puzzle, [Member.enrol(registrar, puzzle)], options) for puzzle in puzzles]
     solve([engine], solvings)

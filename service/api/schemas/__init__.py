@@ -22,7 +22,6 @@ from service.api.schemas.received import (
     BatchesQuery,
     DemonstrationIn,
     JobsQuery,
-    OptionsIn,
     PuzzlesQuery,
     TaskIn,
     TestIn,
@@ -31,7 +30,6 @@ from service.api.schemas.received import (
 from service.api.schemas.values import (
     MAX_COLOUR,
     MAX_DEMONSTRATIONS,
-    MAX_NAME_LENGTH,
     MAX_PUZZLES,
     MAX_SIDE,
     MAX_TEST_INPUTS,
@@ -40,7 +38,6 @@ from service.api.schemas.values import (
 __all__ = [
     "MAX_COLOUR",
     "MAX_DEMONSTRATIONS",
-    "MAX_NAME_LENGTH",
     "MAX_PUZZLES",
     "MAX_SIDE",
     "MAX_TEST_INPUTS",
@@ -60,7 +57,6 @@ __all__ = [
     "JobOut",
     "JobSummary",
     "JobsQuery",
-    "OptionsIn",
     "ProblemOut",
     "PuzzleDetail",
     "PuzzleList",

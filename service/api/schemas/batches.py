@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from service.api.schemas.jobs import FailureOut, OptionsOut
+from service.api.schemas.jobs import FailureOut
+from service.wire.options import SolveOptions
 
 
 class BatchCounts(BaseModel):
@@ -53,7 +54,7 @@ class BatchSummary(BaseModel):
 class BatchOut(BatchSummary):
     """A batch as it stands: kept for as long as results are, once its last puzzle has ended."""
 
-    options: OptionsOut
+    options: SolveOptions
     puzzles: list[BatchPuzzle] = Field(description="In the order of the challenges file.")
 
 

@@ -1,32 +1,10 @@
 """What documents on jobs hold."""
 
-from typing import Literal
-
 from pydantic import BaseModel, Field
 
 from service.api.schemas.answers import AnswerOut, ProgressOut, SummaryProgress
-from service.api.schemas.values import Adapt, Grid, Priority, State
-
-
-class OptionsOut(BaseModel):
-    """The options as taken, with all that was left out filled in."""
-
-    checkpoint: str
-    ensemble: list[str]
-    variants: int | None
-    attempts: int
-    halting: Literal["act", "fixed"]
-    max_segments: int | None
-    ranking: Literal["count", "q_weighted"]
-    seed: int
-    stop_early: bool
-    adapt: Adapt
-    adapt_s: float | None
-    adapt_steps: int | None
-    adapt_variants: int | None
-    trace: bool
-    priority: Priority
-    deadline_s: float | None
+from service.api.schemas.values import Grid, State
+from service.wire.options import Priority, SolveOptions
 
 
 class FailureOut(BaseModel):
@@ -56,7 +34,7 @@ class JobSummary(BaseModel):
     finished_at: str | None = Field(json_schema_extra={"format": "date-time"})
     attempts: int = Field(description="How often a worker began on it.")
     cancel_requested: bool
-    options: OptionsOut
+    options: SolveOptions
     progress: SummaryProgress | None
     error: FailureOut | None
     links: JobLinks

@@ -1,24 +1,16 @@
 """What requests may hold; they are checked with these models."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.schemas.values import (
-    MAX_ADAPT_STEPS,
-    MAX_ADAPT_VARIANTS,
-    MAX_DEADLINE_S,
     MAX_DEMONSTRATIONS,
-    MAX_ENSEMBLE,
-    MAX_NAME_LENGTH,
-    MAX_SEED,
     MAX_TEST_INPUTS,
-    Adapt,
-    CheckpointName,
     Grid,
-    Priority,
     State,
 )
+from service.wire.options import MAX_NAME_LENGTH, SolveOptions
 
 
 class Received(BaseModel):
@@ -47,69 +39,6 @@ class TestIn(Received):
     )
 
 
-class OptionsIn(Received):
-    """How to solve the puzzle."""
-
-    checkpoint: CheckpointName | None = Field(
-        default=None, description="A checkpoint's name; null takes the service's own choice."
-    )
-    ensemble: list[CheckpointName] = Field(
-        default_factory=list,
-        max_length=MAX_ENSEMBLE,
-        description="Checkpoints that vote beside it, each once: all their votes count alike.",
-    )
-    variants: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        default=None, description="How many variants vote; null takes all that have rows."
-    )
-    attempts: Annotated[int, Field(ge=1, le=10)] = Field(
-        default=2, description="Answers for each test input."
-    )
-    halting: Literal["act", "fixed"] = Field(
-        default="act",
-        description="`act`: a variant stops once the network calls its answer right and that "
-        "has settled. `fixed`: after all segments.",
-    )
-    max_segments: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        default=None, description="Null takes the checkpoint's own limit."
-    )
-    ranking: Literal["count", "q_weighted"] = Field(
-        default="count",
-        description="`count`: by votes, then by mean q. `q_weighted`: by the sum of q.",
-    )
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
-        default=0, description="Draws the variants when fewer than all vote."
-    )
-    stop_early: bool = Field(
-        default=True,
-        description="Stop once the attempts can no longer change; their counts then may.",
-    )
-    adapt: Adapt = Field(
-        default="never",
-        description="Test-time training on the demonstrations. `never`: only trained rows answer. "
-        "`auto`: a checkpoint without rows for the puzzle is adapted to it first, or an adaptation "
-        "kept from before is used. `always`: also one that has rows.",
-    )
-    adapt_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
-        default=None,
-        description="Seconds of training, up to the service's limit. With `adapt_steps`, whichever "
-        "ends first; null for both takes the service's own time.",
-    )
-    adapt_steps: Annotated[int, Field(ge=1, le=MAX_ADAPT_STEPS)] | None = Field(
-        default=None, description="Steps of training."
-    )
-    adapt_variants: Annotated[int, Field(ge=1, le=MAX_ADAPT_VARIANTS)] | None = Field(
-        default=None, description="Variants that get rows, and vote; null takes 64."
-    )
-    trace: bool = Field(
-        default=False,
-        description="Tell in the answer what each variant answered, of 1,000 at the most.",
-    )
-    priority: Priority = "interactive"
-    deadline_s: Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)] | None = (
-        Field(default=None, description="Seconds from now after which no answer is wanted.")
-    )
-
-
 class TaskIn(Received):
     """An ARC task file as it is, and how to solve it."""
 
@@ -119,7 +48,7 @@ class TaskIn(Received):
         default="puzzle",
         description="Printable. A label only: demonstrations tell which puzzle this is.",
     )
-    options: OptionsIn = Field(default_factory=OptionsIn)
+    options: SolveOptions = Field(default_factory=SolveOptions)
 
 
 class BatchesQuery(BaseModel):

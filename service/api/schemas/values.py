@@ -10,19 +10,9 @@ MAX_SIDE = 30
 MAX_COLOUR = 9
 MAX_DEMONSTRATIONS = 10
 MAX_TEST_INPUTS = 10
-MAX_NAME_LENGTH = 200
-
-MAX_SEED = 2**63 - 1
-MAX_DEADLINE_S = 86_400.0
-MAX_ENSEMBLE = 7
 MAX_PUZZLES = 1000
-MAX_ADAPT_STEPS = 1_000_000
-MAX_ADAPT_VARIANTS = 1000
 
-Priority = Literal["interactive", "batch"]
 State = Literal["queued", "running", "adapting", "succeeded", "failed", "cancelled"]
-Adapt = Literal["never", "auto", "always"]
-CheckpointName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 Colour = Annotated[int, Field(ge=0, le=MAX_COLOUR)]
 Row = Annotated[list[Colour], Field(min_length=1, max_length=MAX_SIDE)]

@@ -202,7 +202,7 @@ async def test_a_broken_record_is_a_fault_that_tells_nothing(
 ) -> None:
     job = (await client.post("/v1/jobs", json=TASK)).json()
     (key,) = fresh_redis.keys(f"*{job['id']}")  # type: ignore[misc]
-    fresh_redis.hset(key, "request", "secret nonsense")
+    fresh_redis.hset(key, "created_ms", "secret nonsense")
     answer = await client.get(job["links"]["self"])
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "secret" not in answer.text

@@ -13,11 +13,11 @@ from service.api.problems import MAX_FAULTS, Problem, Refused
 from service.api.schemas import (
     MAX_COLOUR,
     MAX_DEMONSTRATIONS,
-    MAX_NAME_LENGTH,
     MAX_SIDE,
     MAX_TEST_INPUTS,
 )
 from service.api.task_bodies import MAX_VALUES, parse_task_body, pointer_of
+from service.wire.options import MAX_NAME_LENGTH, SolveOptions
 
 
 def body_of(document: object) -> bytes:
@@ -39,24 +39,7 @@ def refusal(body: bytes) -> Problem:
 def test_a_task_file_as_it_is_becomes_a_puzzle_with_the_usual_options() -> None:
     task, puzzle = parse_task_body(body_of(TASK))
     assert puzzle == parse_task(TASK, "puzzle").puzzle
-    assert task.options.model_dump() == {
-        "checkpoint": None,
-        "ensemble": [],
-        "variants": None,
-        "attempts": 2,
-        "halting": "act",
-        "max_segments": None,
-        "ranking": "count",
-        "seed": 0,
-        "stop_early": True,
-        "adapt": "never",
-        "adapt_s": None,
-        "adapt_steps": None,
-        "adapt_variants": None,
-        "trace": False,
-        "priority": "interactive",
-        "deadline_s": None,
-    }
+    assert task.options == SolveOptions()
 
 
 def test_options_and_expected_outputs_are_taken() -> None:

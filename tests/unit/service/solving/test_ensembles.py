@@ -3,18 +3,20 @@
 import gc
 import weakref
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from augment import CanvasError, Grid, Puzzle, Task
 from bench.fake_engine import FakeEngine
-from hrm_core import Engine, Halting
+from hrm_core import Engine
 from service.solving.answer import Answer
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, hand_out, solve
+from service.solving.solve import Solving, hand_out, solve
 from service.wire.errors import InputError, UnknownPuzzle
-from voting import Ranking, Tally, rank
+from service.wire.options import Ranking, SolveOptions
+from voting import Tally, rank
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -73,14 +75,14 @@ def run_until_idle(engine: Engine) -> None:
         hand_out(engine.step())
 
 
-@pytest.mark.parametrize("ranking", list(Ranking))
+@pytest.mark.parametrize("ranking", get_args(Ranking))
 def test_the_votes_are_those_of_each_checkpoint_alone_added_up(
     engines: tuple[Engine, Engine],
     registrars: tuple[Registrar, Registrar],
     puzzles: list[Puzzle],
     ranking: Ranking,
 ) -> None:
-    options = replace(WHOLE, ranking=ranking)
+    options = WHOLE.with_changes(ranking=ranking)
 
     for puzzle, answer in zip(puzzles, solved(engines, registrars, puzzles, options), strict=True):
         one, other = (alone(*pair, puzzle) for pair in zip(engines, registrars, strict=True))
@@ -133,7 +135,7 @@ def test_a_checkpoint_alone_has_one_share_and_no_counts_by_checkpoint(
 def test_members_are_told_of_and_the_first_one_at_the_top(
     engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
 ) -> None:
-    (answer,) = solved(engines, registrars, puzzles[3:], replace(WHOLE, num_variants=2))
+    (answer,) = solved(engines, registrars, puzzles[3:], WHOLE.with_changes(variants=2))
 
     document = answer.document()
     main, other = document["members"]
@@ -156,7 +158,7 @@ def test_members_are_told_of_and_the_first_one_at_the_top(
     assert [share["variants_asked"] for share in document["tests"][0]["shares"]] == [2, 2]
 
 
-@pytest.mark.parametrize("ranking", list(Ranking))
+@pytest.mark.parametrize("ranking", get_args(Ranking))
 @pytest.mark.parametrize("num_attempts", [1, 2, 3])
 def test_an_early_stop_gives_the_attempts_of_the_whole_vote(
     engines: tuple[Engine, Engine],
@@ -165,10 +167,10 @@ def test_an_early_stop_gives_the_attempts_of_the_whole_vote(
     num_attempts: int,
     ranking: Ranking,
 ) -> None:
-    options = SolveOptions(num_attempts=num_attempts, ranking=ranking)
+    options = SolveOptions(attempts=num_attempts, ranking=ranking)
 
     early = solved(engines, registrars, puzzles, options)
-    whole = solved(engines, registrars, puzzles, replace(options, stop_early=False))
+    whole = solved(engines, registrars, puzzles, options.with_changes(stop_early=False))
 
     for one, other in zip(early, whole, strict=True):
         assert [t.attempts for t in one.tests] == [t.attempts for t in other.tests]
@@ -178,9 +180,9 @@ def test_a_settled_input_leaves_every_engine(
     tiny_engine: Engine, tiny_registrar: Registrar, puzzles: list[Puzzle]
 ) -> None:
     engines = (tiny_engine, Engine(tiny_engine.checkpoint, tiny_engine.config))
-    fixed = SolveOptions(num_attempts=1, halting=Halting.FIXED)
+    fixed = SolveOptions(attempts=1, halting="fixed")
     num_steps = []
-    for options in (fixed, replace(fixed, stop_early=False)):
+    for options in (fixed, fixed.with_changes(stop_early=False)):
         before = [engine.num_steps for engine in engines]
         (answer,) = solved(engines, (tiny_registrar, tiny_registrar), puzzles[:1], options)
         num_steps.append(
@@ -196,7 +198,7 @@ def test_nothing_is_settled_before_the_last_member_has_entered(
     engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
 ) -> None:
     sure, unsure = members_of(registrars, puzzles[0])
-    solving = Solving(puzzles[0], [sure, unsure.draw(2, 0)], SolveOptions(num_attempts=1))
+    solving = Solving(puzzles[0], [sure, unsure.draw(2, 0)], SolveOptions(attempts=1))
 
     solving.enter(0, engines[0])
     run_until_idle(engines[0])

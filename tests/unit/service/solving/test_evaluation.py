@@ -14,8 +14,9 @@ from service.solving.engines import make_engine
 from service.solving.enrolment import Registrar
 from service.solving.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.solve import Solving, solve
 from service.wire.errors import InputError
+from service.wire.options import SolveOptions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -115,7 +116,7 @@ def test_a_divided_vote_may_find_the_output_in_its_second_attempt(
 def test_only_two_attempts_count(
     early_engine: Engine, early_registrar: Registrar, constant_tasks: tuple[Task, ...]
 ) -> None:
-    everything = replace(WHOLE, num_attempts=6)
+    everything = WHOLE.with_changes(attempts=6)
 
     two = evaluate(early_engine, early_registrar, constant_tasks, WHOLE)
     six = evaluate(early_engine, early_registrar, constant_tasks, everything)

@@ -12,7 +12,8 @@ from bench.fake_engine import FakeEngine
 from hrm_core import Checkpoint, Outcome, Sample, open_checkpoint
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.solve import Solving, solve
+from service.wire.options import SolveOptions
 
 NUM_VARIANTS = 6
 Solve = Callable[..., tuple[Solving, FakeEngine]]

@@ -1,6 +1,5 @@
 """What single variants answered, as an answer tells it."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ from service.solving import solve as solve_module
 from service.solving.answer import Answer
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.solve import Solving, solve
 from service.solving.trace import read_traces
+from service.wire.options import SolveOptions
 from voting import Tally
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -81,7 +81,7 @@ def test_traces_add_up_to_the_votes_and_the_segments(
 def test_an_answer_tells_of_single_variants_only_when_asked(
     tiny_engine: Engine, tiny_registrar: Registrar, puzzle: Puzzle
 ) -> None:
-    options = replace(TRACED, trace=False)
+    options = TRACED.with_changes(trace=False)
     answer = solved([tiny_engine], [Member.enrol(tiny_registrar, puzzle)], puzzle, options)
 
     assert all("variants" not in document for document in answer.document()["tests"])
@@ -90,7 +90,7 @@ def test_an_answer_tells_of_single_variants_only_when_asked(
 def test_of_a_vote_that_ends_early_only_the_ballots_are_traced(
     tiny_engine: Engine, tiny_registrar: Registrar, puzzle: Puzzle
 ) -> None:
-    options = replace(TRACED, num_attempts=1, stop_early=True)
+    options = TRACED.with_changes(attempts=1, stop_early=True)
     answer = solved([tiny_engine], [Member.enrol(tiny_registrar, puzzle)], puzzle, options)
 
     assert any(test.decided_early for test in answer.tests)
