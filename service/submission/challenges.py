@@ -119,7 +119,7 @@ def read_challenge_file(path: Path, solutions: Path | None = None) -> ChallengeS
         raise InputError(f"{path}: {error}") from None
 
 
-def salvage_inputs(entry: object) -> tuple[Grid, ...]:
+def _salvage_inputs(entry: object) -> tuple[Grid, ...]:
     """Read the test inputs of a broken task, with NOTHING for those that cannot be read."""
     tests = entry.get("test") if isinstance(entry, dict) else None
     if not isinstance(tests, list) or not tests:
@@ -156,7 +156,7 @@ def _check(puzzle_id: str, entry: object, solution: Sequence[Grid] | None) -> Ch
     try:
         (task,) = parse_challenges({puzzle_id: entry})
     except PuzzleError as error:
-        return Challenge(puzzle_id, None, _filled(salvage_inputs(entry), solution), error)
+        return Challenge(puzzle_id, None, _filled(_salvage_inputs(entry), solution), error)
     if solution is not None:
         (task,) = parse_challenges({puzzle_id: entry}, {puzzle_id: solution})
     return Challenge(puzzle_id, task, task.puzzle.test)
