@@ -1,6 +1,7 @@
 """What commands print beside their results: progress off a terminal, and errors of a service."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,8 @@ def test_a_refusal_for_want_of_a_key_names_the_variable(
     def refuse(_name: str) -> None:
         raise ServiceProblem(status=401, code=code, detail="an API key is needed")
 
-    monkeypatch.setattr("service.cli.main.load_command", refuse)
+    # The package has a function of the module's name.
+    monkeypatch.setattr(import_module("service.cli.main"), "load_command", refuse)
     monkeypatch.setattr(sys, "argv", ["hrm-arc", "score"])
 
     with pytest.raises(SystemExit) as ended:

@@ -143,7 +143,7 @@ def test_cells_are_squares_whatever_the_shapes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["answer.pdf", "answer", "answer.png.txt"])
 def test_another_suffix_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=r"ends in \.png or \.svg"):
+    with pytest.raises(PictureError, match=r"is a \.png or \.svg file"):
         draw_answer(TASK, [[OUTPUT]], [["a"]], tmp_path / name)
 
     assert not (tmp_path / name).exists()
