@@ -22,7 +22,7 @@ from service.api.hosts import KnownHosts
 from service.api.metrics import APIMetrics
 from service.api.observing import Observed
 from service.api.page import Page
-from service.api.problems import Fault, Problem, problem_of, problem_of_status
+from service.api.problems import Problem, problem_of, problem_of_status
 from service.api.routes import (
     adapted,
     batches,
@@ -38,6 +38,7 @@ from service.api.waits import Waits
 from service.jobs import EventFeed, JobStore
 from service.runtime.settings import Settings
 from service.wire.errors import QueueUnavailable, ServiceError
+from service.wire.problem import Fault
 
 _ROUTERS: Final = (
     solve.router,

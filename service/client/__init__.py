@@ -26,7 +26,6 @@ from service.client.client import Client
 from service.client.errors import (
     BadReply,
     BatchUnfinished,
-    Fault,
     JobUnfinished,
     JobUnsuccessful,
     ServiceProblem,
@@ -48,6 +47,7 @@ from service.client.job import (
 from service.client.retries import Retries
 from service.wire.errors import ClientError
 from service.wire.options import SolveOptions
+from service.wire.problem import Fault
 
 __all__ = [
     "AdaptationProgress",

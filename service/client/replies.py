@@ -9,9 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from augment import AugmentError
 from service.client.batch import Batch, BatchPage, BatchProgress
-from service.client.errors import BadReply, Fault, ServiceProblem
+from service.client.errors import BadReply, ServiceProblem
 from service.client.exchange import Reply
 from service.client.job import Adapted, Checkpoint, Job, JobPage, Progress, PuzzlePage
+from service.wire.problem import MAX_FAULTS, Fault
 from voting import Submission, VotingError, parse_submission
 
 T = TypeVar("T")
@@ -26,7 +27,6 @@ _BATCH: Final = TypeAdapter(Batch)
 _BATCHES: Final = TypeAdapter(BatchPage)
 _BATCH_PROGRESS: Final = TypeAdapter(BatchProgress)
 
-MAX_FAULTS_READ: Final = 20
 # The code of a refusal that is no problem document: a proxy's, or another program's.
 UNEXPLAINED: Final = "unexplained"
 
@@ -155,7 +155,7 @@ def _faults(errors: Any) -> tuple[Fault, ...]:
         return ()
     return tuple(
         Fault(str(error.get("detail", "")), _text(error, "pointer"), _text(error, "parameter"))
-        for error in errors[:MAX_FAULTS_READ]
+        for error in errors[:MAX_FAULTS]
         if isinstance(error, dict)
     )
 

@@ -19,7 +19,6 @@ from service.api.answers import (
     problems,
     told,
 )
-from service.api.batch_bodies import parse_batch_body
 from service.api.batch_documents import (
     BatchView,
     batch_path,
@@ -28,6 +27,7 @@ from service.api.batch_documents import (
     summary_document,
 )
 from service.api.batching import make_batch
+from service.api.bodies import parse_batch_body
 from service.api.body import JSON_TYPE, read_json_body
 from service.api.context import Call, Known
 from service.api.examples import BATCH, BATCH_ID

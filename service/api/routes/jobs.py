@@ -11,9 +11,10 @@ from service.api.context import Known
 from service.api.documents import job_document, job_list, job_path, task_document
 from service.api.examples import JOB_ID
 from service.api.routes.submission import BODY, PROBLEMS, IdempotencyKey, submit
-from service.api.schemas import JobList, JobOut, JobsQuery, TaskOut
+from service.api.schemas import JobList, JobOut, JobsQuery
 from service.jobs import JobState
 from service.wire.errors import JobNotFound
+from service.wire.task import Task
 
 router = APIRouter(tags=["jobs"])
 
@@ -104,7 +105,7 @@ async def get_job(call: Known, job_id: JobID) -> Response:
     summary="Look a job's puzzle up",
     response_class=Response,
     responses={
-        200: told(TaskOut, "The task as it was sent, without options."),
+        200: told(Task, "The task as it was sent, without options."),
         **problems("job_not_found", "not_found", "queue_unavailable"),
     },
 )

@@ -16,31 +16,15 @@ from service.api.schemas.checkpoints import (
     PuzzleOut,
 )
 from service.api.schemas.health import AliveOut, ReadyOut
-from service.api.schemas.jobs import JobList, JobOut, JobSummary, TaskOut
-from service.api.schemas.problems import ProblemOut
+from service.api.schemas.jobs import JobList, JobOut, JobSummary
 from service.api.schemas.received import (
     BatchesQuery,
-    DemonstrationIn,
     JobsQuery,
     PuzzlesQuery,
-    TaskIn,
-    TestIn,
     schemas,
-)
-from service.api.schemas.values import (
-    MAX_COLOUR,
-    MAX_DEMONSTRATIONS,
-    MAX_PUZZLES,
-    MAX_SIDE,
-    MAX_TEST_INPUTS,
 )
 
 __all__ = [
-    "MAX_COLOUR",
-    "MAX_DEMONSTRATIONS",
-    "MAX_PUZZLES",
-    "MAX_SIDE",
-    "MAX_TEST_INPUTS",
     "AdaptedLinks",
     "AdaptedList",
     "AdaptedOut",
@@ -52,19 +36,14 @@ __all__ = [
     "CheckpointLinks",
     "CheckpointList",
     "CheckpointOut",
-    "DemonstrationIn",
     "JobList",
     "JobOut",
     "JobSummary",
     "JobsQuery",
-    "ProblemOut",
     "PuzzleDetail",
     "PuzzleList",
     "PuzzleOut",
     "PuzzlesQuery",
     "ReadyOut",
-    "TaskIn",
-    "TaskOut",
-    "TestIn",
     "schemas",
 ]

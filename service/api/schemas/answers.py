@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from service.api.schemas.values import Colour, Grid
+from service.wire.task import Colour, Grid
 
 
 class CandidateOut(BaseModel):

@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, Field
 
-from service.api.schemas.jobs import TaskOut
 from service.solving.self_test.result import Finding
+from service.wire.task import Task
 
 
 class CheckpointLinks(BaseModel):
@@ -49,7 +49,7 @@ class PuzzleOut(BaseModel):
 class PuzzleDetail(PuzzleOut):
     """A puzzle that a checkpoint has rows for, with its grids."""
 
-    task: TaskOut | None = Field(
+    task: Task | None = Field(
         description="Null where it is none of the public puzzles: a checkpoint holds no grids."
     )
 

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 from service.api.schemas.answers import AnswerOut, ProgressOut, SummaryProgress
-from service.api.schemas.values import Grid, State
+from service.api.schemas.values import State
 from service.wire.options import Priority, SolveOptions
 
 
@@ -52,27 +52,3 @@ class JobList(BaseModel):
 
     jobs: list[JobSummary]
     next: str | None = Field(description="The address of the next page.")
-
-
-class PairOut(BaseModel):
-    """A demonstration."""
-
-    input: Grid
-    output: Grid
-
-
-class TestPairOut(BaseModel):
-    """A test input, and the output expected where it is known."""
-
-    __test__ = False
-
-    input: Grid
-    output: Grid | None = None
-
-
-class TaskOut(BaseModel):
-    """A puzzle's grids: an ARC task file."""
-
-    name: str
-    train: list[PairOut]
-    test: list[TestPairOut]

@@ -8,13 +8,13 @@ from augment import AugmentError, CanvasError, PuzzleError
 from service.api.problems import (
     CODE_OF_ERROR,
     CODES,
-    Fault,
     Problem,
     Refused,
     problem_of,
     problem_of_status,
 )
 from service.wire import errors
+from service.wire.problem import Fault
 from voting import VotingError
 
 # Roots, which nobody raises, and errors that only a start, a command or the worker can meet.
