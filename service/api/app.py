@@ -35,7 +35,7 @@ from service.api.routes import (
     solve,
 )
 from service.api.waits import Waits
-from service.jobs import EventFeed, JobStore
+from service.jobs import BatchStore, EventFeed, JobStore
 from service.runtime.settings import Settings
 from service.wire.errors import QueueUnavailable, ServiceError
 from service.wire.problem import Fault
@@ -77,7 +77,15 @@ def create_app(
         waits = Waits()
         fleet = Fleet(opened_store, settings.default_checkpoint)
         app.state.context = Context(
-            settings, keys, opened_store, opened_feed, fleet, counts, waits, files
+            settings,
+            keys,
+            opened_store,
+            BatchStore(opened_store),
+            opened_feed,
+            fleet,
+            counts,
+            waits,
+            files,
         )
         try:
             yield

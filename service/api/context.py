@@ -11,7 +11,7 @@ from service.api.fleet import Fleet
 from service.api.metrics import APIMetrics
 from service.api.page import Page
 from service.api.waits import Waits
-from service.jobs import EventFeed, JobStore
+from service.jobs import BatchStore, EventFeed, JobStore
 from service.runtime.key_ring import KeyRing
 from service.runtime.settings import Settings
 
@@ -26,6 +26,7 @@ class Context:
     settings: Settings
     keys: KeyRing
     store: JobStore
+    batches: BatchStore
     feed: EventFeed
     fleet: Fleet
     metrics: APIMetrics

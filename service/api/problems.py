@@ -1,4 +1,4 @@
-"""Problems (RFC 9457): the one table from what went wrong to what the client is told."""
+"""Problems (RFC 9457): the one table from the code of an error to a status."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,16 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from augment import CanvasError, PuzzleError, TaskFileError
+from augment import AugmentError, PuzzleError
 from service.wire.errors import (
-    AdaptedNotFound,
-    BatchNotFound,
-    EnrolmentError,
-    IdempotencyConflict,
-    JobNotFound,
     NotDurable,
     PuzzlesUnpublished,
-    QueueError,
     QueueFull,
     QueueUnavailable,
     ServiceError,
     SubmissionInDoubt,
-    UnknownCheckpoint,
-    UnknownPuzzle,
 )
+from service.wire.options import InvalidOptions
 from service.wire.problem import MAX_FAULTS, Fault
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -63,27 +56,6 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "queue_unavailable": (503, "The queue cannot be used"),
     "not_durable": (503, "Queued, but not known to be on disk"),
     "deadline_exceeded": (504, "The job's deadline has passed"),
-}
-
-# Errors with a code of their own. Errors that only a start or a command can meet have none: should
-# one come up in a request all the same, it is `internal`.
-CODE_OF_ERROR: Final[Mapping[type[Exception], str]] = {
-    PuzzleError: "invalid_request",
-    TaskFileError: "invalid_json",
-    CanvasError: "canvas_exceeded",
-    EnrolmentError: "unsolvable",
-    UnknownPuzzle: "unknown_puzzle",
-    UnknownCheckpoint: "unknown_checkpoint",
-    QueueError: "invalid_request",  # itself: a cursor or an event id that was never given out
-    QueueUnavailable: "queue_unavailable",
-    SubmissionInDoubt: "queue_unavailable",
-    NotDurable: "not_durable",
-    PuzzlesUnpublished: "not_ready",
-    QueueFull: "queue_full",
-    IdempotencyConflict: "idempotency_conflict",
-    JobNotFound: "job_not_found",
-    BatchNotFound: "batch_not_found",
-    AdaptedNotFound: "adapted_not_found",
 }
 
 
@@ -140,14 +112,15 @@ def problem_of(error: Exception) -> Problem:
     """Find the problem of an error that was raised on purpose; any other is `internal`."""
     if isinstance(error, Refused):
         return error.problem
-    code = CODE_OF_ERROR.get(type(error))
-    if code is None:
+    code = error.code if isinstance(error, ServiceError | AugmentError) else "internal"
+    if code == "internal":
         return internal_problem()
     match error:
         case PuzzleError():
             return Problem(code, str(error), (Fault(error.problem, error.pointer),))
+        case InvalidOptions():
+            return invalid_request(error.faults).problem
         case QueueFull():
-            code = "queue_share_exceeded" if error.is_share else code
             headers = {"Retry-After": str(error.retry_after_s)}
             return Problem(code, str(error), headers=headers)
         case QueueUnavailable():

@@ -11,9 +11,9 @@
     └── JobUnsuccessful     the job failed, or was cancelled
 """
 
-from service.client.batch import Batch
-from service.client.job import Job, JobState
+from service.wire.batch import Batch
 from service.wire.errors import ClientError
+from service.wire.job import Job, JobState
 from service.wire.problem import Fault
 
 
@@ -97,8 +97,8 @@ class JobUnsuccessful(ClientError):  # noqa: N818 - a state, not a mistake
     """
 
     def __init__(self, job: Job) -> None:
-        if job.failure is not None:
-            code, detail = job.failure.code, job.failure.detail
+        if job.error is not None:
+            code, detail = job.error.code, job.error.detail
         elif job.state is JobState.CANCELLED:
             code, detail = "cancelled", "it was cancelled"
         else:

@@ -8,9 +8,7 @@ from service.jobs.record import (
     AdaptedRecord,
     CheckpointRecord,
     Event,
-    Failure,
     Job,
-    JobState,
     KnownPuzzle,
     NewJob,
     WorkerRecord,
@@ -18,6 +16,7 @@ from service.jobs.record import (
 )
 from service.jobs.served import PuzzlePage, ServedStore
 from service.jobs.store import Depth, JobStore, Page, Submitted
+from service.wire.job import Failure, JobState
 
 __all__ = [
     "AdaptedRecord",

@@ -11,8 +11,9 @@ from service.jobs import keys
 from service.jobs.connection import connect, explained
 from service.jobs.keys import GROUP, PREFIX
 from service.jobs.lua import script
-from service.jobs.record import Failure, Job, JobState, KnownPuzzle, WorkerRecord, pairs
+from service.jobs.record import Job, KnownPuzzle, WorkerRecord, pairs
 from service.jobs.removals import REMOVALS_KEPT_S, removals
+from service.wire.job import Failure, JobState
 from service.wire.options import PRIORITIES, Priority
 
 # How long a checkpoint's list of puzzles outlives the last worker that served it.

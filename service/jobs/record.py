@@ -4,42 +4,18 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
+from datetime import UTC, datetime
 from typing import Any, Literal, cast
+from urllib.parse import quote
 
 from service.runtime.key_ring import LOCAL_OWNER
 from service.solving.self_test.result import Finding
+from service.wire.checkpoint import Adapted, AdaptedLinks
 from service.wire.errors import QueueError
+from service.wire.job import Failure, JobState
 from service.wire.options import Priority
 
 _EVENT_ID = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
-
-
-class JobState(StrEnum):
-    """Where a job is in its life: queued, active, then one of the three ends.
-
-    Active is running, or adapting while a checkpoint is trained on the puzzle first.
-    """
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    ADAPTING = "adapting"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_final(self) -> bool:
-        """Nothing more will happen by itself."""
-        return self not in (JobState.QUEUED, JobState.RUNNING, JobState.ADAPTING)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a job failed: a code for programs, a sentence for people."""
-
-    code: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +185,25 @@ class AdaptedRecord:
     used_at: float
     is_complete: bool
     owner: str = LOCAL_OWNER  # of records that workers of before write
+
+    def document(self) -> Adapted:
+        """Return what its owner may see."""
+        return Adapted(
+            id=self.id,
+            base=self.base,
+            base_sha256=self.base_sha256,
+            puzzle=self.puzzle_name,
+            demonstrations_sha256=self.demonstrations_hash,
+            variants=self.num_variants,
+            steps=self.num_steps,
+            seconds=self.seconds,
+            held_out_share=self.held_out_share,
+            bytes=self.num_bytes,
+            made_at=datetime.fromtimestamp(self.made_at, UTC),
+            used_at=datetime.fromtimestamp(self.used_at, UTC),
+            complete=self.is_complete,
+            links=AdaptedLinks(self=f"/v1/adapted/{quote(self.id, safe='')}"),
+        )
 
 
 @dataclass(frozen=True, slots=True)

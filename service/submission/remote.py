@@ -86,12 +86,12 @@ class RemoteVote:
             self._give_up(piece, Refusal(problem.code, problem.detail))
             return
         self._jobs.pop(job.id, None)
-        if job.answer is None:
-            code = str(job.state) if job.failure is None else job.failure.code
-            detail = "somebody cancelled its job" if job.failure is None else job.failure.detail
+        if job.result is None:
+            code = str(job.state) if job.error is None else job.error.code
+            detail = "somebody cancelled its job" if job.error is None else job.error.detail
             self._give_up(piece, Refusal(code, detail))
             return
-        self._run.record(_round(piece, job.answer.tests, self._run.clock.elapsed_s))
+        self._run.record(_round(piece, job.result.tests, self._run.clock.elapsed_s))
         self._plan.close(piece.puzzle_id)
 
     async def _submit(self, piece: Piece) -> Job:
@@ -140,7 +140,7 @@ def _is_of_one_puzzle(problem: ServiceProblem) -> bool:
 
 
 def _round(piece: Piece, tests: Sequence[TestAnswer], elapsed_s: float) -> Round:
-    asked = [share.num_variants_asked for test in tests for share in test.shares]
+    asked = [share.variants_asked for test in tests for share in test.shares]
     is_last = piece.is_last or all(num < (piece.stop or 0) for num in asked)
     return Round(
         puzzle_id=piece.puzzle_id,
@@ -157,8 +157,8 @@ def votes_of(test: TestAnswer) -> InputVotes:
     """Read the votes out of an answer, which names the first few candidates only."""
     votes = [
         # The mean is of so few integers that the sum comes back exactly.
-        GridVotes(one.grid, one.count, round((one.mean_q_halt or 0.0) * one.count * Q_ONE))
+        GridVotes(one.grid, one.count, round(one.mean_q_halt * one.count * Q_ONE))
         for one in test.candidates
     ]
-    tally = Tally.of(votes, test.num_abstained)
-    return InputVotes(tally, test.num_votes - tally.num_votes, test.num_segments)
+    tally = Tally.of(votes, test.abstained)
+    return InputVotes(tally, test.votes - tally.num_votes, test.segments)

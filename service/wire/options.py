@@ -29,6 +29,8 @@ CheckpointName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH, 
 class InvalidOptions(InputError):  # noqa: N818 - what was found
     """Some options do not exist, or are out of bounds."""
 
+    code = "invalid_request"
+
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__("; ".join(f"{fault.place}: {fault.detail}" for fault in faults))
         self.faults = faults

@@ -14,16 +14,16 @@ from service.api.answers import json_answer, link_to, model_answer, next_page, p
 from service.api.context import Known
 from service.api.fleet import Fleet, Sighting
 from service.api.public_tasks import find_public_task
-from service.api.schemas import (
+from service.api.schemas import PuzzlesQuery
+from service.jobs import CheckpointRecord
+from service.wire.checkpoint import (
+    Checkpoint,
     CheckpointLinks,
     CheckpointList,
-    CheckpointOut,
+    KnownPuzzle,
     PuzzleDetail,
     PuzzleList,
-    PuzzleOut,
-    PuzzlesQuery,
 )
-from service.jobs import CheckpointRecord
 from service.wire.errors import UnknownCheckpoint, UnknownPuzzle
 
 router = APIRouter(tags=["checkpoints"])
@@ -65,7 +65,7 @@ async def list_checkpoints(call: Known) -> Response:
     summary="Look a checkpoint up",
     response_class=Response,
     responses={
-        200: told(CheckpointOut, "The checkpoint."),
+        200: told(Checkpoint, "The checkpoint."),
         **problems("unknown_checkpoint", "not_found", "queue_unavailable"),
     },
 )
@@ -100,7 +100,7 @@ async def list_puzzles(
     following = next_page(f"{_path(name)}/puzzles", page.next, query.limit)
     document = PuzzleList(
         puzzles=[
-            PuzzleOut(
+            KnownPuzzle(
                 name=puzzle.name,
                 demonstrations_sha256=puzzle.demonstrations_hash,
                 variants=puzzle.num_variants,
@@ -158,9 +158,9 @@ def _served(name: str, seen: Sighting) -> CheckpointRecord:
     return checkpoint
 
 
-def _document(record: CheckpointRecord, seen: Sighting, fleet: Fleet) -> CheckpointOut:
+def _document(record: CheckpointRecord, seen: Sighting, fleet: Fleet) -> Checkpoint:
     path = _path(record.name)
-    return CheckpointOut(
+    return Checkpoint(
         name=record.name,
         sha256=record.sha256,
         architecture=record.architecture,

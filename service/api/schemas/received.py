@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.schemas.values import State
+from service.wire.job import JobState
 
 
 class BatchesQuery(BaseModel):
@@ -21,7 +21,7 @@ class BatchesQuery(BaseModel):
 class JobsQuery(BatchesQuery):
     """Which page of one's jobs, and what the list is narrowed to."""
 
-    state: list[State] = Field(
+    state: list[JobState] = Field(
         default_factory=list, max_length=6, description="Only jobs in these states."
     )
 

@@ -21,7 +21,6 @@ import redis
 from augment import parse_task
 from service.api import create_app
 from service.api.examples import FINISHED_JOB, TASK
-from service.api.schemas import AnswerOut
 from service.jobs import (
     CheckpointRecord,
     Claim,
@@ -33,9 +32,10 @@ from service.jobs import (
 )
 from service.runtime.settings import Settings
 from service.solving.self_test.result import Finding
+from service.wire.answer import Answer
 
 KNOWN_HASH = parse_task(TASK, "known").puzzle.demonstrations_hash
-ANSWER = AnswerOut.model_validate(FINISHED_JOB["result"]).model_dump_json(exclude_none=True)
+ANSWER = Answer.model_validate(FINISHED_JOB["result"]).to_json().decode()
 DEMO = CheckpointRecord(
     name="demo",
     sha256="d" * 64,

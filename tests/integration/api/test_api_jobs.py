@@ -13,9 +13,9 @@ import redis
 from conftest import ANSWER, DEMO, KNOWN_HASH, OTHER, Open, Worker
 
 from service.api.examples import TASK
-from service.api.schemas import JobOut, JobSummary
 from service.jobs import WorkerRecord
 from service.jobs.keys import puzzle_index_keys
+from service.wire.job import Job, JobSummary
 
 pytestmark = pytest.mark.anyio
 
@@ -52,14 +52,14 @@ async def test_a_job_is_queued_with_its_options_filled_in(client: httpx.AsyncCli
         "deadline_s": None,
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", document["created_at"])
-    JobOut.model_validate_json(json.dumps(document), strict=True)
+    Job.model_validate_json(json.dumps(document), strict=True)
 
 
 async def test_a_finished_job_shows_its_answer(client: httpx.AsyncClient, worker: Worker) -> None:
     job = await submit(client)
     await asyncio.to_thread(worker.finish)
     document = (await client.get(job["links"]["self"])).json()
-    JobOut.model_validate_json(json.dumps(document), strict=True)
+    Job.model_validate_json(json.dumps(document), strict=True)
     assert (document["state"], document["attempts"]) == ("succeeded", 1)
     assert document["result"]["tests"][0]["attempts"] == [[[0, 0, 4], [0, 8, 6], [5, 3, 6]]]
     assert document["created_at"] <= document["started_at"] <= document["finished_at"]

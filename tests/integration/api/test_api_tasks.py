@@ -7,7 +7,7 @@ import pytest
 from conftest import KNOWN_HASH, PUZZLES, Open, Worker
 
 from service.api.examples import TASK
-from service.api.schemas import PuzzleDetail
+from service.wire.checkpoint import PuzzleDetail
 from service.wire.task import Task
 
 pytestmark = pytest.mark.anyio
