@@ -14,8 +14,8 @@ from service.cli.output import JSONOption, console, print_json, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.solving.enrolment import Registrar
 from service.solving.self_test.record import examine, keep
-from service.solving.self_test.result import Finding
 from service.solving.self_test.run import MAX_DEMONSTRATIONS
+from service.wire.checkpoint import Finding
 
 
 def verify_command(

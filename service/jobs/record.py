@@ -9,8 +9,7 @@ from typing import Any, Literal, cast
 from urllib.parse import quote
 
 from service.runtime.key_ring import LOCAL_OWNER
-from service.solving.self_test.result import Finding
-from service.wire.checkpoint import Adapted, AdaptedLinks
+from service.wire.checkpoint import Adapted, AdaptedLinks, Finding
 from service.wire.errors import QueueError
 from service.wire.job import Failure, JobState
 from service.wire.options import Priority

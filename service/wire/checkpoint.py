@@ -1,10 +1,32 @@
 """Checkpoints that workers serve, the puzzles that they know, and those adapted to one puzzle."""
 
+from enum import StrEnum
+
 from pydantic import Field
 
-from service.solving.self_test.result import Finding
 from service.wire.document import Document, Time
 from service.wire.task import Task
+
+
+class Finding(StrEnum):
+    """The outcome of a self-test.
+
+    `changed`: aligned, but settings or names are not those that were tested before. `unclear`:
+    demonstrations come out right through any row, so nothing is known about the names. `untested`:
+    there are too few demonstrations.
+    """
+
+    ALIGNED = "aligned"
+    CHANGED = "changed"
+    UNDERFITTED = "underfitted"
+    UNCLEAR = "unclear"
+    UNTESTED = "untested"
+    MISALIGNED = "misaligned"
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the rows are known to belong to their names."""
+        return self in (Finding.ALIGNED, Finding.CHANGED, Finding.UNDERFITTED)
 
 
 class CheckpointLinks(Document):

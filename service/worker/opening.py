@@ -11,7 +11,7 @@ from hrm_core import Engine, HRMCoreError
 from service.jobs import CheckpointRecord, KnownPuzzle
 from service.solving.enrolment import Registrar
 from service.solving.self_test.record import examine
-from service.solving.self_test.result import Finding
+from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError, EnrolmentError, PuzzleIndexError, SettingsError
 from service.worker.residents import Residents
 

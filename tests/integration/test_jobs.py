@@ -24,7 +24,7 @@ from service.jobs import (
     WorkerRecord,
 )
 from service.jobs.keys import EVENTS, new_id, puzzle_index_keys
-from service.solving.self_test.result import Finding
+from service.wire.checkpoint import Finding
 from service.wire.errors import (
     IdempotencyConflict,
     JobNotFound,

@@ -31,8 +31,8 @@ from service.jobs import (
     WorkerRecord,
 )
 from service.runtime.settings import Settings
-from service.solving.self_test.result import Finding
 from service.wire.answer import Answer
+from service.wire.checkpoint import Finding
 
 KNOWN_HASH = parse_task(TASK, "known").puzzle.demonstrations_hash
 ANSWER = Answer.model_validate(FINISHED_JOB["result"]).to_json().decode()

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.api import create_app, run_api
 from service.api.examples import TASK
 from service.runtime.settings import Settings
-from service.solving.self_test.result import Finding
+from service.wire.checkpoint import Finding
 from service.wire.errors import SettingsError
 
 pytestmark = pytest.mark.anyio

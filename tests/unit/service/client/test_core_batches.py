@@ -43,7 +43,11 @@ def document(state: str, num_succeeded: int = 0) -> dict[str, Any]:
         "cancel_requested": False,
         "options": {"seed": 0},
         "puzzles": [{"puzzle": "a", "state": "queued", "job": "j1", "error": None}],
-        "links": {"self": "/v1/batches/b1"},
+        "links": {
+            "self": "/v1/batches/b1",
+            "events": "/v1/batches/b1/events",
+            "submission": "/v1/batches/b1/submission.json",
+        },
     }
 
 

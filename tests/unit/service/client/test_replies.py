@@ -116,7 +116,10 @@ def test_a_failure_is_read() -> None:
 
 
 def test_members_of_later_versions_are_passed_over() -> None:
-    assert read_job(reply(job_document(novelty={"a": 1}))).id == "j1"
+    job = read_job(reply(job_document(novelty={"a": 1}, options={"seed": 3, "novelty": True})))
+    assert job.id == "j1"
+    assert job.options is not None
+    assert job.options.seed == 3
 
 
 def test_progress_is_read_with_and_without_votes() -> None:
@@ -167,7 +170,7 @@ def test_checkpoints_and_puzzles_are_read() -> None:
     checkpoint = {
         **{"name": "demo", "sha256": "ab", "architecture": "hrm", "canvas": 6},
         **{"parameters": 9, "rows": 8, "puzzles": 2, "halt_max_steps": 4, "verified": True},
-        **{"verdict": "aligned", "workers": 1, "default": True, "links": {}},
+        **{"verdict": "aligned", "workers": 1, "default": True},
     }
     puzzle = {"name": "square", "demonstrations_sha256": "cd", "variants": 6}
 
