@@ -157,11 +157,11 @@ async def _unknown_puzzle(
     fault = f"checkpoint {checkpoint.name!r} has no trained rows for puzzle {puzzle.name!r}"
     error = UnknownPuzzle(
         f"{fault}, which is told by its demonstrations, not by its name. It knows "
-        f"{checkpoint.num_puzzles} puzzles, listed at {puzzles_path}. {mend}"
+        f"{checkpoint.puzzles} puzzles, listed at {puzzles_path}. {mend}"
     )
     members = {
         "checkpoint": checkpoint.name,
-        "known_puzzles": checkpoint.num_puzzles,
+        "known_puzzles": checkpoint.puzzles,
         "puzzles": puzzles_path,
         "known_to": known_to,
     }

@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 from urllib.parse import quote
 
 from service.runtime.key_ring import LOCAL_OWNER
-from service.wire.checkpoint import Adapted, AdaptedLinks, Finding
+from service.wire.checkpoint import Adapted, AdaptedLinks, CheckpointRecord
 from service.wire.errors import QueueError
 from service.wire.job import Failure, JobState
 from service.wire.options import Priority
@@ -140,27 +140,6 @@ def event_order(event_id: str) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointRecord:
-    """A checkpoint that a worker serves; `verdict` is the self-test's finding as a sentence."""
-
-    name: str
-    sha256: str
-    architecture: str
-    canvas: int
-    num_parameters: int
-    num_rows: int
-    num_puzzles: int
-    halt_max_steps: int
-    finding: Finding
-    verdict: str
-
-    @property
-    def warning(self) -> str | None:
-        """What an answer of this checkpoint should be read with, or None."""
-        return None if self.finding == Finding.ALIGNED else f"{self.name}: {self.verdict}"
-
-
-@dataclass(frozen=True, slots=True)
 class AdaptedRecord:
     """A checkpoint adapted to one puzzle, which a worker keeps.
 
@@ -225,27 +204,18 @@ class WorkerRecord:
 
     def to_json(self) -> bytes:
         """Write the record as JSON."""
-        return json_bytes(asdict(self))
+        checkpoints = [checkpoint.model_dump(mode="json") for checkpoint in self.checkpoints]
+        return json_bytes(asdict(replace(self, checkpoints=())) | {"checkpoints": checkpoints})
 
     @classmethod
     def from_json(cls, data: bytes, seen_at: float) -> "WorkerRecord":
         """Read a record written by `to_json`."""
         document = json.loads(data)
         document["checkpoints"] = tuple(
-            CheckpointRecord(**{**entry, "finding": Finding(entry["finding"])})
-            for entry in document["checkpoints"]
+            CheckpointRecord.model_validate(entry) for entry in document["checkpoints"]
         )
         document["adapted"] = tuple(AdaptedRecord(**entry) for entry in document.get("adapted", ()))
         return cls(**(document | {"seen_at": seen_at}))
-
-
-@dataclass(frozen=True, slots=True)
-class KnownPuzzle:
-    """A puzzle that a checkpoint has rows for."""
-
-    name: str
-    demonstrations_hash: str
-    num_variants: int
 
 
 def json_bytes(document: object) -> bytes:

@@ -36,8 +36,8 @@ class CheckpointLinks(Document):
     puzzles: str
 
 
-class Checkpoint(Document):
-    """A checkpoint that workers serve."""
+class CheckpointRecord(Document):
+    """A checkpoint as a worker that serves it describes it."""
 
     name: str
     sha256: str
@@ -47,9 +47,19 @@ class Checkpoint(Document):
     rows: int = Field(description="Trained rows, one for each variant of each puzzle.")
     puzzles: int
     halt_max_steps: int
-    verified: bool = Field(description="Whether its rows are known to belong to their names.")
-    finding: Finding | None = Field(default=None, description="What its self-test found.")
+    finding: Finding = Field(description="What its self-test found.")
     verdict: str = Field(description="The finding as a sentence, with what to look at.")
+
+    @property
+    def warning(self) -> str | None:
+        """What an answer of this checkpoint should be read with, or None."""
+        return None if self.finding == Finding.ALIGNED else f"{self.name}: {self.verdict}"
+
+
+class Checkpoint(CheckpointRecord):
+    """A checkpoint that workers serve."""
+
+    verified: bool = Field(description="Whether its rows are known to belong to their names.")
     workers: int | None = Field(default=None, description="Workers that serve it now.")
     default: bool = Field(default=False, description="Taken when a job names no checkpoint.")
     links: CheckpointLinks | None = None

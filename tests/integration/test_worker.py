@@ -190,7 +190,7 @@ def test_a_job_is_answered_by_a_ready_worker(
     known = asked.ask(
         lambda store: store.served.find_puzzle(checkpoint, probes[0].demonstrations_hash)
     )
-    assert (known.name, known.num_variants) == (probes[0].name, 64)
+    assert (known.name, known.variants) == (probes[0].name, 64)
 
     job = asked.wait_until_ended(asked.submit(probes[0], attempts=1))
 

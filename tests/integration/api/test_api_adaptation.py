@@ -163,7 +163,9 @@ async def test_every_checkpoint_of_an_ensemble_must_be_there_and_know_the_puzzle
     assert "'other' has no trained rows" in places["/options/ensemble/0"]
     answer = await client.post("/v1/jobs", json=TASK | {"options": {"ensemble": ["none"]}})
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_checkpoint")
-    worker.claims.publish_puzzles(OTHER.sha256, [KnownPuzzle("6150a2bd", KNOWN_HASH, 8)])
+    worker.claims.publish_puzzles(
+        OTHER.sha256, [KnownPuzzle(name="6150a2bd", demonstrations_sha256=KNOWN_HASH, variants=8)]
+    )
     answer = await client.post("/v1/jobs", json=TASK | {"options": {"ensemble": ["other"]}})
     assert (answer.status_code, answer.json()["options"]["ensemble"]) == (202, ["other"])
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -223,7 +222,7 @@ async def test_an_unknown_puzzle_is_told_what_would_help(client: httpx.AsyncClie
     answer = await client.post("/v1/jobs", json=task)
     document = answer.json()
     assert (answer.status_code, document["code"]) == (404, "unknown_puzzle")
-    assert document["known_puzzles"] == DEMO.num_puzzles
+    assert document["known_puzzles"] == DEMO.puzzles
     assert document["puzzles"] == "/v1/checkpoints/demo/puzzles"
     assert '"auto" in /options/adapt' in document["detail"]
     assert [error["pointer"] for error in document["errors"]] == ["/options/checkpoint"]
@@ -316,7 +315,7 @@ async def test_of_two_checkpoints_of_one_name_the_ready_worker_s_counts(
     open_client: Open, worker: Worker
 ) -> None:
     worker.register(DEMO, state="draining")
-    of_another = replace(OTHER, name="demo")
+    of_another = OTHER.model_copy(update={"name": "demo"})
     worker.claims.register(
         WorkerRecord("w2", "there", "cpu", "ready", 0, 8, (of_another,), started_at=0.0)
     )

@@ -170,7 +170,7 @@ def test_checkpoints_and_puzzles_are_read() -> None:
     checkpoint = {
         **{"name": "demo", "sha256": "ab", "architecture": "hrm", "canvas": 6},
         **{"parameters": 9, "rows": 8, "puzzles": 2, "halt_max_steps": 4, "verified": True},
-        **{"verdict": "aligned", "workers": 1, "default": True},
+        **{"finding": "aligned", "verdict": "aligned", "workers": 1, "default": True},
     }
     puzzle = {"name": "square", "demonstrations_sha256": "cd", "variants": 6}
 
