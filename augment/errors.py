@@ -14,7 +14,9 @@ Place = tuple[str | int, ...]
 
 
 class AugmentError(Exception):
-    """Stand for every error of this room."""
+    """Stand for every error of this room; `code` is its name for programs."""
+
+    code = "internal"
 
 
 class PuzzleError(AugmentError):
@@ -23,6 +25,8 @@ class PuzzleError(AugmentError):
     `place` is a path in words (`train[0].input[3][2]`), given as such or as a tuple of keys and
     indices; `pointer` is the same as a JSON pointer (RFC 6901); `source` is the file, where known.
     """
+
+    code = "invalid_request"
 
     def __init__(self, place: str | Place, problem: str, source: str | None = None) -> None:
         super().__init__(place, problem, source)
@@ -54,6 +58,8 @@ class PuzzleError(AugmentError):
 class TaskFileError(AugmentError):
     """Say why a file cannot be read: missing, too large, not UTF-8, not JSON."""
 
+    code = "invalid_json"
+
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(path, problem)
         self.path = path
@@ -77,6 +83,8 @@ class VariantNameError(AugmentError):
 
 class CanvasError(AugmentError):
     """Say which grid does not fit which canvas."""
+
+    code = "canvas_exceeded"
 
     def __init__(self, height: int, width: int, canvas: int, row: int = 0, col: int = 0) -> None:
         super().__init__(height, width, canvas, row, col)

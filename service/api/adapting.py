@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
-from service.api.problems import Fault, invalid_request
+from service.api.problems import invalid_request
 from service.runtime.settings import PREFIX, Settings
 from service.wire.options import SolveOptions
+from service.wire.problem import Fault
 
 VARIANTS: Final = 64
 _BUDGET: Final = ("adapt_s", "adapt_steps", "adapt_variants")

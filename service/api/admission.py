@@ -1,18 +1,19 @@
 """What must be right before a job is queued: checkpoints that know the puzzle, and fit it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from augment import CanvasError, Grid, Puzzle
+from augment import CanvasError, Grid, Puzzle, Task, task_document
 from service.api.adapting import fill_budget
 from service.api.fleet import Fleet
-from service.api.problems import Fault, Problem, Refused, invalid_request
-from service.api.schemas import TaskIn
+from service.api.problems import Problem, Refused, invalid_request
 from service.jobs import CheckpointRecord, NewJob
 from service.runtime.settings import Settings
 from service.wire.errors import UnknownPuzzle
 from service.wire.options import SolveOptions
+from service.wire.problem import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class Terms:
 
 
 async def admit(
-    task: TaskIn,
-    puzzle: Puzzle,
+    task: Task,
+    options: SolveOptions,
     *,
     owner: str,
     idempotency_key: str | None,
@@ -47,14 +48,14 @@ async def admit(
     that does not fit it, for options that do not go together, and while no worker is there;
     UnknownCheckpoint; QueueUnavailable.
     """
-    terms = await settle_terms(task.options, fleet, settings)
-    await check_puzzle(puzzle, terms, fleet, settings)
+    terms = await settle_terms(options, fleet, settings)
+    await check_puzzle(task.puzzle, terms, fleet, settings)
     options = terms.options
-    document = task.model_dump_json(exclude={"options"}).encode()
+    document = task_bytes(task)
     chosen = options.model_dump_json().encode()
     return NewJob(
         owner=owner,
-        name=task.name,
+        name=task.puzzle.name,
         priority=options.priority,
         task=document,
         options=chosen,
@@ -63,6 +64,11 @@ async def admit(
         idempotency_key=idempotency_key,
         share=share,
     )
+
+
+def task_bytes(task: Task) -> bytes:
+    """Return the JSON document that a worker reads as this task."""
+    return json.dumps(task_document(task), separators=(",", ":")).encode()
 
 
 async def settle_terms(options: SolveOptions, fleet: Fleet, settings: Settings) -> Terms:
@@ -151,11 +157,11 @@ async def _unknown_puzzle(
     fault = f"checkpoint {checkpoint.name!r} has no trained rows for puzzle {puzzle.name!r}"
     error = UnknownPuzzle(
         f"{fault}, which is told by its demonstrations, not by its name. It knows "
-        f"{checkpoint.num_puzzles} puzzles, listed at {puzzles_path}. {mend}"
+        f"{checkpoint.puzzles} puzzles, listed at {puzzles_path}. {mend}"
     )
     members = {
         "checkpoint": checkpoint.name,
-        "known_puzzles": checkpoint.num_puzzles,
+        "known_puzzles": checkpoint.puzzles,
         "puzzles": puzzles_path,
         "known_to": known_to,
     }

@@ -21,7 +21,7 @@ from service.api.fleet import Fleet
 from service.api.hosts import KnownHosts
 from service.api.metrics import APIMetrics
 from service.api.observing import Observed
-from service.api.problems import Fault, Problem, problem_of, problem_of_status
+from service.api.problems import Problem, problem_of, problem_of_status
 from service.api.routes import (
     adapted,
     batches,
@@ -34,9 +34,10 @@ from service.api.routes import (
     solve,
 )
 from service.api.waits import Waits
-from service.jobs import EventFeed, JobStore
+from service.jobs import BatchStore, EventFeed, JobStore
 from service.runtime.settings import Settings
 from service.wire.errors import QueueUnavailable, ServiceError
+from service.wire.problem import Fault
 
 _ROUTERS: Final = (
     solve.router,
@@ -73,7 +74,16 @@ def create_app(
             await opened_feed.start()
         waits = Waits()
         fleet = Fleet(opened_store, settings.default_checkpoint)
-        app.state.context = Context(settings, keys, opened_store, opened_feed, fleet, counts, waits)
+        app.state.context = Context(
+            settings,
+            keys,
+            opened_store,
+            BatchStore(opened_store),
+            opened_feed,
+            fleet,
+            counts,
+            waits,
+        )
         try:
             yield
         finally:

@@ -1,12 +1,10 @@
 """From a batch that was asked for to one that can be queued: a job for each puzzle it can be of."""
 
 import asyncio
-import json
 from hashlib import sha256
 
-from augment import Task, task_document
-from service.api.admission import Terms, check_puzzle
-from service.api.batch_bodies import AskedBatch
+from service.api.admission import Terms, check_puzzle, task_bytes
+from service.api.bodies import BatchBody
 from service.api.context import Call
 from service.api.problems import Refused as RefusedRequest
 from service.api.problems import problem_of
@@ -15,7 +13,7 @@ from service.submission.challenges import Challenge
 
 
 async def make_batch(
-    call: Call, asked: AskedBatch, terms: Terms, idempotency_key: str | None
+    call: Call, asked: BatchBody, terms: Terms, idempotency_key: str | None
 ) -> NewBatch:
     """Make jobs of the puzzles that can be answered, and note of the others why they cannot.
 
@@ -26,7 +24,7 @@ async def make_batch(
     digest.update(options)
     puzzles: dict[str, BatchJob | Refused] = {}
     for challenge in asked.challenges:
-        document = None if challenge.task is None else _document(challenge.task)
+        document = None if challenge.task is None else task_bytes(challenge.task)
         puzzles[challenge.puzzle_id] = await _make(call, challenge, terms, document)
         await asyncio.sleep(0)  # a thousand of them take a second: others go on in between
         # As ASCII: an id from a stranger's file may hold what UTF-8 cannot carry.
@@ -62,7 +60,3 @@ async def _make(
 def _refused(challenge: Challenge, failure: Failure) -> Refused:
     inputs = tuple(tuple(map(tuple, grid.to_rows())) for grid in challenge.inputs)
     return Refused(failure, inputs)
-
-
-def _document(task: Task) -> bytes:
-    return json.dumps(task_document(task), separators=(",", ":")).encode()

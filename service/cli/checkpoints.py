@@ -27,8 +27,8 @@ from service.runtime.engine_options import EngineOptions
 from service.solving.enrolment import Registrar
 from service.solving.puzzle_index import PUZZLES_NAME, index_document
 from service.solving.self_test.record import examine, keep
-from service.solving.self_test.result import Finding
 from service.solving.self_test.run import MAX_DEMONSTRATIONS
+from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError, InputError
 
 IDENTIFIERS_NAME = "identifiers.json"

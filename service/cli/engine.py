@@ -10,8 +10,8 @@ from service.runtime.folders import current_state_folder, tuned_folder
 from service.solving import engines
 from service.solving.enrolment import Registrar
 from service.solving.self_test.record import examine, keep, read_examination
-from service.solving.self_test.result import Finding
 from service.solving.self_test.run import MAX_DEMONSTRATIONS, run_self_test
+from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError
 
 

@@ -7,8 +7,8 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from datetime import UTC
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -20,9 +20,7 @@ from service.jobs import Job, JobState, JobStore
 from service.runtime.embedded import EmbeddedServer
 from service.runtime.key_ring import LOCAL_OWNER
 from service.runtime.settings import Settings
-
-if TYPE_CHECKING:  # the client is needed with --url only
-    from service.client import Job as ServedJob
+from service.wire.job import JobSummary
 
 T = TypeVar("T")
 
@@ -66,13 +64,13 @@ def list_command(
     if url is not None:
         if owner is not None:
             raise typer.BadParameter("--owner: with --url, the API key determines the owner")
-        _print_served(_list_served(url, api_key, state or (), limit), as_json)
+        _print_jobs(_list_served(url, api_key, state or (), limit), as_json)
         return
 
     async def read(store: JobStore) -> Sequence[Job]:
         return (await store.list(owner or LOCAL_OWNER, states=state or (), limit=limit)).jobs
 
-    _print_jobs(_ask(state_folder, read), as_json)
+    _print_jobs(_summaries(_ask(state_folder, read)), as_json)
 
 
 @app.command("dead")
@@ -82,7 +80,7 @@ def dead_command(
     as_json: JSONOption = False,
 ) -> None:
     """List the jobs that have used up their attempts; `requeue` gives them new ones."""
-    _print_jobs(_ask(state_folder, lambda store: store.dead(limit)), as_json)
+    _print_jobs(_summaries(_ask(state_folder, lambda store: store.dead(limit))), as_json)
 
 
 @app.command("show")
@@ -141,13 +139,17 @@ def _queue_url(settings: Settings) -> Iterator[str]:
         yield url
 
 
+def _summaries(jobs: Sequence[Job]) -> list[JobSummary]:
+    return [JobSummary.model_validate_json(job_summary(job)) for job in jobs]
+
+
 def _list_served(
     url: str, api_key: str | None, states: Sequence[JobState], limit: int
-) -> list["ServedJob"]:
+) -> list[JobSummary]:
     """Return the newest jobs of the caller, page by page."""
-    from service.client import Client
+    from service.client import Client  # here: only --url needs it
 
-    jobs: list[ServedJob] = []
+    jobs: list[JobSummary] = []
     after: str | None = None
     with Client(url, api_key=api_key) as client:
         while len(jobs) < limit:
@@ -160,45 +162,17 @@ def _list_served(
     return jobs
 
 
-def _print_served(jobs: Sequence["ServedJob"], as_json: bool) -> None:
+def _print_jobs(jobs: Sequence[JobSummary], as_json: bool) -> None:
     if as_json:
-        print_json([_served_document(job) for job in jobs])
-    else:
-        _print_lines([_line(job, job.created_at) for job in jobs])
-
-
-def _served_document(job: "ServedJob") -> dict[str, Any]:
-    times = {"created_at": job.created_at, "started_at": job.started_at}
-    times["finished_at"] = job.finished_at
-    return {
-        "id": job.id,
-        "state": str(job.state),
-        "name": job.name,
-        "priority": str(job.priority),
-        **{name: None if time is None else time.isoformat() for name, time in times.items()},
-        "attempts": job.attempts,
-        "cancel_requested": job.cancel_requested,
-    }
-
-
-def _print_jobs(jobs: Sequence[Job], as_json: bool) -> None:
-    if as_json:
-        print_json([json.loads(job_summary(job)) for job in jobs])
-    else:
-        _print_lines([_line(job, datetime.fromtimestamp(job.created_at, UTC)) for job in jobs])
-
-
-def _line(job: "Job | ServedJob", created_at: datetime) -> str:
-    created = created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    line = _LINE.format(job.id, job.state.value, job.attempts, created, job.name)
-    return f"{line}  {job.failure.code}: {job.failure.detail}" if job.failure else line
-
-
-def _print_lines(lines: Sequence[str]) -> None:
-    if not lines:
+        print_json([job.model_dump(mode="json", exclude={"result"}) for job in jobs])
+        return
+    if not jobs:
         console.print("no such jobs")
         return
     # Lines, not a table: ids stay whole on narrow terminals and can be searched for.
     console.print(_LINE.format("id", "state", "attempts", "created", "puzzle"), style="bold")
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+    for job in jobs:
+        created = job.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        line = _LINE.format(job.id, job.state.value, job.attempts, created, job.name)
+        error = f"  {job.error.code}: {job.error.detail}" if job.error else ""
+        console.print(line + error, markup=False, soft_wrap=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from augment import CanvasError, Task
 from hrm_core import Engine, open_checkpoint
-from service.cli.answers import Solved
 from service.cli.engine import check_rows, make_engine
 from service.cli.output import progress_bar
 from service.runtime.engine_options import EngineOptions
@@ -13,6 +12,7 @@ from service.runtime.timing import seconds_since_start
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
+from service.wire.answer import Answer
 from service.wire.errors import EnrolmentError
 from service.wire.options import SolveOptions
 
@@ -23,7 +23,7 @@ def solve_locally(
     chosen: SolveOptions,
     engine_options: EngineOptions,
     canvas: int | None,
-) -> list[Solved]:
+) -> list[Answer]:
     """Solve puzzles with checkpoint folders that vote together, each in one engine.
 
     Raises: AugmentError, HRMCoreError, ServiceError for what a checkpoint or the device cannot do.
@@ -76,9 +76,7 @@ def _run(engines: Sequence[Engine], solvings: Sequence[Solving], times: dict[str
         solve(engines, solvings, show)
 
 
-def _finish(task: Task, solving: Solving, times: dict[str, float], warnings: list[str]) -> Solved:
-    answer = solving.answer()
-    document = answer.document(task.expected)
-    document["warnings"] = warnings
-    document["timings_s"] |= {stage: round(seconds, 3) for stage, seconds in times.items()}
-    return Solved(answer, document)
+def _finish(task: Task, solving: Solving, times: dict[str, float], warnings: list[str]) -> Answer:
+    answer = solving.answer(task.expected)
+    timings_s = answer.timings_s | {stage: round(seconds, 3) for stage, seconds in times.items()}
+    return answer.model_copy(update={"warnings": tuple(warnings), "timings_s": timings_s})

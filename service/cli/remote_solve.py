@@ -9,16 +9,23 @@ from rich.markup import escape
 from rich.progress import Progress as Bar
 
 from augment import Task
-from service.cli.answers import Solved
 from service.cli.output import progress_bar, warn
-from service.client import AsyncClient, ClientError, Job, JobUnsuccessful, Progress, SolveOptions
+from service.client import (
+    Answer,
+    AsyncClient,
+    ClientError,
+    Job,
+    JobUnsuccessful,
+    Progress,
+    SolveOptions,
+)
 
 _VOTING = "variants"
 
 
 def solve_remotely(
     tasks: Sequence[Task], url: str, api_key: str | None, options: SolveOptions
-) -> list[Solved]:
+) -> list[Answer]:
     """Have puzzles solved by the service at an address, all at once.
 
     Raises: ClientError when it refuses or fails on one of them; the others are then cancelled.
@@ -39,10 +46,10 @@ async def _solve_all(
         bar.update(
             line,
             description=_description(latest.values()),
-            completed=sum(p.num_outcomes for p in latest.values()),
+            completed=sum(p.outcomes for p in latest.values()),
             # The number of variants is not known while a job waits or adapts.
-            total=sum(p.num_asked for p in latest.values())
-            if len(latest) == len(tasks) and all(p.num_asked for p in latest.values())
+            total=sum(p.asked for p in latest.values())
+            if len(latest) == len(tasks) and all(p.asked for p in latest.values())
             else None,
         )
 
@@ -71,9 +78,9 @@ def _description(progresses: Iterable[Progress]) -> str:
     return escape(f"adapting {one.checkpoint} ({one.used_share:.0%} of its budget{held_out})")
 
 
-def _finish(job: Job) -> Solved:
-    if job.answer is None:
+def _finish(job: Job) -> Answer:
+    if job.result is None:
         raise JobUnsuccessful(job)
-    for warning in job.answer.warnings:
+    for warning in job.result.warnings:
         warn(warning)
-    return Solved(job.answer, dict(job.answer.document))
+    return job.result

@@ -95,10 +95,10 @@ def solve_command(
             canvas,
         )
     if as_json:
-        documents = [entry.document for entry in solved]
+        documents = [answer.document for answer in solved]
         print_json(documents[0] if len(documents) == 1 else documents)
     else:
-        for task, entry in zip(read, solved, strict=True):
-            print_answer(task, entry.answer)
+        for task, answer in zip(read, solved, strict=True):
+            print_answer(task, answer)
     if image is not None:  # last: an answer is printed even where its picture fails
-        picture_answer(read[0], solved[0].answer, image)
+        picture_answer(read[0], solved[0], image)

@@ -9,8 +9,6 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from service.client.address import DEFAULT_URL, Address, is_stream, reply_of
-from service.client.answer import Answer
-from service.client.batch import Batch, BatchPage, BatchProgress
 from service.client.core import Core
 from service.client.exchange import (
     Effect,
@@ -23,9 +21,14 @@ from service.client.exchange import (
     Steps,
     Tell,
 )
-from service.client.job import Adapted, Checkpoint, Job, JobPage, Progress, PuzzlePage
+from service.client.pages import BatchPage, JobPage, PuzzlePage
 from service.client.retries import Retries
 from service.client.tasks import AnyChallenges, AnyTask
+from service.wire.answer import Answer
+from service.wire.batch import Batch, BatchProgress
+from service.wire.checkpoint import Adapted, Checkpoint
+from service.wire.job import Job
+from service.wire.progress import Progress
 from voting import Submission
 
 T = TypeVar("T")

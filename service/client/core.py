@@ -8,8 +8,6 @@ from math import inf
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
-from service.client.answer import Answer
-from service.client.batch import Batch, BatchPage, BatchProgress, BatchState
 from service.client.errors import (
     BatchUnfinished,
     JobUnfinished,
@@ -28,15 +26,7 @@ from service.client.exchange import (
     Steps,
     Tell,
 )
-from service.client.job import (
-    Adapted,
-    Checkpoint,
-    Job,
-    JobPage,
-    JobState,
-    Progress,
-    PuzzlePage,
-)
+from service.client.pages import BatchPage, JobPage, PuzzlePage
 from service.client.replies import (
     read_adapted,
     read_batch,
@@ -52,7 +42,12 @@ from service.client.replies import (
 )
 from service.client.retries import Retries, send
 from service.client.tasks import AnyChallenges, AnyTask, batch_body, request_body
+from service.wire.answer import Answer
+from service.wire.batch import Batch, BatchProgress, BatchState
+from service.wire.checkpoint import Adapted, Checkpoint
+from service.wire.job import Job, JobState
 from service.wire.options import SolveOptions
+from service.wire.progress import Progress
 from voting import Submission
 
 # The service sends a sign of life every 15 s; what is silent for three of them is gone.
@@ -124,9 +119,9 @@ class Core:
                 job = yield from self.get(problem.job_id)  # it was made, and failed
         if not job.state.is_final:
             job = yield from self._follow(_job(job.id), wait_s, deadline)
-        if job.answer is None:
+        if job.result is None:
             raise JobUnsuccessful(job)
-        return job.answer
+        return job.result
 
     def get(self, job_id: str) -> Steps[Job]:
         """Ask for a job."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from service.jobs.record import Failure, JobState
+from service.wire.job import Failure, JobState
 
 Rows = tuple[tuple[int, ...], ...]
 

@@ -3,43 +3,18 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal, cast
+from urllib.parse import quote
 
 from service.runtime.key_ring import LOCAL_OWNER
-from service.solving.self_test.result import Finding
+from service.wire.checkpoint import Adapted, AdaptedLinks, CheckpointRecord
 from service.wire.errors import QueueError
+from service.wire.job import Failure, JobState
 from service.wire.options import Priority
 
 _EVENT_ID = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
-
-
-class JobState(StrEnum):
-    """Where a job is in its life: queued, active, then one of the three ends.
-
-    Active is running, or adapting while a checkpoint is trained on the puzzle first.
-    """
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    ADAPTING = "adapting"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_final(self) -> bool:
-        """Nothing more will happen by itself."""
-        return self not in (JobState.QUEUED, JobState.RUNNING, JobState.ADAPTING)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a job failed: a code for programs, a sentence for people."""
-
-    code: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,27 +140,6 @@ def event_order(event_id: str) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointRecord:
-    """A checkpoint that a worker serves; `verdict` is the self-test's finding as a sentence."""
-
-    name: str
-    sha256: str
-    architecture: str
-    canvas: int
-    num_parameters: int
-    num_rows: int
-    num_puzzles: int
-    halt_max_steps: int
-    finding: Finding
-    verdict: str
-
-    @property
-    def warning(self) -> str | None:
-        """What an answer of this checkpoint should be read with, or None."""
-        return None if self.finding == Finding.ALIGNED else f"{self.name}: {self.verdict}"
-
-
-@dataclass(frozen=True, slots=True)
 class AdaptedRecord:
     """A checkpoint adapted to one puzzle, which a worker keeps.
 
@@ -210,6 +164,25 @@ class AdaptedRecord:
     is_complete: bool
     owner: str = LOCAL_OWNER  # of records that workers of before write
 
+    def document(self) -> Adapted:
+        """Return what its owner may see."""
+        return Adapted(
+            id=self.id,
+            base=self.base,
+            base_sha256=self.base_sha256,
+            puzzle=self.puzzle_name,
+            demonstrations_sha256=self.demonstrations_hash,
+            variants=self.num_variants,
+            steps=self.num_steps,
+            seconds=self.seconds,
+            held_out_share=self.held_out_share,
+            bytes=self.num_bytes,
+            made_at=datetime.fromtimestamp(self.made_at, UTC),
+            used_at=datetime.fromtimestamp(self.used_at, UTC),
+            complete=self.is_complete,
+            links=AdaptedLinks(self=f"/v1/adapted/{quote(self.id, safe='')}"),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
@@ -231,27 +204,18 @@ class WorkerRecord:
 
     def to_json(self) -> bytes:
         """Write the record as JSON."""
-        return json_bytes(asdict(self))
+        checkpoints = [checkpoint.model_dump(mode="json") for checkpoint in self.checkpoints]
+        return json_bytes(asdict(replace(self, checkpoints=())) | {"checkpoints": checkpoints})
 
     @classmethod
     def from_json(cls, data: bytes, seen_at: float) -> "WorkerRecord":
         """Read a record written by `to_json`."""
         document = json.loads(data)
         document["checkpoints"] = tuple(
-            CheckpointRecord(**{**entry, "finding": Finding(entry["finding"])})
-            for entry in document["checkpoints"]
+            CheckpointRecord.model_validate(entry) for entry in document["checkpoints"]
         )
         document["adapted"] = tuple(AdaptedRecord(**entry) for entry in document.get("adapted", ()))
         return cls(**(document | {"seen_at": seen_at}))
-
-
-@dataclass(frozen=True, slots=True)
-class KnownPuzzle:
-    """A puzzle that a checkpoint has rows for."""
-
-    name: str
-    demonstrations_hash: str
-    num_variants: int
 
 
 def json_bytes(document: object) -> bytes:

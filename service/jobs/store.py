@@ -9,7 +9,6 @@ from typing import Any
 from redis.commands.core import AsyncScript
 
 from service.jobs import keys
-from service.jobs.batches import BatchStore
 from service.jobs.connection import connect_async, explained_async
 from service.jobs.keys import PREFIX
 from service.jobs.listing import read_page
@@ -17,7 +16,6 @@ from service.jobs.lua import script
 from service.jobs.record import (
     Event,
     Job,
-    JobState,
     NewJob,
     event_order,
     pairs,
@@ -30,6 +28,7 @@ from service.wire.errors import (
     QueueError,
     QueueFull,
 )
+from service.wire.job import JobState
 from service.wire.options import PRIORITIES, Priority
 
 _SCRIPTS = ("submit", "cancel", "requeue", "events")
@@ -84,7 +83,7 @@ class Limits:
 
 
 class JobStore:
-    """Jobs in Redis, for an event loop; `batches` are those that were sent together.
+    """Jobs in Redis, for an event loop.
 
     `served` is what the workers serve. `submissions` runs what queues.
 
@@ -107,7 +106,6 @@ class JobStore:
         self._scripts: dict[str, AsyncScript] = {
             name: client.register_script(script(name)) for name in _SCRIPTS
         }
-        self.batches = BatchStore(self)
         self.served = ServedStore(client)
 
     @classmethod

@@ -9,9 +9,9 @@ import numpy as np
 
 from augment import CropChoice, Grid, Puzzle, encode, encode_variants, touches_edge
 from hrm_core import Engine, Outcome, Sample
-from service.solving.answer import AdaptationSummary, MemberAnswer, MemberShare
 from service.solving.enrolment import Enrolment, Registrar
-from service.solving.trace import VariantTrace, read_traces
+from service.solving.trace import read_traces
+from service.wire.answer import AdaptationSummary, MemberAnswer, MemberShare, VariantTrace
 from voting import Tally, count_ballots
 
 
@@ -116,7 +116,7 @@ class Voter:
             max_segments=max_segments or checkpoint.config.halt_max_steps,
             precision=engine.precision,
             attention=engine.attention.name,
-            num_slots=engine.num_slots,
+            slots=engine.num_slots,
         )
 
     def samples(
@@ -178,13 +178,15 @@ class Voter:
 
     def share(self, test_index: int, num_votes: int) -> MemberShare:
         """Return the member's part in so many votes on a test input."""
-        votes = self._votes[test_index]
+        votes, tally = self._votes[test_index], self.tally(test_index)
         return MemberShare(
             checkpoint=self.member.name,
-            tally=votes.tally,
-            num_variants_asked=self.num_variants,
-            num_segments=self._num_segments[test_index],
-            share=votes.tally.num_votes / num_votes if num_votes else 0.0,
+            votes=tally.num_votes,
+            abstained=tally.abstained,
+            variants_used=tally.num_ballots,
+            variants_asked=self.num_variants,
+            segments=self._num_segments[test_index],
+            share=tally.num_votes / num_votes if num_votes else 0.0,
             side=votes.side,
         )
 

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import chain
 
-from augment import CanvasError, Puzzle
+from augment import CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
-from service.solving.answer import Answer, MemberAnswer, TestAnswer
+from service.solving.answer import answer_test
 from service.solving.members import Member, Voter
-from service.solving.trace import MAX_TRACED, VariantTrace
+from service.solving.trace import MAX_TRACED
+from service.wire.answer import Answer, MemberAnswer, VariantTrace
 from service.wire.errors import InputError
 from service.wire.options import SolveOptions
-from voting import Ranking, Tally, decided, rank
+from voting import Ranking, Tally, decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +135,38 @@ class Solving:
                 voter.engine.cancel(self)
                 voter.engine = None
 
-    def answer(self) -> Answer:
-        """Rank the votes as they stand, once every member has entered."""
+    def answer(self, expected: Sequence[Grid | None] = ()) -> Answer:
+        """Rank the votes as they stand, once every member has entered.
+
+        `expected`, one for each test input where given, are compared with where they are known.
+        """
         options = self.options
         run_s = (self._finished_at or time.monotonic()) - self._started_at
         timings = self._timings_s | {"run": run_s}
+        members = tuple(self._entered[place] for place in range(len(self._voters)))
+        outputs = expected or (None,) * len(self.puzzle.test)
         return Answer(
-            puzzle_name=self.puzzle.name,
-            members=tuple(self._entered[place] for place in range(len(self._voters))),
+            **dict(members[0]),
+            puzzle=self.puzzle.name,
+            members=members,
             halting=options.halting,
             ranking=options.ranking,
             seed=options.seed,
             stop_early=options.stop_early,
             device=self._device,
-            tests=tuple(self._answer_test(index) for index in range(len(self.puzzle.test))),
+            tests=tuple(
+                answer_test(
+                    {voter.member.name: voter.tally(index) for voter in self._voters},
+                    tally,
+                    self._ranking,
+                    num_attempts=options.attempts,
+                    num_variants=self._num_variants,
+                    shares=[voter.share(index, tally.num_votes) for voter in self._voters],
+                    traces=self._traces(index) if options.trace else None,
+                    expected=output,
+                )
+                for index, (tally, output) in enumerate(zip(self.tallies, outputs, strict=True))
+            ),
             timings_s={stage: round(seconds, 6) for stage, seconds in timings.items()},
         )
 
@@ -227,17 +246,6 @@ class Solving:
             num_outstanding,
             self.options.attempts,
             self._ranking,
-        )
-
-    def _answer_test(self, test_index: int) -> TestAnswer:
-        tally = self._tally(test_index)
-        candidates = rank(tally, self._ranking)
-        return TestAnswer(
-            attempts=tuple(c.grid for c in candidates[: self.options.attempts]),
-            candidates=candidates,
-            shares=tuple(voter.share(test_index, tally.num_votes) for voter in self._voters),
-            decided_early=tally.num_ballots < self._num_variants,
-            traces=self._traces(test_index) if self.options.trace else None,
         )
 
     def _traces(self, test_index: int) -> tuple[VariantTrace, ...]:

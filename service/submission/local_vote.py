@@ -176,7 +176,7 @@ class LocalVote:
             start=entered.planned.start,
             stop=entered.stop,
             votes=tuple(
-                InputVotes(tally, num_segments=test.num_segments)
+                InputVotes(tally, num_segments=test.segments)
                 for tally, test in zip(solving.tallies, answer.tests, strict=True)
             ),
             is_settled=False,

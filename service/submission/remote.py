@@ -118,12 +118,12 @@ class RemoteVote:
             self._give_up(planned, Refusal(problem.code, problem.detail))
             return
         self._jobs.pop(job.id, None)
-        if job.answer is None:
-            code = str(job.state) if job.failure is None else job.failure.code
-            detail = "its job was cancelled" if job.failure is None else job.failure.detail
+        if job.result is None:
+            code = str(job.state) if job.error is None else job.error.code
+            detail = "its job was cancelled" if job.error is None else job.error.detail
             self._give_up(planned, Refusal(code, detail))
             return
-        self._run.record(_round(planned, job.answer.tests, self._run.clock.elapsed_s))
+        self._run.record(_round(planned, job.result.tests, self._run.clock.elapsed_s))
         self._plan.close(planned.puzzle_id)
 
     async def _submit(self, planned: Round) -> Job:
@@ -169,7 +169,7 @@ def _is_of_one_puzzle(problem: ServiceProblem) -> bool:
 
 
 def _round(planned: Round, tests: Sequence[TestAnswer], elapsed_s: float) -> RoundVotes:
-    asked = [share.num_variants_asked for test in tests for share in test.shares]
+    asked = [share.variants_asked for test in tests for share in test.shares]
     is_last = planned.is_last or all(num < (planned.stop or 0) for num in asked)
     return RoundVotes(
         puzzle_id=planned.puzzle_id,
@@ -186,8 +186,8 @@ def votes_of(test: TestAnswer) -> InputVotes:
     """Return the votes of an answer, which lists the first few candidates only."""
     votes = [
         # The mean is over few integers, so this restores their sum exactly.
-        GridVotes(one.grid, one.count, round((one.mean_q_halt or 0.0) * one.count * Q_ONE))
+        GridVotes(one.grid, one.count, round(one.mean_q_halt * one.count * Q_ONE))
         for one in test.candidates
     ]
-    tally = Tally.of(votes, test.num_abstained)
-    return InputVotes(tally, test.num_votes - tally.num_votes, test.num_segments)
+    tally = Tally.of(votes, test.abstained)
+    return InputVotes(tally, test.votes - tally.num_votes, test.segments)

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from augment import MAX_NAME_LENGTH
 from service.wire.errors import InputError
+from service.wire.problem import Fault, faults_of
 
-MAX_NAME_LENGTH: Final = 200
 MAX_ENSEMBLE: Final = 7
 MAX_SEED: Final = 2**63 - 1
 MAX_DEADLINE_S: Final = 86_400.0
@@ -23,6 +24,16 @@ Adapt = Literal["never", "auto", "always"]
 Priority = Literal["interactive", "batch"]
 PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
 CheckpointName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH, strict=True)]
+
+
+class InvalidOptions(InputError):  # noqa: N818 - what was found
+    """Some options do not exist, or are out of bounds."""
+
+    code = "invalid_request"
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("; ".join(f"{fault.place}: {fault.detail}" for fault in faults))
+        self.faults = faults
 
 
 class SolveOptions(BaseModel):
@@ -97,16 +108,14 @@ class SolveOptions(BaseModel):
     def read(cls, options: bytes | Mapping[str, object]) -> Self:
         """Check options given as JSON or by name.
 
-        Raises: InputError that names the first wrong option.
+        Raises: InvalidOptions.
         """
         try:
             if isinstance(options, bytes):
                 return cls.model_validate_json(options)
             return cls.model_validate(options)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = "/".join(map(str, ("/options", *first["loc"])))
-            raise InputError(f"{place}: {first['msg']}") from None
+            raise InvalidOptions(faults_of(error, list(cls.model_fields), ("options",))) from None
 
     def with_changes(self, **changes: object) -> Self:
         """Return these options with some of them changed, checked again."""

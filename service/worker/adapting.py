@@ -20,8 +20,8 @@ from hrm_core import (
 )
 from service.adaptation.cache import AdaptedCache, Entry
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
-from service.jobs.record import json_bytes
 from service.wire.errors import AdaptationError
+from service.wire.progress import AdaptationProgress, Progress
 from service.worker.failures import JOB_ERRORS
 from service.worker.messages import Adapts, Advanced, Progressed, Runs, Told
 from service.worker.request import SolveRequest
@@ -313,24 +313,31 @@ def _told(error: Exception) -> Exception:
 
 def _document(wish: Wish, progress: AdaptProgress | None, note: str) -> bytes:
     """Tell how far an adaptation is, as a job's progress; None while it waits for its turn."""
-    train = None if progress is None else progress.train
-    return json_bytes(
-        {
-            "outcomes": 0,
-            "asked": 0,
-            "decided": 0,
-            "test_inputs": len(wish.request.task.puzzle.test),
-            "tests": [],
-            "adaptation": {
-                "checkpoint": wish.base_name,
-                "phase": "waiting" if progress is None else progress.phase.value,
-                "used_share": 0.0 if progress is None else progress.used_share,
-                "steps": 0 if progress is None else progress.step,
-                "seconds": 0.0 if progress is None else progress.seconds,
-                "loss": None if train is None else train.lm_loss,
-                "right_share": None if train is None else train.right_share,
-                "held_out_share": None if progress is None else progress.held_out_share,
-                "held_out_note": note,
-            },
-        }
+    adaptation = AdaptationProgress(
+        checkpoint=wish.base_name,
+        phase="waiting",
+        used_share=0.0,
+        steps=0,
+        seconds=0.0,
+        held_out_note=note,
     )
+    if progress is not None:
+        train = progress.train
+        adaptation = AdaptationProgress(
+            checkpoint=wish.base_name,
+            phase=progress.phase.value,
+            used_share=progress.used_share,
+            steps=progress.step,
+            seconds=progress.seconds,
+            loss=None if train is None else train.lm_loss,
+            right_share=None if train is None else train.right_share,
+            held_out_share=progress.held_out_share,
+            held_out_note=note,
+        )
+    return Progress(
+        outcomes=0,
+        asked=0,
+        decided=0,
+        test_inputs=len(wish.request.task.puzzle.test),
+        adaptation=adaptation,
+    ).to_json()

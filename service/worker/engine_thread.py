@@ -424,9 +424,9 @@ class EngineThread:
 
     def _finish(self, running: Running) -> None:
         del self._running[running.job.id]
-        answer = running.solving.answer()
+        answer = running.answer(self._worker_id)
         self._metrics.count_answer(answer)
-        result = running.result(answer, self._worker_id)
+        result = answer.to_json()
         self._end(Succeeded(running.job.id, result, running.total_s))
 
     def _end(self, end: End) -> None:

@@ -1,14 +1,12 @@
 """What a job asks for, read from its record."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from augment import Task, parse_json, parse_task
 from service.jobs import Job
 from service.wire.errors import InputError
 from service.wire.options import SolveOptions
-
-DEFAULT_NAME: Final = "puzzle"
+from service.wire.task import DEFAULT_NAME
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,11 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from service.jobs import Job
-from service.jobs.record import json_bytes
-from service.solving.answer import Answer
 from service.solving.solve import Solving
+from service.wire.answer import Answer, Candidate
+from service.wire.progress import Progress, TestProgress
 from service.worker.request import SolveRequest
 from voting import Ranking, rank
 
@@ -44,44 +43,40 @@ class Running:
         """Tell how far the job is, with the first few candidates so far."""
         self.reported_at = time.monotonic()
         solving, progress = self.solving, self.solving.progress
-        return json_bytes(
-            {
-                "outcomes": progress.num_outcomes,
-                "asked": progress.num_asked,
-                "decided": progress.num_decided,
-                "test_inputs": progress.num_test_inputs,
-                "tests": [
-                    {
-                        "votes": tally.num_votes,
-                        "abstained": tally.abstained,
-                        "candidates": [
-                            {
-                                "grid": candidate.grid.to_rows(),
-                                "count": candidate.count,
-                                "share": candidate.share,
-                            }
-                            for candidate in rank(tally, Ranking(solving.options.ranking))[
-                                :CANDIDATES_REPORTED
-                            ]
-                        ],
-                    }
-                    for tally in solving.tallies
-                ],
+        ranking = Ranking(solving.options.ranking)
+        return Progress(
+            outcomes=progress.num_outcomes,
+            asked=progress.num_asked,
+            decided=progress.num_decided,
+            test_inputs=progress.num_test_inputs,
+            tests=tuple(
+                TestProgress(
+                    votes=tally.num_votes,
+                    abstained=tally.abstained,
+                    candidates=tuple(
+                        Candidate(grid=one.grid, count=one.count, share=one.share)
+                        for one in rank(tally, ranking)[:CANDIDATES_REPORTED]
+                    ),
+                )
+                for tally in solving.tallies
+            ),
+        ).to_json()
+
+    def answer(self, worker_id: str) -> Answer:
+        """Return the answer with what the job and the worker add to it."""
+        answer = self.solving.answer(self.request.task.expected)
+        return answer.model_copy(
+            update={
+                "verified": self.is_verified,
+                "warnings": tuple(self.warnings),
+                "worker": worker_id,
+                "timings_s": {
+                    "queue": round(self.queue_s, 6),
+                    **answer.timings_s,
+                    "total": round(self.total_s, 6),
+                },
             }
         )
-
-    def result(self, answer: Answer, worker_id: str) -> bytes:
-        """Write the answer with what the job and the worker add to it."""
-        document: dict[str, Any] = answer.document(self.request.task.expected)
-        document["verified"] = self.is_verified
-        document["warnings"] = self.warnings
-        document["worker"] = worker_id
-        document["timings_s"] = {
-            "queue": round(self.queue_s, 6),
-            **document["timings_s"],
-            "total": round(self.total_s, 6),
-        }
-        return json_bytes(document)
 
     @property
     def queue_s(self) -> float:

@@ -190,7 +190,7 @@ def test_a_job_is_answered_by_a_ready_worker(
     known = asked.ask(
         lambda store: store.served.find_puzzle(checkpoint, probes[0].demonstrations_hash)
     )
-    assert (known.name, known.num_variants) == (probes[0].name, 64)
+    assert (known.name, known.variants) == (probes[0].name, 64)
 
     job = asked.wait_until_ended(asked.submit(probes[0], attempts=1))
 
@@ -267,7 +267,7 @@ def test_an_ensemble_answers_as_its_checkpoints_do_together(
     solving = Solving(puzzle, members, SolveOptions(stop_early=False))
     config = EngineConfig(device, num_slots=16)
     solve([Engine(checkpoint, config) for checkpoint in checkpoints], [solving])
-    expected = [test.document() for test in solving.answer().tests]
+    expected = solving.answer().document["tests"]
 
     # They take turns on the device.
     start(lambda opened: Engine(opened, config), checkpoints=trained_folders, max_resident=1)

@@ -11,9 +11,11 @@ from service.api.context import Known
 from service.api.documents import job_document, job_list, job_path, task_document
 from service.api.examples import JOB_ID
 from service.api.routes.submission import BODY, PROBLEMS, IdempotencyKey, submit
-from service.api.schemas import JobList, JobOut, JobsQuery, TaskOut
+from service.api.schemas import JobsQuery
 from service.jobs import JobState
 from service.wire.errors import JobNotFound
+from service.wire.job import Job, JobList
+from service.wire.task import Task
 
 router = APIRouter(tags=["jobs"])
 
@@ -39,11 +41,11 @@ def checked_id(job_id: str) -> str:
     response_class=Response,
     responses={
         200: told(
-            JobOut,
+            Job,
             "The job that the same idempotency key and body gave before.",
             headers=("Location",),
         ),
-        202: told(JobOut, "The job is queued.", headers=("Location",)),
+        202: told(Job, "The job is queued.", headers=("Location",)),
         **problems(*PROBLEMS),
     },
     openapi_extra=BODY,
@@ -87,7 +89,7 @@ async def list_jobs(call: Known, query: Annotated[JobsQuery, Query()]) -> Respon
     summary="Look a job up",
     response_class=Response,
     responses={
-        200: told(JobOut, "The job as it stands."),
+        200: told(Job, "The job as it stands."),
         **problems("job_not_found", "not_found", "queue_unavailable"),
     },
 )
@@ -104,7 +106,7 @@ async def get_job(call: Known, job_id: JobID) -> Response:
     summary="Look a job's puzzle up",
     response_class=Response,
     responses={
-        200: told(TaskOut, "The task as it was sent, without options."),
+        200: told(Task, "The task as it was sent, without options."),
         **problems("job_not_found", "not_found", "queue_unavailable"),
     },
 )
@@ -121,7 +123,7 @@ async def get_task(call: Known, job_id: JobID) -> Response:
     summary="Cancel a job",
     response_class=Response,
     responses={
-        200: told(JobOut, "The job as it stands: a running one ends in a moment."),
+        200: told(Job, "The job as it stands: a running one ends in a moment."),
         **problems("job_not_found", "not_found", "queue_unavailable"),
     },
 )

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -15,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.api import create_app, run_api
 from service.api.examples import TASK
 from service.runtime.settings import Settings
-from service.solving.self_test.result import Finding
+from service.wire.checkpoint import Finding
 from service.wire.errors import SettingsError
 
 pytestmark = pytest.mark.anyio
@@ -99,7 +98,7 @@ async def test_a_refused_method_is_told_all_that_are_taken(client: httpx.AsyncCl
 async def test_ready_means_a_ready_worker_with_a_checkpoint(
     open_client: Open, worker: Worker
 ) -> None:
-    unclear = replace(DEMO, finding=Finding.UNCLEAR)
+    unclear = DEMO.model_copy(update={"finding": Finding.UNCLEAR})
     async with open_client() as client:
         ready = await client.get("/health/ready")
         assert ready.json() == {"status": "ready", "workers": 1, "checkpoints": ["demo", "other"]}

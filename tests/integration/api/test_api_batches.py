@@ -10,8 +10,8 @@ import redis
 from conftest import Open, Worker, follow, parse_events
 
 from service.api.examples import BATCH, TASK
-from service.api.schemas import BatchList, BatchOut
 from service.jobs.keys import batch_key
+from service.wire.batch import Batch, BatchList
 from voting import parse_submission
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ async def submit(
     answer = await client.post("/v1/batches", json={"challenges": challenges} | members)
     assert answer.status_code == 202, answer.text
     document: dict[str, Any] = answer.json()
-    BatchOut.model_validate(document)
+    Batch.model_validate(document)
     return document
 
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -13,9 +12,9 @@ import redis
 from conftest import ANSWER, DEMO, KNOWN_HASH, OTHER, Open, Worker
 
 from service.api.examples import TASK
-from service.api.schemas import JobOut, JobSummary
 from service.jobs import WorkerRecord
 from service.jobs.keys import puzzle_index_keys
+from service.wire.job import Job, JobSummary
 
 pytestmark = pytest.mark.anyio
 
@@ -52,14 +51,14 @@ async def test_a_job_is_queued_with_its_options_filled_in(client: httpx.AsyncCli
         "deadline_s": None,
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", document["created_at"])
-    JobOut.model_validate_json(json.dumps(document), strict=True)
+    Job.model_validate_json(json.dumps(document), strict=True)
 
 
 async def test_a_finished_job_shows_its_answer(client: httpx.AsyncClient, worker: Worker) -> None:
     job = await submit(client)
     await asyncio.to_thread(worker.finish)
     document = (await client.get(job["links"]["self"])).json()
-    JobOut.model_validate_json(json.dumps(document), strict=True)
+    Job.model_validate_json(json.dumps(document), strict=True)
     assert (document["state"], document["attempts"]) == ("succeeded", 1)
     assert document["result"]["tests"][0]["attempts"] == [[[0, 0, 4], [0, 8, 6], [5, 3, 6]]]
     assert document["created_at"] <= document["started_at"] <= document["finished_at"]
@@ -223,7 +222,7 @@ async def test_an_unknown_puzzle_is_told_what_would_help(client: httpx.AsyncClie
     answer = await client.post("/v1/jobs", json=task)
     document = answer.json()
     assert (answer.status_code, document["code"]) == (404, "unknown_puzzle")
-    assert document["known_puzzles"] == DEMO.num_puzzles
+    assert document["known_puzzles"] == DEMO.puzzles
     assert document["puzzles"] == "/v1/checkpoints/demo/puzzles"
     assert '"auto" in /options/adapt' in document["detail"]
     assert [error["pointer"] for error in document["errors"]] == ["/options/checkpoint"]
@@ -316,7 +315,7 @@ async def test_of_two_checkpoints_of_one_name_the_ready_worker_s_counts(
     open_client: Open, worker: Worker
 ) -> None:
     worker.register(DEMO, state="draining")
-    of_another = replace(OTHER, name="demo")
+    of_another = OTHER.model_copy(update={"name": "demo"})
     worker.claims.register(
         WorkerRecord("w2", "there", "cpu", "ready", 0, 8, (of_another,), started_at=0.0)
     )

@@ -7,7 +7,8 @@ import pytest
 from conftest import KNOWN_HASH, PUZZLES, Open, Worker
 
 from service.api.examples import TASK
-from service.api.schemas import PuzzleDetail, TaskOut
+from service.wire.checkpoint import PuzzleDetail
+from service.wire.task import Task
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +20,7 @@ async def test_a_jobs_task_is_given_as_it_was_sent(client: httpx.AsyncClient) ->
     answer = await client.get(job["links"]["task"])
     assert answer.status_code == 200
     assert answer.json() == TASK | {"test": test, "name": "mine"}
-    TaskOut.model_validate_json(json.dumps(answer.json()), strict=True)
+    Task.model_validate_json(json.dumps(answer.json()), strict=True)
 
 
 async def test_a_job_of_somebody_else_has_no_task(open_client: Open, worker: Worker) -> None:

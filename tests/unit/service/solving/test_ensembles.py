@@ -3,20 +3,19 @@
 import gc
 import weakref
 from dataclasses import replace
-from typing import get_args
 
 import pytest
 
 from augment import CanvasError, Grid, Puzzle, Task
 from bench.fake_engine import FakeEngine
 from hrm_core import Engine
-from service.solving.answer import Answer
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
 from service.solving.solve import Solving, hand_out, solve
+from service.wire.answer import Answer
 from service.wire.errors import InputError, UnknownPuzzle
-from service.wire.options import Ranking, SolveOptions
-from voting import Tally, rank
+from service.wire.options import SolveOptions
+from voting import Ranking, Tally, rank
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -75,22 +74,33 @@ def run_until_idle(engine: Engine) -> None:
         hand_out(engine.step())
 
 
-@pytest.mark.parametrize("ranking", get_args(Ranking))
+@pytest.mark.parametrize("ranking", list(Ranking))
 def test_the_votes_are_those_of_each_checkpoint_alone_added_up(
     engines: tuple[Engine, Engine],
     registrars: tuple[Registrar, Registrar],
     puzzles: list[Puzzle],
     ranking: Ranking,
 ) -> None:
-    options = WHOLE.with_changes(ranking=ranking)
+    options = WHOLE.with_changes(ranking=ranking.value)
 
     for puzzle, answer in zip(puzzles, solved(engines, registrars, puzzles, options), strict=True):
-        one, other = (alone(*pair, puzzle) for pair in zip(engines, registrars, strict=True))
-        for test, mine, others in zip(answer.tests, one.tests, other.tests, strict=True):
-            tallies = [mine.shares[0].tally, others.shares[0].tally]
-            assert [share.tally for share in test.shares] == tallies
-            assert test.candidates == rank(Tally.merge(*tallies), ranking)
-            assert test.num_segments == mine.num_segments + others.num_segments
+        pairs = [
+            (engine, [Member.enrol(one, puzzle)])
+            for engine, one in zip(engines, registrars, strict=True)
+        ]
+        solvings = [Solving(puzzle, members, WHOLE) for _, members in pairs]
+        for (engine, _), solving in zip(pairs, solvings, strict=True):
+            solve([engine], [solving])
+        one, other = (solving.answer() for solving in solvings)
+        tallies = zip(*(solving.tallies for solving in solvings), strict=True)
+        for test, mine, others, both in zip(
+            answer.tests, one.tests, other.tests, tallies, strict=True
+        ):
+            assert [share.votes for share in test.shares] == [tally.num_votes for tally in both]
+            assert [(c.grid, c.count, c.share, c.mean_q_halt) for c in test.candidates] == [
+                (c.grid, c.count, c.share, c.mean_q_halt) for c in rank(Tally.merge(*both), ranking)
+            ]
+            assert test.segments == mine.segments + others.segments
 
 
 def test_shares_and_candidates_tell_whose_the_votes_are(
@@ -98,7 +108,7 @@ def test_shares_and_candidates_tell_whose_the_votes_are(
     registrars: tuple[Registrar, Registrar],
     puzzles: list[Puzzle],
 ) -> None:
-    documents = [answer.document() for answer in solved(engines, registrars, puzzles)]
+    documents = [answer.document for answer in solved(engines, registrars, puzzles)]
 
     for test in (test for document in documents for test in document["tests"]):
         shares = test["shares"]
@@ -122,7 +132,7 @@ def test_shares_and_candidates_tell_whose_the_votes_are(
 def test_a_checkpoint_alone_has_one_share_and_no_counts_by_checkpoint(
     engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
 ) -> None:
-    document = alone(engines[1], registrars[1], puzzles[0]).document()
+    document = alone(engines[1], registrars[1], puzzles[0]).document
 
     (member,) = document["members"]
     assert {key: document[key] for key in member} == member
@@ -137,7 +147,7 @@ def test_members_are_told_of_and_the_first_one_at_the_top(
 ) -> None:
     (answer,) = solved(engines, registrars, puzzles[3:], WHOLE.with_changes(variants=2))
 
-    document = answer.document()
+    document = answer.document
     main, other = document["members"]
     assert main == {
         "checkpoint": "sure",
@@ -158,7 +168,7 @@ def test_members_are_told_of_and_the_first_one_at_the_top(
     assert [share["variants_asked"] for share in document["tests"][0]["shares"]] == [2, 2]
 
 
-@pytest.mark.parametrize("ranking", get_args(Ranking))
+@pytest.mark.parametrize("ranking", list(Ranking))
 @pytest.mark.parametrize("num_attempts", [1, 2, 3])
 def test_an_early_stop_gives_the_attempts_of_the_whole_vote(
     engines: tuple[Engine, Engine],
@@ -167,7 +177,7 @@ def test_an_early_stop_gives_the_attempts_of_the_whole_vote(
     num_attempts: int,
     ranking: Ranking,
 ) -> None:
-    options = SolveOptions(attempts=num_attempts, ranking=ranking)
+    options = SolveOptions(attempts=num_attempts, ranking=ranking.value)
 
     early = solved(engines, registrars, puzzles, options)
     whole = solved(engines, registrars, puzzles, options.with_changes(stop_early=False))
@@ -210,7 +220,7 @@ def test_nothing_is_settled_before_the_last_member_has_entered(
     assert (solving.is_done, solving.waiting, solving.is_in_engine) == (True, (), False)
     assert engines[1].is_idle
     for test in solving.answer().tests:
-        assert [share.num_variants_used for share in test.shares] == [NUM_VARIANTS, 0]
+        assert [share.variants_used for share in test.shares] == [NUM_VARIANTS, 0]
         assert [share.share for share in test.shares] == [1.0, 0.0]
         assert test.decided_early
 

@@ -7,10 +7,10 @@ import pytest
 
 from augment import CanvasError, Grid, Puzzle, Task
 from hrm_core import Engine
-from service.solving.answer import Answer
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
 from service.solving.solve import Progress, Solving, solve
+from service.wire.answer import Answer
 from service.wire.options import Halting, Ranking, SolveOptions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -28,7 +28,7 @@ def solved(
 
 
 def votes(answer: Answer) -> list[Any]:
-    return [(test.candidates, test.num_abstained) for test in answer.tests]
+    return [(test.candidates, test.abstained) for test in answer.tests]
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ def test_the_whole_vote_hears_every_variant_of_every_test_input(
 ) -> None:
     for answer in solved(early_engine, early_registrar, puzzles):
         for test in answer.tests:
-            assert test.num_variants_used == test.num_variants_asked == NUM_VARIANTS
-            assert test.num_votes + test.num_abstained == NUM_VARIANTS
-            assert sum(candidate.count for candidate in test.candidates) == test.num_votes
+            assert test.variants_used == test.variants_asked == NUM_VARIANTS
+            assert test.votes + test.abstained == NUM_VARIANTS
+            assert sum(candidate.count for candidate in test.candidates) == test.votes
             assert not test.decided_early
 
 
@@ -83,7 +83,7 @@ def test_an_agreed_vote_stops_early_and_says_so(
     (answer,) = solved(tiny_engine, tiny_registrar, puzzles[:1], SolveOptions(attempts=1))
 
     for test in answer.tests:
-        assert NUM_VARIANTS // 2 < test.num_variants_used < NUM_VARIANTS
+        assert NUM_VARIANTS // 2 < test.variants_used < NUM_VARIANTS
         assert test.decided_early
     assert tiny_engine.is_idle
 
@@ -109,8 +109,8 @@ def test_the_same_seed_gives_the_same_answer(
 
     one, other = (solved(early_engine, early_registrar, puzzles, options) for _ in range(2))
 
-    assert [a.document() | {"timings_s": 0} for a in one] == [
-        a.document() | {"timings_s": 0} for a in other
+    assert [a.document | {"timings_s": 0} for a in one] == [
+        a.document | {"timings_s": 0} for a in other
     ]
 
 
@@ -147,7 +147,7 @@ def test_equal_test_inputs_have_a_tally_each(
 
     (answer,) = solved(early_engine, early_registrar, puzzles[:1])
 
-    assert [test.num_variants_used for test in answer.tests] == [NUM_VARIANTS] * 2
+    assert [test.variants_used for test in answer.tests] == [NUM_VARIANTS] * 2
     assert answer.tests[0] == answer.tests[1]
 
 
@@ -156,7 +156,7 @@ def test_fixed_halting_takes_all_segments_and_act_no_more(
 ) -> None:
     num_segments = {
         halting: [
-            test.num_segments
+            test.segments
             for answer in solved(
                 tiny_engine,
                 tiny_registrar,
@@ -181,7 +181,7 @@ def test_the_limit_of_segments_holds(
     (answer,) = solved(early_engine, early_registrar, puzzles[1:2], options)
 
     assert answer.members[0].max_segments == 1
-    assert answer.tests[0].num_segments == NUM_VARIANTS
+    assert answer.tests[0].segments == NUM_VARIANTS
 
 
 def test_a_test_input_larger_than_the_canvas_stops_everything_before_it_runs(
@@ -228,7 +228,7 @@ def test_an_answer_says_what_it_was_made_with(
 
     (answer,) = solved(early_engine, early_registrar, [renamed], options)
 
-    document = answer.document()
+    document = answer.document
     expected = {
         "puzzle": "upload",
         "enrolled_as": "column",

@@ -20,7 +20,7 @@ from service.wire.options import SolveOptions
 ROOT = Path(__file__).parents[4]
 PRODUCT = ("service", "hrm_core", "augment", "voting")
 # What an answer was made with is part of the answer, under the names of the options.
-ANSWERS = {"Answer", "AnswerOut", "MemberAnswer", "MemberOut"}
+ANSWERS = {"Answer", "MemberAnswer"}
 # So many names of options in one class are no coincidence: a puzzle has a name, a recipe a seed.
 MAX_SHARED_NAMES = 2
 

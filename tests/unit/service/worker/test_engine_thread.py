@@ -320,7 +320,7 @@ def test_a_checkpoint_that_fails_the_self_test_is_not_served(
 def test_an_unverified_checkpoint_says_so(engines_of: Callable[..., Any]) -> None:
     (record,) = engines_of().thread.records
 
-    assert (record.name, record.canvas, record.num_puzzles) == ("demo", 6, 46)
+    assert (record.name, record.canvas, record.puzzles) == ("demo", 6, 46)
     assert record.finding == "misaligned"
     assert not record.finding.is_verified
     assert "misaligned" in record.verdict
