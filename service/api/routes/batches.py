@@ -1,7 +1,6 @@
 """`/v1/batches`: a whole challenges file at once."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
@@ -35,6 +34,7 @@ from service.api.routes.events import KEEPALIVE_S
 from service.api.routes.submission import IdempotencyKey
 from service.api.schemas import BatchesQuery
 from service.jobs import Batch, Event, Job, JobState, event_order
+from service.jobs.keys import is_id
 from service.wire.batch import Batch as BatchDocument
 from service.wire.batch import BatchList
 from service.wire.errors import BatchNotFound, QueueError, QueueUnavailable, SubmissionInDoubt
@@ -44,7 +44,6 @@ router = APIRouter(tags=["batches"])
 BatchID = Annotated[str, Path(description="A batch's id.", examples=[BATCH_ID])]
 # The id of a stream's last event: after it there is no use in connecting again.
 _END_ID: Final = "end"
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -83,7 +82,7 @@ def checked_id(batch_id: str) -> str:
 
     Raises: BatchNotFound for anything else, which must not become part of a key in Redis.
     """
-    if not _ID.fullmatch(batch_id):
+    if not is_id(batch_id):
         raise BatchNotFound(batch_id)
     return batch_id
 

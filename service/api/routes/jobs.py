@@ -1,7 +1,6 @@
 """`/v1/jobs`: submit, look up, list, cancel."""
 
-import re
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
@@ -13,6 +12,7 @@ from service.api.examples import JOB_ID
 from service.api.routes.submission import BODY, PROBLEMS, IdempotencyKey, submit
 from service.api.schemas import JobsQuery
 from service.jobs import JobState
+from service.jobs.keys import is_id
 from service.wire.errors import JobNotFound
 from service.wire.job import Job, JobList
 from service.wire.task import Task
@@ -20,7 +20,6 @@ from service.wire.task import Task
 router = APIRouter(tags=["jobs"])
 
 JobID = Annotated[str, Path(description="A job's id.", examples=[JOB_ID])]
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def checked_id(job_id: str) -> str:
@@ -28,7 +27,7 @@ def checked_id(job_id: str) -> str:
 
     Raises: JobNotFound for anything else, which must not become part of a key in Redis.
     """
-    if not _ID.fullmatch(job_id):
+    if not is_id(job_id):
         raise JobNotFound(job_id[:64])
     return job_id
 
