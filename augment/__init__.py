@@ -22,11 +22,14 @@ from augment.errors import (
 )
 from augment.json_files import parse_json, read_json, write_atomically
 from augment.names import BLANK_NAME, Dialect
-from augment.puzzle import Grid, Pair, Puzzle, Task
+from augment.puzzle import MAX_COLOUR, MAX_SIDE, Grid, Pair, Puzzle, Task
 from augment.replay import replay_trm
 from augment.symmetries import DIHEDRAL_INVERSE, NUM_DIHEDRALS, apply_dihedral, invert_dihedral
 from augment.task_files import (
+    MAX_DEMONSTRATIONS,
     MAX_KAGGLE_BYTES,
+    MAX_NAME_LENGTH,
+    MAX_TEST_INPUTS,
     parse_challenges,
     parse_solutions,
     parse_task,
@@ -44,7 +47,12 @@ __all__ = [
     "EOS",
     "FIRST_COLOUR",
     "IDENTITY",
+    "MAX_COLOUR",
+    "MAX_DEMONSTRATIONS",
     "MAX_KAGGLE_BYTES",
+    "MAX_NAME_LENGTH",
+    "MAX_SIDE",
+    "MAX_TEST_INPUTS",
     "NUM_DIHEDRALS",
     "PAD",
     "AugmentError",

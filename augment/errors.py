@@ -14,7 +14,9 @@ Place = tuple[str | int, ...]
 
 
 class AugmentError(Exception):
-    """The root of all errors of augment."""
+    """The root of all errors of augment; `code` is its name for programs."""
+
+    code = "internal"
 
 
 class PuzzleError(AugmentError):
@@ -23,6 +25,8 @@ class PuzzleError(AugmentError):
     `path` leads to that part as a tuple of keys and indices, `location` is the same as text
     (`train[0].input[3][2]`), `pointer` as a JSON pointer; `source` is the file, where known.
     """
+
+    code = "invalid_request"
 
     def __init__(self, path: str | Place, problem: str, source: str | None = None) -> None:
         super().__init__(path, problem, source)
@@ -53,6 +57,8 @@ class PuzzleError(AugmentError):
 class TaskFileError(AugmentError):
     """A file cannot be read: it is missing, too large, not UTF-8 or not JSON."""
 
+    code = "invalid_json"
+
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(path, problem)
         self.path = path
@@ -76,6 +82,8 @@ class VariantNameError(AugmentError):
 
 class CanvasError(AugmentError):
     """A grid does not fit a canvas."""
+
+    code = "canvas_exceeded"
 
     def __init__(self, height: int, width: int, canvas: int, row: int = 0, col: int = 0) -> None:
         super().__init__(height, width, canvas, row, col)

@@ -16,7 +16,7 @@ from service.adaptation.record import read_adaptation
 from service.solving.engines import make_engine
 from service.solving.enrolment import Registrar
 from service.solving.evaluation import Evaluation, evaluate
-from service.solving.solve import SolveOptions
+from service.wire.options import SolveOptions
 
 COLUMNS = (
     "start",

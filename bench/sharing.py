@@ -62,7 +62,7 @@ def measure_sharing(base: str, checkpoints: Path = CHECKPOINTS) -> Section:
             f"{MAX_P95_RATIO:g}): {verdict(p95_ratio <= MAX_P95_RATIO)}",
             f"Many at once, the engine keeps {engine_share:.0%} of its rate (limit "
             f"{MIN_ENGINE_SHARE:.0%}): {verdict(engine_share >= MIN_ENGINE_SHARE)}",
-            f"The adaptation was at step {progress.adaptation.num_steps} after "
+            f"The adaptation was at step {progress.adaptation.steps} after "
             f"{progress.adaptation.seconds:.0f} s of its own time.",
         ),
     )
@@ -75,7 +75,7 @@ def _begin(client: Client, base: str) -> Job:
     deadline = time.monotonic() + BEGIN_LIMIT_S
     while time.monotonic() < deadline:
         progress = client.get(job).progress
-        if progress is not None and progress.adaptation and progress.adaptation.num_steps > 0:
+        if progress is not None and progress.adaptation and progress.adaptation.steps > 0:
             return job
         time.sleep(0.2)
     raise RuntimeError("the adaptation did not begin")

@@ -14,7 +14,7 @@ URL = "http://127.0.0.1:8400"
 
 def show(progress: Progress) -> None:
     """Print how far the vote is."""
-    print(f"{progress.num_outcomes} of {progress.num_asked} variants", file=sys.stderr)
+    print(f"{progress.outcomes} of {progress.asked} variants", file=sys.stderr)
 
 
 def main(task: str = str(TASK), url: str = URL) -> int:
@@ -29,7 +29,7 @@ def main(task: str = str(TASK), url: str = URL) -> int:
             print(f"failed ({failure.code}): {failure.detail}", file=sys.stderr)
             return 1
     for number, test in enumerate(answer.tests, start=1):
-        print(f"test input {number}: {test.num_votes} votes")
+        print(f"test input {number}: {test.votes} votes")
         for grid, candidate in zip(test.attempts, test.candidates, strict=False):
             print(f"  {candidate.share:.0%} of them:")
             for row in grid.to_rows():

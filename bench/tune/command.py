@@ -15,7 +15,7 @@ from bench.tune.running import run_stage
 from bench.tune.stages import STAGES
 from hrm_core import HRMCoreError
 from hrm_core.device.tuned import tuned_path, write_tuned
-from service.runtime.state_folder import current_state_folder, tuned_folder
+from service.runtime.folders import current_state_folder, tuned_folder
 
 DEFAULT_MINUTES = 30.0
 MIN_LEFT_S = 5.0

@@ -45,11 +45,12 @@ def _vote(engine: Engine) -> dict[str, object]:
     from service.solving.enrolment import Registrar
     from service.solving.members import Member
     from service.solving.puzzle_index import read_index
-    from service.solving.solve import SolveOptions, Solving, solve
+    from service.solving.solve import Solving, solve
+    from service.wire.options import SolveOptions
 
     index = read_index(DEMO)
     registrar = Registrar(engine.checkpoint)
-    options = SolveOptions(num_variants=NUM_VARIANTS, stop_early=False)
+    options = SolveOptions(variants=NUM_VARIANTS, stop_early=False)
     solvings = [
         Solving(puzzle, [Member.enrol(registrar, puzzle)], options)
         for puzzle in (() if index is None else index.probes)

@@ -7,7 +7,7 @@ from typing import Any
 
 from augment import write_atomically
 from service.runtime.key_ring import LOCAL_OWNER
-from service.solving.answer import AdaptationSummary
+from service.wire.answer import AdaptationSummary
 from service.wire.errors import AdaptationError
 
 ADAPTATION_NAME = "adaptation.json"
@@ -53,13 +53,13 @@ class AdaptationRecord:
         return AdaptationSummary(
             base=self.base or "random weights",
             base_sha256=self.base_sha256 or "",
-            num_steps=self.num_steps,
+            steps=self.num_steps,
             seconds=self.seconds,
-            num_variants=self.num_variants,
+            variants=self.num_variants,
             held_out_share=self.held_out_share,
             held_out_note=self.held_out_note,
             stopped_early=self.stopped_early,
-            is_reused=is_reused,
+            reused=is_reused,
         )
 
 

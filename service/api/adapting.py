@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from typing import Final
 
-from service.api.problems import Fault, invalid_request
-from service.api.schemas import OptionsIn
+from service.api.problems import invalid_request
 from service.runtime.settings import PREFIX, Settings
+from service.wire.options import SolveOptions
+from service.wire.problem import Fault
 
 VARIANTS: Final = 64
 _BUDGET: Final = ("adapt_s", "adapt_steps", "adapt_variants")
 
 
-def fill_budget(options: OptionsIn, settings: Settings) -> OptionsIn:
+def fill_budget(options: SolveOptions, settings: Settings) -> SolveOptions:
     """Fill in what was left out of an adaptation's budget; without adaptation there is none.
 
     Raises: Refused for a budget without adaptation, one above the operator's caps, and where the
@@ -34,7 +35,7 @@ def fill_budget(options: OptionsIn, settings: Settings) -> OptionsIn:
     )
 
 
-def _faults(options: OptionsIn, settings: Settings) -> Mapping[str, str]:
+def _faults(options: SolveOptions, settings: Settings) -> Mapping[str, str]:
     """Say what is wrong with which option."""
     if options.adapt == "never":
         return {

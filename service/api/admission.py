@@ -1,17 +1,19 @@
 """What must be right before a job is queued: checkpoints that know the puzzle, and fit it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from augment import CanvasError, Puzzle, pointer_from_path
+from augment import CanvasError, Puzzle, Task, pointer_from_path, task_document
 from service.api.adapting import fill_budget
 from service.api.fleet import Fleet
-from service.api.problems import Fault, Problem, Refused, invalid_request
-from service.api.schemas import OptionsIn, TaskIn
+from service.api.problems import Problem, Refused, invalid_request
 from service.jobs import CheckpointRecord, NewJob
 from service.runtime.settings import Settings
 from service.wire.errors import UnknownPuzzle
+from service.wire.options import SolveOptions
+from service.wire.problem import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +28,13 @@ class _Asked:
 class Terms:
     """How puzzles are to be solved: options with all that was left out filled in."""
 
-    options: OptionsIn
+    options: SolveOptions
     asked: tuple[_Asked, ...]
 
 
 async def admit(
-    task: TaskIn,
-    puzzle: Puzzle,
+    task: Task,
+    options: SolveOptions,
     *,
     owner: str,
     idempotency_key: str | None,
@@ -46,23 +48,30 @@ async def admit(
     that does not fit it, for options that do not go together, and while no worker is there;
     UnknownCheckpoint; QueueUnavailable.
     """
-    terms = await settle_terms(task.options, fleet, settings)
-    await check_puzzle(puzzle, terms, fleet, settings)
+    terms = await settle_terms(options, fleet, settings)
+    await check_puzzle(task.puzzle, terms, fleet, settings)
     options = terms.options
-    request = task.model_copy(update={"options": options}).model_dump_json().encode()
+    document = task_bytes(task)
+    chosen = options.model_dump_json().encode()
     return NewJob(
         owner=owner,
-        name=task.name,
+        name=task.puzzle.name,
         priority=options.priority,
-        request=request,
-        fingerprint=sha256(owner.encode() + b"\0" + request).hexdigest(),
+        task=document,
+        options=chosen,
+        fingerprint=sha256(b"\0".join((owner.encode(), document, chosen))).hexdigest(),
         deadline_s=options.deadline_s,
         idempotency_key=idempotency_key,
         share=share,
     )
 
 
-async def settle_terms(options: OptionsIn, fleet: Fleet, settings: Settings) -> Terms:
+def task_bytes(task: Task) -> bytes:
+    """Return the JSON document that a worker reads as this task."""
+    return json.dumps(task_document(task), separators=(",", ":")).encode()
+
+
+async def settle_terms(options: SolveOptions, fleet: Fleet, settings: Settings) -> Terms:
     """Fill options in and find the checkpoints that they name.
 
     Raises: Refused for options that do not go together, and while no worker is there;
@@ -104,7 +113,7 @@ def check_canvas(puzzle: Puzzle, checkpoint: CheckpointRecord) -> None:
         raise Refused(Problem("canvas_exceeded", detail, faults))
 
 
-async def _choose(options: OptionsIn, fleet: Fleet) -> Sequence[_Asked]:
+async def _choose(options: SolveOptions, fleet: Fleet) -> Sequence[_Asked]:
     """Find the checkpoints that are to vote, the main one first."""
     asked = [_Asked(await fleet.choose(options.checkpoint), "/options/checkpoint")]
     faults = []
@@ -142,11 +151,11 @@ async def _unknown_puzzle(
     fault = f"checkpoint {checkpoint.name!r} has no trained rows for puzzle {puzzle.name!r}"
     error = UnknownPuzzle(
         f"{fault}, which is told by its demonstrations, not by its name. It knows "
-        f"{checkpoint.num_puzzles} puzzles, listed at {puzzles_path}. {mend}"
+        f"{checkpoint.puzzles} puzzles, listed at {puzzles_path}. {mend}"
     )
     members = {
         "checkpoint": checkpoint.name,
-        "known_puzzles": checkpoint.num_puzzles,
+        "known_puzzles": checkpoint.puzzles,
         "puzzles": puzzles_path,
         "known_to": known_to,
     }

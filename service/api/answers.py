@@ -111,7 +111,7 @@ def _problem_response(status: int, codes: list[str]) -> dict[str, Any]:
         for code in codes
     }
     schema = {
-        "allOf": [{"$ref": "#/components/schemas/ProblemOut"}],
+        "allOf": [{"$ref": "#/components/schemas/Problem"}],
         "properties": {"code": {"enum": codes}, "status": {"const": status}},
     }
     return {

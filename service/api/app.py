@@ -21,8 +21,7 @@ from service.api.fleet import Fleet
 from service.api.hosts import KnownHosts
 from service.api.metrics import APIMetrics
 from service.api.observing import Observed
-from service.api.page import Page
-from service.api.problems import Fault, Problem, problem_of, problem_of_status
+from service.api.problems import Problem, problem_of, problem_of_status
 from service.api.routes import (
     adapted,
     batches,
@@ -35,9 +34,10 @@ from service.api.routes import (
     solve,
 )
 from service.api.waits import Waits
-from service.jobs import EventFeed, JobStore
+from service.jobs import BatchStore, EventFeed, JobStore
 from service.runtime.settings import Settings
 from service.wire.errors import QueueUnavailable, ServiceError
+from service.wire.problem import Fault
 
 _ROUTERS: Final = (
     solve.router,
@@ -65,7 +65,6 @@ def create_app(
         _ = settings.queue_url  # said now, not at the first request
     keys = settings.key_ring
     counts = APIMetrics()
-    files = Page.read()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -76,7 +75,14 @@ def create_app(
         waits = Waits()
         fleet = Fleet(opened_store, settings.default_checkpoint)
         app.state.context = Context(
-            settings, keys, opened_store, opened_feed, fleet, counts, waits, files
+            settings,
+            keys,
+            opened_store,
+            BatchStore(opened_store),
+            opened_feed,
+            fleet,
+            counts,
+            waits,
         )
         try:
             yield

@@ -126,7 +126,7 @@ def _answers(entry: BatchEntry, job: Job | None) -> list[list[Grid]]:
         return [[Grid.from_rows(rows)] for rows in entry.refused.inputs]
     if job is None:
         return [[NOTHING]]
-    inputs = [Grid.from_rows(test["input"]) for test in from_json(job.request)["test"]]
+    inputs = [Grid.from_rows(test["input"]) for test in from_json(job.task)["test"]]
     if job.result is None:
         return [[grid] for grid in inputs]
     tests = from_json(job.result)["tests"]

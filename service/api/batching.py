@@ -1,12 +1,10 @@
 """From a batch that was asked for to one that can be queued: a job for each puzzle it can be of."""
 
 import asyncio
-import json
 from hashlib import sha256
 
-from augment import Task, task_document
-from service.api.admission import Terms, check_puzzle
-from service.api.batch_bodies import AskedBatch
+from service.api.admission import Terms, check_puzzle, task_bytes
+from service.api.bodies import BatchBody
 from service.api.context import Call
 from service.api.problems import Refused as RefusedRequest
 from service.api.problems import problem_of
@@ -15,27 +13,27 @@ from service.submission.challenges import Challenge
 
 
 async def make_batch(
-    call: Call, asked: AskedBatch, terms: Terms, idempotency_key: str | None
+    call: Call, asked: BatchBody, terms: Terms, idempotency_key: str | None
 ) -> NewBatch:
     """Make jobs of the puzzles that can be answered, and note of the others why they cannot.
 
     Raises: QueueUnavailable.
     """
-    options = terms.options.model_dump(mode="json")
+    options = terms.options.model_dump_json().encode()
     digest = sha256(call.owner.encode() + b"\0" + asked.name.encode() + b"\0")
-    digest.update(json.dumps(options).encode())
+    digest.update(options)
     puzzles: dict[str, BatchJob | Refused] = {}
     for challenge in asked.challenges:
-        request = None if challenge.task is None else _request(challenge.task, options)
-        puzzles[challenge.puzzle_id] = await _make(call, challenge, terms, request)
+        document = None if challenge.task is None else task_bytes(challenge.task)
+        puzzles[challenge.puzzle_id] = await _make(call, challenge, terms, document)
         await asyncio.sleep(0)  # a thousand of them take a second: others go on in between
         # As ASCII: an id from a stranger's file may hold what UTF-8 cannot carry.
         digest.update(f"{challenge.puzzle_id!a} {challenge.fault!a}".encode())
-        digest.update(request or b"")
+        digest.update(document or b"")
     return NewBatch(
         owner=call.owner,
         name=asked.name,
-        options=json.dumps(options).encode(),
+        options=options,
         puzzles=puzzles,
         fingerprint=digest.hexdigest(),
         deadline_s=terms.options.deadline_s,
@@ -45,10 +43,10 @@ async def make_batch(
 
 
 async def _make(
-    call: Call, challenge: Challenge, terms: Terms, request: bytes | None
+    call: Call, challenge: Challenge, terms: Terms, document: bytes | None
 ) -> BatchJob | Refused:
     task, fault = challenge.task, challenge.fault
-    if task is None or request is None:
+    if task is None or document is None:
         detail = "it is broken" if fault is None else f"{fault.pointer}: {fault.problem}"
         return _refused(challenge, Failure("invalid_request", detail))
     try:
@@ -56,14 +54,9 @@ async def _make(
     except RefusedRequest as error:
         problem = problem_of(error)
         return _refused(challenge, Failure(problem.code, problem.detail))
-    return BatchJob(challenge.puzzle_id, request)
+    return BatchJob(challenge.puzzle_id, document)
 
 
 def _refused(challenge: Challenge, failure: Failure) -> Refused:
     inputs = tuple(tuple(map(tuple, grid.to_rows())) for grid in challenge.inputs)
     return Refused(failure, inputs)
-
-
-def _request(task: Task, options: dict[str, object]) -> bytes:
-    document = task_document(task) | {"options": options}
-    return json.dumps(document, separators=(",", ":")).encode()

@@ -9,9 +9,8 @@ from starlette.requests import Request
 from service.api.auth import owner_of
 from service.api.fleet import Fleet
 from service.api.metrics import APIMetrics
-from service.api.page import Page
 from service.api.waits import Waits
-from service.jobs import EventFeed, JobStore
+from service.jobs import BatchStore, EventFeed, JobStore
 from service.runtime.key_ring import KeyRing
 from service.runtime.settings import Settings
 
@@ -26,11 +25,11 @@ class Context:
     settings: Settings
     keys: KeyRing
     store: JobStore
+    batches: BatchStore
     feed: EventFeed
     fleet: Fleet
     metrics: APIMetrics
     waits: Waits
-    page: Page
 
     @property
     def share(self) -> int | None:

@@ -22,7 +22,12 @@ def job_path(job_id: str) -> str:
 def job_document(job: Job) -> bytes:
     """Write a job with its progress and its result."""
     return _spliced(
-        _head(job), {"progress": job.progress or b"null", "result": job.result or b"null"}
+        _head(job),
+        {
+            "options": job.options,
+            "progress": job.progress or b"null",
+            "result": job.result or b"null",
+        },
     )
 
 
@@ -31,13 +36,12 @@ def job_summary(job: Job) -> bytes:
     progress = None if job.progress is None else from_json(job.progress)
     if progress is not None:
         progress.pop("tests", None)
-    return _json(_head(job) | {"progress": progress})
+    return _spliced(_head(job) | {"progress": progress}, {"options": job.options})
 
 
 def task_document(job: Job) -> bytes:
-    """Write the task that a job was made of, without the options."""
-    request = from_json(job.request)
-    return _json({name: request[name] for name in ("name", "train", "test")})
+    """Return the task that a job was made of."""
+    return job.task
 
 
 def job_list(jobs: tuple[Job, ...], next_path: str | None) -> bytes:
@@ -74,7 +78,6 @@ def _head(job: Job) -> dict[str, Any]:
         "finished_at": _optional_time_text(job.finished_at),
         "attempts": job.attempts,
         "cancel_requested": job.cancel_requested,
-        "options": from_json(job.request)["options"],
         "error": None if job.failure is None else asdict(job.failure),
         "links": {
             "self": job_path(job.id),

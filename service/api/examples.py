@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from service.wire.options import SolveOptions
+
 JOB_ID: Final = "d0aXyZ2m1f3lbgYp4nQ5sA"
 BATCH_ID: Final = "kQ3vT8sWc1Xn5bRy7ZpL2g"
 
@@ -34,24 +36,7 @@ BATCH: Final[dict[str, Any]] = {
 }
 
 _GRID: Final = [[0, 0, 4], [0, 8, 6], [5, 3, 6]]
-_OPTIONS: Final[dict[str, Any]] = {
-    "checkpoint": "demo",
-    "ensemble": [],
-    "variants": None,
-    "attempts": 2,
-    "halting": "act",
-    "max_segments": None,
-    "ranking": "count",
-    "seed": 0,
-    "stop_early": True,
-    "adapt": "never",
-    "adapt_s": None,
-    "adapt_steps": None,
-    "adapt_variants": None,
-    "trace": False,
-    "priority": "interactive",
-    "deadline_s": None,
-}
+_OPTIONS: Final = SolveOptions(checkpoint="demo").model_dump(mode="json")
 QUEUED_JOB: Final[dict[str, Any]] = {
     "id": JOB_ID,
     "state": "queued",

@@ -7,7 +7,7 @@ from typing import Final
 
 from service.api.problems import RETRY_SOON, Problem, Refused
 from service.jobs import CheckpointRecord, JobStore, WorkerRecord
-from service.runtime.shipped import default_checkpoint
+from service.runtime.folders import default_checkpoint
 from service.wire.errors import UnknownCheckpoint
 
 MAX_AGE_S: Final = 1.0

@@ -13,7 +13,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from service.jobs import PRIORITIES, Depth, Priority, WorkerRecord
+from service.jobs import Depth, WorkerRecord
+from service.wire.options import PRIORITIES, Priority
 
 # From a look-up to the longest wait of a solve.
 _LATENCY_BUCKETS: Final = (

@@ -7,7 +7,9 @@ from starlette.routing import BaseRoute
 
 from service.api.answers import problems
 from service.api.examples import ANSWERS
-from service.api.schemas import ProblemOut, TaskIn, schemas
+from service.api.schemas import schemas
+from service.wire.problem import Problem
+from service.wire.task import TaskBody
 
 TITLE: Final = "hrm-arc"
 VERSION: Final = "1"
@@ -54,7 +56,7 @@ def describe(routes: list[BaseRoute], *, needs_key: bool) -> dict[str, Any]:
         title=TITLE, version=VERSION, description=DESCRIPTION, tags=list(TAGS), routes=routes
     )
     components = document["components"]
-    components["schemas"] |= schemas(TaskIn, ProblemOut)
+    components["schemas"] |= schemas(TaskBody, Problem)
     for name in _NOT_OURS:
         components["schemas"].pop(name, None)
     for operations in document["paths"].values():

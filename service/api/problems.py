@@ -1,34 +1,27 @@
-"""Problems (RFC 9457): the one table from what went wrong to what the client is told."""
+"""Problems (RFC 9457): the one table from the code of an error to a status."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.responses import Response
 
-from augment import CanvasError, PuzzleError, TaskFileError
+from augment import AugmentError, PuzzleError
 from service.wire.errors import (
-    AdaptedNotFound,
-    BatchNotFound,
-    EnrolmentError,
-    IdempotencyConflict,
-    JobNotFound,
     NotDurable,
     PuzzlesUnpublished,
-    QueueError,
     QueueFull,
     QueueUnavailable,
     ServiceError,
     SubmissionInDoubt,
-    UnknownCheckpoint,
-    UnknownPuzzle,
 )
+from service.wire.options import InvalidOptions
+from service.wire.problem import MAX_FAULTS, Fault
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:hrm-arc:problem:"
-MAX_FAULTS: Final = 20
 RETRY_SOON: Final[Mapping[str, str]] = {"Retry-After": "2"}
 
 # Every code that an answer can carry: its status, and what all its cases have in common.
@@ -65,41 +58,6 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "deadline_exceeded": (504, "The job's deadline has passed"),
 }
 
-# Errors with a code of their own. Errors that only a start or a command can meet have none: should
-# one come up in a request all the same, it is `internal`.
-CODE_OF_ERROR: Final[Mapping[type[Exception], str]] = {
-    PuzzleError: "invalid_request",
-    TaskFileError: "invalid_json",
-    CanvasError: "canvas_exceeded",
-    EnrolmentError: "unsolvable",
-    UnknownPuzzle: "unknown_puzzle",
-    UnknownCheckpoint: "unknown_checkpoint",
-    QueueError: "invalid_request",  # itself: a cursor or an event id that was never given out
-    QueueUnavailable: "queue_unavailable",
-    SubmissionInDoubt: "queue_unavailable",
-    NotDurable: "not_durable",
-    PuzzlesUnpublished: "not_ready",
-    QueueFull: "queue_full",
-    IdempotencyConflict: "idempotency_conflict",
-    JobNotFound: "job_not_found",
-    BatchNotFound: "batch_not_found",
-    AdaptedNotFound: "adapted_not_found",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One wrong place: `pointer` (RFC 6901) into the body, or the name of a `parameter`."""
-
-    detail: str
-    pointer: str | None = None
-    parameter: str | None = None
-
-    def document(self) -> dict[str, str]:
-        """Write the fault as JSON values."""
-        where = {"pointer": self.pointer, "parameter": self.parameter}
-        return {k: v for k, v in where.items() if v is not None} | {"detail": self.detail}
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -132,7 +90,7 @@ class Problem:
         if self.instance is not None:
             document["instance"] = self.instance
         if self.faults:
-            document["errors"] = [fault.document() for fault in self.faults[:MAX_FAULTS]]
+            document["errors"] = [_without_nulls(fault) for fault in self.faults[:MAX_FAULTS]]
         return document | dict(self.members)
 
     def response(self) -> Response:
@@ -154,14 +112,15 @@ def problem_of(error: Exception) -> Problem:
     """Find the problem of an error that was raised on purpose; any other is `internal`."""
     if isinstance(error, Refused):
         return error.problem
-    code = CODE_OF_ERROR.get(type(error))
-    if code is None:
+    code = error.code if isinstance(error, ServiceError | AugmentError) else "internal"
+    if code == "internal":
         return internal_problem()
     match error:
         case PuzzleError():
             return Problem(code, str(error), (Fault(error.problem, error.pointer),))
+        case InvalidOptions():
+            return invalid_request(error.faults).problem
         case QueueFull():
-            code = "queue_share_exceeded" if error.is_share else code
             headers = {"Retry-After": str(error.retry_after_s)}
             return Problem(code, str(error), headers=headers)
         case QueueUnavailable():
@@ -191,15 +150,14 @@ def _about_queue(error: QueueUnavailable) -> str:
             return "the service cannot use its queue now; nothing was queued. Try again in a moment"
 
 
-def invalid_request(faults: Sequence[Fault], num_faults: int | None = None) -> Refused:
-    """Refuse a request for its wrong places, of which there may be more than are given."""
-    num_faults = num_faults or len(faults)
-    first = faults[0]
-    where = first.pointer or "the body"
-    detail = f"{where}: {first.detail}"
-    if num_faults > 1:
-        listed = "" if num_faults <= MAX_FAULTS else f", of which {MAX_FAULTS} are listed"
-        detail = f"{num_faults} places are wrong{listed}. The first: {detail}"
+def invalid_request(faults: Sequence[Fault]) -> Refused:
+    """Refuse a request for its faults, of which the first few are listed."""
+    num_faults, first = len(faults), faults[0]
+    detail = f"{first.place}: {first.detail}"
+    if num_faults > MAX_FAULTS:
+        detail = f"more than {MAX_FAULTS} places are wrong. The first: {detail}"
+    elif num_faults > 1:
+        detail = f"{num_faults} places are wrong. The first: {detail}"
     return Refused(Problem("invalid_request", detail, tuple(faults)))
 
 
@@ -227,3 +185,7 @@ def problem_of_status(status: int, headers: Mapping[str, str]) -> Problem:
         case HTTPStatus.BAD_REQUEST:
             return Problem("invalid_json", "the request cannot be read")
     return internal_problem()
+
+
+def _without_nulls(fault: Fault) -> dict[str, str]:
+    return {name: value for name, value in asdict(fault).items() if value is not None}

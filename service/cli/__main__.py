@@ -1,4 +1,4 @@
-"""`python -m service.cli`: the program, where its script is not at hand."""
+"""`python -m service.cli`: the program `hrm-arc` without its script."""
 
 from service.cli.main import main
 

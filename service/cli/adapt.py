@@ -1,4 +1,4 @@
-"""`hrm-arc adapt`: rows for puzzles that nobody trained on."""
+"""`hrm-arc adapt`: rows for puzzles that a checkpoint was not trained on."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +10,12 @@ from augment import Puzzle
 from hrm_core import Adaptation, AdaptProgress, can_compile, open_checkpoint, pick_device
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.cli import engine_options as options
-from service.cli.engine import leave_self_test
-from service.cli.output import console, progress_bar
-from service.cli.stopping import stop_on_signals
+from service.cli.engine import write_self_test
+from service.cli.output import console, progress_line, stop_on_signals
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.cli.train import BatchTokensOption
-from service.runtime.state_folder import current_state_folder, tuned_folder
+from service.runtime.engine_options import EngineOptions
+from service.runtime.folders import current_state_folder, tuned_folder
 
 DEFAULT_MINUTES = 10.0
 RECIPE = AdaptOptions()
@@ -35,7 +35,7 @@ def adapt_command(
         ),
     ] = None,
     variants: Annotated[
-        int, typer.Option(min=1, help="Variants (rows) of each puzzle, which may vote later.")
+        int, typer.Option(min=1, help="Variants (rows) of each puzzle, which can vote.")
     ] = 64,
     fitting: Annotated[
         bool, typer.Option("--fitting", help="Leave out the puzzles that do not fit the canvas.")
@@ -47,16 +47,16 @@ def adapt_command(
         bool,
         typer.Option(
             "--held-out/--no-held-out",
-            help="Keep back a demonstration of each puzzle with three or more until the last phase,"
-            " to show how well it goes and to stop when that rises no longer.",
+            help="Hold out a demonstration of each puzzle with three or more until the last phase, "
+            "to measure progress and to stop when it ends.",
         ),
     ] = True,
     crop: Annotated[
         bool,
         typer.Option(
             "--crop",
-            help="Let the sequence follow the puzzle though the base was trained on its whole "
-            "canvas; a base with crop does so anyway.",
+            help="Limit the sequence to the puzzle's part of the canvas, though the base was "
+            "trained on all of it; the default for a base with crop.",
         ),
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1)] = RECIPE.batch_size,
@@ -84,8 +84,8 @@ def adapt_command(
 ) -> None:
     """Adapt a pretrained checkpoint to new puzzles (test-time training), all of them together.
 
-    Only demonstrations are learned from. The outcome is a checkpoint folder of its own, which
-    `hrm-arc solve --checkpoint` takes. Ctrl-C stops; the same command goes on from there.
+    Only demonstrations are learned from. The result is another checkpoint folder, for
+    `hrm-arc solve --checkpoint`. Ctrl-C stops; the same command continues.
     """
     checkpoint = open_checkpoint(base, canvas)
     puzzles = [task.puzzle for task in read_tasks(tasks)]
@@ -113,7 +113,7 @@ def adapt_command(
     if compiled is None:
         compiled = is_worth_compiling(recipe)
     if compiled and not can_compile(where):
-        console.print("No compiler at hand: training runs uncompiled, and slower.")
+        console.print("No compiler found: training runs uncompiled, which is slower.")
         compiled = False
     adaptation = prepare_adaptation(
         checkpoint,
@@ -127,19 +127,21 @@ def adapt_command(
         tuned_folder=tuned_folder(current_state_folder()),
     )
     _introduce(adaptation, puzzles)
-    if not _adapt_with_bar(adaptation):
-        console.print(f"Stopped at step {adaptation.run.step}. The same command goes on from here.")
+    if not _adapt(adaptation):
+        console.print(
+            f"Stopped at step {adaptation.run.step}. The same command continues from here."
+        )
         raise typer.Exit(130)
-    leave_self_test(out, device, threads)
+    write_self_test(out, EngineOptions(device, num_threads=threads))
     _conclude(adaptation, out)
 
 
 def _introduce(adaptation: Adaptation, puzzles: list[Puzzle]) -> None:
     run = adaptation.run
-    going_on = f"; going on at step {run.step}" if run.step else ""
+    continuing = f"; continuing at step {run.step}" if run.step else ""
     console.print(
         f"{len(puzzles)} puzzle(s), {run.config.num_rows - 1} rows, "
-        f"{run.lanes.num_examples} examples, on {run.device}{going_on}",
+        f"{run.lanes.num_examples} examples, on {run.device}{continuing}",
         markup=False,
     )
     console.print(str(adaptation.record["held_out_note"]), markup=False)
@@ -147,17 +149,16 @@ def _introduce(adaptation: Adaptation, puzzles: list[Puzzle]) -> None:
 
 def _conclude(adaptation: Adaptation, out: Path) -> None:
     run = adaptation.run
-    early = ", stopped early: it rose no longer" if adaptation.stopped_early else ""
+    early = ", stopped early: no further progress" if adaptation.stopped_early else ""
     share = adaptation.held_out_share
-    told = "" if share is None else f", held-out demonstrations {share:.1%} right{early}"
-    console.print(f"Done in {run.step} steps, {run.seconds:.0f} s{told}: {out}", markup=False)
+    held_out = "" if share is None else f", held-out demonstrations {share:.1%} right{early}"
+    console.print(f"Done in {run.step} steps, {run.seconds:.0f} s{held_out}: {out}", markup=False)
     console.print(f"Next: hrm-arc solve TASK --checkpoint {out}", markup=False)
 
 
-def _adapt_with_bar(adaptation: Adaptation) -> bool:
-    """Adapt under a progress bar, stopping between two steps on SIGINT or SIGTERM."""
-    with stop_on_signals() as should_stop, progress_bar() as bar:
-        job = bar.add_task("adapting", total=1000, completed=0)
+def _adapt(adaptation: Adaptation) -> bool:
+    """Adapt with a display of progress, until SIGINT or SIGTERM stops it between two steps."""
+    with stop_on_signals() as should_stop, progress_line("adapting", total=1000) as line:
 
         def show(progress: AdaptProgress) -> None:
             parts = [progress.phase.value, f"step {progress.step}"]
@@ -166,6 +167,10 @@ def _adapt_with_bar(adaptation: Adaptation) -> bool:
                 parts.append(f"right {progress.train.right_share:.1%}")
             if progress.held_out_share is not None:
                 parts.append(f"held out {progress.held_out_share:.1%}")
-            bar.update(job, completed=int(1000 * progress.used_share), description=", ".join(parts))
+            line.update(
+                ", ".join(parts),
+                completed=int(1000 * progress.used_share),
+                line=f"{progress.used_share:.0%} of the budget: {', '.join(parts)}",
+            )
 
         return adaptation.adapt(show, should_stop)

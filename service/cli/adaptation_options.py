@@ -1,16 +1,16 @@
 """The options of adaptation by a service."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:  # who solves here need not wait for the client to load
-    from service.client import Options
+from service.cli.vote_options import solve_option
+from service.wire.options import Adapt
 
 AdaptOption = Annotated[
-    Literal["never", "auto", "always"],
-    typer.Option(
-        "--adapt",
+    Adapt,
+    solve_option(
+        "adapt",
         help="With --url: train on the demonstrations first; auto: where a checkpoint has no rows "
         "for the puzzle.",
     ),
@@ -19,23 +19,19 @@ AdaptMinutesOption = Annotated[
     float | None,
     typer.Option("--adapt-minutes", help="At the most; default: the service's own choice."),
 ]
-AdaptStepsOption = Annotated[
-    int | None, typer.Option("--adapt-steps", min=1, help="At the most, of training.")
-]
-AdaptVariantsOption = Annotated[
-    int | None, typer.Option("--adapt-variants", min=1, help="Variants to adapt to; default: 64.")
-]
+AdaptStepsOption = Annotated[int | None, solve_option("adapt_steps")]
+AdaptVariantsOption = Annotated[int | None, solve_option("adapt_variants")]
 
 
 def adaptation_options(
-    adapt: Literal["never", "auto", "always"],
+    adapt: Adapt,
     minutes: float | None,
     steps: int | None,
     variants: int | None,
     *,
     by_service: bool,
-) -> "Options":
-    """Gather what a service is asked for; of what was not given it is told nothing.
+) -> dict[str, Any]:
+    """Return the solve options of an adaptation that were given.
 
     Raises: typer.BadParameter for a budget without adaptation, or anything without a service.
     """
@@ -46,25 +42,19 @@ def adaptation_options(
             "`hrm-arc adapt` makes an adapted checkpoint, which --checkpoint then takes"
         )
     check_budget_is_used(adapt, minutes, steps, variants)
-    asked: Options = {}
-    if adapt != "never":
-        asked["adapt"] = adapt
-    if minutes is not None:
-        asked["adapt_s"] = 60 * minutes
-    if steps is not None:
-        asked["adapt_steps"] = steps
-    if variants is not None:
-        asked["adapt_variants"] = variants
-    return asked
+    given = {
+        "adapt": None if adapt == "never" else adapt,
+        "adapt_s": None if minutes is None else 60 * minutes,
+        "adapt_steps": steps,
+        "adapt_variants": variants,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def check_budget_is_used(
-    adapt: Literal["never", "auto", "always"],
-    minutes: float | None,
-    steps: int | None,
-    variants: int | None,
+    adapt: Adapt, minutes: float | None, steps: int | None, variants: int | None
 ) -> None:
-    """See that a budget comes with an adaptation to be used for.
+    """Check that a budget comes with an adaptation to be used for.
 
     Raises: typer.BadParameter.
     """

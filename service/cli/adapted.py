@@ -1,7 +1,6 @@
-"""`hrm-arc adapted …`: what a service has adapted, in its state folder or through its API."""
+"""`hrm-arc adapted …`: the adapted checkpoints in a state folder or of a service."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,26 +9,19 @@ import typer
 from service.adaptation.cache import FOLDER_NAME, AdaptedCache
 from service.cli import service_options as options
 from service.cli.output import JSONOption, console, print_json
+from service.cli.vote_options import APIKeyOption
 from service.client import Adapted, Client
-from service.jobs import AdaptedRecord
 from service.runtime.settings import Settings
 from service.wire.errors import AdaptationError, AdaptedNotFound
 
-# Lines rather than a table: they keep whole ids on narrow terminals, and can be searched.
+# Lines, not a table: ids stay whole on narrow terminals and can be searched for.
 _LINE = "{:<34}  {:>6}  {:>8}  {:>7}  {:<20}  {}"
 _HEAD = _LINE.format("id", "steps", "held out", "MB", "last used", "puzzle")
 
 URLOption = Annotated[
     str | None,
     typer.Option(
-        "--url", help="Ask a service for yours; default: look into the state folder, for all."
-    ),
-]
-KeyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--api-key",
-        help="For --url. Others on this machine may see it here: better in HRM_ARC_API_KEY.",
+        "--url", help="List those of a service that are yours; default: all in the folder."
     ),
 ]
 
@@ -37,28 +29,34 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     help="List and remove the checkpoints that a service has adapted to single puzzles.\n\n"
-    "They are kept in its state folder for the next job of the same puzzle.",
+    "They are kept in its state folder for later jobs of the same puzzle.",
 )
 
 
 @app.command("list")
 def list_command(
     url: URLOption = None,
-    api_key: KeyOption = None,
+    api_key: APIKeyOption = None,
     state_folder: options.StateFolderOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """List adapted checkpoints."""
-    found: Sequence[Adapted | AdaptedRecord]
+    found: Sequence[Adapted]
+    owners: Sequence[str] = ()  # a service lists those of the caller, without an owner
     if url is not None:
         with Client(url, api_key=api_key) as client:
             found = client.adapted()
     else:
-        found = [entry.described() for entry in _cache(state_folder).entries()]
+        records = [entry.described() for entry in _cache(state_folder).entries()]
+        found = [record.document() for record in records]
+        owners = [record.owner for record in records]
     if as_json:
-        print_json([_document(adapted) for adapted in found])
+        documents = [one.model_dump(mode="json", exclude={"links"}) for one in found]
+        for document, owner in zip(documents, owners, strict=False):
+            document["owner"] = owner
+        print_json(documents)
     elif not found:
-        console.print("nothing is adapted")
+        console.print("there are no adapted checkpoints")
     else:
         console.print(_HEAD, style="bold")
         for adapted in found:
@@ -70,12 +68,12 @@ def remove_command(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="ID...", help="Adapted checkpoints.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All there are.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     url: URLOption = None,
-    api_key: KeyOption = None,
+    api_key: APIKeyOption = None,
     state_folder: options.StateFolderOption = None,
 ) -> None:
-    """Remove adapted checkpoints; the next job of their puzzle adapts anew."""
+    """Remove adapted checkpoints; the next job of their puzzle adapts again."""
     if bool(ids) == everything:
         raise typer.BadParameter("name the adapted checkpoints to remove, or give --all")
     if url is not None:
@@ -100,35 +98,10 @@ def _cache(state_folder: Path | None) -> AdaptedCache:
     )
 
 
-def _line(adapted: Adapted | AdaptedRecord) -> str:
+def _line(adapted: Adapted) -> str:
     share = "-" if adapted.held_out_share is None else f"{adapted.held_out_share:.1%}"
-    unfinished = "" if adapted.is_complete else "  (not complete)"
-    used_at = _time(adapted.used_at).strftime("%Y-%m-%dT%H:%M:%SZ")
-    size = f"{adapted.num_bytes / 1e6:.1f}"
-    line = _LINE.format(adapted.id, adapted.num_steps, share, size, used_at, adapted.puzzle_name)
+    unfinished = "" if adapted.complete else "  (not complete)"
+    used_at = adapted.used_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    size = f"{adapted.bytes / 1e6:.1f}"
+    line = _LINE.format(adapted.id, adapted.steps, share, size, used_at, adapted.puzzle)
     return line + unfinished
-
-
-def _document(adapted: Adapted | AdaptedRecord) -> dict[str, object]:
-    # A service lists the caller's own and names nobody.
-    owner = {"owner": adapted.owner} if isinstance(adapted, AdaptedRecord) else {}
-    return {
-        "id": adapted.id,
-        **owner,
-        "base": adapted.base,
-        "base_sha256": adapted.base_sha256,
-        "puzzle": adapted.puzzle_name,
-        "demonstrations_sha256": adapted.demonstrations_hash,
-        "variants": adapted.num_variants,
-        "steps": adapted.num_steps,
-        "seconds": adapted.seconds,
-        "held_out_share": adapted.held_out_share,
-        "bytes": adapted.num_bytes,
-        "made_at": _time(adapted.made_at).isoformat(),
-        "used_at": _time(adapted.used_at).isoformat(),
-        "complete": adapted.is_complete,
-    }
-
-
-def _time(when: datetime | float) -> datetime:
-    return when if isinstance(when, datetime) else datetime.fromtimestamp(when, UTC)

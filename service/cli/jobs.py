@@ -1,13 +1,13 @@
-"""`hrm-arc jobs …`: an operator's view of a service's jobs, straight from its Redis.
+"""`hrm-arc jobs …`: the jobs of a service, read from its Redis or through its API.
 
-For whoever runs the service: no API key is asked for, and no owner's jobs are hidden.
+Redis is for operators: it needs no API key and has the jobs of all owners.
 """
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -15,42 +15,62 @@ import typer
 from service.api.documents import job_document, job_summary
 from service.cli import service_options as options
 from service.cli.output import JSONOption, console, print_json
+from service.cli.vote_options import APIKeyOption
 from service.jobs import Job, JobState, JobStore
 from service.runtime.embedded import EmbeddedServer
 from service.runtime.key_ring import LOCAL_OWNER
 from service.runtime.settings import Settings
+from service.wire.job import JobSummary
 
 T = TypeVar("T")
+
+# The maximum that the API allows in one page.
+PAGE = 100
 
 _LINE = "{:<22}  {:<9}  {:>8}  {:<20}  {}"
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A job's id.")]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, help="Jobs shown at most.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, help="The maximum number of jobs.")]
+URLOption = Annotated[
+    str | None,
+    typer.Option("--url", help="Ask a service, such as http://HOST:8400, for your jobs."),
+]
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     help="List, show, cancel and requeue the jobs of a service.\n\n"
-    "They are read from the Redis that HRM_ARC_REDIS_URL names, or else from the state folder.",
+    "They are read from the Redis that HRM_ARC_REDIS_URL names or, without it, from the state "
+    "folder.",
 )
 
 
 @app.command("list")
 def list_command(
-    owner: Annotated[str, typer.Option(help="Whose jobs: the name of an API key.")] = LOCAL_OWNER,
+    owner: Annotated[
+        str | None,
+        typer.Option(help=f"The owner of the jobs, by API key; default: {LOCAL_OWNER}."),
+    ] = None,
     state: Annotated[
         list[JobState] | None, typer.Option("--state", help="May be given several times.")
     ] = None,
     limit: LimitOption = 50,
+    url: URLOption = None,
+    api_key: APIKeyOption = None,
     state_folder: options.StateFolderOption = None,
     as_json: JSONOption = False,
 ) -> None:
-    """List an owner's jobs, newest first."""
+    """List the jobs of an owner, the newest first."""
+    if url is not None:
+        if owner is not None:
+            raise typer.BadParameter("--owner: with --url, the API key determines the owner")
+        _print_jobs(_list_served(url, api_key, state or (), limit), as_json)
+        return
 
     async def read(store: JobStore) -> Sequence[Job]:
-        return (await store.list(owner, states=state or (), limit=limit)).jobs
+        return (await store.list(owner or LOCAL_OWNER, states=state or (), limit=limit)).jobs
 
-    _print_jobs(_ask(state_folder, read), as_json)
+    _print_jobs(_summaries(_ask(state_folder, read)), as_json)
 
 
 @app.command("dead")
@@ -59,8 +79,8 @@ def dead_command(
     state_folder: options.StateFolderOption = None,
     as_json: JSONOption = False,
 ) -> None:
-    """List the jobs that used up their attempts; `requeue` gives them new ones."""
-    _print_jobs(_ask(state_folder, lambda store: store.dead(limit)), as_json)
+    """List the jobs that have used up their attempts; `requeue` gives them new ones."""
+    _print_jobs(_summaries(_ask(state_folder, lambda store: store.dead(limit))), as_json)
 
 
 @app.command("show")
@@ -71,10 +91,10 @@ def show_command(job_id: IdArgument, state_folder: options.StateFolderOption = N
 
 @app.command("cancel")
 def cancel_command(job_id: IdArgument, state_folder: options.StateFolderOption = None) -> None:
-    """Cancel a job: at once while it waits, within a moment while it runs."""
+    """Cancel a job: at once while it waits, within moments while it runs."""
     job = _ask(state_folder, lambda store: store.cancel(job_id))
-    asked = ", cancelling" if job.cancel_requested and not job.state.is_final else ""
-    console.print(f"{job.id}: {job.state.value}{asked}", markup=False)
+    suffix = ", cancelling" if job.cancel_requested and not job.state.is_final else ""
+    console.print(f"{job.id}: {job.state.value}{suffix}", markup=False)
 
 
 @app.command("requeue")
@@ -93,7 +113,7 @@ def requeue_command(
 
 
 def _ask(state_folder: Any, work: Callable[[JobStore], Awaitable[T]]) -> T:
-    """Do something with the store of the service that the settings name."""
+    """Return what `work` does with the job store that the settings name."""
     settings = Settings.load(state_folder=state_folder)
 
     async def run(url: str) -> T:
@@ -111,7 +131,7 @@ def _ask(state_folder: Any, work: Callable[[JobStore], Awaitable[T]]) -> T:
 
 @contextmanager
 def _queue_url(settings: Settings) -> Iterator[str]:
-    """Give the address of Redis; the embedded server is adopted, or runs for this long only."""
+    """Yield the address of Redis; the embedded server is adopted, or runs for this time only."""
     if settings.redis_url is not None:
         yield settings.redis_url
         return
@@ -119,17 +139,40 @@ def _queue_url(settings: Settings) -> Iterator[str]:
         yield url
 
 
-def _print_jobs(jobs: Sequence[Job], as_json: bool) -> None:
+def _summaries(jobs: Sequence[Job]) -> list[JobSummary]:
+    return [JobSummary.model_validate_json(job_summary(job)) for job in jobs]
+
+
+def _list_served(
+    url: str, api_key: str | None, states: Sequence[JobState], limit: int
+) -> list[JobSummary]:
+    """Return the newest jobs of the caller, page by page."""
+    from service.client import Client  # here: only --url needs it
+
+    jobs: list[JobSummary] = []
+    after: str | None = None
+    with Client(url, api_key=api_key) as client:
+        while len(jobs) < limit:
+            num = min(PAGE, limit - len(jobs))
+            page = client.list(states=[str(one) for one in states], after=after, limit=num)
+            jobs += page.jobs
+            after = page.next
+            if after is None:
+                break
+    return jobs
+
+
+def _print_jobs(jobs: Sequence[JobSummary], as_json: bool) -> None:
     if as_json:
-        print_json([json.loads(job_summary(job)) for job in jobs])
+        print_json([job.model_dump(mode="json", exclude={"result"}) for job in jobs])
         return
     if not jobs:
         console.print("no such jobs")
         return
-    # Lines rather than a table: they keep whole ids on narrow terminals, and can be searched.
+    # Lines, not a table: ids stay whole on narrow terminals and can be searched for.
     console.print(_LINE.format("id", "state", "attempts", "created", "puzzle"), style="bold")
     for job in jobs:
-        created = datetime.fromtimestamp(job.created_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        created = job.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         line = _LINE.format(job.id, job.state.value, job.attempts, created, job.name)
-        error = f"  {job.failure.code}: {job.failure.detail}" if job.failure else ""
+        error = f"  {job.error.code}: {job.error.detail}" if job.error else ""
         console.print(line + error, markup=False, soft_wrap=True)

@@ -1,36 +1,32 @@
-"""Solving on this machine."""
+"""Solves puzzles on this machine."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from augment import CanvasError, Task
 from hrm_core import Engine, open_checkpoint
-from service.cli.answers import Solved
 from service.cli.engine import check_rows, make_engine
 from service.cli.output import progress_bar
-from service.runtime.process_clock import seconds_since_start
+from service.runtime.engine_options import EngineOptions
+from service.runtime.timing import seconds_since_start
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.solve import Solving, solve
+from service.wire.answer import Answer
 from service.wire.errors import EnrolmentError
+from service.wire.options import SolveOptions
 
 
 def solve_locally(
     tasks: Sequence[Task],
     folders: Sequence[Path],
     chosen: SolveOptions,
-    *,
+    engine_options: EngineOptions,
     canvas: int | None,
-    device: str,
-    slots: int | None,
-    precision: str | None,
-    attention: str,
-    compiled: bool | None,
-    num_threads: int | None,
-) -> list[Solved]:
-    """Solve puzzles with checkpoint folders that vote together, each through one engine.
+) -> list[Answer]:
+    """Solve puzzles with checkpoint folders that vote together, each in one engine.
 
-    Raises: AugmentError, HRMCoreError, ServiceError for what a checkpoint or the device cannot.
+    Raises: AugmentError, HRMCoreError, ServiceError for what a checkpoint or the device cannot do.
     """
     registrars = [Registrar(open_checkpoint(folder, canvas)) for folder in folders]
     solvings = _enrol(tasks, registrars, chosen)
@@ -38,15 +34,10 @@ def solve_locally(
     engines = [
         make_engine(
             registrar.checkpoint,
-            device=device,
-            slots=slots,
-            precision=precision,
-            attention=attention,
-            compiled=compiled,
-            num_threads=num_threads,
-            num_samples=sum(solving.num_asked_of(place) for solving in solvings),
+            engine_options,
+            sum(solving.num_asked_of(index) for solving in solvings),
         )
-        for place, registrar in enumerate(registrars)
+        for index, registrar in enumerate(registrars)
     ]
     warnings = [
         sentence
@@ -69,7 +60,7 @@ def _enrol(
         for task, mine in zip(tasks, members, strict=True):
             try:
                 mine.append(Member.enrol(registrar, task.puzzle))
-            except CanvasError as error:  # it does not know whose canvas it is
+            except CanvasError as error:  # it does not name the checkpoint
                 raise EnrolmentError(f"{registrar.checkpoint.folder}: {error}") from error
     return [Solving(task.puzzle, mine, chosen) for task, mine in zip(tasks, members, strict=True)]
 
@@ -85,9 +76,7 @@ def _run(engines: Sequence[Engine], solvings: Sequence[Solving], times: dict[str
         solve(engines, solvings, show)
 
 
-def _finish(task: Task, solving: Solving, times: dict[str, float], warnings: list[str]) -> Solved:
-    answer = solving.answer()
-    document = answer.document(task.expected)
-    document["warnings"] = warnings
-    document["timings_s"] |= {stage: round(seconds, 3) for stage, seconds in times.items()}
-    return Solved(answer, document)
+def _finish(task: Task, solving: Solving, times: dict[str, float], warnings: list[str]) -> Answer:
+    answer = solving.answer(task.expected)
+    timings_s = answer.timings_s | {stage: round(seconds, 3) for stage, seconds in times.items()}
+    return answer.model_copy(update={"warnings": tuple(warnings), "timings_s": timings_s})

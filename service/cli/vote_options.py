@@ -1,24 +1,36 @@
-"""The options of the commands that have puzzles voted on, here or by a service."""
+"""The options of the commands that have puzzles voted on, here or by a service.
 
-from typing import Annotated, Literal
+Those of a solve take their bounds and their help from `SolveOptions`.
+"""
+
+from typing import Annotated, Any, Final
 
 import typer
 
-MaxSegmentsOption = Annotated[
-    int | None,
-    typer.Option("--max-segments", min=1, help="Default: the checkpoint's halt_max_steps."),
-]
-RankingOption = Annotated[
-    Literal["count", "q_weighted"],
-    typer.Option("--ranking", help="count: votes, then mean q. q_weighted: the sum of q."),
-]
-StopEarlyOption = Annotated[
-    bool,
-    typer.Option("--stop-early/--whole-vote", help="Stop once the attempts can no longer change."),
-]
-SeedOption = Annotated[
-    int, typer.Option("--seed", min=0, help="Draws the variants when fewer than all vote.")
-]
+from service.wire.options import Ranking, SolveOptions
+
+DEFAULTS: Final = SolveOptions()
+
+
+def solve_option(name: str, *flags: str, help: str | None = None) -> Any:
+    """Return the command-line option of a solve option, with its bounds and description."""
+    schema = SolveOptions.model_json_schema()["properties"][name]
+    kinds = [kind for kind in schema.get("anyOf", [schema]) if kind.get("type") != "null"]
+    description = help or str(schema.get("description", "")).replace("`", "")
+    return typer.Option(
+        *flags or (f"--{name.replace('_', '-')}",),
+        min=kinds[0].get("minimum"),
+        max=kinds[0].get("maximum"),
+        help=description,
+    )
+
+
+VariantsOption = Annotated[int | None, solve_option("variants")]
+AttemptsOption = Annotated[int, solve_option("attempts")]
+MaxSegmentsOption = Annotated[int | None, solve_option("max_segments")]
+RankingOption = Annotated[Ranking, solve_option("ranking")]
+StopEarlyOption = Annotated[bool, solve_option("stop_early", "--stop-early/--whole-vote")]
+SeedOption = Annotated[int, solve_option("seed")]
 URLOption = Annotated[
     str | None, typer.Option("--url", help="Have a service solve, such as http://HOST:8400.")
 ]

@@ -3,51 +3,42 @@
 Both drive the same core (`core.py`), which does no input or output.
 """
 
-from service.client.answer import (
-    AdaptationSummary,
-    Answer,
-    Candidate,
-    MemberAnswer,
-    MemberShare,
-    TestAnswer,
-    VariantTrace,
-)
 from service.client.async_client import AsyncClient
-from service.client.batch import (
-    Batch,
-    BatchCounts,
-    BatchPage,
-    BatchProgress,
-    BatchPuzzle,
-    BatchState,
-    BatchSummary,
-)
 from service.client.client import Client
 from service.client.errors import (
     BadReply,
     BatchUnfinished,
-    Fault,
     JobUnfinished,
     JobUnsuccessful,
     ServiceProblem,
     ServiceUnreachable,
 )
-from service.client.job import (
-    AdaptationProgress,
-    Adapted,
-    Checkpoint,
-    Failure,
-    Job,
-    JobPage,
-    JobState,
-    KnownPuzzle,
-    Options,
-    Progress,
-    PuzzlePage,
-    TestProgress,
-)
+from service.client.pages import BatchPage, JobPage, PuzzlePage
 from service.client.retries import Retries
+from service.wire.answer import (
+    AdaptationSummary,
+    Answer,
+    Candidate,
+    MemberAnswer,
+    MemberShare,
+    RankedCandidate,
+    TestAnswer,
+    VariantTrace,
+)
+from service.wire.batch import (
+    Batch,
+    BatchCounts,
+    BatchProgress,
+    BatchPuzzle,
+    BatchState,
+    BatchSummary,
+)
+from service.wire.checkpoint import Adapted, Checkpoint, KnownPuzzle
 from service.wire.errors import ClientError
+from service.wire.job import Failure, Job, JobState
+from service.wire.options import SolveOptions
+from service.wire.problem import Fault
+from service.wire.progress import AdaptationProgress, Progress, TestProgress
 
 __all__ = [
     "AdaptationProgress",
@@ -78,12 +69,13 @@ __all__ = [
     "KnownPuzzle",
     "MemberAnswer",
     "MemberShare",
-    "Options",
     "Progress",
     "PuzzlePage",
+    "RankedCandidate",
     "Retries",
     "ServiceProblem",
     "ServiceUnreachable",
+    "SolveOptions",
     "TestAnswer",
     "TestProgress",
     "VariantTrace",

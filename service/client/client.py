@@ -4,13 +4,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar
 
 import httpx
 
 from service.client.address import DEFAULT_URL, Address, is_stream, reply_of
-from service.client.answer import Answer
-from service.client.batch import Batch, BatchPage, BatchProgress
 from service.client.core import Core
 from service.client.exchange import (
     Effect,
@@ -23,9 +21,14 @@ from service.client.exchange import (
     Steps,
     Tell,
 )
-from service.client.job import Adapted, Checkpoint, Job, JobPage, Options, Progress, PuzzlePage
+from service.client.pages import BatchPage, JobPage, PuzzlePage
 from service.client.retries import Retries
 from service.client.tasks import AnyChallenges, AnyTask
+from service.wire.answer import Answer
+from service.wire.batch import Batch, BatchProgress
+from service.wire.checkpoint import Adapted, Checkpoint
+from service.wire.job import Job
+from service.wire.progress import Progress
 from voting import Submission
 
 T = TypeVar("T")
@@ -83,18 +86,19 @@ class Client:
         *,
         wait_s: float | None = None,
         on_progress: OnProgress | None = None,
-        **options: Unpack[Options],
+        **options: Any,
     ) -> Answer:
         """Have a puzzle solved, however long it takes, or for `wait_s` seconds.
 
-        Raises: JobUnsuccessful when it failed; JobUnfinished when the time has passed.
+        `options` are those of `SolveOptions`; the service decides on those left out.
+
+        Raises: JobUnsuccessful when it failed; JobUnfinished when the time has passed; InputError
+        for an option that does not exist or is out of bounds.
         """
         steps = self._core.solve(task, options, wait_s=wait_s, tells=on_progress is not None)
         return self._take(steps, on_progress)
 
-    def submit(
-        self, task: AnyTask, *, idempotency_key: str | None = None, **options: Unpack[Options]
-    ) -> Job:
+    def submit(self, task: AnyTask, *, idempotency_key: str | None = None, **options: Any) -> Job:
         """Make a job; with the same `idempotency_key` and task, the same job."""
         return self._take(self._core.submit(task, options, idempotency_key))
 
@@ -127,7 +131,7 @@ class Client:
         *,
         name: str | None = None,
         idempotency_key: str | None = None,
-        **options: Unpack[Options],
+        **options: Any,
     ) -> Batch:
         """Have a whole challenges file answered: a path to one, or {id: task, ...}."""
         steps = self._core.submit_batch(challenges, options, name, idempotency_key)

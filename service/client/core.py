@@ -2,14 +2,12 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
-from service.client.answer import Answer
-from service.client.batch import Batch, BatchPage, BatchProgress, BatchState
 from service.client.errors import (
     BatchUnfinished,
     JobUnfinished,
@@ -28,16 +26,7 @@ from service.client.exchange import (
     Steps,
     Tell,
 )
-from service.client.job import (
-    Adapted,
-    Checkpoint,
-    Job,
-    JobPage,
-    JobState,
-    Options,
-    Progress,
-    PuzzlePage,
-)
+from service.client.pages import BatchPage, JobPage, PuzzlePage
 from service.client.replies import (
     read_adapted,
     read_batch,
@@ -53,6 +42,12 @@ from service.client.replies import (
 )
 from service.client.retries import Retries, send
 from service.client.tasks import AnyChallenges, AnyTask, batch_body, request_body
+from service.wire.answer import Answer
+from service.wire.batch import Batch, BatchProgress, BatchState
+from service.wire.checkpoint import Adapted, Checkpoint
+from service.wire.job import Job, JobState
+from service.wire.options import SolveOptions
+from service.wire.progress import Progress
 from voting import Submission
 
 # The service sends a sign of life every 15 s; what is silent for three of them is gone.
@@ -99,13 +94,13 @@ class Core:
         self._polls = Retries(retries.most, retries.first_pause_s, LONGEST_POLL_PAUSE_S)
 
     def submit(
-        self, task: AnyTask, options: Options, idempotency_key: str | None = None
+        self, task: AnyTask, options: Mapping[str, object], idempotency_key: str | None = None
     ) -> Steps[Job]:
         """Make a job."""
         return (yield from self._submit("/v1/jobs", task, options, idempotency_key, 0.0))
 
     def solve(
-        self, task: AnyTask, options: Options, *, wait_s: float | None, tells: bool
+        self, task: AnyTask, options: Mapping[str, object], *, wait_s: float | None, tells: bool
     ) -> Steps[Answer]:
         """Make a job and wait for its answer; `tells`: with its progress.
 
@@ -124,9 +119,9 @@ class Core:
                 job = yield from self.get(problem.job_id)  # it was made, and failed
         if not job.state.is_final:
             job = yield from self._follow(_job(job.id), wait_s, deadline)
-        if job.answer is None:
+        if job.result is None:
             raise JobUnsuccessful(job)
-        return job.answer
+        return job.result
 
     def get(self, job_id: str) -> Steps[Job]:
         """Ask for a job."""
@@ -151,13 +146,13 @@ class Core:
     def submit_batch(
         self,
         challenges: AnyChallenges,
-        options: Options,
+        options: Mapping[str, object],
         name: str | None = None,
         idempotency_key: str | None = None,
     ) -> Steps[Batch]:
         """Make a batch."""
         headers = _posting(idempotency_key)
-        body = batch_body(challenges, options, name)
+        body = batch_body(challenges, SolveOptions.read(options), name)
         request = Request("POST", "/v1/batches", headers, content=body, patience_s=BATCH_PATIENCE_S)
         return read_batch((yield from self._send(request)))
 
@@ -215,14 +210,14 @@ class Core:
         self,
         path: str,
         task: AnyTask,
-        options: Options,
+        options: Mapping[str, object],
         idempotency_key: str | None,
         patience_s: float,
     ) -> Steps[Job]:
         headers = _posting(idempotency_key)
         if patience_s:
             headers["Prefer"] = f"wait={int(patience_s)}"
-        body = request_body(task, options)
+        body = request_body(task, SolveOptions.read(options))
         request = Request("POST", path, headers, content=body, patience_s=patience_s)
         return read_job((yield from self._send(request)))
 

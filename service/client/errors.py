@@ -11,28 +11,10 @@
     └── JobUnsuccessful     the job failed, or was cancelled
 """
 
-from dataclasses import dataclass
-
-from service.client.batch import Batch
-from service.client.job import Job, JobState
+from service.wire.batch import Batch
 from service.wire.errors import ClientError
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One fault of a request: what, and where.
-
-    `pointer` is a JSON pointer into the body; else `parameter` names what else was wrong.
-    """
-
-    detail: str
-    pointer: str | None = None
-    parameter: str | None = None
-
-    @property
-    def place(self) -> str:
-        """Where the fault is, in a word."""
-        return self.parameter or self.pointer or "the body"
+from service.wire.job import Job, JobState
+from service.wire.problem import Fault
 
 
 class ServiceUnreachable(ClientError):  # noqa: N818 - a state, not a mistake
@@ -115,8 +97,8 @@ class JobUnsuccessful(ClientError):  # noqa: N818 - a state, not a mistake
     """
 
     def __init__(self, job: Job) -> None:
-        if job.failure is not None:
-            code, detail = job.failure.code, job.failure.detail
+        if job.error is not None:
+            code, detail = job.error.code, job.error.detail
         elif job.state is JobState.CANCELLED:
             code, detail = "cancelled", "it was cancelled"
         else:

@@ -9,8 +9,8 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from service.client.batch import BatchProgress
-from service.client.job import Progress
+from service.wire.batch import BatchProgress
+from service.wire.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from augment import AugmentError
-from service.client.batch import Batch, BatchPage, BatchProgress
-from service.client.errors import BadReply, Fault, ServiceProblem
+from service.client.errors import BadReply, ServiceProblem
 from service.client.exchange import Reply
-from service.client.job import Adapted, Checkpoint, Job, JobPage, Progress, PuzzlePage
+from service.client.pages import BatchPage, JobPage, PuzzlePage
+from service.wire.batch import Batch, BatchProgress
+from service.wire.checkpoint import Adapted, Checkpoint
+from service.wire.job import Job
+from service.wire.problem import MAX_FAULTS, Fault
+from service.wire.progress import Progress
 from voting import Submission, VotingError, parse_submission
 
 T = TypeVar("T")
@@ -26,21 +29,16 @@ _BATCH: Final = TypeAdapter(Batch)
 _BATCHES: Final = TypeAdapter(BatchPage)
 _BATCH_PROGRESS: Final = TypeAdapter(BatchProgress)
 
-MAX_FAULTS_READ: Final = 20
 # The code of a refusal that is no problem document: a proxy's, or another program's.
 UNEXPLAINED: Final = "unexplained"
 
 
 def read_job(reply: Reply) -> Job:
-    """Read a job; its answer keeps the document it came as.
+    """Read a job.
 
     Raises: BadReply.
     """
-    document = _document(reply)
-    job = _read(_JOB, document, reply.status)
-    if job.answer is None:
-        return job
-    return replace(job, answer=replace(job.answer, document=document["result"]))
+    return _read(_JOB, _document(reply), reply.status)
 
 
 def read_jobs(reply: Reply) -> JobPage:
@@ -155,7 +153,7 @@ def _faults(errors: Any) -> tuple[Fault, ...]:
         return ()
     return tuple(
         Fault(str(error.get("detail", "")), _text(error, "pointer"), _text(error, "parameter"))
-        for error in errors[:MAX_FAULTS_READ]
+        for error in errors[:MAX_FAULTS]
         if isinstance(error, dict)
     )
 
@@ -192,7 +190,7 @@ def _parse(text: str | bytes, status: int) -> Any:
 
 def _read(adapter: TypeAdapter[T], document: Any, status: int) -> T:
     try:
-        return adapter.validate_python(document)
+        return adapter.validate_python(document, extra="ignore")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = "".join(f"/{key}" for key in first["loc"])

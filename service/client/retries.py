@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from service.client.errors import ServiceProblem, ServiceUnreachable
 from service.client.exchange import Pause, Reply, Request, Send, Steps
 from service.client.replies import UNEXPLAINED, problem_of
+from service.runtime.timing import backoff_s
 
 # Too many requests or jobs, and a service that is about to be back.
 PASSING_STATUSES = frozenset({429, 503})
@@ -40,8 +41,7 @@ class Retries:
             if retry_after_s > self.longest_pause_s:
                 return None
             return retry_after_s + random.uniform(0, self.first_pause_s)
-        doubled = self.first_pause_s * 2.0 ** (num_failures - 1)
-        return min(doubled, self.longest_pause_s) * random.uniform(0.5, 1.0)
+        return backoff_s(num_failures, self.first_pause_s, self.longest_pause_s)
 
 
 def send(request: Request, retries: Retries) -> Steps[Reply]:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from augment import MAX_KAGGLE_BYTES, Puzzle, Task, read_json, read_task, task_document
-from service.client.job import Options
+from service.wire.options import SolveOptions
 
 AnyChallenges = str | PathLike[str] | Mapping[str, Any]
 AnyTask = Task | Puzzle | str | PathLike[str] | Mapping[str, Any]
 
 
-def request_body(task: AnyTask, options: Options) -> bytes:
+def request_body(task: AnyTask, options: SolveOptions) -> bytes:
     """Write the body that asks for a task to be solved.
 
     A text or path names a task file. A mapping goes out as it is, for the service to check; options
@@ -22,12 +22,12 @@ def request_body(task: AnyTask, options: Options) -> bytes:
     Raises: AugmentError for a file that holds no task.
     """
     document = _document(task)
-    if options:
-        document["options"] = {**(document.get("options") or {}), **options}
+    if options.given:
+        document["options"] = {**(document.get("options") or {}), **options.given}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def batch_body(challenges: AnyChallenges, options: Options, name: str | None) -> bytes:
+def batch_body(challenges: AnyChallenges, options: SolveOptions, name: str | None) -> bytes:
     """Write the body that asks for a challenges file to be answered.
 
     A text or path names the file. A mapping goes out as it is, for the service to check.
@@ -38,8 +38,8 @@ def batch_body(challenges: AnyChallenges, options: Options, name: str | None) ->
     if not isinstance(challenges, Mapping):
         read = read_json(Path(challenges), MAX_KAGGLE_BYTES)
     document: dict[str, Any] = {"challenges": read}
-    if options:
-        document["options"] = options
+    if options.given:
+        document["options"] = options.given
     if name is not None:
         document["name"] = name
     return json.dumps(document, separators=(",", ":")).encode()

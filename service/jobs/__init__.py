@@ -4,24 +4,13 @@ from service.jobs.batch import Batch, BatchEntry, BatchJob, BatchSummary, NewBat
 from service.jobs.batches import BatchPage, BatchStore, SubmittedBatch
 from service.jobs.claims import Claim, Claims, Renewal
 from service.jobs.feed import EventFeed
-from service.jobs.keys import PRIORITIES, Priority
-from service.jobs.record import (
-    AdaptedRecord,
-    CheckpointRecord,
-    Event,
-    Failure,
-    Job,
-    JobState,
-    KnownPuzzle,
-    NewJob,
-    WorkerRecord,
-    event_order,
-)
+from service.jobs.record import AdaptedRecord, Event, Job, NewJob, WorkerRecord, event_order
 from service.jobs.served import PuzzlePage, ServedStore
 from service.jobs.store import Depth, JobStore, Page, Submitted
+from service.wire.checkpoint import CheckpointRecord, KnownPuzzle
+from service.wire.job import Failure, JobState
 
 __all__ = [
-    "PRIORITIES",
     "AdaptedRecord",
     "Batch",
     "BatchEntry",
@@ -43,7 +32,6 @@ __all__ = [
     "NewBatch",
     "NewJob",
     "Page",
-    "Priority",
     "PuzzlePage",
     "Refused",
     "Renewal",

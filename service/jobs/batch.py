@@ -5,17 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from service.jobs.record import Failure, JobState
+from service.wire.job import Failure, JobState
 
 Rows = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchJob:
-    """A job to be queued with its batch. `request` is a JSON document."""
+    """A job to be queued with its batch. `task` is a JSON document."""
 
     name: str
-    request: bytes
+    task: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Refused:
 class NewBatch:
     """A batch to be queued; its puzzles by id, in order.
 
-    `options` is a JSON document. `fingerprint` tells bodies of the same idempotency key apart.
-    `share`: how many of this owner's jobs may wait; None for no limit of their own.
+    `options` is a JSON document, every job's. `fingerprint` tells bodies of the same idempotency
+    key apart. `share`: how many of this owner's jobs may wait; None for no limit of their own.
 
     Units: deadline_s in seconds from now, each job's.
     """

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from service.jobs import keys
 from service.jobs.batch import (
@@ -18,15 +17,13 @@ from service.jobs.keys import PREFIX
 from service.jobs.listing import read_page
 from service.jobs.lua import script
 from service.jobs.record import Job
+from service.jobs.store import JobStore
 from service.wire.errors import (
     BatchNotFound,
     IdempotencyConflict,
     QueueUnavailable,
     SubmissionInDoubt,
 )
-
-if TYPE_CHECKING:  # it has the batches
-    from service.jobs.store import JobStore
 
 PAGE = 100
 
@@ -50,7 +47,7 @@ class BatchPage:
 class BatchStore:
     """Batches in Redis, beside the jobs they consist of."""
 
-    def __init__(self, store: "JobStore") -> None:
+    def __init__(self, store: JobStore) -> None:
         self._store = store
         self._submit = store.redis.register_script(script("submit_batch"))
         self._cancel = store.redis.register_script(script("cancel_batch"))
@@ -70,7 +67,7 @@ class BatchStore:
             *(limits.idempotency_ttl_s, limits.result_ttl_s),
             *("" if new.deadline_s is None else new.deadline_s, limits.max_queued),
             *("" if new.share is None else new.share, len(entries)),
-            *(part for job_id, job in jobs for part in (job_id, job.name, job.request)),
+            *(part for job_id, job in jobs for part in (job_id, job.name, job.task)),
         ]
         reply = await self._store.submissions.run(self._submit, arguments)
         outcome, about = (part.decode() for part in reply)

@@ -9,10 +9,13 @@ from redis.exceptions import ResponseError
 
 from service.jobs import keys
 from service.jobs.connection import connect, explained
-from service.jobs.keys import GROUP, PREFIX, PRIORITIES, Priority
+from service.jobs.keys import GROUP, PREFIX
 from service.jobs.lua import script
-from service.jobs.record import Failure, Job, JobState, KnownPuzzle, WorkerRecord, pairs
+from service.jobs.record import Job, WorkerRecord, pairs
 from service.jobs.removals import REMOVALS_KEPT_S, removals
+from service.wire.checkpoint import KnownPuzzle
+from service.wire.job import Failure, JobState
+from service.wire.options import PRIORITIES, Priority
 
 # How long a checkpoint's list of puzzles outlives the last worker that served it.
 PUZZLES_TTL_S = 86_400
@@ -210,7 +213,7 @@ class Claims:
             index = [
                 (one.sha256, key)
                 for one in record.checkpoints
-                if one.num_puzzles
+                if one.puzzles
                 for key in keys.puzzle_index_keys(one.sha256)
             ]
             pipeline = self._redis.pipeline(transaction=False)
@@ -232,9 +235,9 @@ class Claims:
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.delete(by_hash, by_name)
             for puzzle in puzzles:
-                entry = f"{puzzle.num_variants} {puzzle.name}"
-                pipeline.hset(by_hash, puzzle.demonstrations_hash, entry)
-                pipeline.zadd(by_name, {f"{puzzle.name} {puzzle.demonstrations_hash}": 0})
+                entry = f"{puzzle.variants} {puzzle.name}"
+                pipeline.hset(by_hash, puzzle.demonstrations_sha256, entry)
+                pipeline.zadd(by_name, {f"{puzzle.name} {puzzle.demonstrations_sha256}": 0})
             pipeline.expire(by_hash, PUZZLES_TTL_S)
             pipeline.expire(by_name, PUZZLES_TTL_S)
             pipeline.execute()

@@ -9,11 +9,11 @@ from service.jobs import keys
 from service.jobs.connection import explained_async
 from service.jobs.record import Event
 from service.jobs.store import JobStore
+from service.runtime.timing import Backoff
 from service.wire.errors import QueueUnavailable
 
 BLOCK_MS = 2_000
 PAGE = 500
-RETRY_S = (0.1, 0.3, 1.0, 2.0)
 
 
 class EventFeed:
@@ -62,7 +62,7 @@ class EventFeed:
 
     async def _tail(self) -> None:
         position: bytes | None = None
-        num_failures = 0
+        backoff = Backoff()
         while not self._is_stopping:
             try:
                 if position is None:
@@ -74,7 +74,7 @@ class EventFeed:
                     reply = await self._redis.xread(
                         {keys.EVENTS: position}, count=PAGE, block=BLOCK_MS
                     )
-                num_failures = 0
+                backoff.reset()
                 for _, entries in reply or ():
                     for entry_id, fields in entries:
                         position = entry_id
@@ -83,8 +83,7 @@ class EventFeed:
                 # Back at the newest event: a server that lost its last writes may have gone back
                 # behind the position that was held.
                 position = None
-                await asyncio.sleep(RETRY_S[min(num_failures, len(RETRY_S) - 1)])
-                num_failures += 1
+                await asyncio.sleep(backoff.next_s())
 
     def _hand_out(self, job_id: str, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
         queues = self._subscribers.get(job_id)

@@ -1,10 +1,10 @@
 """The names of everything the job layer keeps in Redis."""
 
+import re
 import secrets
-from typing import Final, Literal, get_args
+from typing import Final
 
-Priority = Literal["interactive", "batch"]
-PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
+from service.wire.options import Priority
 
 # One hash tag for all, so that scripts may touch several keys on a Redis Cluster too.
 PREFIX: Final = "{hrm-arc}:"
@@ -23,6 +23,12 @@ FENCE: Final = f"{PREFIX}fence"
 
 
 ID_BYTES: Final = 16
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text may be the id of a job or a batch, and so part of a key."""
+    return _ID.fullmatch(text) is not None
 
 
 def new_id() -> str:

@@ -3,51 +3,26 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal, cast
+from urllib.parse import quote
 
-from service.jobs.keys import Priority
 from service.runtime.key_ring import LOCAL_OWNER
-from service.solving.self_test.result import Finding
+from service.wire.checkpoint import Adapted, AdaptedLinks, CheckpointRecord
 from service.wire.errors import QueueError
+from service.wire.job import Failure, JobState
+from service.wire.options import Priority
 
 _EVENT_ID = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
-
-
-class JobState(StrEnum):
-    """Where a job is in its life: queued, active, then one of the three ends.
-
-    Active is running, or adapting while a checkpoint is trained on the puzzle first.
-    """
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    ADAPTING = "adapting"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_final(self) -> bool:
-        """Nothing more will happen by itself."""
-        return self not in (JobState.QUEUED, JobState.RUNNING, JobState.ADAPTING)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a job failed: a code for programs, a sentence for people."""
-
-    code: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job to be queued.
 
-    `fingerprint` tells bodies of the same idempotency key apart. `share`: how many of this owner's
-    jobs may wait; None for no limit of their own.
+    `task` and `options` are JSON documents. `fingerprint` tells bodies of the same idempotency key
+    apart. `share`: how many of this owner's jobs may wait; None for no limit of their own.
 
     Units: deadline_s in seconds from now.
     """
@@ -55,7 +30,8 @@ class NewJob:
     owner: str
     name: str
     priority: Priority
-    request: bytes
+    task: bytes
+    options: bytes
     fingerprint: str
     deadline_s: float | None = None
     idempotency_key: str | None = None
@@ -64,7 +40,9 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it stands. `request`, `progress` and `result` are JSON documents.
+    """A job as it stands. `task`, `options`, `progress` and `result` are JSON documents.
+
+    In lists `task` and `result` are left out.
 
     Units: times in seconds since 1970, by the clock of Redis.
     """
@@ -74,7 +52,8 @@ class Job:
     name: str
     state: JobState
     priority: Priority
-    request: bytes
+    task: bytes
+    options: bytes
     created_at: float
     started_at: float | None
     finished_at: float | None
@@ -97,7 +76,9 @@ class Job:
             name=_text(fields, b"name"),
             state=JobState(_text(fields, b"state")),
             priority=cast(Priority, _text(fields, b"priority")),
-            request=fields.get(b"request", b""),
+            # `request`: the task with its options, as jobs were written once.
+            task=fields.get(b"task") or fields.get(b"request", b""),
+            options=fields.get(b"options", b"{}"),
             created_at=_seconds(fields, b"created_ms") or 0.0,
             started_at=_seconds(fields, b"started_ms"),
             finished_at=_seconds(fields, b"finished_ms"),
@@ -159,27 +140,6 @@ def event_order(event_id: str) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckpointRecord:
-    """A checkpoint that a worker serves; `verdict` is the self-test's finding as a sentence."""
-
-    name: str
-    sha256: str
-    architecture: str
-    canvas: int
-    num_parameters: int
-    num_rows: int
-    num_puzzles: int
-    halt_max_steps: int
-    finding: Finding
-    verdict: str
-
-    @property
-    def warning(self) -> str | None:
-        """What an answer of this checkpoint should be read with, or None."""
-        return None if self.finding == Finding.ALIGNED else f"{self.name}: {self.verdict}"
-
-
-@dataclass(frozen=True, slots=True)
 class AdaptedRecord:
     """A checkpoint adapted to one puzzle, which a worker keeps.
 
@@ -204,6 +164,25 @@ class AdaptedRecord:
     is_complete: bool
     owner: str = LOCAL_OWNER  # of records that workers of before write
 
+    def document(self) -> Adapted:
+        """Return what its owner may see."""
+        return Adapted(
+            id=self.id,
+            base=self.base,
+            base_sha256=self.base_sha256,
+            puzzle=self.puzzle_name,
+            demonstrations_sha256=self.demonstrations_hash,
+            variants=self.num_variants,
+            steps=self.num_steps,
+            seconds=self.seconds,
+            held_out_share=self.held_out_share,
+            bytes=self.num_bytes,
+            made_at=datetime.fromtimestamp(self.made_at, UTC),
+            used_at=datetime.fromtimestamp(self.used_at, UTC),
+            complete=self.is_complete,
+            links=AdaptedLinks(self=f"/v1/adapted/{quote(self.id, safe='')}"),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
@@ -225,27 +204,18 @@ class WorkerRecord:
 
     def to_json(self) -> bytes:
         """Write the record as JSON."""
-        return json_bytes(asdict(self))
+        checkpoints = [checkpoint.model_dump(mode="json") for checkpoint in self.checkpoints]
+        return json_bytes(asdict(replace(self, checkpoints=())) | {"checkpoints": checkpoints})
 
     @classmethod
     def from_json(cls, data: bytes, seen_at: float) -> "WorkerRecord":
         """Read a record written by `to_json`."""
         document = json.loads(data)
         document["checkpoints"] = tuple(
-            CheckpointRecord(**{**entry, "finding": Finding(entry["finding"])})
-            for entry in document["checkpoints"]
+            CheckpointRecord.model_validate(entry) for entry in document["checkpoints"]
         )
         document["adapted"] = tuple(AdaptedRecord(**entry) for entry in document.get("adapted", ()))
         return cls(**(document | {"seen_at": seen_at}))
-
-
-@dataclass(frozen=True, slots=True)
-class KnownPuzzle:
-    """A puzzle that a checkpoint has rows for."""
-
-    name: str
-    demonstrations_hash: str
-    num_variants: int
 
 
 def json_bytes(document: object) -> bytes:

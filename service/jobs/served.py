@@ -6,8 +6,9 @@ from typing import Any
 
 from service.jobs import keys
 from service.jobs.connection import explained_async
-from service.jobs.record import AdaptedRecord, CheckpointRecord, KnownPuzzle, WorkerRecord
+from service.jobs.record import AdaptedRecord, WorkerRecord
 from service.jobs.removals import REMOVALS_KEPT_S, removals
+from service.wire.checkpoint import CheckpointRecord, KnownPuzzle
 from service.wire.errors import AdaptedNotFound, PuzzlesUnpublished
 
 # A record not renewed for this long is of a worker that is gone.
@@ -142,7 +143,7 @@ class ServedStore:
 
 def _check_published(checkpoint: CheckpointRecord, num_there: int) -> None:
     # Of no puzzles nothing is kept: Redis has no empty lists.
-    if checkpoint.num_puzzles and num_there < len(keys.puzzle_index_keys(checkpoint.sha256)):
+    if checkpoint.puzzles and num_there < len(keys.puzzle_index_keys(checkpoint.sha256)):
         raise PuzzlesUnpublished(checkpoint.name)
 
 
@@ -152,4 +153,6 @@ def _usefulness(record: AdaptedRecord) -> tuple[bool, float]:
 
 def _known_puzzle(demonstrations_hash: str, entry: bytes) -> KnownPuzzle:
     num_variants, _, name = entry.decode().partition(" ")
-    return KnownPuzzle(name, demonstrations_hash, int(num_variants))
+    return KnownPuzzle(
+        name=name, demonstrations_sha256=demonstrations_hash, variants=int(num_variants)
+    )

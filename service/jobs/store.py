@@ -9,15 +9,13 @@ from typing import Any
 from redis.commands.core import AsyncScript
 
 from service.jobs import keys
-from service.jobs.batches import BatchStore
 from service.jobs.connection import connect_async, explained_async
-from service.jobs.keys import PREFIX, PRIORITIES, Priority
+from service.jobs.keys import PREFIX
 from service.jobs.listing import read_page
 from service.jobs.lua import script
 from service.jobs.record import (
     Event,
     Job,
-    JobState,
     NewJob,
     event_order,
     pairs,
@@ -30,10 +28,12 @@ from service.wire.errors import (
     QueueError,
     QueueFull,
 )
+from service.wire.job import JobState
+from service.wire.options import PRIORITIES, Priority
 
 _SCRIPTS = ("submit", "cancel", "requeue", "events")
 _LISTED = (
-    *("owner", "name", "state", "priority", "request", "created_ms", "started_ms", "finished_ms"),
+    *("owner", "name", "state", "priority", "options", "created_ms", "started_ms", "finished_ms"),
     *("deadline_ms", "attempts", "worker", "cancel", "failure_code", "failure_detail"),
     *("last_event", "progress"),
 )
@@ -83,7 +83,7 @@ class Limits:
 
 
 class JobStore:
-    """Jobs in Redis, for an event loop; `batches` are those that were sent together.
+    """Jobs in Redis, for an event loop.
 
     `served` is what the workers serve. `submissions` runs what queues.
 
@@ -106,7 +106,6 @@ class JobStore:
         self._scripts: dict[str, AsyncScript] = {
             name: client.register_script(script(name)) for name in _SCRIPTS
         }
-        self.batches = BatchStore(self)
         self.served = ServedStore(client)
 
     @classmethod
@@ -299,7 +298,8 @@ class JobStore:
 
     async def _run_submit(self, job_id: str, new: NewJob) -> tuple[Any, ...]:
         arguments = [
-            *(PREFIX, job_id, new.owner, new.priority, new.name, new.request, new.fingerprint),
+            *(PREFIX, job_id, new.owner, new.priority, new.name, new.task, new.options),
+            new.fingerprint,
             *(new.idempotency_key or "", self.limits.idempotency_ttl_s, self.limits.result_ttl_s),
             *("" if new.deadline_s is None else new.deadline_s, self.limits.max_queued),
             "" if new.share is None else new.share,

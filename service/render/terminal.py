@@ -1,7 +1,6 @@
-"""Grids in a terminal: coloured cells where it has colours, digits where it has not.
+"""Grids in a terminal: digits on cells in their colours, or only digits.
 
-Every cell shows its digit, faintly on a ground of its colour. Without colours rich drops the styles
-and the digits remain, so piped output is as readable as the screen.
+Without colours rich drops the styles and the digits remain, so that piped output is readable too.
 """
 
 from collections.abc import Sequence
@@ -18,14 +17,14 @@ from rich.table import Table
 from rich.text import Text
 
 from augment import Grid, Pair
-from service.render.colours import ARC_COLOURS
+from service.render import ARC_COLOURS
 
 TitledGrid = tuple[Grid, str]
 
 _ARROW_WIDTH = 5
 _GAP_WIDTH = 3
-_TITLE_WIDTH = 16  # a longer title wraps rather than push its neighbour away
-_FAINT = 0.45  # how far a digit stands out: 0 is its ground, 1 is black or white
+_TITLE_WIDTH = 16  # a longer title wraps, so that it does not move its neighbour
+_FAINT = 0.45  # the contrast of a digit: 0 is its background, 1 is black or white
 _FINE_COLOURS = ("256", "truecolor")
 
 
@@ -45,17 +44,17 @@ def pairs_table(pairs: Sequence[Pair]) -> RenderableType:
 
 
 def grids_table(rows: Sequence[Sequence[TitledGrid]]) -> RenderableType:
-    """Return rows of titled grids, the first of each pointing to the others.
+    """Return rows of titled grids, with an arrow from the first of a row to the others.
 
-    Grids stand side by side at two characters a cell, on a narrower terminal at one, and below each
-    other where even that does not fit.
+    Grids are side by side with two characters per cell, on a narrower terminal with one, and below
+    each other where even that does not fit.
     """
     return _SideBySide(tuple(tuple(row) for row in rows))
 
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """Draw the cells of one grid; `cell_width` None takes two characters where there is room."""
+    """The cells of a grid; `cell_width` None takes two characters where there is room."""
 
     grid: Grid
     cell_width: int | None = None
@@ -79,7 +78,7 @@ class _Cells:
 
 @dataclass(frozen=True, slots=True)
 class _SideBySide:
-    """Lay rows of titled grids in columns, or below each other on a narrow terminal."""
+    """Rows of titled grids in columns, or below each other on a narrow terminal."""
 
     rows: tuple[tuple[TitledGrid, ...], ...]
 
@@ -121,7 +120,7 @@ class _SideBySide:
                 if column:
                     titles.append("")
                     grids.append(arrow if column == 1 else "")
-                # Against the grid, and apart from it: a title that wraps must not push its grid.
+                # In a separate row, at its bottom: a title that wraps must not move its grid.
                 titles.append(Align(Text(title, style="bold"), vertical="bottom"))
                 grids.append(_Cells(grid, cell_width))
             table.add_row(*titles)
@@ -131,9 +130,9 @@ class _SideBySide:
 
 
 def _cell_styles(fine: bool) -> list[Style]:
-    """Return the style of each cell value; with few colours to choose from, digits are not faint.
+    """Return the style of each cell value; with few colours, digits are not faint.
 
-    Sixteen colours would round a faint digit to the colour of its ground.
+    Sixteen colours would round a faint digit to the colour of its background.
     """
     styles = []
     for colour in ARC_COLOURS:

@@ -1,21 +1,21 @@
-"""Which devices there are for workers, found out without loading torch."""
+"""The devices that workers can use, found without loading torch."""
 
-import fcntl
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from service.wire.errors import ServiceError, SettingsError
 
-# Present wherever a program can reach a GPU: NVIDIA's driver, AMD's, and Windows' for its Linux.
+# Present wherever a program can reach a GPU: the drivers of NVIDIA, of AMD, and of Windows for WSL.
 DRIVER_FILES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 COUNT_TIMEOUT_S = 180.0
 FREE = "free"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-# Ends with this and a sentence where there is a GPU that torch cannot use.
+# The exit code, with a sentence, where there is a GPU that torch cannot use.
 UNUSABLE_CODE = 3
 _COUNT = f"""
 import sys, torch
@@ -30,24 +30,23 @@ except EngineError as error:
 
 
 def list_devices(wanted: str) -> tuple[str, ...]:
-    """Return a device for each worker: what was asked for, or with "auto" every visible GPU.
+    """Return a device for each worker: the one wanted, or with "auto" every visible GPU.
 
     Raises: ServiceError when the GPUs cannot be counted.
     """
     if wanted not in ("auto", FREE):
         return (wanted,)
-    return tuple(f"cuda:{place}" for place in range(count_gpus())) or ("cpu",)
+    return tuple(f"cuda:{index}" for index in range(count_gpus())) or ("cpu",)
 
 
 def count_gpus() -> int:
     """Count the GPUs that a worker would see.
 
-    torch is asked, in a process that ends at once: it alone knows whether this build of it can use
-    them, and what CUDA_VISIBLE_DEVICES leaves, which nvidia-smi passes over. In this process it
-    would take seconds to load and hundreds of megabytes to keep.
+    A short-lived process asks torch: only torch knows whether its build can use them, and it
+    respects CUDA_VISIBLE_DEVICES, which nvidia-smi does not. Loading it in this process would take
+    seconds and hundreds of megabytes.
 
-    Raises: ServiceError when the answer does not come; SettingsError for a GPU that torch cannot
-    use.
+    Raises: ServiceError when torch does not answer; SettingsError for a GPU that torch cannot use.
     """
     if not any(path.exists() for path in DRIVER_FILES):
         return 0
@@ -64,17 +63,17 @@ def count_gpus() -> int:
         return int(done.stdout)
     except (subprocess.SubprocessError, ValueError) as error:
         raise ServiceError(
-            "this machine has a GPU, but torch does not tell how many: see what "
-            f"`{sys.executable} -c 'import torch; print(torch.cuda.device_count())'` says, or name "
-            "the device with --device"
+            "this machine has a GPU, but torch does not report how many: see what "
+            f"`{sys.executable} -c 'import torch; print(torch.cuda.device_count())'` prints, or "
+            "name the device with --device"
         ) from error
 
 
 def isolate(device: str, environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Return a device as a process knows it that sees no other GPU, and the variables for that.
+    """Return a device's name in a process that sees no other GPU, and the variables for that.
 
-    A process that sees several opens a context on the first, whichever it uses, and finds nothing
-    compiled by one that uses another. To be set before torch is loaded.
+    A process that sees several GPUs opens a context on the first, whichever it uses, and does not
+    find what a process on another one has compiled. Set the variables before torch is loaded.
     """
     kind, _, number = device.partition(":")
     visible = [part.strip() for part in environment.get(VISIBLE, "").split(",") if part.strip()]
@@ -82,12 +81,12 @@ def isolate(device: str, environment: Mapping[str, str]) -> tuple[str, dict[str,
         return device, {}
     index = int(number or 0)
     if VISIBLE in environment and index >= len(visible):
-        return device, {}  # not there, which is told where it is asked for
+        return device, {}  # it does not exist: opening it reports that
     return "cuda:0", {VISIBLE: visible[index] if visible else str(index)}
 
 
 def show_device(device: str, environment: Mapping[str, str]) -> str:
-    """Name the device that an isolated process has, for people: its GPU among those of the host."""
+    """Return the host's name of the device that an isolated process has."""
     visible = environment.get(VISIBLE, "")
     is_one = device == "cuda:0" and visible != "" and "," not in visible
     return f"cuda:{visible}" if is_one else device
@@ -95,10 +94,11 @@ def show_device(device: str, environment: Mapping[str, str]) -> str:
 
 @contextmanager
 def taken_device(wanted: str, state_folder: Path) -> Iterator[str]:
-    """Give the device for one worker; "free" is the first GPU that no other worker has taken.
+    """Yield the device for one worker; "free" is the first GPU that no other worker has taken.
 
-    For containers of one service: Docker gives the first GPU to each that asks for one, so they
-    see all and share them out by file locks in the state folder, which end with their processes.
+    For the containers of one service: Docker gives the first GPU to each that asks for one, so
+    they all see every GPU and divide them by file locks in the state folder, which end with their
+    processes.
 
     Raises: SettingsError when every GPU is taken; ServiceError when they cannot be counted.
     """
@@ -108,17 +108,16 @@ def taken_device(wanted: str, state_folder: Path) -> Iterator[str]:
     folder = state_folder.expanduser() / "devices"
     folder.mkdir(parents=True, exist_ok=True)
     num_gpus = count_gpus()
-    for place in range(num_gpus):
-        lock = os.open(folder / f"cuda-{place}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    for index in range(num_gpus):
+        lock = FileLock(folder / f"cuda-{index}", mode=0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+            lock.acquire(blocking=False)
+        except Timeout:
             continue
         try:
-            yield f"cuda:{place}"
+            yield f"cuda:{index}"
         finally:
-            os.close(lock)
+            lock.release()
         return
     raise SettingsError(
         f"HRM_ARC_DEVICE=free: no GPU is free ({num_gpus} seen, each with a worker that uses "

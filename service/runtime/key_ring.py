@@ -1,4 +1,4 @@
-"""API keys and their owners, compared by their hashes."""
+"""API keys and their owners; only hashes of the keys are kept."""
 
 import hmac
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys that callers must show, kept as hashes only; without any, no key is needed."""
+    """The keys that callers need; an empty ring needs none."""
 
     keys: tuple[_Key, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `owner:key` and bare `key` entries between commas; a bare one's owner is its hash.
+        """Parse comma-separated `owner:key` or `key` entries; the owner of a bare key is its hash.
 
-        What stands after the last colon is the key. Empty text is an empty ring.
+        The key follows the last colon. Empty text gives an empty ring.
 
-        Raises: ValueError for an empty entry, owner or key, with its position and not its text.
+        Raises: ValueError for an empty entry, owner or key, with its position but not its text.
         """
         if not text:
             return cls()
@@ -35,16 +35,16 @@ class KeyRing:
 
     @property
     def num_owners(self) -> int:
-        """How many callers can be told apart."""
+        """The number of different owners."""
         return len({key.owner for key in self.keys})
 
-    def owner_of(self, shown: str) -> str | None:
+    def owner_of(self, key: str) -> str | None:
         """Return the owner of a key, or None for a key that is not on the ring."""
-        digest = _digest(shown)
+        digest = _digest(key)
         owner = None
-        for key in self.keys:  # all of them: the time this takes must not depend on which one fits
-            if hmac.compare_digest(key.digest, digest):
-                owner = key.owner
+        for known in self.keys:  # all of them: the time taken must not reveal which one matches
+            if hmac.compare_digest(known.digest, digest):
+                owner = known.owner
         return owner
 
 

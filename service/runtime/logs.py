@@ -1,7 +1,7 @@
-"""What the processes of the service log: one line an event, as JSON or for a terminal.
+"""The log of a process of the service: one line per event, as JSON or for a terminal.
 
-Everything goes through one formatter, ours (structlog) and others' (the standard library's, and so
-uvicorn's), and no secret passes it.
+Our own events (structlog) and those of the standard library's loggers, uvicorn's included, go
+through one formatter, which removes secrets.
 """
 
 import json
@@ -20,12 +20,12 @@ MASK = "***"
 _URL_PASSWORD = re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]*://[^\s/@:]*:)[^\s/@]*(?=@)", re.I)
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _FIRST = ("timestamp", "level", "message", "part", "job_id")
-# They bring handlers of their own, past which their lines must go to reach ours.
+# These come with handlers, which are removed so that their lines reach ours.
 _LOUD_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
 
 
 def configure_logging(settings: Settings, part: str) -> None:
-    """Send what this process logs to the error stream, marked with its part of the service."""
+    """Send the log of this process to the error stream, each line marked with `part`."""
 
     def add_part(_logger: Any, _method: str, event: EventDict) -> EventDict:
         # Not a context variable: threads would not inherit it.
@@ -68,12 +68,12 @@ def configure_logging(settings: Settings, part: str) -> None:
 
 
 def mask_url(url: str) -> str:
-    """Return a URL that may be shown: its password is replaced."""
+    """Return a URL with its password replaced, fit to be shown."""
     return _URL_PASSWORD.sub(rf"\g<before>{MASK}", url)
 
 
 class _Masking:
-    """The last step before a line is written: known secrets and passwords in URLs go."""
+    """Replaces known secrets and passwords in URLs, as the last step before a line is written."""
 
     def __init__(self, secrets: frozenset[str]) -> None:
         self._secrets = sorted(secrets, key=len, reverse=True)
@@ -86,7 +86,7 @@ class _Masking:
 
 
 def _secrets(settings: Settings) -> frozenset[str]:
-    """Return every secret of the settings, in each form a line may hold it."""
+    """Return every secret of the settings, in each form that a line may contain."""
     entries = settings.api_keys.get_secret_value().split(",")
     plain = {entry.rpartition(":")[2].strip() for entry in entries}
     password = urlsplit(settings.redis_url or "").password
@@ -100,13 +100,13 @@ def _in_json(text: str) -> str:
 
 
 def _drop_colours(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Drop uvicorn's second copy of a message, which is for terminals."""
+    """Drop uvicorn's second, coloured copy of a message."""
     event.pop("color_message", None)
     return event
 
 
 def _put_first(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Put what every line has before what only some have."""
+    """Put the fields of every line before those of some lines."""
     return {name: event.pop(name) for name in _FIRST if name in event} | dict(event)
 
 
@@ -116,7 +116,7 @@ def _renderers(settings: Settings) -> list[Processor]:
         return [
             structlog.dev.ConsoleRenderer(
                 colors=is_terminal,
-                # The default one prints local variables, and with them secrets.
+                # The default one prints local variables, which may hold secrets.
                 exception_formatter=structlog.dev.plain_traceback,
             )
         ]

@@ -1,8 +1,8 @@
-"""The settings of the service, which are what it reads of the environment.
+"""The settings of the service, read from the environment.
 
 Each field is the variable of the same name (`port` is `HRM_ARC_PORT`); an option of the command
-line goes before it. An unknown `HRM_ARC_…` name is refused: a misspelt setting that is passed over
-in silence costs an afternoon.
+line overrides it. An unknown `HRM_ARC_…` name is refused, since a misspelt setting would otherwise
+have no effect and give no message.
 """
 
 import difflib
@@ -15,22 +15,22 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from service.runtime.engine_options import EngineOptions
+from service.runtime.folders import default_state_folder, shipped_checkpoints
 from service.runtime.key_ring import KeyRing
-from service.runtime.shipped import shipped_checkpoints
-from service.runtime.state_folder import default_state_folder
 from service.wire.errors import SettingsError
 
 PREFIX = "HRM_ARC_"
 CHECKPOINT_MARK = "all_config.yaml"
 REDIS_SCHEMES = ("unix://", "redis://", "rediss://")
-# Read by the client, not here: a shell that calls the service may also run it.
+# Read by the client, not here: one shell may both run the service and call it.
 CLIENT_NAMES = (f"{PREFIX}API_KEY",)
 DAY_S = 86_400
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def parse_address(host: str) -> IPv4Address | IPv6Address | None:
-    """Return the IP address that a host is, or None for a name."""
+    """Return a host as an IP address, or None for a name."""
     try:
         return ip_address(host)
     except ValueError:
@@ -47,11 +47,11 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid"
     )
 
-    # Where jobs wait: None starts the embedded server. Kept out of repr for its password.
+    # The queue; None starts the embedded server. Not in repr, since it may hold a password.
     redis_url: Annotated[str | None, Field(repr=False)] = None
     state_folder: Path = Field(default_factory=default_state_folder)
 
-    # What is served: checkpoint folders, or folders of such.
+    # Checkpoint folders to serve, or folders that contain some.
     checkpoints: Annotated[
         tuple[Path, ...],
         NoDecode,
@@ -66,13 +66,13 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8400
     api_keys: SecretStr = SecretStr("")
     allow_anonymous: bool = False
-    # Without keys, requests by any other name than localhost, `host` and these are refused, since a
-    # foreign web page may let its own name lead here (DNS rebinding). Comma-separated.
+    # Without keys, requests for a host other than localhost, `host` and these are refused, since a
+    # web page can make its own host name resolve to this service (DNS rebinding). Comma-separated.
     allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
-    # Above it, the connection that has been without a request for the longest is closed.
+    # Above it, the connection that has been idle the longest is closed.
     max_connections: Annotated[int, Field(ge=1)] = 1000
     max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 2**20
-    # Of a batch, which is a whole challenges file.
+    # The body of a batch, which is a whole challenges file.
     max_batch_bytes: Annotated[int, Field(ge=1024)] = 32 * 2**20
     max_wait_s: Annotated[float, Field(gt=0)] = 300.0
     default_wait_s: Annotated[float, Field(ge=0)] = 60.0
@@ -89,12 +89,12 @@ class Settings(BaseSettings):
     # Answer a submission only once it is on disk: safe against power loss, up to a second slower.
     strict_durability: bool = False
 
-    # Adaptation: test-time training on a puzzle's demonstrations. adapt_max_s is the most that a
-    # job may ask for; 0: this service does not adapt.
+    # Adaptation: test-time training on a puzzle's demonstrations. adapt_max_s is the upper limit
+    # for a job; 0: this service does not adapt.
     adapt_max_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 600.0
     adapt_default_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
     adapt_max_variants: Annotated[int, Field(ge=1, le=1000)] = 256
-    # Adapted checkpoints are kept for the next job of the same puzzle, the latest used ones.
+    # Adapted checkpoints are kept for later jobs of the same puzzle, the most recently used ones.
     adapt_cache_bytes: Annotated[int, Field(ge=0)] = 10 * 2**30
     adapt_snapshot_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 20.0
 
@@ -114,16 +114,16 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:
-        """Read the environment; a keyword that is not None goes before its variable.
+        """Read the environment; a keyword that is not None overrides its variable.
 
-        Raises: SettingsError naming the variable and the mend.
+        Raises: SettingsError naming the variable and what to do.
         """
         _refuse_unknown(cls)
         given = {name: value for name, value in overrides.items() if value is not None}
         try:
             return cls(**given)
         except ValidationError as error:
-            raise SettingsError(_sentence(error)) from None  # its text quotes values: a secret
+            raise SettingsError(_sentence(error)) from None  # its text may quote a secret
 
     @field_validator("checkpoints", mode="before")
     @classmethod
@@ -139,7 +139,7 @@ class Settings(BaseSettings):
             return value
         hosts = [part.strip() for part in value.split(",")]
         if not all(_HOST_NAME.fullmatch(host) or parse_address(host) for host in hosts):
-            raise ValueError("give names or addresses, without ports, with commas between them")
+            raise ValueError("give names or addresses without ports, separated by commas")
         return hosts
 
     @field_validator("redis_url")
@@ -162,16 +162,28 @@ class Settings(BaseSettings):
 
     @property
     def queue_url(self) -> str:
-        """The address of Redis, for parts that cannot do without.
+        """The address of Redis, for the parts that need one.
 
         Raises: SettingsError when none is set.
         """
         if self.redis_url is None:
             raise SettingsError(
-                f"{PREFIX}REDIS_URL is not set, so nothing tells where jobs wait. Set it "
-                "(redis://HOST:6379/0), or let `hrm-arc serve` run everything on this machine"
+                f"{PREFIX}REDIS_URL is not set, and it says where the queue is. Set it "
+                "(redis://HOST:6379/0), or run everything on this machine with `hrm-arc serve`"
             )
         return self.redis_url
+
+    @property
+    def engine_options(self) -> EngineOptions:
+        """The options of the worker's engines."""
+        return EngineOptions(
+            device=self.device,
+            slots=self.slots,
+            precision=self.precision,
+            attention=self.attention,
+            compiled=self.compile,
+            num_threads=self.threads,
+        )
 
     @property
     def is_loopback(self) -> bool:
@@ -180,21 +192,21 @@ class Settings(BaseSettings):
         return self.host == "localhost" if address is None else address.is_loopback
 
     def check_exposure(self) -> None:
-        """Refuse to serve strangers by oversight.
+        """Check that other machines cannot use the service without a key.
 
-        Raises: SettingsError when listening beyond this machine without keys.
+        Raises: SettingsError where they could and `allow_anonymous` is not set.
         """
         if not (self.is_loopback or self.key_ring.keys or self.allow_anonymous):
             raise SettingsError(
                 f"{PREFIX}HOST {self.host}: other machines could use the service without a key. "
-                f"Set {PREFIX}API_KEYS (owner:key, comma-separated), or, where something in front "
-                f"keeps strangers out, {PREFIX}ALLOW_ANONYMOUS=true"
+                f"Set {PREFIX}API_KEYS (owner:key, comma-separated) or, behind a proxy that "
+                f"controls access, {PREFIX}ALLOW_ANONYMOUS=true"
             )
 
     def checkpoint_folders(self) -> tuple[Path, ...]:
-        """Return the checkpoint folders to serve, those of a folder of such in name order.
+        """Return the checkpoint folders to serve; those inside one folder in the order of names.
 
-        Raises: SettingsError for an entry without any, and for two of one name.
+        Raises: SettingsError for an entry without checkpoints, and for two of the same name.
         """
         found: dict[str, Path] = {}
         for entry in self.checkpoints:
@@ -203,13 +215,13 @@ class Settings(BaseSettings):
                 if name in found and not found[name].samefile(folder):
                     raise SettingsError(
                         f"{PREFIX}CHECKPOINTS: {found[name]} and {folder} have the same name, "
-                        "which is what a job asks for. Rename one of the folders"
+                        "and jobs select checkpoints by name. Rename one of the folders"
                     )
                 found.setdefault(name, folder)
         return tuple(found.values())
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that make another process load these settings."""
+        """Return the environment variables for another process to load these settings."""
         return {
             f"{PREFIX}{name.upper()}": _as_text(getattr(self, name))
             for name in sorted(self.model_fields_set)
@@ -218,18 +230,21 @@ class Settings(BaseSettings):
 
 
 def _refuse_unknown(settings: type[Settings]) -> None:
-    known = [f"{PREFIX}{name.upper()}" for name in settings.model_fields]
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in (*known, *CLIENT_NAMES):
-            near = difflib.get_close_matches(name, known, n=1)
-            mend = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(sorted(known))}"
-            raise SettingsError(f"{name} is no setting. {mend}")
+    known = [name.upper() for name in settings.model_fields]
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(PREFIX)
+        if variable.startswith(PREFIX) and name not in known and variable not in CLIENT_NAMES:
+            # Compared without the prefix, which would make any two names similar.
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+            every = ", ".join(f"{PREFIX}{one}" for one in sorted(known))
+            hint = f"Did you mean {PREFIX}{near[0]}?" if near else f"The settings are {every}"
+            raise SettingsError(f"{variable} is not a setting. {hint}")
 
 
 def _sentence(error: ValidationError) -> str:
-    """Say what is wrong with each variable, without the value: it may be a secret."""
+    """Say what is wrong with each variable, without the value, which may be a secret."""
     return "; ".join(
-        f"{PREFIX}{str(part['loc'][0]).upper()} has no use as given: "
+        f"{PREFIX}{str(part['loc'][0]).upper()} is not valid: "
         + part["msg"].removeprefix("Value error, ")
         for part in error.errors(include_url=False, include_input=False)
     )
@@ -241,14 +256,14 @@ def _folders_in(entry: Path) -> list[Path]:
     if not entry.is_dir():
         raise SettingsError(
             f"{PREFIX}CHECKPOINTS: there is no folder {entry}. Give checkpoint folders, or folders "
-            f"of such, with {os.pathsep!r} between them (--checkpoints). The repository of hrm-arc "
-            "has some in its folder checkpoints"
+            f"that contain some, separated by {os.pathsep!r} (--checkpoints). The repository of "
+            "hrm-arc has some in its folder checkpoints"
         )
     folders = sorted(path.parent for path in entry.glob(f"*/{CHECKPOINT_MARK}"))
     if not folders:
         raise SettingsError(
-            f"{PREFIX}CHECKPOINTS: {entry} is no checkpoint folder and holds none (a checkpoint "
-            f"folder has an {CHECKPOINT_MARK}). Fetch one with `hrm-arc pull`"
+            f"{PREFIX}CHECKPOINTS: {entry} is not a checkpoint folder and contains none (a "
+            f"checkpoint folder has an {CHECKPOINT_MARK}). Fetch one with `hrm-arc pull`"
         )
     return folders
 

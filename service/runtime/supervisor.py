@@ -1,7 +1,7 @@
-"""`hrm-arc serve`: Valkey, a worker for each device and the API, started, watched and stopped.
+"""The supervisor of `hrm-arc serve`: starts, watches and stops Valkey, the workers and the API.
 
-Each part is a process of its own: the API never waits for a step of the network, and a part that
-dies takes no other with it.
+Each part is a separate process: the API never waits for a step of the network, and the parts
+outlive each other's crashes.
 """
 
 import http.client
@@ -23,15 +23,16 @@ from service.runtime.embedded import EmbeddedServer
 from service.runtime.logs import mask_url
 from service.runtime.settings import PREFIX, Settings
 from service.runtime.tether import kill_tethered, start_tethered
+from service.runtime.timing import Backoff
 from service.wire.errors import EmbeddedServerError, SettingsError
 
 PROGRAM = (sys.executable, "-P", "-m", "service.cli")
-# A part that ends with this has said which setting is at fault: starting it again mends nothing.
+# A part that exits with this has reported a wrong setting: a restart would not help.
 BAD_INPUT_CODE = 2
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-# Who ran this long has not failed at starting.
+FIRST_PAUSE_S, MAX_PAUSE_S = 0.5, 30.0
+# A part that ran this long did not fail during its start.
 SETTLED_S = 60.0
-# What a part may need beyond the grace time to hand back and leave.
+# Time for a part to return its jobs and exit, beyond the grace time.
 STOP_MARGIN_S = 10.0
 _POLL_S = 0.1
 _READY_POLL_S = 1.0
@@ -40,42 +41,43 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class Pauses:
-    """How long to wait before another start: longer with each failure in a row."""
+class Restarts:
+    """When a part may be started again: later with each failure in a row."""
 
-    num_failures: int = 0
+    backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE_S, MAX_PAUSE_S))
     started_at: float = 0.0
     start_at: float = 0.0
 
     def note_start(self, now: float) -> None:
-        """Remember when it was started."""
+        """Record that the part was started."""
         self.started_at = now
 
     def note_end(self, now: float) -> float:
-        """Set and return the pause before the next start."""
-        self.num_failures = 1 if now - self.started_at > SETTLED_S else self.num_failures + 1
-        pause_s = min(FIRST_PAUSE_S * 2.0 ** (self.num_failures - 1), LONGEST_PAUSE_S)
+        """Record that the part ended, and return the pause before its next start."""
+        if now - self.started_at > SETTLED_S:
+            self.backoff.reset()
+        pause_s = self.backoff.next_s()
         self.start_at = now + pause_s
-        return pause_s
+        return round(pause_s, 2)
 
 
 @dataclass(slots=True)
 class Part:
-    """A process of the service, which is started again when it ends."""
+    """A process of the service, which is started again whenever it ends."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     process: Popen[bytes] | None = None
-    pauses: Pauses = field(default_factory=Pauses)
+    restarts: Restarts = field(default_factory=Restarts)
 
     @property
     def is_running(self) -> bool:
-        """Whether its process is there."""
+        """Whether the process runs."""
         return self.process is not None and self.process.poll() is None
 
-    def tend(self) -> None:
-        """Start it when it is due.
+    def start_if_due(self) -> None:
+        """Start the process unless it runs or its pause is not over.
 
         Raises: SettingsError when it ended because of a setting.
         """
@@ -86,32 +88,32 @@ class Part:
                 return
             self.process = None
             if code == BAD_INPUT_CODE:
-                raise SettingsError(f"{self.name} could not start: it says above what to mend")
-            pause_s = self.pauses.note_end(now)
+                raise SettingsError(f"{self.name} could not start: its message above says why")
+            pause_s = self.restarts.note_end(now)
             log.warning("part ended", name=self.name, code=code, restart_in_s=pause_s)
-        if now >= self.pauses.start_at:
+        if now >= self.restarts.start_at:
             self.process = start_tethered(self.command, environment=self.environment)
-            self.pauses.note_start(now)
+            self.restarts.note_start(now)
 
     def ask_to_stop(self) -> None:
-        """Let it finish what it does, and end."""
+        """Ask the process to finish its work and end."""
         if self.process is not None and self.is_running:
             self.process.terminate()
 
     def kill(self) -> None:
-        """End it at once."""
+        """End the process at once."""
         if self.process is not None and self.is_running:
             kill_tethered(self.process)
 
 
 class Supervisor:
-    """Runs the whole service on one machine until it is told to stop.
+    """Runs the whole service on one machine until a signal stops it.
 
     `say` shows a sentence to the person who started it.
     """
 
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
-        """Check what can be checked before anything starts.
+        """Check the settings before anything starts.
 
         Raises: SettingsError for settings that the service cannot run with.
         """
@@ -120,7 +122,7 @@ class Supervisor:
         self._settings, self._say = settings, say
         self._port = check_port(settings.host, settings.port)
         self._server: EmbeddedServer | None = None
-        self._server_pauses = Pauses()
+        self._server_restarts = Restarts()
         self._parts: list[Part] = []
         self._num_signals = 0
 
@@ -133,7 +135,7 @@ class Supervisor:
     def run(self) -> None:
         """Start everything, keep it running, and stop it in order on SIGINT or SIGTERM.
 
-        Raises: ServiceError, with everything stopped, when it cannot run.
+        Raises: ServiceError when the service cannot run; everything is stopped by then.
         """
         with self._counted_signals():
             try:
@@ -146,9 +148,14 @@ class Supervisor:
         url = self._settings.redis_url
         if url is None:
             self._server = EmbeddedServer(self._settings.state_folder).start()
-            self._server_pauses.note_start(time.monotonic())
+            self._server_restarts.note_start(time.monotonic())
             url = self._server.url
             self._say(f"Jobs are kept in {self._server.folder} (embedded Valkey).")
+            if self._server.pid is None:
+                self._say(
+                    "Another `hrm-arc serve` uses this folder: both share one queue, and each "
+                    "answers the other's jobs. For a separate queue give another --state-folder."
+                )
         else:
             self._say(f"Jobs are kept in {mask_url(url)}.")
         common = self._settings.environment() | {
@@ -158,12 +165,12 @@ class Supervisor:
         self._add_part("api", "api", common)
         devices = list_devices(self._settings.device)
         metrics_port = self._settings.worker_metrics_port
-        for place, device in enumerate(devices):
-            seen, own = isolate(device, os.environ)
-            own[f"{PREFIX}DEVICE"] = seen
-            if metrics_port:  # 0 takes any, as often as one likes
-                own[f"{PREFIX}WORKER_METRICS_PORT"] = str(metrics_port + place)
-            self._add_part(f"worker on {device}", "worker", common | own)
+        for index, device in enumerate(devices):
+            seen, variables = isolate(device, os.environ)
+            variables[f"{PREFIX}DEVICE"] = seen
+            if metrics_port:  # 0 lets each worker choose a free port
+                variables[f"{PREFIX}WORKER_METRICS_PORT"] = str(metrics_port + index)
+            self._add_part(f"worker on {device}", "worker", common | variables)
         self._say(f"Listening on {self.address}, with a worker on {', '.join(devices)}.")
         self._say(
             f"Stop with Ctrl-C: running jobs get {self._settings.grace_s:g} s to finish, waiting "
@@ -173,15 +180,15 @@ class Supervisor:
     def _add_part(self, name: str, command: str, settings: Mapping[str, str]) -> None:
         others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         self._parts.append(Part(name, (*PROGRAM, command), {**others, **settings}))
-        self._parts[-1].tend()
+        self._parts[-1].start_if_due()
 
     def _watch(self) -> None:
         started_at = ask_again_at = time.monotonic()
         is_ready = False
         while not self._num_signals:
-            self._tend_server()
+            self._restart_server_if_due()
             for part in self._parts:
-                part.tend()
+                part.start_if_due()
             if not is_ready and time.monotonic() >= ask_again_at:
                 is_ready = answers_ready(self._settings.host, self._port)
                 ask_again_at = time.monotonic() + _READY_POLL_S
@@ -189,23 +196,23 @@ class Supervisor:
                     self._say(f"Ready after {time.monotonic() - started_at:.0f} s.")
             time.sleep(_POLL_S)
 
-    def _tend_server(self) -> None:
+    def _restart_server_if_due(self) -> None:
         server, now = self._server, time.monotonic()
-        if server is None or server.is_running or now < self._server_pauses.start_at:
+        if server is None or server.is_running or now < self._server_restarts.start_at:
             return
-        # The pause follows the start, not the end: without the server nothing else can work.
-        pause_s = self._server_pauses.note_end(now)
+        # The pause begins with the start, not the end: nothing works without the server.
+        pause_s = self._server_restarts.note_end(now)
         log.warning("part ended", name="valkey", next_restart_in_s=pause_s)
         try:
             server.start()
-            self._server_pauses.note_start(now)
+            self._server_restarts.note_start(now)
         except EmbeddedServerError as error:
             log.error("valkey does not start", reason=str(error))
 
     def _stop(self) -> None:
         if any(part.is_running for part in self._parts):
-            self._say("Stopping: what runs may finish. Ctrl-C again ends it at once.")
-        # In order: the API first, so that nothing new comes in while workers finish.
+            self._say("Stopping: running jobs may finish. Ctrl-C again ends them at once.")
+        # The API first, so that no job arrives while the workers finish.
         for part in self._parts:
             part.ask_to_stop()
         deadline = time.monotonic() + self._settings.grace_s + STOP_MARGIN_S
@@ -237,7 +244,7 @@ class Supervisor:
 def check_port(host: str, port: int) -> int:
     """Return the port to listen on, a free one for 0.
 
-    Raises: SettingsError when it is taken, or the host is none of this machine.
+    Raises: SettingsError when the port is taken or the host is not an address of this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -251,12 +258,12 @@ def check_port(host: str, port: int) -> int:
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {host}, port {port} ({error.strerror}): choose another with --host "
-            "and --port (HRM_ARC_HOST, HRM_ARC_PORT), or stop what listens there"
+            "and --port (HRM_ARC_HOST, HRM_ARC_PORT), or stop the program that listens there"
         ) from error
 
 
 def answers_ready(host: str, port: int) -> bool:
-    """Whether the service says that it is ready."""
+    """Whether the service reports that it is ready."""
     reachable = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
     connection = http.client.HTTPConnection(reachable, port, timeout=2.0)
     try:

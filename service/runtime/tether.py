@@ -1,7 +1,7 @@
-"""Processes that do not outlive the one that started them, not even when that one is killed.
+"""Child processes that end with their parent, even when the parent is killed.
 
-This file is also the program that stands between the two: `python tether.py PARENT COMMAND…`. It
-needs nothing but the standard library, and on Linux turns into the command.
+This file is also the launcher between the two: `python tether.py PARENT COMMAND…`. It needs only
+the standard library, and on Linux it is replaced by the command.
 """
 
 import contextlib
@@ -25,14 +25,14 @@ def start_tethered(
     output: IO[bytes] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a command in a session of its own that gets SIGTERM when this process is gone.
+    """Start a command in a new session; it receives SIGTERM when this process ends.
 
-    Call it from a thread that lives as long as the process: Linux takes the end of the thread that
-    started a child for the end of its parent. A session of its own keeps a terminal's Ctrl-C from
-    reaching the command before whoever stops it in order.
+    Call this from a thread that lives as long as the process: on Linux the signal is sent at the
+    end of the thread that started the child. The new session keeps a terminal's Ctrl-C from the
+    command, so that the parent can stop its children in order.
     """
     is_linux = sys.platform == "linux"
-    # No preexec_fn: between fork and exec a process with threads can do next to nothing safely.
+    # No preexec_fn: it is not safe in a process with threads.
     launcher = [sys.executable, "-I", "-S", str(Path(__file__)), str(os.getpid())]
     return subprocess.Popen(
         [*launcher, *command],
@@ -46,25 +46,25 @@ def start_tethered(
 
 
 def kill_tethered(process: subprocess.Popen[bytes]) -> None:
-    """Kill a tethered command at once, with what it started."""
+    """Kill a tethered command and its children."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command under the tether; the arguments are the parent's id and the command."""
+    """Run a command; the arguments are the parent's process id and the command."""
     parent, command = int(arguments[0]), list(arguments[1:])
     if sys.platform != "linux":
         return watch(command)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() == parent:  # else it went before it could be watched
+    if os.getppid() == parent:  # otherwise the parent has already ended
         os.execv(command[0], command)
     return 1
 
 
 def watch(command: Sequence[str]) -> int:
-    """Stay beside the command, and end it when the pipe from the parent closes."""
-    # The end of the child must end the wait for the pipe as well.
+    """Run the command as a child, and end it when the pipe from the parent closes."""
+    # The end of the child must also end the wait for the pipe.
     signal.signal(signal.SIGCHLD, lambda _number, _frame: os.close(0))
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False)
 
@@ -79,7 +79,7 @@ def watch(command: Sequence[str]) -> int:
     if child.poll() is None:
         child.terminate()
     code = child.wait()
-    return code if code >= 0 else 128 - code  # as a shell tells of an end by a signal
+    return code if code >= 0 else 128 - code  # as shells report an end by a signal
 
 
 if __name__ == "__main__":

@@ -1,57 +1,51 @@
-"""The engine that settings or options describe."""
+"""Makes the engine that options describe."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from hrm_core import Checkpoint, CropEngine, Engine, EngineConfig, can_compile, pick_device
+from service.runtime.engine_options import EngineOptions
 
 
-def wants_compile(device: str, asked: bool | None) -> bool:
-    """Return whether to compile: as asked, or else on CUDA."""
-    return pick_device(device).type == "cuda" if asked is None else asked
+def wants_compile(device: str, wanted: bool | None) -> bool:
+    """Return whether to compile: as wanted, or by default on CUDA only."""
+    return pick_device(device).type == "cuda" if wanted is None else wanted
 
 
 def make_engine(
     checkpoint: Checkpoint,
+    options: EngineOptions,
     *,
     say: Callable[[str], None],
-    device: str = "auto",
-    slots: int | None = None,
-    precision: str | None = None,
-    attention: str = "auto",
-    compiled: bool | None = None,
-    num_threads: int | None = None,
     max_slots: int | None = None,
     tuned_folder: Path | None = None,
 ) -> Engine:
-    """Make an engine, saying so where it is not what was asked for.
+    """Make an engine; `say` receives a sentence for each option that it cannot have as given.
 
-    `slots` None: as many as were measured to be worth it and fit, but no more than `max_slots`
-    need; `tuned_folder` holds what was measured. `precision` None: the checkpoint's, or bfloat16
-    for float32 where the processor is clearly faster in it. `compiled` None: on CUDA only.
-    `num_threads` None: by the network's size and the free cores.
+    Where the number of slots is left open, the engine gets at most `max_slots`. `tuned_folder`
+    holds what was measured to be fastest on this machine.
 
     Raises: EngineError, AttentionError for what the device cannot do.
     """
-    where = pick_device(device)
-    is_compiled = wants_compile(device, compiled)
+    where = pick_device(options.device)
+    is_compiled = wants_compile(options.device, options.compiled)
     if is_compiled and not can_compile(where):
-        say("No compiler at hand: the network runs uncompiled, and slower.")
+        say("No compiler found: the network runs uncompiled, which is slower.")
         is_compiled = False
     kind = CropEngine if checkpoint.config.crop else Engine
     engine = kind(
         checkpoint,
         EngineConfig(
             device=where,
-            num_slots=slots,
-            precision=precision or "auto",
-            attention=attention,
+            num_slots=options.slots,
+            precision=options.precision or "auto",
+            attention=options.attention,
             compile=is_compiled,
-            num_threads=num_threads,
+            num_threads=options.num_threads,
             max_slots=max_slots,
             tuned_folder=tuned_folder,
         ),
     )
-    if slots is not None and engine.num_slots < slots:
-        say(f"{slots} slots are more than {where} takes: running with {engine.num_slots}.")
+    if options.slots is not None and engine.num_slots < options.slots:
+        say(f"{options.slots} slots are more than {where} takes: running with {engine.num_slots}.")
     return engine

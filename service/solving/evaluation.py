@@ -8,8 +8,9 @@ from augment import Task
 from hrm_core import Engine
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.solve import Solving, solve
 from service.wire.errors import InputError, UnknownPuzzle
+from service.wire.options import SolveOptions
 from voting import Scores, score
 
 # Attempts that the scoring rules count.
@@ -141,7 +142,8 @@ def evaluate(
         solutions[name] = [grid for grid in task.expected if grid is not None]
         submission[name] = tuple(test.attempts[:NUM_ATTEMPTS] for test in answer.tests)
         for index, (test, expected) in enumerate(zip(answer.tests, solutions[name], strict=True)):
-            right = next((c.count for c in test.candidates if c.grid == expected), 0)
+            votes = solving.tallies[index].entries
+            right = next((entry.count for entry in votes if entry.grid == expected), 0)
             per_input.append(
                 {
                     "task": name,
@@ -149,15 +151,15 @@ def evaluate(
                     "side": solving.members[0].crop.size,
                     "first": test.attempts[:1] == (expected,),
                     "two": expected in test.attempts[:NUM_ATTEMPTS],
-                    "single_variant_share": right / test.num_variants_used,
+                    "single_variant_share": right / test.variants_used,
                     "top_share": test.candidates[0].share if test.candidates else 0.0,
-                    "variants": test.num_variants_used,
-                    "segments": test.num_segments,
+                    "variants": test.variants_used,
+                    "segments": test.segments,
                 }
             )
             attempts.append((name, index, test.attempts[:NUM_ATTEMPTS]))
-            num_segments += test.num_segments
-            num_variants += test.num_variants_used
+            num_segments += test.segments
+            num_variants += test.variants_used
     sides = sorted({entry["side"] for entry in per_input})
     return Evaluation(
         counts=Counts.of(per_input),

@@ -8,9 +8,9 @@ import numpy as np
 
 from augment import NUM_DIHEDRALS, CropChoice, Grid, Puzzle, encode_variants, touches_edge
 from hrm_core import Engine, Outcome, Sample
-from service.solving.answer import AdaptationSummary, MemberAnswer, MemberShare
 from service.solving.enrolment import Enrolment, Registrar
-from service.solving.trace import VariantTrace, read_traces
+from service.solving.trace import read_traces
+from service.wire.answer import AdaptationSummary, MemberAnswer, MemberShare, VariantTrace
 from voting import Tally, count_ballots
 
 
@@ -132,7 +132,7 @@ class Voter:
             max_segments=max_segments or checkpoint.config.halt_max_steps,
             precision=engine.precision,
             attention=engine.attention.name,
-            num_slots=engine.num_slots,
+            slots=engine.num_slots,
         )
 
     def samples(
@@ -194,13 +194,15 @@ class Voter:
 
     def share(self, test_index: int, num_votes: int) -> MemberShare:
         """Return the member's part in a test input's `num_votes` votes."""
-        votes = self._votes[test_index]
+        votes, tally = self._votes[test_index], self.tally(test_index)
         return MemberShare(
             checkpoint=self.member.name,
-            tally=votes.tally,
-            num_variants_asked=self.num_variants,
-            num_segments=self._num_segments[test_index],
-            share=votes.tally.num_votes / num_votes if num_votes else 0.0,
+            votes=tally.num_votes,
+            abstained=tally.abstained,
+            variants_used=tally.num_ballots,
+            variants_asked=self.num_variants,
+            segments=self._num_segments[test_index],
+            share=tally.num_votes / num_votes if num_votes else 0.0,
             side=votes.side,
         )
 

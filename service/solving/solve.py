@@ -6,31 +6,15 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import chain
 
-from augment import CanvasError, Puzzle
+from augment import CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
-from service.solving.answer import Answer, MemberAnswer, TestAnswer
+from service.solving.answer import answer_test
 from service.solving.members import Member, Voter
-from service.solving.trace import MAX_TRACED, VariantTrace
+from service.solving.trace import MAX_TRACED
+from service.wire.answer import Answer, MemberAnswer, VariantTrace
 from service.wire.errors import InputError
-from voting import Ranking, Tally, decided, rank
-
-
-@dataclass(frozen=True, slots=True)
-class SolveOptions:
-    """How a puzzle is to be solved; None means all variants, and the checkpoint's own limit.
-
-    `num_variants` are each member's. `trace`: the answer also tells what single variants answered.
-    """
-
-    num_variants: int | None = None
-    num_attempts: int = 2
-    halting: Halting = Halting.ACT
-    max_segments: int | None = None
-    ranking: Ranking = Ranking.COUNT
-    seed: int = 0
-    stop_early: bool = True
-    priority: Priority = Priority.INTERACTIVE
-    trace: bool = False
+from service.wire.options import SolveOptions
+from voting import Ranking, Tally, decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +38,6 @@ class Solving:
     """
 
     def __init__(self, puzzle: Puzzle, members: Sequence[Member], options: SolveOptions) -> None:
-        if options.num_variants is not None and options.num_variants < 1:
-            raise InputError(f"{options.num_variants} variants: at least one is needed")
-        if options.num_attempts < 1:
-            raise InputError(f"{options.num_attempts} attempts: at least one is needed")
-        if options.seed < 0:
-            raise InputError(f"seed {options.seed} is negative: give 0 or more")
         if not members:
             raise InputError("no checkpoint votes: name at least one")
         names = [member.name for member in members]
@@ -70,6 +48,7 @@ class Solving:
                     "or rename one of the folders"
                 )
         self.puzzle, self.options = puzzle, options
+        self._ranking = Ranking(options.ranking)
         self._voters = tuple(_draw_voters(members, options, len(puzzle.test)))
         self._entered: dict[int, MemberAnswer] = {}
         self._is_closed = [False] * len(puzzle.test)
@@ -156,20 +135,38 @@ class Solving:
                 voter.engine.cancel(self)
                 voter.engine = None
 
-    def answer(self) -> Answer:
-        """Rank the current votes, once every member has entered."""
+    def answer(self, expected: Sequence[Grid | None] = ()) -> Answer:
+        """Rank the current votes, once every member has entered.
+
+        `expected`, one for each test input where given, are compared with where they are known.
+        """
         options = self.options
         run_s = (self._finished_at or time.monotonic()) - self._started_at
         timings = self._timings_s | {"run": run_s}
+        members = tuple(self._entered[index] for index in range(len(self._voters)))
+        outputs = expected or (None,) * len(self.puzzle.test)
         return Answer(
-            puzzle_name=self.puzzle.name,
-            members=tuple(self._entered[index] for index in range(len(self._voters))),
-            halting=options.halting.value,
-            ranking=options.ranking.value,
+            **dict(members[0]),
+            puzzle=self.puzzle.name,
+            members=members,
+            halting=options.halting,
+            ranking=options.ranking,
             seed=options.seed,
             stop_early=options.stop_early,
             device=self._device,
-            tests=tuple(self._answer_test(index) for index in range(len(self.puzzle.test))),
+            tests=tuple(
+                answer_test(
+                    {voter.member.name: voter.tally(index) for voter in self._voters},
+                    tally,
+                    self._ranking,
+                    num_attempts=options.attempts,
+                    num_variants=self._num_variants,
+                    shares=[voter.share(index, tally.num_votes) for voter in self._voters],
+                    traces=self._traces(index) if options.trace else None,
+                    expected=output,
+                )
+                for index, (tally, output) in enumerate(zip(self.tallies, outputs, strict=True))
+            ),
             timings_s={stage: round(seconds, 6) for stage, seconds in timings.items()},
         )
 
@@ -194,9 +191,9 @@ class Solving:
         engine.add(
             chain.from_iterable(zip(*per_input, strict=True)),
             job=self,
-            halting=options.halting,
+            halting=Halting(options.halting),
             max_segments=options.max_segments,
-            priority=options.priority,
+            priority=Priority[options.priority.upper()],
         )
 
     def _close_settled(self, test_indices: Iterable[int]) -> None:
@@ -247,19 +244,8 @@ class Solving:
         return self.options.stop_early and decided(
             self._tally(test_index),
             num_outstanding,
-            self.options.num_attempts,
-            self.options.ranking,
-        )
-
-    def _answer_test(self, test_index: int) -> TestAnswer:
-        tally = self._tally(test_index)
-        candidates = rank(tally, self.options.ranking)
-        return TestAnswer(
-            attempts=tuple(c.grid for c in candidates[: self.options.num_attempts]),
-            candidates=candidates,
-            shares=tuple(voter.share(test_index, tally.num_votes) for voter in self._voters),
-            decided_early=tally.num_ballots < self._num_variants,
-            traces=self._traces(test_index) if self.options.trace else None,
+            self.options.attempts,
+            self._ranking,
         )
 
     def _traces(self, test_index: int) -> tuple[VariantTrace, ...]:
@@ -272,7 +258,7 @@ def _draw_voters(
     """Draw each member's variants; the limit of traced ones is over all members."""
     num_traced = MAX_TRACED if options.trace else 0
     for member in members:
-        voter = Voter(member.draw(options.num_variants, options.seed), num_inputs, num_traced)
+        voter = Voter(member.draw(options.variants, options.seed), num_inputs, num_traced)
         num_traced = max(0, num_traced - voter.num_variants)
         yield voter
 

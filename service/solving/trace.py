@@ -2,39 +2,17 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from augment import Grid, Variant, decode_variants
+from service.wire.answer import VariantTrace
 
 # Of one test input. Traces are for people to inspect; tens of thousands of large grids would make
 # an answer of many megabytes.
 MAX_TRACED: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class VariantTrace:
-    """The answer of one variant: its grid with the variant undone, None where it abstained."""
-
-    variant: Variant
-    checkpoint: str
-    output: Grid | None
-    q_halt: float
-    num_segments: int
-
-    def document(self) -> dict[str, Any]:
-        """Return the trace as JSON values."""
-        return {
-            "dihedral": self.variant.dihedral,
-            "palette": list(self.variant.palette),
-            "checkpoint": self.checkpoint,
-            "output": None if self.output is None else self.output.to_rows(),
-            "q_halt": round(self.q_halt, 6),
-            "segments": self.num_segments,
-        }
 
 
 def read_traces(
@@ -50,7 +28,12 @@ def read_traces(
     """
     return tuple(
         VariantTrace(
-            variant, checkpoint, None if cells is None else Grid(cells), _sigmoid(logit), segments
+            dihedral=variant.dihedral,
+            palette=tuple(variant.palette),
+            checkpoint=checkpoint,
+            output=None if cells is None else Grid(cells),
+            q_halt=round(_sigmoid(logit), 6),
+            segments=segments,
         )
         for cells, logit, segments, variant in zip(
             decode_variants(tokens, variants), q_halt_logits, num_segments, variants, strict=True

@@ -1,1 +1,1 @@
-"""A whole challenges file in, a submission and a report on it out."""
+"""Answers a whole challenges file: a submission, and a report on it."""

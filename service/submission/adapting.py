@@ -1,69 +1,131 @@
-"""Adaptation on this machine: one checkpoint, adapted to all puzzles that nobody knows."""
+"""Adaptation on this machine: one checkpoint, adapted to all puzzles without rows."""
 
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from augment import Puzzle
-from hrm_core import AdaptProgress, can_compile, pick_device
+from hrm_core import AdaptProgress, Checkpoint, can_compile, pick_device
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.adaptation.record import ADAPTATION_NAME, read_adaptation
-from service.runtime.state_folder import current_state_folder, tuned_folder
+from service.runtime.engine_options import EngineOptions
+from service.runtime.folders import current_state_folder, tuned_folder
 from service.solving.enrolment import Registrar
-from service.submission.challenges import Challenge
+from service.submission.run import Refusal, Run
+from service.submission.session import SubmitConfig, SubmitSession
 from service.wire.errors import AdaptationError
 
+DEFAULT_MINUTES = 10.0
 
-def adapt_to_unknown(
-    challenges: Sequence[Challenge],
-    registrars: Sequence[Registrar],
+
+def adapt_for_session(session: SubmitSession, registrars: Sequence[Registrar]) -> Path | None:
+    """Adapt the first checkpoint as the session's configuration says.
+
+    Returns the folder of the adapted checkpoint; None where there is nothing to adapt to, and for
+    a stopped adaptation, which the same call continues.
+
+    Raises: AdaptationError for a folder with other content; DatasetError, TrainingError.
+    """
+    config, run = session.config, session.run
+    if config.options.adapt == "never":
+        return None
+    base = registrars[0].checkpoint
+    puzzles, num_too_large = choose_puzzles(
+        run, registrars, is_all=config.options.adapt == "always"
+    )
+    if num_too_large:
+        session.view.note(
+            f"{num_too_large} puzzle(s) without rows do not fit the {base.config.canvas} x "
+            f"{base.config.canvas} canvas of {base.folder}: they get no adaptation"
+        )
+
+    def show(progress: AdaptProgress) -> None:
+        share = progress.held_out_share
+        held_out = "" if share is None else f", held out {share:.0%} right"
+        session.view.say(f"adapting, {progress.used_share:.0%} of its time{held_out}")
+
+    return adapt_checkpoint(
+        base,
+        puzzles,
+        config.paths.adapted,
+        _options(config),
+        config.engine,
+        show,
+        lambda: session.should_stop() or run.clock.is_over,
+    )
+
+
+def choose_puzzles(
+    run: Run, registrars: Sequence[Registrar], *, is_all: bool
+) -> tuple[list[Puzzle], int]:
+    """Return the puzzles to adapt to: those that no checkpoint knows, or `is_all` of them.
+
+    Puzzles beyond the canvas of the first checkpoint are left out; those that no checkpoint knows
+    are refused, and their number is returned.
+    """
+    canvas = registrars[0].checkpoint.config.canvas
+    chosen, num_too_large = [], 0
+    for one in run.challenges:
+        if one.task is None:
+            continue
+        puzzle = one.task.puzzle
+        is_known = any(registrar.knows(puzzle) for registrar in registrars)
+        if puzzle.fits(canvas):
+            if is_all or not is_known:
+                chosen.append(puzzle)
+        elif not is_known:
+            num_too_large += 1
+            sentence = (
+                f"no checkpoint has rows for it, and a {canvas} x {canvas} canvas is too small"
+            )
+            run.refuse(one.puzzle_id, Refusal("canvas_exceeded", sentence))
+    return chosen, num_too_large
+
+
+def adapt_checkpoint(
+    base: Checkpoint,
+    puzzles: Sequence[Puzzle],
     folder: Path,
     options: AdaptOptions,
-    mode: Literal["auto", "always"],
-    device: str,
-    num_threads: int | None,
+    engine: EngineOptions,
     show: Callable[[AdaptProgress], None],
     should_stop: Callable[[], bool],
 ) -> Path | None:
-    """Adapt the first checkpoint to the puzzles nobody knows, or in mode `always` to all.
-
-    Gives the adapted checkpoint's folder; None where nothing is to be adapted to, and when stopped:
-    the same call then goes on. Puzzles beyond the canvas are left out.
-
-    Raises: AdaptationError for a folder that holds something else; DatasetError, TrainingError.
-    """
-    base = registrars[0].checkpoint
-    puzzles = [
-        one.task.puzzle
-        for one in challenges
-        if one.task is not None
-        and one.task.puzzle.fits(base.config.canvas)
-        and (mode == "always" or not any(mine.knows(one.task.puzzle) for mine in registrars))
-    ]
+    """Adapt a checkpoint to puzzles, or continue; a complete adaptation is returned as it is."""
     if not puzzles:
         return None
     if _is_made(folder, puzzles, base.sha256):
         return folder
-    where = pick_device(device)
     adaptation = prepare_adaptation(
         base,
         base.config,
         puzzles,
         folder,
         options,
-        device=device,
-        compile_step=is_worth_compiling(options) and can_compile(where),
-        num_threads=num_threads,
+        device=engine.device,
+        compile_step=is_worth_compiling(options) and can_compile(pick_device(engine.device)),
+        num_threads=engine.num_threads,
         tuned_folder=tuned_folder(current_state_folder()),
     )
     return folder if adaptation.adapt(show, should_stop) else None
 
 
 def remove_adaptation(folder: Path) -> None:
-    """Remove a folder that holds an adaptation, and no other one."""
+    """Remove a folder if it holds an adaptation."""
     if (folder / ADAPTATION_NAME).is_file():
         shutil.rmtree(folder)
+
+
+def _options(config: SubmitConfig) -> AdaptOptions:
+    options, seconds = config.options, config.options.adapt_s
+    if seconds is None and options.adapt_steps is None:
+        seconds = 60 * (DEFAULT_MINUTES if config.minutes is None else config.minutes / 2)
+    return AdaptOptions(
+        seconds=seconds,
+        steps=options.adapt_steps,
+        num_variants=options.adapt_variants or AdaptOptions().num_variants,
+        seed=options.seed,
+    )
 
 
 def _is_made(folder: Path, puzzles: Sequence[Puzzle], base_sha256: str) -> bool:
@@ -73,7 +135,7 @@ def _is_made(folder: Path, puzzles: Sequence[Puzzle], base_sha256: str) -> bool:
     wanted = {puzzle.name: puzzle.demonstrations_hash for puzzle in puzzles}
     if (record.base_sha256, record.demonstrations) != (base_sha256, wanted):
         raise AdaptationError(
-            f"{folder} holds an adaptation of another base, or to other puzzles: begin anew with "
+            f"{folder} holds an adaptation of another base, or to other puzzles: start over with "
             "--fresh, or give another --out"
         )
     return True

@@ -1,10 +1,10 @@
-"""The journal of a submission: a file that only grows, so that a killed run goes on from it."""
+"""The journal of a submission: an append-only file from which a killed run continues."""
 
 import json
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,61 +12,47 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from augment import PuzzleError
-from service.submission.votes import Round
+from service.runtime.engine_options import EngineOptions
+from service.submission.votes import RoundVotes
 from service.wire.errors import InputError
 
 VERSION = 2
 
 
-@dataclass(frozen=True, slots=True)
-class EngineNote:
-    """What an engine must have in common with the one before for its answers to be the same bits.
-
-    `precision` and `attention` are those that ran, whatever was asked for.
-    """
-
-    slots: int
-    num_threads: int | None
-    precision: str
-    attention: str
-    compiled: bool
-
-
 class Journal:
-    """What a run has answered, one JSON line a puzzle and round, below one that says which run.
+    """The votes of a run, one JSON line per puzzle and round, after a line that identifies the run.
 
-    A context: while it lasts no other process can write to the same journal. A last line that a
-    kill has torn is dropped.
-
-    `elapsed_s` is how long the runs before have worked, `engines` how their engines ran, by name.
-    `is_fresh`: begin anew, whatever is there.
+    A context that holds a lock: no other process can write to the same journal. An incomplete last
+    line, left by a kill, is dropped. `engines` are the options of the engines that voted, by
+    checkpoint: with them an engine gives the same answers bit for bit. `is_fresh` discards what an
+    earlier run has left.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any], *, is_fresh: bool = False) -> None:
         self.path = path
         self._is_fresh = is_fresh
-        self.rounds: list[Round] = []
-        self.engines: dict[str, EngineNote] = {}
+        self.rounds: list[RoundVotes] = []
+        self.engines: dict[str, EngineOptions] = {}
         self._identity = dict(identity)
         self._stack = ExitStack()
 
     @property
     def elapsed_s(self) -> float:
-        """How long the runs before have worked, up to their last votes."""
+        """The seconds that earlier runs took up to their last votes."""
         return max((one.elapsed_s for one in self.rounds), default=0.0)
 
     def __enter__(self) -> Self:
-        """Open the journal, or begin one.
+        """Open the journal or create it.
 
-        Raises: InputError for another run's journal, a damaged one, and one that another process
-        writes to.
+        Raises: InputError for the journal of another run, a damaged one, and one that another
+        process writes to.
         """
         lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
         try:
             lock.acquire(blocking=False)
         except Timeout:
             raise InputError(
-                f"another run writes to {self.path} now: wait for it, or give another --out"
+                f"another run is writing to {self.path}: wait for it, or give another --out"
             ) from None
         self._stack.callback(lock.release)
         try:
@@ -86,19 +72,19 @@ class Journal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close it."""
+        """Close the journal and release its lock."""
         self._stack.close()
 
-    def add(self, one: Round) -> None:
-        """Write a round down, on the disk before this returns."""
+    def add(self, one: RoundVotes) -> None:
+        """Append the votes of a round; they are on disk when this returns."""
         self.rounds.append(one)
         self._append(one.document())
 
-    def note_engines(self, engines: Mapping[str, EngineNote]) -> None:
-        """Write down how the engines run, for a run that goes on to have the same."""
+    def note_engines(self, engines: Mapping[str, EngineOptions]) -> None:
+        """Append the options of the engines, unless they are the last ones appended."""
         if dict(engines) != self.engines:
             self.engines = dict(engines)
-            self._append({"engines": {name: asdict(note) for name, note in engines.items()}})
+            self._append({"engines": {name: asdict(one) for name, one in engines.items()}})
 
     def _append(self, document: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
@@ -106,7 +92,7 @@ class Journal:
         os.fsync(self._file.fileno())
 
     def _read(self) -> int:
-        """Read what is there, and tell how many bytes of it are whole lines."""
+        """Read the journal and return how many of its bytes are complete lines."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -118,10 +104,10 @@ class Journal:
                 self._take(json.loads(line), number)
             except (ValueError, KeyError, TypeError, RecursionError, PuzzleError) as error:
                 if number == len(lines) and number > 1:
-                    break  # the last one: torn, however it came to end like a whole one
+                    break  # an incomplete last line, though it ends with a line break
                 raise InputError(
-                    f"{self.path}, line {number}: this is no journal of a submission, or a damaged "
-                    f"one ({error}). Begin anew with --fresh, or give another --out"
+                    f"{self.path}, line {number}: this is not the journal of a submission, or it "
+                    f"is damaged ({error}). Start over with --fresh, or give another --out"
                 ) from None
             kept += len(line) + 1
         return kept
@@ -131,15 +117,15 @@ class Journal:
             self._check(document)
         elif "engines" in document:
             self.engines = {
-                str(name): EngineNote(**note) for name, note in document["engines"].items()
+                str(name): EngineOptions(**one) for name, one in document["engines"].items()
             }
         else:
-            self.rounds.append(Round.from_document(document))
+            self.rounds.append(RoundVotes.from_document(document))
 
     def _check(self, document: Any) -> None:
         if document["journal"] != VERSION:
             raise InputError(
-                f"{self.path} was written by another version of hrm-arc: begin anew with --fresh"
+                f"{self.path} was written by another version of hrm-arc: start over with --fresh"
             )
         before = document["run"]
         differing = sorted(
@@ -149,6 +135,6 @@ class Journal:
         )
         if differing:
             raise InputError(
-                f"{self.path} is of another run, with other {', '.join(differing)}: give the same "
-                "command to go on with it, --fresh to begin anew, or another --out"
+                f"{self.path} belongs to another run (different {', '.join(differing)}): repeat "
+                "its command to continue it, or give --fresh to start over, or another --out"
             )

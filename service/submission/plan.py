@@ -1,19 +1,19 @@
-"""Which puzzle gets which variants next."""
+"""The order of rounds: which puzzle gets the votes of which variants next."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from service.submission.votes import Standing
 
-# Up to so many variants after each round; then all there are.
+# The number of variants that have voted after each round; then all there are.
 ROUND_STOPS = (8, 32, 128, 512)
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A round of one puzzle: the variants from `start` to `stop`, or to the last where None.
+class Round:
+    """A round of votes on one puzzle: the variants from `start` to `stop`, or to the last.
 
-    `is_last`: the plan has none after it.
+    `is_last`: the plan has no round after it.
     """
 
     puzzle_id: str
@@ -23,10 +23,10 @@ class Piece:
 
 
 def round_stops(num_variants: int | None, *, is_timed: bool) -> tuple[int | None, ...]:
-    """Give how many variants each puzzle has had after each round.
+    """Return how many variants of each puzzle have voted after each round.
 
-    Without a time to share out, one round is the whole vote: that costs least, and what comes out
-    depends on no clock.
+    Without a time limit one round is the whole vote: that costs least, and the result does not
+    depend on a clock.
     """
     if not is_timed:
         return (num_variants,)
@@ -35,11 +35,10 @@ def round_stops(num_variants: int | None, *, is_timed: bool) -> tuple[int | None
 
 
 class Plan:
-    """Hands out rounds: every puzzle's first before any second, and open questions before others.
+    """Hands out rounds: every puzzle's first before any second, then the closest votes first.
 
-    `standings` tell how puzzles stand; `lead` how clear a standing is, less is more open.
-    `is_whole`: a round begins with the first variant each time, because who votes cannot begin in
-    the middle.
+    `standings` are read, not changed; `lead` rates how clear a standing is. `is_whole`: every round
+    begins with the first variant, for a service that cannot begin at a later one.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Plan:
         self._is_whole = is_whole
         self._orders = {puzzle_id: order for order, puzzle_id in enumerate(puzzle_ids)}
         self._taken: set[str] = set()
-        # What is at work keeps its place here; a lead is only worked out when votes have come.
+        # Puzzles in progress stay in here; a lead is computed only when votes have arrived.
         self._open = {
             puzzle_id: self._urgency(puzzle_id)
             for puzzle_id in self._orders
@@ -64,11 +63,11 @@ class Plan:
 
     @property
     def num_open(self) -> int:
-        """Puzzles that have rounds left, those at work included."""
+        """Puzzles with rounds left, those in progress included."""
         return len(self._open)
 
-    def take(self) -> Piece | None:
-        """Give the round that is next; None while all that are left are at work, or none is."""
+    def take(self) -> Round | None:
+        """Return the next round; None while no puzzle is waiting for one."""
         waiting = [puzzle_id for puzzle_id in self._open if puzzle_id not in self._taken]
         if not waiting:
             return None
@@ -77,10 +76,10 @@ class Plan:
         standing = self._standings[puzzle_id]
         start = 0 if self._is_whole else standing.stop
         number = self._round_of(standing)
-        return Piece(puzzle_id, start, self._stops[number], number == len(self._stops) - 1)
+        return Round(puzzle_id, start, self._stops[number], number == len(self._stops) - 1)
 
     def close(self, puzzle_id: str) -> None:
-        """Take a round back that is over; its puzzle comes again, unless it is settled."""
+        """End the round of a puzzle, which gets another one unless it is settled."""
         self._taken.discard(puzzle_id)
         if self._standings[puzzle_id].is_settled:
             self._open.pop(puzzle_id, None)
@@ -88,7 +87,7 @@ class Plan:
             self._open[puzzle_id] = self._urgency(puzzle_id)
 
     def drop(self, puzzle_id: str) -> None:
-        """Leave a puzzle out from now on: it cannot be answered."""
+        """Give a puzzle no further rounds."""
         self._taken.discard(puzzle_id)
         self._open.pop(puzzle_id, None)
 
@@ -98,7 +97,7 @@ class Plan:
         return self._round_of(standing), lead, self._orders[puzzle_id]
 
     def _round_of(self, standing: Standing) -> int:
-        """Find the first round that goes beyond what a puzzle has had."""
+        """Return the number of the first round beyond the variants that have voted."""
         for number, stop in enumerate(self._stops):
             if stop is None or stop > standing.stop:
                 return number

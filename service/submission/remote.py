@@ -1,4 +1,4 @@
-"""Votes by a service: each round of a puzzle is a job."""
+"""`hrm-arc submit` through a service: each round of a puzzle is a job."""
 
 import asyncio
 import json
@@ -11,60 +11,92 @@ from service.client import (
     ClientError,
     Job,
     JobState,
-    Options,
     ServiceProblem,
     TestAnswer,
 )
-from service.submission.plan import Piece, Plan
+from service.submission.challenges import ChallengeSet
+from service.submission.plan import Plan, Round
 from service.submission.run import Refusal, Run
-from service.submission.votes import InputVotes, Round
+from service.submission.session import ProgressView, SubmitConfig, SubmitSession, Submitted
+from service.submission.votes import InputVotes, RoundVotes
+from service.wire.options import SolveOptions
 from voting import Q_ONE, GridVotes, Tally
 
-# So many jobs wait or run at once: enough to fill a few devices' slots.
-MOST_JOBS = 32
-LOOK_S = 0.25
-# A full queue empties: no reason to give up.
+# The jobs that wait or run at once: enough to fill the slots of a few devices.
+MAX_JOBS = 32
+POLL_S = 0.25
+# A full queue empties: the job is submitted again.
 FULL = ("queue_full", "queue_share_exceeded")
 FULL_PAUSE_S = 5.0
-# What a service may have against one puzzle; anything else it has against the whole run.
+# The errors that concern one puzzle; any other ends the run.
 OF_ONE_PUZZLE = ("unknown_puzzle", "canvas_exceeded", "unsolvable", "body_too_large")
 OPTIONS_POINTER = "/options"
 
 
-class RemoteVote:
-    """Takes the plan's rounds through a service.
+def submit_remotely(
+    challenges: ChallengeSet,
+    config: SubmitConfig,
+    client: AsyncClient,
+    view: ProgressView,
+    should_stop: Callable[[], bool],
+) -> Submitted:
+    """Answer challenges through a service.
 
-    `options` are every job's. `identity` tells this run from others: it makes keys by which a run
-    that goes on finds the jobs that the one before has left behind.
+    Raises: ClientError when it refuses or cannot be reached; the answers so far are kept.
+    """
+    checkpoints = list(config.checkpoints)
+    with SubmitSession.open(challenges, config, checkpoints, view, should_stop) as session:
+        asyncio.run(_vote(session, client))
+        return session.finish()
+
+
+async def _vote(session: SubmitSession, client: AsyncClient) -> None:
+    plan = session.make_plan(is_whole=True)
+    async with client:
+        if plan.num_open:
+            options = job_options(session.config)
+            vote = RemoteVote(session.run, plan, client, options, session.identity)
+            await vote.run(session.show, session.should_stop)
+
+
+def job_options(config: SubmitConfig) -> SolveOptions:
+    """Return the options of every job."""
+    main = config.checkpoints[0] if config.checkpoints else None
+    return config.options.with_changes(checkpoint=main, ensemble=config.checkpoints[1:])
+
+
+class RemoteVote:
+    """Runs the rounds of a plan as jobs of a service.
+
+    `options` are those of every job. `identity` identifies the run: the idempotency keys made from
+    it let a run find the jobs that an earlier one has submitted.
     """
 
     def __init__(
-        self, run: Run, plan: Plan, client: AsyncClient, options: Options, identity: object
+        self, run: Run, plan: Plan, client: AsyncClient, options: SolveOptions, identity: object
     ) -> None:
         self._run, self._plan, self._client, self._options = run, plan, client, options
-        self._identity = json.dumps([identity, options], sort_keys=True)
-        # Without expected outputs: what a service is asked does not depend on what is known here.
+        self._identity = json.dumps([identity, options.given], sort_keys=True)
+        # Without expected outputs: the jobs do not depend on what is known here.
         self._puzzles = {
             one.puzzle_id: one.task.puzzle for one in run.challenges if one.task is not None
         }
         self._jobs: dict[str, Job] = {}
 
-    async def take(self, show: Callable[[], None], should_stop: Callable[[], bool]) -> None:
-        """Vote until the plan or the time is over, or somebody wants it to stop.
+    async def run(self, show: Callable[[], None], should_stop: Callable[[], bool]) -> None:
+        """Vote until the plan is done, the time is over, or `should_stop`; then cancel open jobs.
 
-        Jobs that are left by then are cancelled.
-
-        Raises: ClientError where the service refuses or leaves; what it has answered is kept.
+        Raises: ClientError when the service refuses or cannot be reached; its answers are kept.
         """
         asked: set[asyncio.Task[None]] = set()
         try:
             while not should_stop() and not self._run.clock.is_over:
-                while len(asked) < MOST_JOBS and (piece := self._plan.take()) is not None:
-                    asked.add(asyncio.create_task(self._ask(piece)))
+                while len(asked) < MAX_JOBS and (planned := self._plan.take()) is not None:
+                    asked.add(asyncio.create_task(self._ask(planned)))
                 if not asked:
                     return
                 done, asked = await asyncio.wait(
-                    asked, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED
+                    asked, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED
                 )
                 for one in done:
                     one.result()
@@ -75,38 +107,37 @@ class RemoteVote:
             await asyncio.gather(*asked, return_exceptions=True)
             await self._cancel_all()
 
-    async def _ask(self, piece: Piece) -> None:
+    async def _ask(self, planned: Round) -> None:
         try:
-            job = await self._submit(piece)
+            job = await self._submit(planned)
             self._jobs[job.id] = job
             job = await self._client.wait(job)
         except ServiceProblem as problem:
             if not _is_of_one_puzzle(problem):
                 raise
-            self._give_up(piece, Refusal(problem.code, problem.detail))
+            self._give_up(planned, Refusal(problem.code, problem.detail))
             return
         self._jobs.pop(job.id, None)
-        if job.answer is None:
-            code = str(job.state) if job.failure is None else job.failure.code
-            detail = "somebody cancelled its job" if job.failure is None else job.failure.detail
-            self._give_up(piece, Refusal(code, detail))
+        if job.result is None:
+            code = str(job.state) if job.error is None else job.error.code
+            detail = "its job was cancelled" if job.error is None else job.error.detail
+            self._give_up(planned, Refusal(code, detail))
             return
-        self._run.record(_round(piece, job.answer.tests, self._run.clock.elapsed_s))
-        self._plan.close(piece.puzzle_id)
+        self._run.record(_round(planned, job.result.tests, self._run.clock.elapsed_s))
+        self._plan.close(planned.puzzle_id)
 
-    async def _submit(self, piece: Piece) -> Job:
-        """Make the round's job, or find the one that a run before has made.
-
-        One that ended without an answer does not count.
-        """
-        options: Options = {**self._options, "variants": piece.stop, "priority": "batch"}
-        told = f"{self._identity} {piece.puzzle_id!a} {piece.stop}"
-        key = sha256(told.encode()).hexdigest()[:40]
+    async def _submit(self, planned: Round) -> Job:
+        """Submit the job of a round, or find that of an earlier run unless it has no answer."""
+        options = self._options.with_changes(variants=planned.stop, priority="batch")
+        identity = f"{self._identity} {planned.puzzle_id!a} {planned.stop}"
+        key = sha256(identity.encode()).hexdigest()[:40]
         number = 0
         while True:
             try:
                 job = await self._client.submit(
-                    self._puzzles[piece.puzzle_id], idempotency_key=f"{key}-{number}", **options
+                    self._puzzles[planned.puzzle_id],
+                    idempotency_key=f"{key}-{number}",
+                    **options.given,
                 )
             except ServiceProblem as problem:
                 if problem.code not in FULL:
@@ -117,9 +148,9 @@ class RemoteVote:
                 return job
             number += 1
 
-    def _give_up(self, piece: Piece, refusal: Refusal) -> None:
-        self._run.refuse(piece.puzzle_id, refusal)
-        self._plan.drop(piece.puzzle_id)
+    def _give_up(self, planned: Round, refusal: Refusal) -> None:
+        self._run.refuse(planned.puzzle_id, refusal)
+        self._plan.drop(planned.puzzle_id)
 
     async def _cancel_all(self) -> None:
         for job in self._jobs.values():
@@ -137,13 +168,13 @@ def _is_of_one_puzzle(problem: ServiceProblem) -> bool:
     )
 
 
-def _round(piece: Piece, tests: Sequence[TestAnswer], elapsed_s: float) -> Round:
-    asked = [share.num_variants_asked for test in tests for share in test.shares]
-    is_last = piece.is_last or all(num < (piece.stop or 0) for num in asked)
-    return Round(
-        puzzle_id=piece.puzzle_id,
+def _round(planned: Round, tests: Sequence[TestAnswer], elapsed_s: float) -> RoundVotes:
+    asked = [share.variants_asked for test in tests for share in test.shares]
+    is_last = planned.is_last or all(num < (planned.stop or 0) for num in asked)
+    return RoundVotes(
+        puzzle_id=planned.puzzle_id,
         start=0,
-        stop=max(asked, default=0) if piece.stop is None else piece.stop,
+        stop=max(asked, default=0) if planned.stop is None else planned.stop,
         votes=tuple(map(votes_of, tests)),
         is_settled=is_last,
         voters=tuple(dict.fromkeys(share.checkpoint for test in tests for share in test.shares)),
@@ -152,11 +183,11 @@ def _round(piece: Piece, tests: Sequence[TestAnswer], elapsed_s: float) -> Round
 
 
 def votes_of(test: TestAnswer) -> InputVotes:
-    """Read the votes out of an answer, which names the first few candidates only."""
+    """Return the votes of an answer, which lists the first few candidates only."""
     votes = [
-        # The mean is of so few integers that the sum comes back exactly.
-        GridVotes(one.grid, one.count, round((one.mean_q_halt or 0.0) * one.count * Q_ONE))
+        # The mean is over few integers, so this restores their sum exactly.
+        GridVotes(one.grid, one.count, round(one.mean_q_halt * one.count * Q_ONE))
         for one in test.candidates
     ]
-    tally = Tally.of(votes, test.num_abstained)
-    return InputVotes(tally, test.num_votes - tally.num_votes, test.num_segments)
+    tally = Tally.of(votes, test.abstained)
+    return InputVotes(tally, test.votes - tally.num_votes, test.segments)

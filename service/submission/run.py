@@ -1,4 +1,4 @@
-"""One run over a challenges file: how each puzzle stands, and everything that is written of it."""
+"""The state of a run over a challenges file: the standing of each puzzle, kept on disk."""
 
 import time
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from service.submission.challenges import Challenge
 from service.submission.journal import Journal
 from service.submission.output import NUM_ATTEMPTS, SubmissionFile
 from service.submission.plan import Plan
-from service.submission.votes import Round, Standing
+from service.submission.votes import RoundVotes, Standing
 from voting import Ranking
 
 BROKEN = "invalid_task"
@@ -19,7 +19,7 @@ NO_GRID = "no_grid"
 
 
 class Refusal(NamedTuple):
-    """Why a puzzle is not answered: a code for programs, a sentence for people."""
+    """Why a puzzle is not answered: a code, and a sentence."""
 
     code: str
     detail: str
@@ -27,7 +27,7 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The time for the whole file, None for all that it takes; runs before have used some.
+    """The time limit of the whole file, None for none; earlier runs have used `used_s` of it.
 
     Units: seconds.
     """
@@ -38,24 +38,24 @@ class Clock:
 
     @property
     def elapsed_s(self) -> float:
-        """How long all runs have worked."""
+        """The time that all runs have taken."""
         return self.used_s + time.monotonic() - self.started_at
 
     @property
     def left_s(self) -> float | None:
-        """How long there still is."""
+        """The time left; None without a limit."""
         return None if self.budget_s is None else max(0.0, self.budget_s - self.elapsed_s)
 
     @property
     def is_over(self) -> bool:
-        """No time is left."""
+        """Whether no time is left."""
         return self.left_s == 0.0
 
 
 class Run:
-    """How the puzzles of a file stand, those of a run before included.
+    """The standings of a file's puzzles, with the votes that earlier runs left in the journal.
 
-    Whatever is recorded is on the disk, journal first, before the next thing happens.
+    Votes are on disk, first in the journal, when `record` returns.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class Run:
             if one.fault is not None
         }
         self._output = output
-        for told in journal.rounds:
-            if told.puzzle_id in self.standings:
-                self.standings[told.puzzle_id] = self.standings[told.puzzle_id].add(told)
+        for one in journal.rounds:
+            if one.puzzle_id in self.standings:
+                self.standings[one.puzzle_id] = self.standings[one.puzzle_id].add(one)
         for puzzle_id, standing in self.standings.items():
             if standing.votes:
                 output.put(puzzle_id, self.attempts(puzzle_id))
@@ -90,18 +90,18 @@ class Run:
 
     @property
     def num_votes(self) -> int:
-        """The ballots that name a grid, of all puzzles."""
+        """The ballots of all puzzles that name a grid."""
         return sum(standing.num_votes for standing in self.standings.values())
 
     def attempts(self, puzzle_id: str) -> list[tuple[Grid, ...]]:
-        """Give the attempts at each test input, the best first; none where nothing named a grid."""
+        """Return the attempts at each test input, the best first; empty where no vote is a grid."""
         return [
             tuple(one.grid for one in votes.candidates(self.ranking)[:NUM_ATTEMPTS])
             for votes in self.standings[puzzle_id].votes
         ]
 
     def plan(self, stops: Sequence[int | None], *, is_whole: bool = False) -> Plan:
-        """Plan the rounds of all puzzles that are not broken and not refused."""
+        """Plan the rounds of all puzzles that are neither broken nor refused."""
         return Plan(
             [one.puzzle_id for one in self.challenges if one.puzzle_id not in self.refusals],
             self.standings,
@@ -110,25 +110,25 @@ class Run:
             is_whole=is_whole,
         )
 
-    def record(self, one: Round) -> None:
-        """Count a round and write it down, then the submission anew."""
+    def record(self, one: RoundVotes) -> None:
+        """Add the votes of a round to the journal and, where they change it, to the submission."""
         self.journal.add(one)
         self.standings[one.puzzle_id] = self.standings[one.puzzle_id].add(one)
         if self._output.put(one.puzzle_id, self.attempts(one.puzzle_id)):
             self._output.write()
 
     def refuse(self, puzzle_id: str, refusal: Refusal) -> None:
-        """Note why a puzzle is not answered, or not answered any better."""
+        """Record why a puzzle gets no votes, or no more."""
         self.refusals[puzzle_id] = refusal
 
     def reason(self, puzzle_id: str) -> Refusal | None:
-        """Tell why a puzzle has a test input without an attempt; None where each has one."""
+        """Return why a puzzle has a test input without an attempt; None where each has one."""
         attempts = self.attempts(puzzle_id)
         if attempts and all(attempts):
             return None
         if puzzle_id in self.refusals:
             return self.refusals[puzzle_id]
         if not attempts:
-            return Refusal(NO_TIME, "the time was over before any variant had voted")
-        places = ", ".join(str(place) for place, tried in enumerate(attempts) if not tried)
-        return Refusal(NO_GRID, f"no variant's answer to test input {places} was a grid")
+            return Refusal(NO_TIME, "the time ended before any variant had voted")
+        missing = ", ".join(str(index) for index, tried in enumerate(attempts) if not tried)
+        return Refusal(NO_GRID, f"no variant gave a valid grid for test input {missing}")

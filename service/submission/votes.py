@@ -1,4 +1,4 @@
-"""Votes on the puzzles of a submission: what one round gave, and what all of them add up to."""
+"""Votes on the puzzles of a submission: those of one round, and the sum of all rounds."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +9,7 @@ from voting import Candidate, GridVotes, Ranking, Tally, rank
 
 @dataclass(frozen=True, slots=True)
 class InputVotes:
-    """The votes on one test input; `num_unlisted` are for grids that a service did not name."""
+    """The votes on one test input; `num_unlisted` are for grids that a service did not list."""
 
     tally: Tally
     num_unlisted: int = 0
@@ -34,14 +34,14 @@ class InputVotes:
         )
 
     def candidates(self, ranking: Ranking) -> tuple[Candidate, ...]:
-        """Give the grids that are named, the best first; shares are of all votes."""
+        """Return the listed grids, the best first; shares are of all votes."""
         listed = rank(self.tally, ranking)
         if not self.num_unlisted:
             return listed
         return tuple(replace(one, share=one.count / self.num_votes) for one in listed)
 
     def document(self) -> dict[str, Any]:
-        """Write the votes as JSON values; grids as rows of digits, which take half the room."""
+        """Return the votes as JSON values, with grids as rows of digits to halve their size."""
         return {
             "grids": [[_digits(v.grid), v.count, v.q_sum] for v in self.tally.entries],
             "abstained": self.tally.abstained,
@@ -51,7 +51,7 @@ class InputVotes:
 
     @classmethod
     def from_document(cls, document: Any) -> "InputVotes":
-        """Read what `document` wrote.
+        """Read a document of votes.
 
         Raises: KeyError, TypeError, ValueError, PuzzleError for anything else.
         """
@@ -67,14 +67,14 @@ class InputVotes:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """What one round of votes on a puzzle gave: those of the variants from `start` to `stop`.
+class RoundVotes:
+    """The votes of one round on a puzzle: those of the variants from `start` to `stop`.
 
-    With `start` 0 the votes stand for all that came before. `is_partial`: the time was over before
-    all of these variants had voted. `is_settled`: no further variant can change the attempts, or
-    none is left. `voters`: the checkpoints that voted.
+    With `start` 0 they replace all votes before. `is_partial`: the time ended before all of these
+    variants had voted. `is_settled`: no further variant can change the attempts, or none is left.
+    `voters`: the checkpoints that voted.
 
-    Units: elapsed_s is how long the whole run had worked by then.
+    Units: elapsed_s in seconds since the beginning of the run.
     """
 
     puzzle_id: str
@@ -87,7 +87,7 @@ class Round:
     is_partial: bool = False
 
     def document(self) -> dict[str, Any]:
-        """Write the round as JSON values."""
+        """Return the votes as JSON values."""
         return {
             "puzzle": self.puzzle_id,
             "start": self.start,
@@ -100,8 +100,8 @@ class Round:
         }
 
     @classmethod
-    def from_document(cls, document: Any) -> "Round":
-        """Read what `document` wrote.
+    def from_document(cls, document: Any) -> "RoundVotes":
+        """Read a document of a round.
 
         Raises: KeyError, TypeError, ValueError, PuzzleError for anything else.
         """
@@ -119,9 +119,9 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a puzzle stands: the votes of its first `stop` variants, and of some after them.
+    """The votes on a puzzle so far: those of its first `stop` variants, and of some after them.
 
-    `num_rounds` brought them.
+    `num_rounds` is the number of rounds they came from.
     """
 
     stop: int = 0
@@ -133,7 +133,7 @@ class Standing:
 
     @property
     def votes(self) -> tuple[InputVotes, ...]:
-        """All votes, for each test input; none before the first round."""
+        """All votes on each test input; empty before the first round."""
         return _merge(self.whole, self.partial)
 
     @property
@@ -146,12 +146,12 @@ class Standing:
         """The ballots of all test inputs."""
         return sum(votes.num_ballots for votes in self.votes)
 
-    def add(self, one: Round) -> "Standing":
-        """Count a round; one that fits on to nothing, being told twice, changes nothing."""
+    def add(self, one: RoundVotes) -> "Standing":
+        """Add the votes of a round; one that does not follow the last one is ignored."""
         num_rounds = self.num_rounds + 1
         if one.is_partial:
             if one.start != self.stop:
-                return self  # begun anew, and cut short: what there is counts more
+                return self  # restarted and cut short: it has fewer votes than there are
             return replace(self, partial=one.votes, voters=self._joined(one), num_rounds=num_rounds)
         if one.start not in (0, self.stop):
             return self
@@ -164,10 +164,10 @@ class Standing:
         )
 
     def lead(self, num_attempts: int, ranking: Ranking) -> float:
-        """Tell how clear the attempts are: their share of the votes less that of what comes next.
+        """Return the attempts' share of the votes less that of the next candidate.
 
-        Which of the attempts is the first does not matter to a score. Of several test inputs the
-        least clear one counts.
+        The order of the attempts does not matter to a score. Of several test inputs the one with
+        the smallest lead counts.
 
         Units: 0..1; 0 before the first round.
         """
@@ -177,8 +177,8 @@ class Standing:
             leads.append(sum(shares[:num_attempts]) - sum(shares[num_attempts:]))
         return min(leads, default=0.0)
 
-    def _joined(self, one: Round) -> tuple[str, ...]:
-        """Name all who have voted; a checkpoint with few variants is not in every round."""
+    def _joined(self, one: RoundVotes) -> tuple[str, ...]:
+        """Return all checkpoints that voted; one with few variants is not in every round."""
         return tuple(dict.fromkeys((*self.voters, *one.voters))) if one.start else one.voters
 
 

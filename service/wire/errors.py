@@ -1,4 +1,4 @@
-"""The errors of the service room.
+"""The errors of the service; each carries the `code` that callers are answered with.
 
 ::
 
@@ -30,7 +30,13 @@
 
 
 class ServiceError(Exception):
-    """Say what the service could not do, in a sentence that names the mend."""
+    """Say what the service could not do, and how to correct it.
+
+    `code` is the problem that a request which meets the error is answered with; `internal` for
+    those that only a start, a command or a worker can meet.
+    """
+
+    code = "internal"
 
 
 class InputError(ServiceError):
@@ -60,21 +66,31 @@ class SettingsError(InputError):
 class EnrolmentError(InputError):
     """The checkpoint cannot answer the puzzle."""
 
+    code = "unsolvable"
+
 
 class UnknownPuzzle(EnrolmentError):  # noqa: N818 - the wire's own word for it
     """The checkpoint has no trained rows for the puzzle."""
+
+    code = "unknown_puzzle"
 
 
 class UnknownCheckpoint(EnrolmentError):  # noqa: N818 - the wire's own word for it
     """Nobody serves a checkpoint of that name."""
 
+    code = "unknown_checkpoint"
+
 
 class QueueError(ServiceError):
     """The job layer could not do what was asked."""
 
+    code = "invalid_request"  # a cursor or an event id that was never given out
+
 
 class QueueUnavailable(QueueError):  # noqa: N818 - a state, not a mistake
     """Redis cannot be reached, or takes no writes: nothing was queued."""
+
+    code = "queue_unavailable"
 
 
 class SubmissionInDoubt(QueueUnavailable):
@@ -84,6 +100,8 @@ class SubmissionInDoubt(QueueUnavailable):
 class NotDurable(QueueUnavailable):
     """A submission is queued, but not known to be on disk; `id` is the job's or the batch's."""
 
+    code = "not_durable"
+
     def __init__(self, queued_id: str, reason: str) -> None:
         super().__init__(f"{queued_id} is queued, but not known to be on disk: {reason}")
         self.id = queued_id
@@ -91,6 +109,8 @@ class NotDurable(QueueUnavailable):
 
 class PuzzlesUnpublished(QueueError):  # noqa: N818 - a state, not a mistake
     """The list of the puzzles that a checkpoint knows is missing."""
+
+    code = "not_ready"
 
     def __init__(self, checkpoint_name: str) -> None:
         super().__init__(
@@ -106,18 +126,25 @@ class QueueFull(QueueError):  # noqa: N818 - a state, not a mistake
     of it.
     """
 
+    code = "queue_full"
+
     def __init__(self, sentence: str, *, retry_after_s: int, is_share: bool) -> None:
         super().__init__(sentence)
         self.retry_after_s = retry_after_s
         self.is_share = is_share
+        self.code = "queue_share_exceeded" if is_share else "queue_full"
 
 
 class IdempotencyConflict(QueueError):  # noqa: N818 - the wire's own word for it
     """The idempotency key was used before, with another body."""
 
+    code = "idempotency_conflict"
+
 
 class JobNotFound(QueueError):  # noqa: N818 - the wire's own word for it
     """No such job, or no longer."""
+
+    code = "job_not_found"
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"no job {job_id!r}: it never was, or its time to be kept has passed")
@@ -126,6 +153,8 @@ class JobNotFound(QueueError):  # noqa: N818 - the wire's own word for it
 
 class BatchNotFound(QueueError):  # noqa: N818 - the wire's own word for it
     """No such batch, or no longer."""
+
+    code = "batch_not_found"
 
     def __init__(self, batch_id: str) -> None:
         super().__init__(
@@ -136,6 +165,8 @@ class BatchNotFound(QueueError):  # noqa: N818 - the wire's own word for it
 
 class AdaptedNotFound(QueueError):  # noqa: N818 - the wire's own word for it
     """No worker keeps such an adapted checkpoint."""
+
+    code = "adapted_not_found"
 
     def __init__(self, adapted_id: str) -> None:
         super().__init__(

@@ -10,7 +10,7 @@ import structlog
 from augment import Puzzle
 from hrm_core import Adaptation, AdaptProgress, AdaptTurn, Checkpoint, Phase
 from service.adaptation.cache import AdaptationKey
-from service.jobs.record import json_bytes
+from service.wire.progress import AdaptationProgress, Progress
 from service.worker.messages import JOB_ERRORS
 
 REPORT_EVERY_S = 1.0
@@ -35,27 +35,34 @@ class AdaptationTask:
 
     def report(self, progress: AdaptProgress | None = None, note: str = "") -> bytes:
         """Return the progress of the jobs that wait, as JSON; None before training starts."""
-        train = None if progress is None else progress.train
-        return json_bytes(
-            {
-                "outcomes": 0,
-                "asked": 0,
-                "decided": 0,
-                "test_inputs": len(self.puzzle.test),
-                "tests": [],
-                "adaptation": {
-                    "checkpoint": self.base_name,
-                    "phase": "waiting" if progress is None else progress.phase.value,
-                    "used_share": 0.0 if progress is None else progress.used_share,
-                    "steps": 0 if progress is None else progress.step,
-                    "seconds": 0.0 if progress is None else progress.seconds,
-                    "loss": None if train is None else train.lm_loss,
-                    "right_share": None if train is None else train.right_share,
-                    "held_out_share": None if progress is None else progress.held_out_share,
-                    "held_out_note": note,
-                },
-            }
+        adaptation = AdaptationProgress(
+            checkpoint=self.base_name,
+            phase="waiting",
+            used_share=0.0,
+            steps=0,
+            seconds=0.0,
+            held_out_note=note,
         )
+        if progress is not None:
+            train = progress.train
+            adaptation = AdaptationProgress(
+                checkpoint=self.base_name,
+                phase=progress.phase.value,
+                used_share=progress.used_share,
+                steps=progress.step,
+                seconds=progress.seconds,
+                loss=None if train is None else train.lm_loss,
+                right_share=None if train is None else train.right_share,
+                held_out_share=progress.held_out_share,
+                held_out_note=note,
+            )
+        return Progress(
+            outcomes=0,
+            asked=0,
+            decided=0,
+            test_inputs=len(self.puzzle.test),
+            adaptation=adaptation,
+        ).to_json()
 
 
 class AdaptationRun:

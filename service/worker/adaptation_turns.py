@@ -85,8 +85,8 @@ class AdaptationTurns:
         puzzle, row_index = request.task.puzzle, self._pool.row_index(name)
         if (
             not self._is_enabled
-            or request.adapt == "never"
-            or (request.adapt == "auto" and row_index.knows(puzzle))
+            or request.options.adapt == "never"
+            or (request.options.adapt == "auto" and row_index.knows(puzzle))
         ):
             return Member.enrol(row_index, puzzle, name=name)
         if self.is_suspended:
@@ -184,9 +184,9 @@ class AdaptationTurns:
             owner=request.owner,
             base_sha256=base.sha256,
             demonstrations_hash=request.task.puzzle.demonstrations_hash,
-            num_variants=request.adapt_variants or self._recipe.num_variants,
-            seconds=request.adapt_s,
-            steps=request.adapt_steps,
+            num_variants=request.options.adapt_variants or self._recipe.num_variants,
+            seconds=request.options.adapt_s,
+            steps=request.options.adapt_steps,
         )
         entry_id = key.entry_id(base_name)
         task = self._tasks.get(entry_id)

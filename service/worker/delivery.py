@@ -1,6 +1,5 @@
 """The delivery of the engine loop's events to Redis, which may be away for a while."""
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 import structlog
 
 from service.jobs import Claims
+from service.runtime.timing import Backoff
 from service.wire.errors import QueueUnavailable
 from service.worker.intake import Leases
 from service.worker.messages import (
@@ -22,24 +22,6 @@ from service.worker.messages import (
     WorkerEvent,
 )
 from service.worker.metrics import WorkerMetrics
-
-FIRST_PAUSE_S, MAX_PAUSE_S = 0.1, 2.0
-
-
-class Backoff:
-    """Pauses that double up to a limit, with jitter for processes that started together."""
-
-    def __init__(self) -> None:
-        self._pause_s = FIRST_PAUSE_S
-
-    def next_s(self) -> float:
-        """Return the next pause, in seconds."""
-        pause_s, self._pause_s = self._pause_s, min(MAX_PAUSE_S, 2 * self._pause_s)
-        return pause_s * random.uniform(0.5, 1.0)
-
-    def reset(self) -> None:
-        """Start over after a success."""
-        self._pause_s = FIRST_PAUSE_S
 
 
 @dataclass(slots=True, eq=False)

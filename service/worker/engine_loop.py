@@ -11,7 +11,7 @@ import structlog
 
 from hrm_core import DeviceMemoryError, Engine
 from service.jobs import Failure
-from service.runtime.shipped import default_checkpoint
+from service.runtime.folders import default_checkpoint
 from service.solving.solve import hand_out
 from service.wire.errors import SettingsError
 from service.worker.adaptation_turns import AdaptationTurns
@@ -264,11 +264,10 @@ class EngineLoop:
 
     def _finish(self, job: ActiveJob) -> None:
         with self._failing(job):
-            answer = job.solving.answer()
-            self._metrics.count_answer(answer)
             records = {name: one.record for name, one in self.served.items()}
-            result = job.result(answer, self._worker_id, records)
-            self._end(Succeeded(job.id, result, job.total_s))
+            answer = job.answer(self._worker_id, records)
+            self._metrics.count_answer(answer)
+            self._end(Succeeded(job.id, answer.to_json(), job.total_s))
 
     @contextmanager
     def _failing(self, job: ActiveJob) -> Iterator[None]:

@@ -12,8 +12,8 @@ from hrm_core import (
     pick_device,
     release_memory,
 )
+from service.runtime.folders import tuned_folder
 from service.runtime.settings import Settings
-from service.runtime.state_folder import tuned_folder
 from service.solving.engines import make_engine
 from service.solving.enrolment import Registrar
 from service.wire.errors import EnrolmentError, UnknownCheckpoint
@@ -34,13 +34,8 @@ def engine_maker(settings: Settings, say: Callable[[str], None]) -> MakeEngine:
     """Return a maker of engines by a worker's settings; `say` gets what was not possible."""
     return partial(
         make_engine,
+        options=settings.engine_options,
         say=say,
-        device=settings.device,
-        slots=settings.slots,
-        precision=settings.precision,
-        attention=settings.attention,
-        compiled=settings.compile,
-        num_threads=settings.threads,
         max_slots=MAX_SLOTS[pick_device(settings.device).type],
         tuned_folder=tuned_folder(settings.state_folder),
     )

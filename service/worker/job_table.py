@@ -4,17 +4,16 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 from hrm_core import Engine
 from service.jobs import CheckpointRecord, Job
-from service.jobs.record import json_bytes
-from service.solving.answer import Answer
 from service.solving.members import Member
 from service.solving.solve import Solving
+from service.wire.answer import Answer, Candidate
 from service.wire.errors import InputError
+from service.wire.progress import Progress, TestProgress
 from service.worker.request import SolveRequest, read_request
-from voting import rank
+from voting import Ranking, rank
 
 CANDIDATES_REPORTED = 3
 REPORT_EVERY_S = 1.0
@@ -69,10 +68,10 @@ class ActiveJob:
         Raises: InputError, AugmentError.
         """
         request = read_request(self.job)
-        main = request.checkpoint or default_checkpoint
+        main = request.options.checkpoint or default_checkpoint
         if main is None:
             raise InputError("no checkpoint is served: name one that is")
-        checkpoints = (main, *request.ensemble)
+        checkpoints = (main, *request.options.ensemble)
         for name in checkpoints:
             if checkpoints.count(name) > 1:
                 raise InputError(f"checkpoint {name!r} is to vote twice: name each one once")
@@ -113,44 +112,41 @@ class ActiveJob:
         if not progress.num_outcomes or now - self.reported_at < REPORT_EVERY_S:
             return None
         self.reported_at = now
-        tests = []
-        for tally in solving.tallies:
-            candidates = rank(tally, solving.options.ranking)[:CANDIDATES_REPORTED]
-            tests.append(
-                {
-                    "votes": tally.num_votes,
-                    "abstained": tally.abstained,
-                    "candidates": [
-                        {"grid": one.grid.to_rows(), "count": one.count, "share": one.share}
-                        for one in candidates
-                    ],
-                }
-            )
-        return json_bytes(
-            {
-                "outcomes": progress.num_outcomes,
-                "asked": progress.num_asked,
-                "decided": progress.num_decided,
-                "test_inputs": progress.num_test_inputs,
-                "tests": tests,
+        ranking = Ranking(solving.options.ranking)
+        return Progress(
+            outcomes=progress.num_outcomes,
+            asked=progress.num_asked,
+            decided=progress.num_decided,
+            test_inputs=progress.num_test_inputs,
+            tests=tuple(
+                TestProgress(
+                    votes=tally.num_votes,
+                    abstained=tally.abstained,
+                    candidates=tuple(
+                        Candidate(grid=one.grid, count=one.count, share=one.share)
+                        for one in rank(tally, ranking)[:CANDIDATES_REPORTED]
+                    ),
+                )
+                for tally in solving.tallies
+            ),
+        ).to_json()
+
+    def answer(self, worker_id: str, records: Mapping[str, CheckpointRecord]) -> Answer:
+        """Return the answer with the facts of the job, the worker and the checkpoints."""
+        answer = self.solving.answer(self.request.task.expected)
+        used = [records[name] for name in self.checkpoints]
+        return answer.model_copy(
+            update={
+                "verified": all(record.finding.is_verified for record in used),
+                "warnings": tuple(one.warning for one in used if one.warning is not None),
+                "worker": worker_id,
+                "timings_s": {
+                    "queue": round(self.queue_s, 6),
+                    **answer.timings_s,
+                    "total": round(self.total_s, 6),
+                },
             }
         )
-
-    def result(
-        self, answer: Answer, worker_id: str, records: Mapping[str, CheckpointRecord]
-    ) -> bytes:
-        """Return the answer as JSON, with the facts of the job, the worker and the checkpoints."""
-        used = [records[name] for name in self.checkpoints]
-        document: dict[str, Any] = answer.document(self.request.task.expected)
-        document["verified"] = all(record.finding.is_verified for record in used)
-        document["warnings"] = [record.warning for record in used if record.warning is not None]
-        document["worker"] = worker_id
-        document["timings_s"] = {
-            "queue": round(self.queue_s, 6),
-            **document["timings_s"],
-            "total": round(self.total_s, 6),
-        }
-        return json_bytes(document)
 
 
 class JobTable:

@@ -7,7 +7,7 @@ from wsgiref.simple_server import WSGIServer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from hrm_core import Engine, Outcome, used_memory
-from service.solving.answer import Answer
+from service.wire.answer import Answer
 
 PREFIX = "hrm_arc"
 STEP_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

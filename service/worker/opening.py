@@ -12,7 +12,7 @@ from hrm_core import Engine, HRMCoreError
 from service.jobs import CheckpointRecord, KnownPuzzle
 from service.solving.enrolment import Registrar
 from service.solving.self_test.record import examine
-from service.solving.self_test.result import Finding
+from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError, InputError, SettingsError
 from service.worker.engine_pool import EnginePool
 
@@ -101,9 +101,9 @@ def _examine(
         sha256=checkpoint.sha256,
         architecture=config.architecture,
         canvas=config.canvas,
-        num_parameters=checkpoint.num_parameters,
-        num_rows=config.num_rows,
-        num_puzzles=num_puzzles,
+        parameters=checkpoint.num_parameters,
+        rows=config.num_rows,
+        puzzles=num_puzzles,
         halt_max_steps=config.halt_max_steps,
         finding=finding,
         verdict=verdict,
@@ -116,7 +116,7 @@ def _known_puzzles(row_index: Registrar) -> tuple[KnownPuzzle, ...]:
     num_rows = Counter(map(row_index.dialect.puzzle_of, names))
     known = row_index.index.demonstrations if row_index.index else {}
     return tuple(
-        KnownPuzzle(name, demonstrations, num_rows[name])
+        KnownPuzzle(name=name, demonstrations_sha256=demonstrations, variants=num_rows[name])
         for name, demonstrations in known.items()
         if num_rows[name]
     )

@@ -16,12 +16,13 @@ from service.adaptation.cache import FOLDER_NAME as ADAPTED_FOLDER
 from service.adaptation.cache import AdaptedCache
 from service.jobs import Claims, WorkerRecord
 from service.runtime.devices import show_device
+from service.runtime.folders import tuned_folder
 from service.runtime.settings import Settings
-from service.runtime.state_folder import tuned_folder
+from service.runtime.timing import Backoff
 from service.solving.engines import wants_compile
 from service.wire.errors import QueueUnavailable, SettingsError
 from service.worker.adaptation_turns import AdaptationTurns
-from service.worker.delivery import Backoff, Delivery
+from service.worker.delivery import Delivery
 from service.worker.engine_loop import EngineLoop
 from service.worker.engine_pool import EnginePool, MakeEngine, engine_maker
 from service.worker.heartbeat import Heartbeat

@@ -150,7 +150,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(
     said, errors = process.communicate(timeout=START_LIMIT_S)
 
     assert process.returncode == 130, errors
-    assert "The same command goes on from here" in said
+    assert "The same command continues from here" in said
     assert "Traceback" not in errors
     step = record_in(out)["steps"]
     assert 0 < step < 200
@@ -161,7 +161,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(
     once_more = hrm_arc(*command)
 
     assert again.code == 0
-    assert f"going on at step {step}" in again.out
+    assert f"continuing at step {step}" in again.out
     assert record_in(out)["complete"] is True
     assert once_more.code == 2
     assert "holds an adaptation that is complete" in once_more.said
@@ -194,7 +194,7 @@ def test_after_a_kill_the_same_command_goes_on_from_the_last_snapshot(
     solved = hrm_arc("solve", new_task, "--checkpoint", out, "--json")
 
     assert again.code == 0
-    assert f"going on at step {step}" in again.out
+    assert f"continuing at step {step}" in again.out
     assert record_in(out)["complete"] is True
     assert json.loads(solved.out)["enrolment"] == "adapted"
     assert files_in(tiny_folder) == before

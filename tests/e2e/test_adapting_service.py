@@ -67,19 +67,19 @@ def test_an_unknown_puzzle_is_refused_then_adapted_to_kept_and_removed(
     events = events_of(service, job.id)
     states = [data["state"] for kind, data in events if kind == "state"]
     told = [data.get("adaptation") for kind, data in events if kind == "progress"]
-    answer = client.get(job).answer
+    answer = client.get(job).result
 
     assert states[-3:] == ["adapting", "running", "succeeded"]
     assert any(entry and entry["checkpoint"] == "demo" for entry in told)
     assert answer is not None
     assert (answer.enrolment, answer.adaptation is not None) == ("adapted", True)
-    assert answer.adaptation.num_steps == BUDGET["adapt_steps"]
+    assert answer.adaptation.steps == BUDGET["adapt_steps"]
     assert answer.adaptation.base == "demo"
-    assert not answer.adaptation.is_reused
+    assert not answer.adaptation.reused
 
     again = client.solve(unknown, adapt="auto", **BUDGET)
     assert again.adaptation is not None
-    assert again.adaptation.is_reused
+    assert again.adaptation.reused
     assert again.tests[0].attempts == answer.tests[0].attempts
 
     deadline = time.monotonic() + PATIENCE_S  # a worker publishes what it keeps now and then

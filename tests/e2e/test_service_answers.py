@@ -130,9 +130,9 @@ def test_jobs_at_once_are_answered_as_by_solving_here(
     for answer, attempts in zip(answers, solve_here(demo_folder, orders), strict=True):
         assert answer.attempts == attempts
     tests = [test for answer in answers for test in answer.tests]
-    assert {test.num_variants_used for test in tests} == {num_variants}
+    assert {test.variants_used for test in tests} == {num_variants}
     assert not any(test.decided_early for test in tests)
-    assert all(answer.is_verified for answer in answers)
+    assert all(answer.verified for answer in answers)
 
 
 async def solve_by(service: Service, orders: list[Order]) -> list[Answer]:
@@ -156,7 +156,8 @@ def solve_here(folder: Path, orders: list[Order]) -> list[Any]:
     from hrm_core import Engine, EngineConfig, open_checkpoint
     from service.solving.enrolment import Registrar
     from service.solving.members import Member
-    from service.solving.solve import SolveOptions, Solving, solve
+    from service.solving.solve import Solving, solve
+    from service.wire.options import SolveOptions
 
     checkpoint = open_checkpoint(folder)
     registrar = Registrar(checkpoint)
@@ -165,7 +166,7 @@ def solve_here(folder: Path, orders: list[Order]) -> list[Any]:
         Solving(
             order.task.puzzle,
             [Member.enrol(registrar, order.task.puzzle)],
-            SolveOptions(num_variants=order.num_variants, seed=order.seed, stop_early=False),
+            SolveOptions(variants=order.num_variants, seed=order.seed, stop_early=False),
         )
         for order in orders
     ]
@@ -182,7 +183,7 @@ def test_one_job_may_ask_1000_variants(service: Service, thousandfold: tuple[Tas
         )
 
     for test in answer.tests:
-        assert test.num_variants_asked == test.num_variants_used == NUM_ROWS
-        assert test.num_votes + test.num_abstained == NUM_ROWS
+        assert test.variants_asked == test.variants_used == NUM_ROWS
+        assert test.votes + test.abstained == NUM_ROWS
     assert answer.checkpoint == folder.name
-    assert answer.is_verified is False
+    assert answer.verified is False

@@ -52,7 +52,7 @@ def check_all_served(client: Client) -> None:
     served = {one.name: one for one in client.checkpoints()}
     assert SHIPPED
     assert served.keys() == SHIPPED
-    assert all(one.is_verified for one in served.values())
+    assert all(one.verified for one in served.values())
 
 
 def test_every_checkpoint_in_the_box_is_served_and_an_unseen_puzzle_answered(

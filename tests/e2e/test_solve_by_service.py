@@ -167,3 +167,20 @@ def test_torch_is_not_loaded_to_ask_a_service(service: Service) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "puzzle 0d3d703e" in done.stdout
+
+
+def test_jobs_of_a_service_are_listed_with_its_key(
+    hrm_arc: Any, by_service: Any, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert by_service(PUZZLES[0], "--variants", 1).code == 0
+
+    listed = hrm_arc("jobs", "list", "--url", service.url, "--limit", 1)
+    documents = json.loads(hrm_arc("jobs", "list", "--url", service.url, "--json").out)
+    of_others = hrm_arc("jobs", "list", "--url", service.url, "--owner", "them")
+    monkeypatch.delenv("HRM_ARC_API_KEY")
+    refused = hrm_arc("jobs", "list", "--url", service.url)
+
+    assert (documents[0]["name"], documents[0]["state"]) == ("0d3d703e", "succeeded")
+    assert listed.out.splitlines()[1].split()[0] == documents[0]["id"]
+    assert (of_others.code, refused.code) == (2, 2)
+    assert "HRM_ARC_API_KEY" in refused.said

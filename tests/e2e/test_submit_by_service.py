@@ -121,13 +121,13 @@ def test_a_batch_of_400_ends_though_a_worker_is_restarted(
         with running(worker, tmp_path / "second.log", environment) as second:
             batch = client.submit_batch(document, variants=16, stop_early=False)
             deadline = time.monotonic() + 120
-            while client.get_batch(batch).counts.num_succeeded < 20:
+            while client.get_batch(batch).counts.succeeded < 20:
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
             second.kill()
         with running(worker, tmp_path / "third.log", environment):
             ended = client.wait_batch(batch, wait_s=300)
-        assert (ended.state, ended.counts.num_succeeded) == (BatchState.FINISHED, 400)
+        assert (ended.state, ended.counts.succeeded) == (BatchState.FINISHED, 400)
         submission = client.submission(batch)
     assert list(submission) == list(document)
     assert all(len(submission[name]) == len(entry["test"]) for name, entry in document.items())

@@ -160,7 +160,7 @@ def test_puzzles_without_rows_are_adapted_to(
     ("content", "said"),
     [
         ("{}", "hold no task"),
-        ("[]", "no challenges file"),
+        ("[]", "not a challenges file"),
         ("nonsense", "is not JSON"),
         ('{"a": 1, "a": 1}', "'a' is there twice"),
         (json.dumps(UNKNOWN), "one task, not a challenges file"),
@@ -189,7 +189,7 @@ def test_solutions_of_other_challenges_are_refused(
     )
 
     assert done.code == 2
-    assert "is in the challenges alone" in done.said
+    assert "is in the challenges only" in done.said
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_somebody_else_s_submission_is_not_written_over(
     done = hrm_arc(*command)
 
     assert (done.code, out.read_text(encoding="utf-8")) == (2, "mine")
-    assert "is there already" in done.said
+    assert "exists already" in done.said
     assert hrm_arc(*command, "--fresh").code == 0
     assert len(read_submission(out)) == 6
 
@@ -296,7 +296,7 @@ def test_a_run_that_is_asked_to_stop_says_how_to_go_on(
     said, complaints = process.communicate(timeout=120)
 
     assert process.returncode == 130, complaints
-    assert "the same command goes on from here" in said
+    assert "the same command continues from here" in said
     assert len(read_submission(out)) == 46
     report = json.loads((tmp_path / "submission.report.json").read_bytes())
     assert report["complete"] is False

@@ -39,7 +39,7 @@ def test_a_run_stopped_by_ctrl_c_goes_on_and_solves(
     out, err = process.communicate(timeout=START_LIMIT_S)
 
     assert process.returncode == 130, err
-    assert "The same command goes on from here" in out
+    assert "The same command continues from here" in out
     (stopped,) = folder.glob("step_*")
     step = int(stopped.name.removeprefix("step_"))
     assert 0 < step < 150
@@ -48,7 +48,7 @@ def test_a_run_stopped_by_ctrl_c_goes_on_and_solves(
     solved = hrm_arc("solve", task_folder / "bar.json", "--checkpoint", folder)
 
     assert again.code == 0
-    assert f"going on at step {step}" in again.out
+    assert f"continuing at step {step}" in again.out
     assert [path.name for path in folder.glob("step_*")] == ["step_150"]
     assert solved.code == 0
     assert "right: attempt 1" in solved.out
@@ -61,6 +61,7 @@ def test_a_run_is_repeatable(hrm_arc: Any, task_folder: Path, tmp_path: Path) ->
             *("--variants", 2, *TINY_MODEL),
         )
         assert done.code == 0
+        assert "step 3 of 3: loss" in done.said  # this is no terminal
 
     for path in (tmp_path / "one").glob("[is]*"):  # identifiers.json and step_3
         assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
@@ -101,7 +102,7 @@ def test_a_run_on_crops_killed_again_and_again_ends_as_an_undisturbed_one(
     again = hrm_arc(*command("killed"))
 
     assert whole.code == again.code == 0
-    assert "going on at step" in again.out
+    assert "continuing at step" in again.out
     for name in ("identifiers.json", f"step_{150 * num_kills}"):
         killed, undisturbed = (tmp_path / run / name for run in ("killed", "whole"))
         assert killed.read_bytes() == undisturbed.read_bytes()
@@ -123,7 +124,7 @@ def test_larger_puzzles_come_in_when_a_run_on_crops_goes_on(
     assert small.code == all_sizes.code == 0
     assert "5 puzzles, 10 rows, 24 examples" in small.out
     assert "5 puzzles, 10 rows, 34 examples" in all_sizes.out
-    assert "going on at step 3" in all_sizes.out
+    assert "continuing at step 3" in all_sizes.out
     assert (tmp_path / "run" / "identifiers.json").read_bytes() == known
     assert "crop: true" in (tmp_path / "run" / "all_config.yaml").read_text(encoding="utf-8")
 
@@ -176,7 +177,7 @@ def test_a_folder_of_another_run_is_refused(
 
     assert first.code == 0
     assert other_settings.code == other_puzzles.code == 2
-    assert "other settings" in other_settings.said
+    assert "other settings: seed 0 (now 1)" in other_settings.said
     assert "holds a training run" in other_puzzles.said
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hrm_core import Engine, EngineConfig, open_checkpoint
-from service.runtime.state_folder import tuned_folder
+from service.runtime.folders import tuned_folder
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from service.jobs import JobState, JobStore, NewJob, Priority
+from service.jobs import JobState, JobStore, NewJob
+from service.wire.options import Priority
 
 T = TypeVar("T")
 
@@ -23,7 +24,8 @@ def job(
         owner=owner,
         name=name,
         priority=priority,
-        request=body.encode(),
+        task=body.encode(),
+        options=b"{}",
         fingerprint=str(hash(body)),
         deadline_s=deadline_s,
         idempotency_key=key,

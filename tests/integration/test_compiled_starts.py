@@ -26,8 +26,10 @@ from hrm_core import keep_compiled, open_checkpoint
 from service.solving.engines import make_engine
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, solve
-from service.runtime.state_folder import tuned_folder
+from service.solving.solve import Solving, solve
+from service.wire.options import SolveOptions
+from service.runtime.engine_options import EngineOptions
+from service.runtime.folders import tuned_folder
 from service.worker import run_worker  # all that a worker has loaded when it says where
 
 folder, task, state = map(Path, sys.argv[1:])
@@ -39,7 +41,7 @@ puzzle = read_task(task).puzzle
 
 def make():
     return make_engine(
-        checkpoint, say=sys.exit, device="cpu", slots=4, compiled=True,
+        checkpoint, EngineOptions("cpu", slots=4, compiled=True), say=sys.exit,
         tuned_folder=tuned_folder(state),
     )
 
@@ -47,7 +49,7 @@ engine = make()
 for seed in range(50):
     if seed == 25:
         engine = make()  # it had to leave for another checkpoint, and is back
-    options = SolveOptions(num_variants=1 + seed % 6, seed=seed)
+    options = SolveOptions(variants=1 + seed % 6, seed=seed)
     member = Member.enrol(Registrar(checkpoint), puzzle)
     solve([engine], [Solving(puzzle, [member], options)])
 print(json.dumps({

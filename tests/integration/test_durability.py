@@ -10,7 +10,7 @@ import redis
 from job_desk import Desk, job
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.jobs import BatchJob, JobState, JobStore, NewBatch
+from service.jobs import BatchJob, BatchStore, JobState, JobStore, NewBatch
 from service.jobs import submissions as submissions_module
 from service.runtime.embedded import EmbeddedServer
 from service.wire.errors import NotDurable, QueueUnavailable, SubmissionInDoubt
@@ -77,8 +77,8 @@ def test_a_job_not_known_to_be_on_disk_is_said_to_be_queued(
 def test_a_batch_not_known_to_be_on_disk_is_said_to_be_queued(strict: Desk, url: str) -> None:
     new = NewBatch("anna", "b", b"{}", {"p": BatchJob("p", b"{}")}, "f")
     with pytest.raises(NotDurable) as error:
-        strict(lambda store: store.batches.submit(new))
-    assert strict(lambda store: store.batches.get(error.value.id)).name == "b"
+        strict(lambda store: BatchStore(store).submit(new))
+    assert strict(lambda store: BatchStore(store).get(error.value.id)).name == "b"
     assert num_queued(url) == 1
 
 

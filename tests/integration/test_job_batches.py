@@ -10,6 +10,7 @@ from job_desk import Desk, job
 from service.jobs import (
     Batch,
     BatchJob,
+    BatchStore,
     Claims,
     EventFeed,
     Failure,
@@ -44,7 +45,7 @@ def new_batch(num_jobs: int = 2, **more: Any) -> NewBatch:
 
 
 def submit(desk: Desk, new: NewBatch) -> Batch:
-    return desk(lambda store: store.batches.submit(new)).batch
+    return desk(lambda store: BatchStore(store).submit(new)).batch
 
 
 def test_a_batch_is_read_as_it_was_queued(desk: Desk) -> None:
@@ -53,8 +54,8 @@ def test_a_batch_is_read_as_it_was_queued(desk: Desk) -> None:
     assert [entry.puzzle_id for entry in batch.entries] == ["p0", "p1", "\ud800"]
     assert batch.entries[2].refused == REFUSED
     assert (batch.name, batch.options, batch.cancel_requested) == ("mine", b"{}", False)
-    assert desk(lambda store: store.batches.get(batch.id, "anna")) == batch
-    jobs = desk(lambda store: store.batches.jobs(batch))
+    assert desk(lambda store: BatchStore(store).get(batch.id, "anna")) == batch
+    jobs = desk(lambda store: BatchStore(store).jobs(batch))
     assert list(jobs) == list(batch.job_ids)
     assert {(one.state, one.priority) for one in jobs.values()} == {(JobState.QUEUED, "batch")}
     assert all(one.last_event for one in jobs.values())
@@ -69,7 +70,7 @@ def test_its_jobs_are_ordinary_ones(desk: Desk, url: str) -> None:
     worker.close()
 
     async def pages(store: JobStore) -> list[Any]:
-        return [page async for page in store.batches.pages(batch)]
+        return [page async for page in BatchStore(store).pages(batch)]
 
     ((first, second, third),) = desk(pages)
     assert (first[1].result, second[1].state, third[1]) == (
@@ -95,7 +96,7 @@ def test_a_batch_without_room_for_all_queues_none(url: str) -> None:
 
 def test_a_key_makes_one_batch(desk: Desk) -> None:
     first = submit(desk, new_batch(idempotency_key="k"))
-    again = desk(lambda store: store.batches.submit(new_batch(idempotency_key="k")))
+    again = desk(lambda store: BatchStore(store).submit(new_batch(idempotency_key="k")))
 
     assert (again.batch, again.is_new) == (first, False)
     assert desk(lambda store: store.depth()).waiting["batch"] == 2
@@ -111,7 +112,7 @@ def test_cancelling_leaves_what_has_ended(desk: Desk, url: str) -> None:
     ended, running = worker.claim(2, 0.1)
     worker.succeed(ended.job.id, b"{}")
 
-    cancelled = desk(lambda store: store.batches.cancel(batch.id, "anna"))
+    cancelled = desk(lambda store: BatchStore(store).cancel(batch.id, "anna"))
 
     assert cancelled.cancel_requested
     states = [desk.state(job_id) for job_id in batch.job_ids]
@@ -134,7 +135,7 @@ def test_nothing_of_a_batch_goes_before_all_of_it_has_ended(
     worker.succeed(first, b"{}")
     worker.fail(second, Failure("failed", "by itself"))
     assert [fresh_redis.ttl(name) for name in names] == [-1] * 4
-    desk(lambda store: store.batches.cancel(batch.id))
+    desk(lambda store: BatchStore(store).cancel(batch.id))
     assert all(0 < fresh_redis.ttl(name) <= 60 for name in names)
 
     desk(lambda store: store.requeue(second))
@@ -157,7 +158,7 @@ def test_the_job_of_a_batch_that_is_gone_goes_like_any_other(
     batch = submit(desk, new_batch(2))
     fresh_redis.delete(batch_key(batch.id))
     with pytest.raises(BatchNotFound):
-        desk(lambda store: store.batches.get(batch.id))
+        desk(lambda store: BatchStore(store).get(batch.id))
     desk(lambda store: store.cancel(batch.job_ids[0]))
     assert 0 < fresh_redis.ttl(job_key(batch.job_ids[0])) <= 60
 
@@ -166,16 +167,16 @@ def test_a_batch_is_its_owner_s(desk: Desk) -> None:
     batch = submit(desk, new_batch())
 
     with pytest.raises(BatchNotFound):
-        desk(lambda store: store.batches.get(batch.id, "ben"))
+        desk(lambda store: BatchStore(store).get(batch.id, "ben"))
     with pytest.raises(BatchNotFound):
-        desk(lambda store: store.batches.cancel(batch.id, "ben"))
+        desk(lambda store: BatchStore(store).cancel(batch.id, "ben"))
     with pytest.raises(BatchNotFound):
-        desk(lambda store: store.batches.get("none"))
+        desk(lambda store: BatchStore(store).get("none"))
 
 
 def test_a_deadline_is_each_job_s(desk: Desk) -> None:
     batch = submit(desk, new_batch(deadline_s=60.0))
-    jobs = desk(lambda store: store.batches.jobs(batch))
+    jobs = desk(lambda store: BatchStore(store).jobs(batch))
 
     assert {round((one.deadline_at or 0) - one.created_at) for one in jobs.values()} == {60}
 
@@ -185,10 +186,10 @@ def test_one_subscription_hears_of_all_its_jobs(url: str) -> None:
         store = JobStore.connect(url)
         feed = EventFeed(store.redis)
         await feed.start()
-        batch = (await store.batches.submit(new_batch(2))).batch
+        batch = (await BatchStore(store).submit(new_batch(2))).batch
         heard = []
         async with feed.subscribe(*batch.job_ids) as events:
-            await store.batches.cancel(batch.id)
+            await BatchStore(store).cancel(batch.id)
             while len({job_id for job_id, is_last in heard if is_last}) < 2:
                 event = await asyncio.wait_for(events.get(), 10)
                 heard.append((event.job_id, event.is_last))

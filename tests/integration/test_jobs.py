@@ -24,7 +24,7 @@ from service.jobs import (
     WorkerRecord,
 )
 from service.jobs.keys import EVENTS, new_id, puzzle_index_keys
-from service.solving.self_test.result import Finding
+from service.wire.checkpoint import Finding
 from service.wire.errors import (
     IdempotencyConflict,
     JobNotFound,
@@ -64,7 +64,7 @@ def test_a_job_goes_from_queued_through_running_to_its_result(desk: Desk, worker
     job_id = desk.submit(job("p1", body='{"a":1}', priority="batch"))
     assert desk.state(job_id) is JobState.QUEUED
     (claim,) = worker.claim(4, 0.1)
-    assert (claim.job.id, claim.attempt, claim.job.request) == (job_id, 1, b'{"a":1}')
+    assert (claim.job.id, claim.attempt, claim.job.task) == (job_id, 1, b'{"a":1}')
     assert desk.state(job_id) is JobState.RUNNING
     worker.progress(job_id, b'{"outcomes":1}')
     assert desk(lambda store: store.get(job_id)).progress == b'{"outcomes":1}'
@@ -524,14 +524,26 @@ def test_depth_tells_waiting_from_running(desk: Desk, worker: Claims) -> None:
 
 def record(worker_id: str) -> WorkerRecord:
     checkpoint = CheckpointRecord(
-        "demo", "ab" * 32, "HRM", 6, 10, 20, 2, 8, Finding.ALIGNED, "aligned"
+        name="demo",
+        sha256="ab" * 32,
+        architecture="HRM",
+        canvas=6,
+        parameters=10,
+        rows=20,
+        puzzles=2,
+        halt_max_steps=8,
+        finding=Finding.ALIGNED,
+        verdict="aligned",
     )
     return WorkerRecord(worker_id, "host", "cpu", "ready", 0, 8, (checkpoint,), 5.0)
 
 
 def publish(worker: Claims, checkpoint: CheckpointRecord, *names: str) -> None:
     """Publish puzzles; the hash of a puzzle's demonstrations is its number."""
-    puzzles = [KnownPuzzle(name, f"{number:064x}", 64) for number, name in enumerate(names)]
+    puzzles = [
+        KnownPuzzle(name=name, demonstrations_sha256=f"{number:064x}", variants=64)
+        for number, name in enumerate(names)
+    ]
     worker.publish_puzzles(checkpoint.sha256, puzzles)
 
 
@@ -545,7 +557,7 @@ def test_workers_and_their_puzzles_are_known_until_they_leave(desk: Desk, worker
     names = [f"puzzle {i}" for i in range(5)]
     publish(worker, demo, *names)
     assert desk(lambda store: store.served.find_puzzle(demo, f"{3:064x}")) == KnownPuzzle(
-        "puzzle 3", f"{3:064x}", 64
+        name="puzzle 3", demonstrations_sha256=f"{3:064x}", variants=64
     )
     assert desk(lambda store: store.served.find_puzzle(demo, "f" * 64)) is None
     seen, after = [], None
@@ -586,7 +598,7 @@ def test_a_missing_list_of_puzzles_is_noticed_by_its_worker_and_by_callers(
 
 
 def test_of_a_checkpoint_that_knows_no_puzzle_no_list_is_missed(desk: Desk, worker: Claims) -> None:
-    none = replace(record("one").checkpoints[0], num_puzzles=0)
+    none = record("one").checkpoints[0].model_copy(update={"puzzles": 0})
     assert worker.register(replace(record("one"), checkpoints=(none,))) == frozenset()
     assert desk(lambda store: store.served.find_puzzle(none, "f" * 64)) is None
     assert desk(lambda store: store.served.puzzles(none)).total == 0

@@ -1,17 +1,14 @@
 """`/v1/adapted`: the checkpoints that a caller's jobs have adapted to a puzzle, and are kept."""
 
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from service.api.answers import described_headers, model_answer, problems, told
 from service.api.context import Known
-from service.api.documents import time_text
 from service.api.examples import ADAPTED
-from service.api.schemas import AdaptedLinks, AdaptedList, AdaptedOut
-from service.jobs import AdaptedRecord
+from service.wire.checkpoint import Adapted, AdaptedList
 from service.wire.errors import AdaptedNotFound
 
 router = APIRouter(tags=["adapted"])
@@ -35,7 +32,7 @@ async def list_adapted(call: Known) -> Response:
     """List what your jobs have made and workers keep for your next job of the same puzzle."""
     records = await call.context.store.served.adapted(call.owner)
     return model_answer(
-        AdaptedList(adapted=[_document(record) for record in records], total=len(records))
+        AdaptedList(adapted=tuple(record.document() for record in records), total=len(records))
     )
 
 
@@ -45,7 +42,7 @@ async def list_adapted(call: Known) -> Response:
     summary="Look an adapted checkpoint up",
     response_class=Response,
     responses={
-        200: told(AdaptedOut, "The adapted checkpoint."),
+        200: told(Adapted, "The adapted checkpoint."),
         **problems("adapted_not_found", "not_found", "queue_unavailable"),
     },
 )
@@ -53,7 +50,7 @@ async def get_adapted(call: Known, adapted_id: AdaptedID) -> Response:
     """Tell of which checkpoint and puzzle it is, and how it was made."""
     for record in await call.context.store.served.adapted(call.owner):
         if record.id == adapted_id:
-            return model_answer(_document(record))
+            return model_answer(record.document())
     raise AdaptedNotFound(adapted_id)
 
 
@@ -75,22 +72,3 @@ async def remove_adapted(call: Known, adapted_id: AdaptedID) -> Response:
     """Remove one of yours; the next job of its puzzle makes a new one. Jobs that use it go on."""
     await call.context.store.served.remove_adapted(adapted_id, call.owner)
     return Response(status_code=204)
-
-
-def _document(record: AdaptedRecord) -> AdaptedOut:
-    return AdaptedOut(
-        id=record.id,
-        base=record.base,
-        base_sha256=record.base_sha256,
-        puzzle=record.puzzle_name,
-        demonstrations_sha256=record.demonstrations_hash,
-        variants=record.num_variants,
-        steps=record.num_steps,
-        seconds=record.seconds,
-        held_out_share=record.held_out_share,
-        bytes=record.num_bytes,
-        made_at=time_text(record.made_at),
-        used_at=time_text(record.used_at),
-        complete=record.is_complete,
-        links=AdaptedLinks(self=f"/v1/adapted/{quote(record.id, safe='')}"),
-    )

@@ -1,7 +1,6 @@
 """`/v1/batches`: a whole challenges file at once."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
@@ -19,7 +18,6 @@ from service.api.answers import (
     problems,
     told,
 )
-from service.api.batch_bodies import parse_batch_body
 from service.api.batch_documents import (
     BatchView,
     batch_path,
@@ -28,13 +26,17 @@ from service.api.batch_documents import (
     summary_document,
 )
 from service.api.batching import make_batch
+from service.api.bodies import parse_batch_body
 from service.api.body import JSON_TYPE, read_json_body
 from service.api.context import Call, Known
 from service.api.examples import BATCH, BATCH_ID
 from service.api.routes.events import KEEPALIVE_S
 from service.api.routes.submission import IdempotencyKey
-from service.api.schemas import BatchesQuery, BatchList, BatchOut
+from service.api.schemas import BatchesQuery
 from service.jobs import Batch, Event, Job, JobState, event_order
+from service.jobs.keys import is_id
+from service.wire.batch import Batch as BatchDocument
+from service.wire.batch import BatchList
 from service.wire.errors import BatchNotFound, QueueError, QueueUnavailable, SubmissionInDoubt
 
 router = APIRouter(tags=["batches"])
@@ -42,7 +44,6 @@ router = APIRouter(tags=["batches"])
 BatchID = Annotated[str, Path(description="A batch's id.", examples=[BATCH_ID])]
 # The id of a stream's last event: after it there is no use in connecting again.
 _END_ID: Final = "end"
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -81,7 +82,7 @@ def checked_id(batch_id: str) -> str:
 
     Raises: BatchNotFound for anything else, which must not become part of a key in Redis.
     """
-    if not _ID.fullmatch(batch_id):
+    if not is_id(batch_id):
         raise BatchNotFound(batch_id)
     return batch_id
 
@@ -94,11 +95,11 @@ def checked_id(batch_id: str) -> str:
     response_class=Response,
     responses={
         200: told(
-            BatchOut,
+            BatchDocument,
             "The batch that the same idempotency key and body gave before.",
             headers=("Location",),
         ),
-        202: told(BatchOut, "The batch is queued.", headers=("Location",)),
+        202: told(BatchDocument, "The batch is queued.", headers=("Location",)),
         **problems(
             *("invalid_json", "unknown_checkpoint", "body_too_large", "unsupported_media_type"),
             "request_timeout",
@@ -122,7 +123,7 @@ async def submit_batch(call: Known, idempotency_key: IdempotencyKey = None) -> R
     asked = await asyncio.to_thread(parse_batch_body, body)
     terms = await settle_terms(asked.options, context.fleet, context.settings)
     new = await make_batch(call, asked, terms, idempotency_key)
-    submitted = await context.store.batches.submit(new)
+    submitted = await context.batches.submit(new)
     batch = submitted.batch
     if submitted.is_new:
         for _ in batch.job_ids:
@@ -150,7 +151,7 @@ async def submit_batch(call: Known, idempotency_key: IdempotencyKey = None) -> R
 )
 async def list_batches(call: Known, query: Annotated[BatchesQuery, Query()]) -> Response:
     """List your batches, a page at a time; `next` and the Link header name the following page."""
-    page = await call.context.store.batches.list(call.owner, after=query.cursor, limit=query.limit)
+    page = await call.context.batches.list(call.owner, after=query.cursor, limit=query.limit)
     following = next_page("/v1/batches", page.next, query.limit)
     document = {"batches": [summary_document(one) for one in page.batches], "next": following}
     return json_answer(json_text(document), headers=link_to(following))
@@ -162,7 +163,7 @@ async def list_batches(call: Known, query: Annotated[BatchesQuery, Query()]) -> 
     summary="Look a batch up",
     response_class=Response,
     responses={
-        200: told(BatchOut, "The batch as it stands."),
+        200: told(BatchDocument, "The batch as it stands."),
         **problems("batch_not_found", "not_found", "queue_unavailable"),
     },
 )
@@ -178,13 +179,13 @@ async def get_batch(call: Known, batch_id: BatchID) -> Response:
     summary="Cancel a batch",
     response_class=Response,
     responses={
-        200: told(BatchOut, "The batch as it stands: running jobs end in a moment."),
+        200: told(BatchDocument, "The batch as it stands: running jobs end in a moment."),
         **problems("batch_not_found", "not_found", "queue_unavailable"),
     },
 )
 async def cancel_batch(call: Known, batch_id: BatchID) -> Response:
     """Cancel all jobs of a batch that have not ended; what is answered stays."""
-    batch = await call.context.store.batches.cancel(checked_id(batch_id), call.owner)
+    batch = await call.context.batches.cancel(checked_id(batch_id), call.owner)
     return json_answer(json_text((await _look(call, batch)).document()))
 
 
@@ -208,7 +209,7 @@ async def get_submission(call: Known, batch_id: BatchID) -> Response:
     batch = await _find(call, batch_id)
     parts = [
         await asyncio.to_thread(submission_part, page)
-        async for page in call.context.store.batches.pages(batch)
+        async for page in call.context.batches.pages(batch)
     ]
 
     async def written() -> AsyncIterator[bytes]:
@@ -331,12 +332,12 @@ def _wire(kind: str, document: dict[str, Any], event_id: str) -> bytes:
 
 
 async def _find(call: Call, batch_id: str) -> Batch:
-    return await call.context.store.batches.get(checked_id(batch_id), call.owner)
+    return await call.context.batches.get(checked_id(batch_id), call.owner)
 
 
 async def _look(call: Call, batch: Batch) -> BatchView:
     """Read how a batch stands, and whether somebody has cancelled it meanwhile."""
-    batches = call.context.store.batches
+    batches = call.context.batches
     jobs: dict[str, Job] = await batches.jobs(batch)
     if any(job.state is JobState.CANCELLED for job in jobs.values()):
         batch = await batches.get(batch.id, call.owner)

@@ -14,16 +14,15 @@ from service.api.answers import json_answer, link_to, model_answer, next_page, p
 from service.api.context import Known
 from service.api.fleet import Fleet, Sighting
 from service.api.public_tasks import find_public_task
-from service.api.schemas import (
+from service.api.schemas import PuzzlesQuery
+from service.jobs import CheckpointRecord
+from service.wire.checkpoint import (
+    Checkpoint,
     CheckpointLinks,
     CheckpointList,
-    CheckpointOut,
     PuzzleDetail,
     PuzzleList,
-    PuzzleOut,
-    PuzzlesQuery,
 )
-from service.jobs import CheckpointRecord
 from service.wire.errors import UnknownCheckpoint, UnknownPuzzle
 
 router = APIRouter(tags=["checkpoints"])
@@ -54,7 +53,9 @@ async def list_checkpoints(call: Known) -> Response:
     seen = await fleet.look()
     return model_answer(
         CheckpointList(
-            checkpoints=[_document(record, seen, fleet) for record in seen.checkpoints.values()]
+            checkpoints=tuple(
+                _document(record, seen, fleet) for record in seen.checkpoints.values()
+            )
         )
     )
 
@@ -65,7 +66,7 @@ async def list_checkpoints(call: Known) -> Response:
     summary="Look a checkpoint up",
     response_class=Response,
     responses={
-        200: told(CheckpointOut, "The checkpoint."),
+        200: told(Checkpoint, "The checkpoint."),
         **problems("unknown_checkpoint", "not_found", "queue_unavailable"),
     },
 )
@@ -99,14 +100,7 @@ async def list_puzzles(
     )
     following = next_page(f"{_path(name)}/puzzles", page.next, query.limit)
     document = PuzzleList(
-        puzzles=[
-            PuzzleOut(
-                name=puzzle.name,
-                demonstrations_sha256=puzzle.demonstrations_hash,
-                variants=puzzle.num_variants,
-            )
-            for puzzle in page.puzzles
-        ],
+        puzzles=page.puzzles,
         total=page.total,
         next=following,
     )
@@ -140,11 +134,11 @@ async def get_puzzle(
             f"{_path(name)}/puzzles lists those that it has"
         )
     # Reading a public set takes a tenth of a second, in which others want to be answered.
-    task = await run_in_threadpool(find_public_task, puzzle.name, puzzle.demonstrations_hash)
+    task = await run_in_threadpool(find_public_task, puzzle.name, puzzle.demonstrations_sha256)
     document = {
         "name": puzzle.name,
-        "demonstrations_sha256": puzzle.demonstrations_hash,
-        "variants": puzzle.num_variants,
+        "demonstrations_sha256": puzzle.demonstrations_sha256,
+        "variants": puzzle.variants,
         "task": None if task is None else task_document(task),
     }
     return json_answer(json.dumps(document).encode())
@@ -158,20 +152,11 @@ def _served(name: str, seen: Sighting) -> CheckpointRecord:
     return checkpoint
 
 
-def _document(record: CheckpointRecord, seen: Sighting, fleet: Fleet) -> CheckpointOut:
+def _document(record: CheckpointRecord, seen: Sighting, fleet: Fleet) -> Checkpoint:
     path = _path(record.name)
-    return CheckpointOut(
-        name=record.name,
-        sha256=record.sha256,
-        architecture=record.architecture,
-        canvas=record.canvas,
-        parameters=record.num_parameters,
-        rows=record.num_rows,
-        puzzles=record.num_puzzles,
-        halt_max_steps=record.halt_max_steps,
+    return Checkpoint(
+        **dict(record),
         verified=record.finding.is_verified,
-        finding=record.finding,
-        verdict=record.verdict,
         workers=seen.count_servers(record.name),
         default=record.name == fleet.default_name(seen),
         links=CheckpointLinks(self=path, puzzles=f"{path}/puzzles"),

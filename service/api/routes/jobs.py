@@ -1,7 +1,6 @@
 """`/v1/jobs`: submit, look up, list, cancel."""
 
-import re
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
@@ -11,14 +10,16 @@ from service.api.context import Known
 from service.api.documents import job_document, job_list, job_path, task_document
 from service.api.examples import JOB_ID
 from service.api.routes.submission import BODY, PROBLEMS, IdempotencyKey, submit
-from service.api.schemas import JobList, JobOut, JobsQuery, TaskOut
+from service.api.schemas import JobsQuery
 from service.jobs import JobState
+from service.jobs.keys import is_id
 from service.wire.errors import JobNotFound
+from service.wire.job import Job, JobList
+from service.wire.task import Task
 
 router = APIRouter(tags=["jobs"])
 
 JobID = Annotated[str, Path(description="A job's id.", examples=[JOB_ID])]
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def checked_id(job_id: str) -> str:
@@ -26,7 +27,7 @@ def checked_id(job_id: str) -> str:
 
     Raises: JobNotFound for anything else, which must not become part of a key in Redis.
     """
-    if not _ID.fullmatch(job_id):
+    if not is_id(job_id):
         raise JobNotFound(job_id[:64])
     return job_id
 
@@ -39,11 +40,11 @@ def checked_id(job_id: str) -> str:
     response_class=Response,
     responses={
         200: told(
-            JobOut,
+            Job,
             "The job that the same idempotency key and body gave before.",
             headers=("Location",),
         ),
-        202: told(JobOut, "The job is queued.", headers=("Location",)),
+        202: told(Job, "The job is queued.", headers=("Location",)),
         **problems(*PROBLEMS),
     },
     openapi_extra=BODY,
@@ -87,7 +88,7 @@ async def list_jobs(call: Known, query: Annotated[JobsQuery, Query()]) -> Respon
     summary="Look a job up",
     response_class=Response,
     responses={
-        200: told(JobOut, "The job as it stands."),
+        200: told(Job, "The job as it stands."),
         **problems("job_not_found", "not_found", "queue_unavailable"),
     },
 )
@@ -104,7 +105,7 @@ async def get_job(call: Known, job_id: JobID) -> Response:
     summary="Look a job's puzzle up",
     response_class=Response,
     responses={
-        200: told(TaskOut, "The task as it was sent, without options."),
+        200: told(Task, "The task as it was sent, without options."),
         **problems("job_not_found", "not_found", "queue_unavailable"),
     },
 )
@@ -121,7 +122,7 @@ async def get_task(call: Known, job_id: JobID) -> Response:
     summary="Cancel a job",
     response_class=Response,
     responses={
-        200: told(JobOut, "The job as it stands: a running one ends in a moment."),
+        200: told(Job, "The job as it stands: a running one ends in a moment."),
         **problems("job_not_found", "not_found", "queue_unavailable"),
     },
 )

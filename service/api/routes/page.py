@@ -1,16 +1,17 @@
-"""`GET /`: the page, and under `/web/` what it is made of. Open to all: the page asks for a key."""
+"""`GET /`: the page, and under `/web/` its files. Neither needs a key: the page asks for one."""
 
+from os import PathLike, stat_result
+from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
-from service.api.context import Opened
-from service.api.page import INDEX, Page
-
-# Everything the page loads and talks to is here; scripts cannot make scripts out of text.
+FOLDER: Final = Path(__file__).parents[2] / "web"
+# The page loads nothing from elsewhere and connects to nothing else; no text can become a script.
 POLICY: Final = "; ".join(
     (
         "default-src 'none'",
@@ -25,45 +26,45 @@ POLICY: Final = "; ".join(
         "trusted-types 'none'",
     )
 )
-_HEADERS: Final = {
+HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    # Kept, but asked about each time: a service that was updated must not meet an old half of it.
+    # Stored, but validated each time: an updated service must not meet old files of the page.
     "Cache-Control": "no-cache",
 }
 
+
+class PageFiles(StaticFiles):
+    """Serves the files of the page with the headers that guard it."""
+
+    def file_response(
+        self,
+        full_path: str | PathLike[str],
+        stat_result: stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        """Return a file, or 304 where the client has it already."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers.update(HEADERS)
+        return response
+
+
 router = APIRouter(include_in_schema=False)
+_files: Final = PageFiles(directory=FOLDER, check_dir=False)
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
-async def get_page(request: Request, context: Opened) -> Response:
-    """Give the page. Needs no key."""
-    return _answer(request, context.page, INDEX)
+async def get_page(request: Request) -> Response:
+    """Return the page."""
+    return await _files.get_response("index.html", request.scope)
 
 
 @router.api_route("/web/{path:path}", methods=["GET", "HEAD"])
-async def get_asset(request: Request, context: Opened, path: str) -> Response:
-    """Give a file of the page. Needs no key."""
-    return _answer(request, context.page, path)
-
-
-def _answer(request: Request, page: Page, path: str) -> Response:
-    asset = page.assets.get(path)
-    if asset is None:
-        raise HTTPException(404)
-    headers = _HEADERS | {"ETag": asset.etag}
-    if _names(request.headers.get("if-none-match", ""), asset.etag):
-        return Response(status_code=304, headers=headers)
-    headers["Content-Length"] = str(len(asset.content))
-    content = b"" if request.method == "HEAD" else asset.content
-    return Response(content, headers=headers, media_type=asset.media_type)
-
-
-def _names(if_none_match: str, etag: str) -> bool:
-    """Tell whether the client has this already (RFC 9110, section 13.1.2)."""
-    tags = (tag.strip().removeprefix("W/") for tag in if_none_match.split(","))
-    return any(tag in (etag, "*") for tag in tags)
+async def get_asset(request: Request, path: str) -> Response:
+    """Return a file of the page."""
+    return await _files.get_response(path, request.scope)

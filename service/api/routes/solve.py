@@ -17,9 +17,9 @@ from service.api.documents import job_document, job_path
 from service.api.prefer import read_patience
 from service.api.problems import Problem
 from service.api.routes.submission import BODY, PROBLEMS, IdempotencyKey, submit
-from service.api.schemas import JobOut
 from service.api.waits import wait_for_end
 from service.jobs import Job, JobState
+from service.wire.job import Job as JobDocument
 
 router = APIRouter(tags=["solve"])
 
@@ -31,12 +31,12 @@ router = APIRouter(tags=["solve"])
     response_class=Response,
     responses={
         200: told(
-            JobOut,
+            JobDocument,
             "The job has ended: solved, or cancelled by somebody.",
             headers=("Preference-Applied",),
         ),
         202: told(
-            JobOut,
+            JobDocument,
             "It takes longer. The job goes on; its address tells how it ends.",
             headers=("Location", "Preference-Applied"),
         ),

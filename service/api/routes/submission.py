@@ -5,10 +5,10 @@ from typing import Annotated, Any, Final
 from fastapi import Header
 
 from service.api.admission import admit
+from service.api.bodies import parse_task_body
 from service.api.body import JSON_TYPE, read_json_body
 from service.api.context import Call
 from service.api.examples import TASK, TASK_TO_ADAPT_TO, TASK_WITH_OPTIONS
-from service.api.task_bodies import parse_task_body
 from service.jobs import Submitted
 
 # Printable ASCII, as every header can carry.
@@ -28,7 +28,7 @@ BODY: Final[dict[str, Any]] = {
         "description": "An ARC task file as it is; `name` and `options` may be added.",
         "content": {
             JSON_TYPE: {
-                "schema": {"$ref": "#/components/schemas/TaskIn"},
+                "schema": {"$ref": "#/components/schemas/TaskBody"},
                 "examples": {
                     "a task file as it is": {"value": TASK},
                     "with options": {"value": TASK_WITH_OPTIONS},
@@ -53,10 +53,10 @@ async def submit(call: Call, idempotency_key: str | None) -> Submitted:
     """
     context = call.context
     body = await read_json_body(call.request, context.settings.max_body_bytes)
-    task, puzzle = parse_task_body(body)
+    task, options = parse_task_body(body)
     new = await admit(
         task,
-        puzzle,
+        options,
         owner=call.owner,
         idempotency_key=idempotency_key,
         share=context.share,

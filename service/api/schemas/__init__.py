@@ -1,74 +1,10 @@
-"""The words on the wire: what requests may hold, and what answers hold.
+"""What requests and answers hold that is the API's own; all else is in `service.wire`.
 
-Requests are checked with these models. Answers are not written by them, which would cost more than
-all the rest of a request: they describe them in the OpenAPI document, and tests hold answers to it.
+Answers are not written by these models, which would cost more than all the rest of a request: they
+describe them in the OpenAPI document, and tests hold answers to it.
 """
 
-from service.api.schemas.adapted import AdaptedLinks, AdaptedList, AdaptedOut
-from service.api.schemas.answers import AnswerOut
-from service.api.schemas.batches import BatchList, BatchOut
-from service.api.schemas.checkpoints import (
-    CheckpointLinks,
-    CheckpointList,
-    CheckpointOut,
-    PuzzleDetail,
-    PuzzleList,
-    PuzzleOut,
-)
 from service.api.schemas.health import AliveOut, ReadyOut
-from service.api.schemas.jobs import JobList, JobOut, JobSummary, TaskOut
-from service.api.schemas.problems import ProblemOut
-from service.api.schemas.received import (
-    BatchesQuery,
-    DemonstrationIn,
-    JobsQuery,
-    OptionsIn,
-    PuzzlesQuery,
-    TaskIn,
-    TestIn,
-    schemas,
-)
-from service.api.schemas.values import (
-    MAX_COLOUR,
-    MAX_DEMONSTRATIONS,
-    MAX_NAME_LENGTH,
-    MAX_PUZZLES,
-    MAX_SIDE,
-    MAX_TEST_INPUTS,
-)
+from service.api.schemas.received import BatchesQuery, JobsQuery, PuzzlesQuery, schemas
 
-__all__ = [
-    "MAX_COLOUR",
-    "MAX_DEMONSTRATIONS",
-    "MAX_NAME_LENGTH",
-    "MAX_PUZZLES",
-    "MAX_SIDE",
-    "MAX_TEST_INPUTS",
-    "AdaptedLinks",
-    "AdaptedList",
-    "AdaptedOut",
-    "AliveOut",
-    "AnswerOut",
-    "BatchList",
-    "BatchOut",
-    "BatchesQuery",
-    "CheckpointLinks",
-    "CheckpointList",
-    "CheckpointOut",
-    "DemonstrationIn",
-    "JobList",
-    "JobOut",
-    "JobSummary",
-    "JobsQuery",
-    "OptionsIn",
-    "ProblemOut",
-    "PuzzleDetail",
-    "PuzzleList",
-    "PuzzleOut",
-    "PuzzlesQuery",
-    "ReadyOut",
-    "TaskIn",
-    "TaskOut",
-    "TestIn",
-    "schemas",
-]
+__all__ = ["AliveOut", "BatchesQuery", "JobsQuery", "PuzzlesQuery", "ReadyOut", "schemas"]

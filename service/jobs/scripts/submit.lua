@@ -2,9 +2,9 @@
 -- Gives new or same with the job's id and fields; or conflict with a job id; or full or share with
 -- how many wait.
 local id, owner, priority, name = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local request, fingerprint, idempotency_key = ARGV[6], ARGV[7], ARGV[8]
-local idempotency_ttl_s, result_ttl_s, deadline_s = ARGV[9], ARGV[10], ARGV[11]
-local max_queued, share = tonumber(ARGV[12]), ARGV[13]
+local task, options, fingerprint, idempotency_key = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local idempotency_ttl_s, result_ttl_s, deadline_s = ARGV[10], ARGV[11], ARGV[12]
+local max_queued, share = tonumber(ARGV[13]), ARGV[14]
 local now = now_ms()
 local idempotency = prefix .. 'idempotency:' .. owner .. ':' .. idempotency_key
 
@@ -25,7 +25,7 @@ local of_owner = tonumber(redis.call('HGET', prefix .. 'waiting', 'of:' .. owner
 if share ~= '' and of_owner >= tonumber(share) then return {'share', whole(of_owner)} end
 
 redis.call('HSET', job_key(id), 'owner', owner, 'priority', priority, 'name', name,
-  'request', request, 'attempts', '0', 'created_ms', whole(now))
+  'task', task, 'options', options, 'attempts', '0', 'created_ms', whole(now))
 if deadline_s ~= '' then
   redis.call('HSET', job_key(id), 'deadline_ms', whole(now + tonumber(deadline_s) * 1000))
 end

@@ -6,7 +6,7 @@ local id, owner, name, options, entries = ARGV[2], ARGV[3], ARGV[4], ARGV[5], AR
 local fingerprint, idempotency_key = ARGV[7], ARGV[8]
 local idempotency_ttl_s, result_ttl_s, deadline_s = ARGV[9], ARGV[10], ARGV[11]
 local max_queued, share, num_puzzles = tonumber(ARGV[12]), ARGV[13], ARGV[14]
-local first = 15  -- from here on: id, name and request of each job
+local first = 15  -- from here on: id, name and task of each job
 local num_jobs = (#ARGV - first + 1) / 3
 local now = now_ms()
 local idempotency = prefix .. 'idempotency-batch:' .. owner .. ':' .. idempotency_key
@@ -43,7 +43,8 @@ for i = first, #ARGV, 3 do
   local job = ARGV[i]
   ids[#ids + 1] = job
   redis.call('HSET', job_key(job), 'owner', owner, 'priority', 'batch', 'name', ARGV[i + 1],
-    'request', ARGV[i + 2], 'attempts', '0', 'created_ms', whole(now), 'last_event', entry, 'batch', id)
+    'task', ARGV[i + 2], 'options', options, 'attempts', '0', 'created_ms', whole(now),
+    'last_event', entry, 'batch', id)
   if deadline_s ~= '' then
     redis.call('HSET', job_key(job), 'deadline_ms', whole(now + tonumber(deadline_s) * 1000))
   end

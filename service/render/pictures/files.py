@@ -1,4 +1,4 @@
-"""Answers as pictures: a file, or an element for the middle of a page."""
+"""Answers as pictures: a file, or an element of a page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +16,14 @@ def draw_answer(
     captions: Sequence[Sequence[str]],
     path: Path,
 ) -> None:
-    """Draw a puzzle and the attempts at each of its test inputs, as the path's suffix says.
+    """Draw a puzzle and the attempts at each of its test inputs into a .png or .svg file.
 
-    Raises: PictureError, for a suffix other than .png and .svg, for attempts and captions that do
-    not belong to the task's test inputs, or for a path that cannot be written.
+    Raises: PictureError for another suffix, for attempts and captions that do not belong to the
+    task's test inputs, and for a path that cannot be written.
     """
     file_format = path.suffix.lower().removeprefix(".")
     if file_format not in ("png", "svg"):
-        raise PictureError(f"{path}: a picture ends in .png or .svg; give one of these suffixes")
+        raise PictureError(f"{path}: a picture is a .png or .svg file; give one of these suffixes")
     scene = lay_out(task, attempts, captions)
     try:
         if file_format == "png":
@@ -42,7 +42,7 @@ def answer_svg(
     *,
     label: str,
 ) -> str:
-    """Draw the same picture as an SVG element; `label` names it to who cannot see it.
+    """Draw the same picture as an SVG element; `label` is its text for screen readers.
 
     Raises: PictureError for attempts and captions that do not belong to the task's test inputs.
     """

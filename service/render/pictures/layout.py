@@ -1,4 +1,4 @@
-"""Where the grids and texts of an answer's picture go."""
+"""The layout of an answer's picture: the positions of its grids and texts."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ _HEADING = 0.34
 _MIN_COLUMN = 0.7  # room for a title above a narrow grid
 _MIN_CAPTION = 1.3  # room for a verdict above and a caption below it
 _CHARACTER = 0.072  # mean width of small text
-_LINE_WIDTH = 8.0  # demonstrations share a line up to this width, or the tests' where wider
+_LINE_WIDTH = 8.0  # the width of a line of demonstrations, or that of the tests where wider
 _MIN_WIDTH = 4.0
 _PAD = 0.045  # between a grid and its frame
 _SMALL = 8
@@ -32,9 +32,9 @@ _WRONG = "#B3261E"
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """Hold one grid (or a remark where there is none) with the texts above and below it.
+    """A grid, or a remark in its place, with the texts above and below it.
 
-    `column` is the width to centre it in, the same for panels that stand below each other.
+    `column` is the width it is centred in, equal for panels below each other.
     """
 
     grid: Grid | None
@@ -58,7 +58,7 @@ class _Panel:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """Hold panels that stand side by side, in blocks whose second panel an arrow points to."""
+    """Panels side by side, in blocks with an arrow to their second panel."""
 
     heading: str
     blocks: tuple[tuple[_Panel, ...], ...]
@@ -73,7 +73,7 @@ class _Row:
         return max(panel.grid_height(cell) for block in self.blocks for panel in block)
 
     def height(self, cell: float) -> float:
-        # Grids are centred on one line, titles and captions keep to their grids.
+        # Grids are centred on one line; titles and captions stay with their grids.
         tallest = self.tallest(cell)
         below = max(
             panel.caption_height() - (tallest - panel.grid_height(cell)) / 2
@@ -86,18 +86,18 @@ class _Row:
 def lay_out(
     task: Task, attempts: Sequence[Sequence[Grid]], captions: Sequence[Sequence[str]]
 ) -> Scene:
-    """Lay a puzzle and the attempts at its test inputs out.
+    """Lay out a puzzle and the attempts at its test inputs.
 
-    Demonstrations come first; then each test input with its attempts, a caption under each, and the
-    expected output where the task knows it. Attempts are then marked right or wrong, by a word and
-    by the style of their frame.
+    Demonstrations come first, then each test input with its attempts, a caption under each, and the
+    expected output where it is known. Attempts are then marked right or wrong, by a word and by the
+    style of their frame.
 
     Raises: PictureError for attempts and captions that do not belong to the task's test inputs.
     """
     _check_lengths(task, attempts, captions)
     cell = _cell_size(task, attempts)
     tests = _test_rows(task, attempts, captions, cell)
-    # Two pairs are as wide as a test with two attempts, but for the gap between them.
+    # Two pairs are as wide as a test with two attempts, except for the gap between them.
     widest = max([_LINE_WIDTH, *(row.width + _BLOCK_GAP for row in tests)])
     rows = (*_demonstration_rows(task, cell, widest), *tests)
     width = 2 * _MARGIN + max([_MIN_WIDTH, *(row.width for row in rows)])
@@ -121,7 +121,7 @@ def lay_out(
 
 @dataclass(slots=True)
 class _Sheet:
-    """Gathers what is placed, all of it with cells of one size."""
+    """Collects the elements of a scene, with cells of one size."""
 
     cell: float
     cells: list[Cells] = field(default_factory=list)
@@ -149,7 +149,7 @@ class _Sheet:
             left += _BLOCK_GAP - _GAP
 
     def _add_panel(self, panel: _Panel, centre: float, middle: float) -> None:
-        """Place a panel whose grid is centred at (centre, middle)."""
+        """Add a panel with its grid centred at (centre, middle)."""
         width, height = panel.grid_width(self.cell), panel.grid_height(self.cell)
         left, top = centre - width / 2, middle - height / 2
         colour = {None: INK, True: _RIGHT, False: _WRONG}[panel.right]
@@ -193,9 +193,9 @@ def _check_lengths(
 
 
 def _cell_size(task: Task, attempts: Sequence[Sequence[Grid]]) -> float:
-    """Return the side of a cell, one for the whole picture, so that grids compare by eye.
+    """Return the side of a cell, equal in the whole picture so that grids can be compared.
 
-    A panel grows with the square root of its grid: 3 x 3 is no speck and 30 x 30 no poster.
+    A panel grows with the square root of its grid, which keeps 3 x 3 and 30 x 30 readable.
     """
     expected = [grid for grid in task.expected if grid]
     tried = [grid for grids in attempts for grid in grids]
@@ -204,7 +204,7 @@ def _cell_size(task: Task, attempts: Sequence[Sequence[Grid]]) -> float:
 
 
 def _demonstration_rows(task: Task, cell: float, width: float) -> Iterator[_Row]:
-    """Lay the demonstrations in lines no wider than `width`, as many in each as fit."""
+    """Lay out the demonstrations in lines of at most `width`, as many in each as fit."""
     pairs = task.puzzle.train
     inputs = _column([pair.input for pair in pairs], cell, _MIN_COLUMN)
     outputs = _column([pair.output for pair in pairs], cell, _MIN_COLUMN)
@@ -233,17 +233,17 @@ def _test_rows(
         zip(task.puzzle.test, attempts, captions, task.expected, strict=True), start=1
     ):
         panels = [_Panel(grid, "Input", inputs)]
-        for place, (attempt, text) in enumerate(zip(tried, texts, strict=True), start=1):
+        for rank, (attempt, text) in enumerate(zip(tried, texts, strict=True), start=1):
             verdict = None if right is None else attempt == right
-            panels.append(_Panel(attempt, f"Attempt {place}", outputs, text, verdict))
+            panels.append(_Panel(attempt, f"Attempt {rank}", outputs, text, verdict))
         if not tried:
-            panels.append(_Panel(None, "No attempt", outputs, "no vote was a grid"))
+            panels.append(_Panel(None, "No attempt", outputs, "no vote was a valid grid"))
         if right is not None:
             panels.append(_Panel(right, "Expected", outputs))
         rows.append(_Row(f"Test {number}", (tuple(panels),)))
     return rows
 
 
-def _column(grids: Sequence[Grid], cell: float, least: float) -> float:
+def _column(grids: Sequence[Grid], cell: float, min_width: float) -> float:
     """Return the width that holds each of the grids."""
-    return max([least, *(grid.size[1] * cell for grid in grids)])
+    return max([min_width, *(grid.size[1] * cell for grid in grids)])

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from service.render.colours import ARC_COLOURS
+from service.render import ARC_COLOURS
 from service.render.pictures.scene import LINE_WIDTH, LINES, Cells, Frame, Scene, Words
 
 _DPI = 150

@@ -1,4 +1,4 @@
-"""What a picture is made of, before anything is drawn."""
+"""The elements of a picture, with their positions and sizes."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ LINE_WIDTH = 0.5
 class Cells:
     """A grid in its colours, with fine lines between the cells.
 
-    Units: all in inches, `cell` a cell's side.
+    Units: inches; `cell` is the side of a cell.
     """
 
     grid: Grid
@@ -25,9 +25,9 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame around a grid; dashed, it can be told from a whole one without its colour.
+    """A frame around a grid; dashes distinguish it without its colour.
 
-    Units: all in inches.
+    Units: inches.
     """
 
     left: float
@@ -40,9 +40,9 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """One line of text, centred upon its height.
+    """One line of text, centred vertically.
 
-    Units: place in inches, size in points.
+    Units: position in inches, size in points.
     """
 
     text: str

@@ -1,20 +1,20 @@
-"""A scene as SVG: small, without scripts, fit for a file and for the middle of a page."""
+"""A scene as SVG, small and without scripts, for a file or as an element of a page."""
 
 from html import escape
 from itertools import groupby
 
 from augment import Grid
-from service.render.colours import ARC_COLOURS
+from service.render import ARC_COLOURS
 from service.render.pictures.scene import LINE_WIDTH, LINES, Cells, Frame, Scene, Words
 
 _POINTS = 72.0  # an inch
 _FONT = "'DejaVu Sans', Verdana, sans-serif"
-# Texts are centred by hand: not every viewer knows dominant-baseline.
+# Text is centred by computation: not every viewer supports dominant-baseline.
 _BASELINE = 0.35
 
 
 def scene_svg(scene: Scene, *, label: str | None = None) -> str:
-    """Write a scene as an SVG element; `label` names it to who cannot see it.
+    """Return a scene as an SVG element; `label` is its text for screen readers.
 
     Units: one user unit is a point.
     """
@@ -33,12 +33,12 @@ def scene_svg(scene: Scene, *, label: str | None = None) -> str:
 
 
 def _cells(cells: Cells) -> str:
-    """Draw a grid on a ground of black, of each other colour one path.
+    """Draw a grid on a black background, with one path for each other colour.
 
-    Cells of one colour side by side are one rectangle: thousands of grids fit into a page.
+    Adjacent cells of one colour are one rectangle, so that thousands of grids fit into a page.
     """
     height, width = cells.grid.size
-    place = f"{_number(cells.left)} {_number(cells.top)}"
+    origin = f"{_number(cells.left)} {_number(cells.top)}"
     fills = "".join(
         f'<path fill="{ARC_COLOURS[value]}" d="{path}"/>'
         for value in range(1, len(ARC_COLOURS))
@@ -48,7 +48,7 @@ def _cells(cells: Cells) -> str:
     down = "".join(f"M{column} 0v{height}" for column in range(width + 1))
     line_width = LINE_WIDTH / (cells.cell * _POINTS)
     return (
-        f'<g transform="translate({place}) scale({_number(cells.cell)})">'
+        f'<g transform="translate({origin}) scale({_number(cells.cell)})">'
         f'<rect width="{width}" height="{height}" fill="{ARC_COLOURS[0]}"/>{fills}'
         f'<path stroke="{LINES}" stroke-width="{line_width:.3f}" d="{across}{down}"/></g>'
     )
@@ -86,7 +86,7 @@ def _words(words: Words) -> str:
 
 
 def drawable(text: str) -> str:
-    """Replace what XML and HTML cannot carry; names come from strangers' files."""
+    """Replace the characters that XML and HTML do not allow; names may hold anything."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from augment import Puzzle, write_atomically
 from hrm_core import Checkpoint, Engine
 from service.solving.enrolment import Registrar
-from service.solving.self_test.result import Finding, Rival, SelfTest
+from service.solving.self_test.result import Rival, SelfTest
 from service.solving.self_test.run import run_self_test
+from service.wire.checkpoint import Finding
 
 SELF_TEST_NAME = "self_test.json"
 # Rounding of another device may cost a few demonstrations, but not a quarter of all.

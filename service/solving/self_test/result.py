@@ -6,7 +6,8 @@ separate finding: a briefly trained checkpoint is aligned nonetheless.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+
+from service.wire.checkpoint import Finding
 
 # A difference counts when it is three standard errors and ten cells in a hundred.
 MIN_GAIN, MIN_STANDARD_ERRORS = 0.1, 3.0
@@ -17,27 +18,6 @@ MIN_EXACT_SHARE = 0.5
 # Settings that spoil the answers of a good checkpoint although its weights load.
 _SETTINGS = "num_heads, H_cycles, L_cycles or puzzle_emb_len in all_config.yaml"
 _NAMES = "identifiers.json is not in the order of this table"
-
-
-class Finding(StrEnum):
-    """The outcome of a self-test.
-
-    `changed`: aligned, but settings or names differ from those tested before. `unclear`:
-    demonstrations come out right through any row, so the names are not confirmed. `untested`: there
-    are too few demonstrations.
-    """
-
-    ALIGNED = "aligned"
-    CHANGED = "changed"
-    UNDERFITTED = "underfitted"
-    UNCLEAR = "unclear"
-    UNTESTED = "untested"
-    MISALIGNED = "misaligned"
-
-    @property
-    def is_verified(self) -> bool:
-        """Whether the rows are known to belong to their names."""
-        return self in (Finding.ALIGNED, Finding.CHANGED, Finding.UNDERFITTED)
 
 
 @dataclass(frozen=True, slots=True)

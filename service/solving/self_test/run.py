@@ -23,7 +23,8 @@ from augment import (
 )
 from hrm_core import Engine, Halting, Sample
 from service.solving.enrolment import Enrolment, Registrar
-from service.solving.self_test.result import Finding, Rival, SelfTest
+from service.solving.self_test.result import Rival, SelfTest
+from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError, UnknownPuzzle
 
 MIN_DEMONSTRATIONS, MAX_DEMONSTRATIONS = 8, 32

@@ -1,4 +1,4 @@
-"""The report's two plots, as SVG."""
+"""The two plots of the report, as SVG."""
 
 import io
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ def curve_chart(points: Sequence[CurvePoint]) -> bytes:
     figure, axes = _axes("votes on each test input", "test inputs solved")
     numbers = [point.num_ballots for point in points]
     twos, firsts = [p.two_share for p in points], [p.first_share for p in points]
-    # Told apart by markers and line styles too, not by colour alone.
+    # They differ in markers and line styles as well as in colour.
     axes.plot(numbers, twos, "o-", color=_TWO, label="in two attempts")
-    axes.plot(numbers, firsts, "s--", color=_FIRST, label="at the first")
+    axes.plot(numbers, firsts, "s--", color=_FIRST, label="in the first attempt")
     axes.set_xscale("log", base=2)
     axes.set_xticks(numbers, [str(number) for number in numbers])
     axes.minorticks_off()
@@ -28,7 +28,7 @@ def curve_chart(points: Sequence[CurvePoint]) -> bytes:
 def calibration_chart(bins: Sequence[Bin]) -> bytes:
     """Draw how often first attempts are right by their share of the votes."""
     figure, axes = _axes("share of the votes for the first attempt", "first attempts right")
-    axes.plot([0, 1], [0, 1], ":", color=_GREY, label="confidence that can be believed")
+    axes.plot([0, 1], [0, 1], ":", color=_GREY, label="perfect calibration")
     axes.bar(
         [(one.low + one.high) / 2 for one in bins],
         [one.right_share for one in bins],
@@ -72,6 +72,6 @@ def _axes(across: str, up: str) -> tuple[Any, Any]:
 
 def _svg(figure: Any) -> bytes:
     file = io.BytesIO()
-    # Without the date, the same numbers make the same picture.
+    # Without the date, so that equal numbers give equal pictures.
     figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""What a run gave, puzzle by puzzle, and how good it is where that is known."""
+"""The report on a run as values: the votes on each puzzle, and scores where outputs are known."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,9 +17,9 @@ CANDIDATES_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class TestReport:
-    """The vote on one test input. `expected` is None where it is not known."""
+    """The votes on one test input; `expected` is None where it is not known."""
 
-    __test__ = False  # not a test class, whatever its name makes pytest think
+    __test__ = False  # its name would make pytest collect it
 
     votes: InputVotes
     candidates: tuple[Candidate, ...]
@@ -41,7 +41,7 @@ class TestReport:
         return None if self.expected is None else self.expected in self.attempts
 
     def document(self) -> dict[str, Any]:
-        """Write the vote as JSON values."""
+        """Return the votes as JSON values."""
         document: dict[str, Any] = {
             "attempts": [grid.to_rows() for grid in self.attempts],
             "confidence": self.confidence,
@@ -65,7 +65,7 @@ class TestReport:
 
 @dataclass(frozen=True, slots=True)
 class PuzzleReport:
-    """One puzzle: its votes, none where it was not answered, and why something is missing."""
+    """The votes on one puzzle; `reason` says why a test input has no answer."""
 
     challenge: Challenge
     tests: tuple[TestReport, ...]
@@ -80,11 +80,11 @@ class PuzzleReport:
 
     @property
     def confidence(self) -> float:
-        """The confidence in its least sure answer, 0..1."""
+        """The lowest confidence of its answers, 0..1."""
         return min((test.confidence for test in self.tests), default=0.0)
 
     def document(self) -> dict[str, Any]:
-        """Write the puzzle as JSON values."""
+        """Return the puzzle as JSON values."""
         return {
             "puzzle": self.challenge.puzzle_id,
             "answered": self.reason is None,
@@ -98,9 +98,9 @@ class PuzzleReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All of a run. `scores`, curve and bins only where every expected output is known.
+    """The report on a run; `scores`, `curve` and `bins` only where every expected output is known.
 
-    `settings` tell how it was made; `is_complete`: nothing is left to be done.
+    `settings` are those of the run; `is_complete`: no votes are left to be taken.
 
     Units: elapsed_s in seconds.
     """
@@ -116,7 +116,7 @@ class Report:
 
     @property
     def unanswered(self) -> tuple[PuzzleReport, ...]:
-        """The puzzles with a test input that nothing but itself stands for."""
+        """The puzzles with a test input that has no attempt."""
         return tuple(puzzle for puzzle in self.puzzles if puzzle.reason is not None)
 
     @property
@@ -125,7 +125,7 @@ class Report:
         return sum(puzzle.standing.num_votes for puzzle in self.puzzles)
 
     def document(self) -> dict[str, Any]:
-        """Write the report as JSON values."""
+        """Return the report as JSON values."""
         return {
             "challenges": self.title,
             "settings": dict(self.settings),
@@ -155,10 +155,7 @@ def make_report(
     *,
     is_complete: bool,
 ) -> Report:
-    """Put a run's votes together, and compare them with the expected outputs where all are known.
-
-    `solutions` are those of exactly the run's challenges.
-    """
+    """Make the report of a run; `solutions` are those of all its challenges, or None."""
     puzzles = tuple(_puzzle(run, one, solutions) for one in run.challenges)
     judged = [
         Judged(test.votes, test.candidates, test.expected)

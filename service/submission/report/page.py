@@ -1,11 +1,13 @@
-"""The report as one HTML page: no scripts, nothing from elsewhere, light and dark."""
+"""The report as one HTML page, without scripts and without anything from elsewhere."""
 
 import base64
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from pathlib import Path
 
-from augment import Task
+from augment import Task, write_atomically
 from service.render.pictures import answer_svg, drawable
 from service.submission.report.charts import calibration_chart, curve_chart
 from service.submission.report.document import PuzzleReport, Report
@@ -35,8 +37,17 @@ _HEAD = """<!doctype html>
 """
 
 
+def write_report(report: Report, json_path: Path, page_path: Path) -> None:
+    """Write the report as JSON and as a page.
+
+    Raises: OSError.
+    """
+    write_atomically(json_path, (json.dumps(report.document()),))
+    write_atomically(page_path, report_page(report))
+
+
 def report_page(report: Report) -> Iterator[str]:
-    """Write the page, part by part: hundreds of puzzles with their grids take megabytes."""
+    """Yield the page in parts: hundreds of puzzles with their grids take megabytes."""
     title = escape(drawable(f"Submission to {report.title}"))
     yield f"{_HEAD}<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
     yield f"<main>\n<h1>{title}</h1>\n"
@@ -55,12 +66,12 @@ def report_page(report: Report) -> Iterator[str]:
 def _summary(report: Report) -> str:
     num_inputs = sum(len(puzzle.challenge.inputs) for puzzle in report.puzzles)
     num_answered = len(report.puzzles) - len(report.unanswered)
-    state = "" if report.is_complete else " The run has not ended: the same command goes on."
+    state = "" if report.is_complete else " The run is not complete: the same command continues it."
     settings = "".join(
         f"<tr><th scope='row'>{escape(name.replace('_', ' '))}</th>"
         f"<td>{escape(drawable(_worded(value)))}</td></tr>"
         for name, value in report.settings.items()
-        if value not in (None, [], ())  # what was not asked for
+        if value not in (None, [], ())  # not set
     )
     return (
         f"<p>{num_answered} of {len(report.puzzles)} puzzles answered, {num_inputs} test inputs, "
@@ -99,18 +110,18 @@ def _charts(report: Report) -> str:
                 curve_chart(report.curve),
                 f"Accuracy by the number of votes; with {last.num_ballots} votes "
                 f"{last.two_share:.1%} solved in two attempts",
-                "What fewer votes would have solved, by drawing among those there are.",
+                "The accuracy with fewer votes, estimated by drawing from those there are.",
             )
         )
     if report.bins:
-        told = "; ".join(
+        bins = "; ".join(
             f"{one.low:.0%} to {one.high:.0%}: {one.right_share:.0%} of {one.num_inputs} right"
             for one in report.bins
         )
         figures.append(
             _figure(
                 calibration_chart(report.bins),
-                f"Calibration. {told}",
+                f"Calibration. {bins}",
                 "How often the first attempt is right, by its share of the votes.",
             )
         )
@@ -118,7 +129,7 @@ def _charts(report: Report) -> str:
 
 
 def _figure(svg: bytes, alt: str, caption: str) -> str:
-    # As pictures of their own: the names inside them would clash in one document.
+    # As separate pictures: the ids inside them would clash in one document.
     data = base64.b64encode(svg).decode()
     return (
         f'<figure><img alt="{escape(alt)}" src="data:image/svg+xml;base64,{data}">'
@@ -129,7 +140,7 @@ def _figure(svg: bytes, alt: str, caption: str) -> str:
 def _unanswered(report: Report) -> str:
     reasons = [puzzle.reason for puzzle in report.unanswered if puzzle.reason is not None]
     counts = Counter(reason.code for reason in reasons)
-    told = ", ".join(f"{code}: {num}" for code, num in counts.most_common())
+    numbers = ", ".join(f"{code}: {num}" for code, num in counts.most_common())
     rows = "".join(
         f"<tr><th scope='row'>{_name(puzzle)}</th><td>{escape(puzzle.reason.code)}</td>"
         f"<td>{escape(drawable(puzzle.reason.detail))}</td></tr>\n"
@@ -137,8 +148,8 @@ def _unanswered(report: Report) -> str:
         if puzzle.reason is not None
     )
     return (
-        f"<h2>Not answered</h2>\n<p>The test input itself stands for an answer. "
-        f"{escape(told)}.</p>\n<details><summary>{len(reasons)} puzzle(s)</summary>"
+        f"<h2>Not answered</h2>\n<p>The submission has the test input in place of an answer. "
+        f"{escape(numbers)}.</p>\n<details><summary>{len(reasons)} puzzle(s)</summary>"
         "<div class='wide'><table class='long'><thead><tr><th scope='col'>puzzle</th>"
         "<th scope='col'>code</th>"
         f"<th scope='col'>why</th></tr></thead><tbody>{rows}</tbody></table></div></details>\n"
@@ -165,7 +176,7 @@ def _puzzle(puzzle: PuzzleReport) -> str:
 
 
 def _picture(puzzle: PuzzleReport, task: Task) -> str:
-    """Draw the puzzle by the renderer of `hrm-arc solve --image`."""
+    """Draw the puzzle like `hrm-arc solve --image`."""
     num_inputs = len(task.puzzle.test)
     tests = puzzle.tests or (None,) * num_inputs
     expected = tuple(None if test is None else test.expected for test in tests)
@@ -183,10 +194,10 @@ def _picture(puzzle: PuzzleReport, task: Task) -> str:
 def _votes_table(number: int, puzzle: PuzzleReport) -> str:
     test = puzzle.tests[number - 1]
     rows = "".join(
-        f"<tr><td>{place}</td><td>{one.count}</td><td>{one.share:.1%}</td>"
+        f"<tr><td>{rank}</td><td>{one.count}</td><td>{one.share:.1%}</td>"
         f"<td>{one.mean_q_halt:.3f}</td><td>{one.grid.size[0]} x {one.grid.size[1]}</td>"
         f"<td>{'expected' if one.grid == test.expected else ''}</td></tr>"
-        for place, one in enumerate(test.candidates[:5], start=1)
+        for rank, one in enumerate(test.candidates[:5], start=1)
     )
     heads: Sequence[str] = ("candidate", "votes", "share", "mean q", "size", "")
     columns = "".join(f"<th scope='col'>{head}</th>" for head in heads)
@@ -199,12 +210,12 @@ def _votes_table(number: int, puzzle: PuzzleReport) -> str:
 
 
 def _worded(value: object) -> str:
-    """Write a setting for people."""
+    """Return a setting as text."""
     match value:
         case bool():
             return "yes" if value else "no"
         case Mapping():
-            return ", ".join(f"{name} ({told})" for name, told in value.items())
+            return ", ".join(f"{name} ({one})" for name, one in value.items())
         case list() | tuple():
             return ", ".join(map(str, value))
     return str(value)

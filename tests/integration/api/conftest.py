@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,6 @@ import redis
 from augment import parse_task
 from service.api import create_app
 from service.api.examples import FINISHED_JOB, TASK
-from service.api.schemas import AnswerOut
 from service.jobs import (
     CheckpointRecord,
     Claim,
@@ -32,24 +31,28 @@ from service.jobs import (
     WorkerRecord,
 )
 from service.runtime.settings import Settings
-from service.solving.self_test.result import Finding
+from service.wire.answer import Answer
+from service.wire.checkpoint import Finding
 
 KNOWN_HASH = parse_task(TASK, "known").puzzle.demonstrations_hash
-ANSWER = AnswerOut.model_validate(FINISHED_JOB["result"]).model_dump_json(exclude_none=True)
+ANSWER = Answer.model_validate(FINISHED_JOB["result"]).to_json().decode()
 DEMO = CheckpointRecord(
     name="demo",
     sha256="d" * 64,
     architecture="trm",
     canvas=10,
-    num_parameters=1_000,
-    num_rows=129,
-    num_puzzles=3,
+    parameters=1_000,
+    rows=129,
+    puzzles=3,
     halt_max_steps=16,
     finding=Finding.ALIGNED,
     verdict="aligned",
 )
-OTHER = replace(DEMO, name="other", sha256="e" * 64, canvas=30, num_puzzles=0)
-PUZZLES = tuple(KnownPuzzle(f"p{number}", f"{number}" * 64, 8) for number in range(2))
+OTHER = DEMO.model_copy(update={"name": "other", "sha256": "e" * 64, "canvas": 30, "puzzles": 0})
+PUZZLES = tuple(
+    KnownPuzzle(name=f"p{number}", demonstrations_sha256=f"{number}" * 64, variants=8)
+    for number in range(2)
+)
 
 
 class Worker:
@@ -57,7 +60,10 @@ class Worker:
 
     def __init__(self, url: str) -> None:
         self.claims = Claims(url, worker_id="w1", lease_s=30)
-        self.claims.publish_puzzles(DEMO.sha256, [KnownPuzzle("6150a2bd", KNOWN_HASH, 8), *PUZZLES])
+        self.claims.publish_puzzles(
+            DEMO.sha256,
+            [KnownPuzzle(name="6150a2bd", demonstrations_sha256=KNOWN_HASH, variants=8), *PUZZLES],
+        )
         self._record: WorkerRecord | None = None
         self._over = threading.Event()
         self._heart = threading.Thread(target=self._beat)

@@ -11,8 +11,9 @@ import pytest
 from conftest import DEMO, KNOWN_HASH, OTHER, Open, Worker, follow
 
 from service.api.examples import ADAPTING_JOB, TASK
-from service.api.schemas import AdaptedList, AdaptedOut, JobOut, JobSummary
 from service.jobs import AdaptedRecord, KnownPuzzle, WorkerRecord
+from service.wire.checkpoint import Adapted, AdaptedList
+from service.wire.job import Job, JobSummary
 
 pytestmark = pytest.mark.anyio
 
@@ -50,10 +51,10 @@ async def test_a_puzzle_that_is_to_be_adapted_to_need_not_be_known(
     client: httpx.AsyncClient, worker: Worker, adapt: str
 ) -> None:
     job = await submit(client, adapt=adapt, checkpoint="other", ensemble=["demo"])
-    JobOut.model_validate(job, strict=True)
+    Job.model_validate_json(json.dumps(job), strict=True)
     assert (job["options"]["checkpoint"], job["options"]["ensemble"]) == ("other", ["demo"])
     claim = await asyncio.to_thread(worker.claim)
-    assert json.loads(claim.job.request)["options"] == job["options"]
+    assert json.loads(claim.job.options) == job["options"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,9 @@ async def test_every_checkpoint_of_an_ensemble_must_be_there_and_know_the_puzzle
     assert "'other' has no trained rows" in places["/options/ensemble/0"]
     answer = await client.post("/v1/jobs", json=TASK | {"options": {"ensemble": ["none"]}})
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_checkpoint")
-    worker.claims.publish_puzzles(OTHER.sha256, [KnownPuzzle("6150a2bd", KNOWN_HASH, 8)])
+    worker.claims.publish_puzzles(
+        OTHER.sha256, [KnownPuzzle(name="6150a2bd", demonstrations_sha256=KNOWN_HASH, variants=8)]
+    )
     answer = await client.post("/v1/jobs", json=TASK | {"options": {"ensemble": ["other"]}})
     assert (answer.status_code, answer.json()["options"]["ensemble"]) == (202, ["other"])
 
@@ -175,11 +178,11 @@ async def test_an_adapting_job_shows_how_far_it_is(
     await asyncio.to_thread(worker.claims.adapts, claim.job.id)
     await asyncio.to_thread(worker.claims.progress, claim.job.id, PROGRESS)
     document = (await client.get(job["links"]["self"])).json()
-    JobOut.model_validate(document, strict=True)
+    Job.model_validate_json(json.dumps(document), strict=True)
     assert document["state"] == "adapting"
     assert document["progress"]["adaptation"]["phase"] == "all"
     (listed,) = (await client.get("/v1/jobs?state=adapting")).json()["jobs"]
-    JobSummary.model_validate(listed, strict=True)
+    JobSummary.model_validate_json(json.dumps(listed), strict=True)
     assert listed["progress"]["adaptation"] == document["progress"]["adaptation"]
     cancelled = (await client.delete(job["links"]["self"])).json()
     assert (cancelled["state"], cancelled["cancel_requested"]) == ("adapting", True)
@@ -235,10 +238,10 @@ async def test_adapted_checkpoints_are_listed_looked_up_and_removed(
     odd = kept("b ä/1", made_at=2.0, held_out_share=None)
     keep(worker, odd, kept("a"))
     listed = (await client.get("/v1/adapted")).json()
-    AdaptedList.model_validate(listed, strict=True)
+    AdaptedList.model_validate_json(json.dumps(listed), strict=True)
     assert (listed["total"], [one["id"] for one in listed["adapted"]]) == (2, ["a", "b ä/1"])
     document = (await client.get("/v1/adapted/a")).json()
-    AdaptedOut.model_validate(document, strict=True)
+    Adapted.model_validate_json(json.dumps(document), strict=True)
     assert document == listed["adapted"][0]
     assert document["made_at"] == "1970-01-12T13:46:40.500Z"
     answer = await client.delete(document["links"]["self"])

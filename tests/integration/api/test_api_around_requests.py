@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -15,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.api import create_app, run_api
 from service.api.examples import TASK
 from service.runtime.settings import Settings
-from service.solving.self_test.result import Finding
+from service.wire.checkpoint import Finding
 from service.wire.errors import SettingsError
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +73,7 @@ async def test_a_body_over_the_limit_is_refused(open_client: Open, worker: Worke
     [
         ("GET", "/none", 404, "not_found"),
         ("GET", "/web/none.js", 404, "not_found"),
-        ("GET", "/web/../api/page.py", 404, "not_found"),
+        ("GET", "/web/../api/app.py", 404, "not_found"),
         ("POST", "/", 405, "method_not_allowed"),
         ("GET", "/v1/jobs/", 404, "not_found"),
         ("GET", "/v1/solve", 405, "method_not_allowed"),
@@ -99,7 +98,7 @@ async def test_a_refused_method_is_told_all_that_are_taken(client: httpx.AsyncCl
 async def test_ready_means_a_ready_worker_with_a_checkpoint(
     open_client: Open, worker: Worker
 ) -> None:
-    unclear = replace(DEMO, finding=Finding.UNCLEAR)
+    unclear = DEMO.model_copy(update={"finding": Finding.UNCLEAR})
     async with open_client() as client:
         ready = await client.get("/health/ready")
         assert ready.json() == {"status": "ready", "workers": 1, "checkpoints": ["demo", "other"]}
@@ -202,7 +201,7 @@ async def test_a_broken_record_is_a_fault_that_tells_nothing(
 ) -> None:
     job = (await client.post("/v1/jobs", json=TASK)).json()
     (key,) = fresh_redis.keys(f"*{job['id']}")  # type: ignore[misc]
-    fresh_redis.hset(key, "request", "secret nonsense")
+    fresh_redis.hset(key, "created_ms", "secret nonsense")
     answer = await client.get(job["links"]["self"])
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "secret" not in answer.text

@@ -1,9 +1,9 @@
 """Jobs over HTTP: submitted, found, listed, cancelled, each to its owner."""
 
 import asyncio
+import json
 import re
 from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -12,9 +12,9 @@ import redis
 from conftest import ANSWER, DEMO, KNOWN_HASH, OTHER, Open, Worker
 
 from service.api.examples import TASK
-from service.api.schemas import JobOut, JobSummary
 from service.jobs import WorkerRecord
 from service.jobs.keys import puzzle_index_keys
+from service.wire.job import Job, JobSummary
 
 pytestmark = pytest.mark.anyio
 
@@ -51,14 +51,14 @@ async def test_a_job_is_queued_with_its_options_filled_in(client: httpx.AsyncCli
         "deadline_s": None,
     }
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", document["created_at"])
-    JobOut.model_validate(document, strict=True)
+    Job.model_validate_json(json.dumps(document), strict=True)
 
 
 async def test_a_finished_job_shows_its_answer(client: httpx.AsyncClient, worker: Worker) -> None:
     job = await submit(client)
     await asyncio.to_thread(worker.finish)
     document = (await client.get(job["links"]["self"])).json()
-    JobOut.model_validate(document, strict=True)
+    Job.model_validate_json(json.dumps(document), strict=True)
     assert (document["state"], document["attempts"]) == ("succeeded", 1)
     assert document["result"]["tests"][0]["attempts"] == [[[0, 0, 4], [0, 8, 6], [5, 3, 6]]]
     assert document["created_at"] <= document["started_at"] <= document["finished_at"]
@@ -74,7 +74,7 @@ async def test_a_running_job_shows_its_progress(client: httpx.AsyncClient, worke
     listed = (await client.get("/v1/jobs")).json()["jobs"][0]
     assert "result" not in listed
     assert "tests" not in (listed["progress"] or {})
-    JobSummary.model_validate(listed, strict=True)
+    JobSummary.model_validate_json(json.dumps(listed), strict=True)
 
 
 async def test_the_worker_gets_the_task_and_its_options(
@@ -84,8 +84,8 @@ async def test_the_worker_gets_the_task_and_its_options(
     claim = await asyncio.to_thread(worker.claim)
     assert claim.job.priority == "batch"
     assert claim.job.deadline_at == pytest.approx(claim.job.created_at + 600, abs=1)
-    assert b'"checkpoint":"demo"' in claim.job.request
-    assert b'"output":null' not in claim.job.request
+    assert b'"checkpoint":"demo"' in claim.job.options
+    assert b'"output":null' not in claim.job.task
 
 
 async def test_the_same_key_and_body_give_the_same_job(client: httpx.AsyncClient) -> None:
@@ -222,7 +222,7 @@ async def test_an_unknown_puzzle_is_told_what_would_help(client: httpx.AsyncClie
     answer = await client.post("/v1/jobs", json=task)
     document = answer.json()
     assert (answer.status_code, document["code"]) == (404, "unknown_puzzle")
-    assert document["known_puzzles"] == DEMO.num_puzzles
+    assert document["known_puzzles"] == DEMO.puzzles
     assert document["puzzles"] == "/v1/checkpoints/demo/puzzles"
     assert '"auto" in /options/adapt' in document["detail"]
     assert [error["pointer"] for error in document["errors"]] == ["/options/checkpoint"]
@@ -315,7 +315,7 @@ async def test_of_two_checkpoints_of_one_name_the_ready_worker_s_counts(
     open_client: Open, worker: Worker
 ) -> None:
     worker.register(DEMO, state="draining")
-    of_another = replace(OTHER, name="demo")
+    of_another = OTHER.model_copy(update={"name": "demo"})
     worker.claims.register(
         WorkerRecord("w2", "there", "cpu", "ready", 0, 8, (of_another,), started_at=0.0)
     )

@@ -1,11 +1,14 @@
 """The grids behind a job and behind a checkpoint's puzzle."""
 
+import json
+
 import httpx
 import pytest
 from conftest import KNOWN_HASH, PUZZLES, Open, Worker
 
 from service.api.examples import TASK
-from service.api.schemas import PuzzleDetail, TaskOut
+from service.wire.checkpoint import PuzzleDetail
+from service.wire.task import Task
 
 pytestmark = pytest.mark.anyio
 
@@ -17,7 +20,7 @@ async def test_a_jobs_task_is_given_as_it_was_sent(client: httpx.AsyncClient) ->
     answer = await client.get(job["links"]["task"])
     assert answer.status_code == 200
     assert answer.json() == TASK | {"test": test, "name": "mine"}
-    TaskOut.model_validate(answer.json(), strict=True)
+    Task.model_validate_json(json.dumps(answer.json()), strict=True)
 
 
 async def test_a_job_of_somebody_else_has_no_task(open_client: Open, worker: Worker) -> None:
@@ -37,7 +40,7 @@ async def test_a_known_public_puzzle_comes_with_its_grids(client: httpx.AsyncCli
     assert answer.status_code == 200
     assert (document["name"], document["variants"]) == ("6150a2bd", 8)
     assert document["task"]["train"] == TASK["train"]
-    PuzzleDetail.model_validate(document, strict=True)
+    PuzzleDetail.model_validate_json(json.dumps(document), strict=True)
 
 
 async def test_a_known_puzzle_that_is_not_public_has_no_grids(client: httpx.AsyncClient) -> None:

@@ -47,9 +47,9 @@ def test_a_file_becomes_a_submission(client: Any, tmp_path: Path) -> None:
     submission = client.submission(ended)
 
     assert (ended.state, ended.name, ended.id) == (BatchState.FINISHED, "mine", batch.id)
-    assert (ended.counts.num_succeeded, ended.counts.num_refused) == (1, 1)
+    assert (ended.counts.succeeded, ended.counts.refused) == (1, 1)
     assert [puzzle.state for puzzle in ended.puzzles] == ["succeeded", "refused"]
-    assert ended.puzzles[1].failure.code == "invalid_request"
+    assert ended.puzzles[1].error.code == "invalid_request"
     assert list(submission) == ["known", "broken"]
     assert submission["broken"] == ((Grid.from_rows([[1, 2]]),) * 2,)
     assert [one.puzzle.state for one in told if one.puzzle][-1:] in (["succeeded"], [])
@@ -71,7 +71,7 @@ def test_batches_are_listed_the_newest_first(client: Any) -> None:
 
     assert [(one.id, one.name) for one in first.batches] == [(newer.id, "newer")]
     assert [(one.id, one.name) for one in second.batches] == [(older.id, "older")]
-    assert second.batches[0].counts.num_refused == 1
+    assert second.batches[0].counts.refused == 1
 
 
 def test_waiting_ends_with_its_time_and_a_batch_can_be_cancelled(client: Any) -> None:
@@ -82,7 +82,7 @@ def test_waiting_ends_with_its_time_and_a_batch_can_be_cancelled(client: Any) ->
     client.cancel_batch(batch)
     ended = client.wait_batch(batch, wait_s=60)
 
-    assert (ended.state, ended.counts.num_cancelled) == (BatchState.CANCELLED, 1)
+    assert (ended.state, ended.counts.cancelled) == (BatchState.CANCELLED, 1)
     assert client.get_batch(batch.id) == ended
 
 

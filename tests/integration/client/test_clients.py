@@ -120,8 +120,8 @@ def test_a_puzzle_is_solved(client: Any, task: Task) -> None:
     # The engine that pretends answers with the input.
     assert [test.attempts[0] for test in answer.tests] == list(task.puzzle.test)
     assert [test.expected for test in answer.tests] == list(task.expected)
-    assert (answer.checkpoint, answer.seed, answer.is_verified) == ("demo", 3, False)
-    assert answer.tests[0].num_variants_asked == 2
+    assert (answer.checkpoint, answer.seed, answer.verified) == ("demo", 3, False)
+    assert answer.tests[0].variants_asked == 2
     assert answer.document["seed"] == 3
 
 
@@ -130,11 +130,11 @@ def test_jobs_are_submitted_waited_for_and_listed(client: Any, task: Task) -> No
     ended = [client.wait(job, wait_s=LIMIT_S) for job in jobs]
 
     assert [job.state for job in ended] == [JobState.SUCCEEDED] * 2
-    assert all(job.answer is not None and job.finished_at is not None for job in ended)
+    assert all(job.result is not None and job.finished_at is not None for job in ended)
     first = client.list(states=("succeeded",), limit=1)
     second = client.list(states=("succeeded",), limit=1, after=first.next)
     assert [page.jobs[0].id for page in (first, second)] == [jobs[1].id, jobs[0].id]
-    assert first.jobs[0].answer is None
+    assert first.jobs[0].result is None
 
 
 def test_progress_is_told(client: Any, task: Task) -> None:
@@ -142,12 +142,12 @@ def test_progress_is_told(client: Any, task: Task) -> None:
 
     answer = client.solve(task, **LONG, on_progress=told.append, wait_s=LIMIT_S)
 
-    outcomes = [progress.num_outcomes for progress in told]
+    outcomes = [progress.outcomes for progress in told]
     assert outcomes == sorted(outcomes)
     assert any(0 < number < 64 for number in outcomes)
-    assert told[-1].num_asked == 64
-    assert sum(test.num_votes for test in told[-1].tests) == told[-1].num_outcomes
-    assert answer.tests[0].num_variants_used == 64
+    assert told[-1].asked == 64
+    assert sum(test.votes for test in told[-1].tests) == told[-1].outcomes
+    assert answer.tests[0].variants_used == 64
 
 
 def test_a_coroutine_may_be_told(service: Service, task: Task) -> None:
@@ -155,7 +155,7 @@ def test_a_coroutine_may_be_told(service: Service, task: Task) -> None:
 
     async def listen(progress: Progress) -> None:
         await asyncio.sleep(0)
-        told.append(progress.num_outcomes)
+        told.append(progress.outcomes)
 
     async def run() -> None:
         async with AsyncClient(service.url, api_key=KEY) as client:
@@ -175,11 +175,11 @@ def test_a_dropped_stream_is_resumed(
     after_cuts: list[int] = []
 
     def cut_at_first(progress: Progress) -> None:
-        told.append(progress.num_outcomes)
+        told.append(progress.outcomes)
         if len(told) == 1:
             wire.cut()
         else:
-            after_cuts.append(progress.num_outcomes)
+            after_cuts.append(progress.outcomes)
 
     ended = listening.wait(job, on_progress=cut_at_first, wait_s=LIMIT_S)
 
@@ -319,12 +319,12 @@ def test_checkpoints_and_their_puzzles_are_told(client: Any, task: Task) -> None
     first = client.puzzles(checkpoint.name, limit=40)
     rest = client.puzzles(checkpoint.name, limit=40, after=first.next)
 
-    assert (checkpoint.name, checkpoint.canvas, checkpoint.num_puzzles) == ("demo", 6, 46)
-    assert not checkpoint.is_verified
+    assert (checkpoint.name, checkpoint.canvas, checkpoint.puzzles) == ("demo", 6, 46)
+    assert not checkpoint.verified
     puzzles = {p.name: p for p in (*first.puzzles, *rest.puzzles)}
     assert (len(first.puzzles), len(puzzles), first.total, rest.next) == (40, 46, 46, None)
     known = puzzles[task.puzzle.name]
-    assert (known.demonstrations_hash, known.num_variants) == (task.puzzle.demonstrations_hash, 64)
+    assert (known.demonstrations_sha256, known.variants) == (task.puzzle.demonstrations_hash, 64)
 
 
 def test_adapted_checkpoints_are_told_and_removed(
@@ -342,7 +342,7 @@ def test_adapted_checkpoints_are_told_and_removed(
     (adapted,) = client.adapted()
     client.remove_adapted(adapted)
 
-    assert (adapted.id, adapted.puzzle_name, adapted.num_steps) == ("kept", "square", 300)
+    assert (adapted.id, adapted.puzzle, adapted.steps) == ("kept", "square", 300)
     assert adapted.made_at.timestamp() == 5.5
     assert client.adapted() == ()
     with pytest.raises(ServiceProblem, match="adapted_not_found"):

@@ -329,7 +329,8 @@ def random_moments(seed: int, num: int, least_s: float, most_s: float) -> list[f
 
 def task_body(puzzle: Puzzle, **options: Any) -> dict[str, Any]:
     """Write a puzzle as a request asks for it."""
-    return task_document(Task(puzzle, (None,) * len(puzzle.test))) | {"options": options}
+    document = task_document(Task(puzzle, (None,) * len(puzzle.test)))
+    return document | {"options": options} if options else document
 
 
 def _new_job(puzzle: Puzzle, number: int, options: dict[str, Any]) -> NewJob:
@@ -337,7 +338,8 @@ def _new_job(puzzle: Puzzle, number: int, options: dict[str, Any]) -> NewJob:
         owner="anonymous",
         name=puzzle.name,
         priority="batch" if number % 3 == 0 else "interactive",
-        request=json.dumps(task_body(puzzle, **options)).encode(),
+        task=json.dumps(task_body(puzzle)).encode(),
+        options=json.dumps(options).encode(),
         deadline_s=options.get("deadline_s"),
         idempotency_key=None,
         fingerprint="",

@@ -6,24 +6,20 @@ import pytest
 
 from augment import AugmentError, CanvasError, PuzzleError
 from service.api.problems import (
-    CODE_OF_ERROR,
     CODES,
-    Fault,
     Problem,
     Refused,
     problem_of,
     problem_of_status,
 )
 from service.wire import errors
-from voting import VotingError
+from service.wire.options import InvalidOptions
+from service.wire.problem import Fault
 
 # Roots, which nobody raises, and errors that only a start, a command or the worker can meet.
 NOT_IN_REQUESTS = {
     "AugmentError",
     "VariantNameError",  # names of variants are written by training, and read by the worker
-    "VotingError",
-    "BallotError",
-    "SubmissionError",
     "ServiceError",
     "InputError",
     "DatasetError",
@@ -44,19 +40,19 @@ def all_below(root: type[Exception]) -> set[type[Exception]]:
 
 
 def test_every_error_that_a_request_can_meet_has_a_status() -> None:
-    rooms = ("service.wire.errors", "augment.errors", "voting.")
+    rooms = ("service.wire.errors", "service.wire.options", "augment.errors")
     known = {
         error
-        for root in (errors.ServiceError, AugmentError, VotingError)
+        for root in (errors.ServiceError, AugmentError)
         for error in all_below(root)
         if error.__module__.startswith(rooms)
     }
     assert len(known) > 20
-    with_code = set(CODE_OF_ERROR)
+    with_code = {error for error in known if error.code != "internal"}
     without = {error for error in known if error.__name__ in NOT_IN_REQUESTS}
     assert with_code | without == known
     assert not with_code & without
-    assert all(400 <= CODES[code][0] < 600 for code in CODE_OF_ERROR.values())
+    assert all(400 <= CODES[error.code][0] < 600 for error in known)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +62,7 @@ def test_every_error_that_a_request_can_meet_has_a_status() -> None:
         (CanvasError(31, 3, 30), 422, "canvas_exceeded"),
         (errors.UnknownPuzzle("no rows"), 404, "unknown_puzzle"),
         (errors.UnknownCheckpoint("nobody serves it"), 404, "unknown_checkpoint"),
+        (InvalidOptions((Fault("no", "/options/seed"),)), 422, "invalid_request"),
         (errors.JobNotFound("abc"), 404, "job_not_found"),
         (errors.BatchNotFound("abc"), 404, "batch_not_found"),
         (errors.AdaptedNotFound("abc"), 404, "adapted_not_found"),

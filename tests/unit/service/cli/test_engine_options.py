@@ -7,6 +7,7 @@ import pytest
 import hrm_core
 from service.cli import engine_options
 from service.cli.engine import make_engine
+from service.runtime.engine_options import EngineOptions
 
 
 def test_the_options_name_what_the_engine_has() -> None:
@@ -21,5 +22,6 @@ def test_a_number_of_threads_reaches_the_engine(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     checkpoint = hrm_core.open_checkpoint(tiny_folder)
 
-    assert make_engine(checkpoint, device="cpu", num_samples=4).num_threads == 1
-    assert make_engine(checkpoint, device="cpu", num_samples=4, num_threads=3).num_threads == 3
+    for num_threads, expected in ((None, 1), (3, 3)):
+        engine = make_engine(checkpoint, EngineOptions("cpu", num_threads=num_threads), 4)
+        assert engine.num_threads == expected

@@ -153,7 +153,7 @@ class TestSolving:
         assert request.path == "/v1/solve"
         assert request.headers["Prefer"] == "wait=50"
         assert request.patience_s == 50
-        assert answer.tests[0].is_right
+        assert answer.tests[0].right
 
     def test_what_takes_longer_is_followed(self) -> None:
         drive = Drive([queued(), STREAM, state(1, "running"), state(2, "succeeded"), succeeded()])
@@ -169,7 +169,7 @@ class TestSolving:
         drive.take(core(drive).solve(TASK, {}, wait_s=None, tells=True))
 
         assert drive.requests[0].path == "/v1/jobs"
-        assert [tell.progress.num_outcomes for tell in drive.of(Tell)] == [3]
+        assert [tell.progress.outcomes for tell in drive.of(Tell)] == [3]
 
     @pytest.mark.parametrize(("end", "code"), [("failed", "engine_failed"), ("cancelled",) * 2])
     def test_a_job_without_an_answer_is_an_error(self, end: str, code: str) -> None:
@@ -232,7 +232,7 @@ class TestFollowing:
         first, second = drive.of(Listen)
         assert "Last-Event-ID" not in first.request.headers
         assert second.request.headers["Last-Event-ID"] == "2-0"
-        assert [tell.progress.num_outcomes for tell in drive.of(Tell)] == [3, 5]
+        assert [tell.progress.outcomes for tell in drive.of(Tell)] == [3, 5]
         assert job.state is JobState.SUCCEEDED
         assert len(drive.of(HangUp)) == 2
 

@@ -43,7 +43,11 @@ def document(state: str, num_succeeded: int = 0) -> dict[str, Any]:
         "cancel_requested": False,
         "options": {"seed": 0},
         "puzzles": [{"puzzle": "a", "state": "queued", "job": "j1", "error": None}],
-        "links": {"self": "/v1/batches/b1"},
+        "links": {
+            "self": "/v1/batches/b1",
+            "events": "/v1/batches/b1/events",
+            "submission": "/v1/batches/b1/submission.json",
+        },
     }
 
 
@@ -61,8 +65,8 @@ def test_a_mapping_goes_out_as_it_is_with_a_key_of_its_own() -> None:
         "name": "mine",
     }
     assert len(first.headers["Idempotency-Key"]) > 20
-    assert (batch.id, batch.state, batch.counts.num_queued) == ("b1", BatchState.QUEUED, 2)
-    assert [(p.puzzle_id, p.job_id) for p in batch.puzzles] == [("a", "j1")]
+    assert (batch.id, batch.state, batch.counts.queued) == ("b1", BatchState.QUEUED, 2)
+    assert [(p.puzzle, p.job) for p in batch.puzzles] == [("a", "j1")]
 
 
 def test_a_path_names_a_challenges_file(tmp_path: Path) -> None:
@@ -91,8 +95,8 @@ def test_a_batch_is_followed_to_its_end_and_its_progress_told() -> None:
     batch = drive.take(core(drive).wait_batch("b1", None))
 
     (tell,) = drive.of(Tell)
-    assert (batch.state, batch.counts.num_succeeded) == (BatchState.FINISHED, 2)
-    assert (tell.progress.counts.num_succeeded, tell.progress.puzzle.puzzle_id) == (1, "a")
+    assert (batch.state, batch.counts.succeeded) == (BatchState.FINISHED, 2)
+    assert (tell.progress.counts.succeeded, tell.progress.puzzle.puzzle) == (1, "a")
     assert drive.requests[-1].path == "/v1/batches/b1"
 
 

@@ -36,14 +36,14 @@ def test_an_answer_is_read_with_its_grids() -> None:
 
     assert job.state is JobState.SUCCEEDED
     assert job.created_at == datetime(2026, 11, 22, 5, tzinfo=UTC)
-    assert job.answer is not None
-    assert job.answer.attempts == ((SQUARE,),)
-    test = job.answer.tests[0]
+    assert job.result is not None
+    assert job.result.attempts == ((SQUARE,),)
+    test = job.result.tests[0]
     assert (test.candidates[0].grid, test.candidates[0].mean_q_halt) == (SQUARE, 0.75)
-    assert (test.num_votes, test.num_abstained, test.num_candidates) == (5, 1, 1)
-    assert (test.expected, test.is_right) == (SQUARE, True)
-    assert (job.answer.num_slots, job.answer.is_verified) == (4, True)
-    assert job.answer.document == answer_document()
+    assert (test.votes, test.abstained, test.distinct_candidates) == (5, 1, 1)
+    assert (test.expected, test.right) == (SQUARE, True)
+    assert (job.result.slots, job.result.verified) == (4, True)
+    assert job.result.document == answer_document()
 
 
 def test_an_answer_tells_of_single_variants_where_they_were_traced() -> None:
@@ -56,14 +56,14 @@ def test_an_answer_tells_of_single_variants_where_they_were_traced() -> None:
 
     job = read_job(reply(job_document("succeeded", result=document)))
 
-    assert job.answer is not None
-    traces = job.answer.tests[0].traces
+    assert job.result is not None
+    traces = job.result.tests[0].variants
     assert traces is not None
     assert [trace.output for trace in traces] == [SQUARE, None]
-    assert (traces[0].dihedral, traces[0].palette[1], traces[0].num_segments) == (3, 2, 3)
+    assert (traces[0].dihedral, traces[0].palette[1], traces[0].segments) == (3, 2, 3)
     untraced = read_job(reply(job_document("succeeded")))
-    assert untraced.answer is not None
-    assert untraced.answer.tests[0].traces is None
+    assert untraced.result is not None
+    assert untraced.result.tests[0].variants is None
 
 
 def test_an_answer_of_several_checkpoints_tells_of_each() -> None:
@@ -82,17 +82,15 @@ def test_an_answer_of_several_checkpoints_tells_of_each() -> None:
     test["shares"] = [share_document("base", 3), share_document("demo", 2)]
     test["candidates"][0]["by_checkpoint"] = {"base": 3, "demo": 2}
 
-    answer = read_job(reply(job_document("succeeded", result=document))).answer
+    answer = read_job(reply(job_document("succeeded", result=document))).result
 
     assert answer is not None
-    assert answer.adaptation == AdaptationSummary(
-        "base", "cd" * 32, 300, 118.2, 64, False, True, None, "two demonstrations"
-    )
+    assert answer.adaptation == AdaptationSummary(**adaptation)
     assert [(member.checkpoint, member.adaptation) for member in answer.members] == [
         ("base", answer.adaptation),
         ("demo", None),
     ]
-    assert [(share.checkpoint, share.num_votes) for share in answer.tests[0].shares] == [
+    assert [(share.checkpoint, share.votes) for share in answer.tests[0].shares] == [
         ("base", 3),
         ("demo", 2),
     ]
@@ -103,7 +101,7 @@ def test_an_answer_of_before_there_were_ensembles_is_read() -> None:
     document = answer_document()
     del document["members"], document["adaptation"], document["tests"][0]["shares"]
 
-    answer = read_job(reply(job_document("succeeded", result=document))).answer
+    answer = read_job(reply(job_document("succeeded", result=document))).result
 
     assert answer is not None
     assert (answer.members, answer.adaptation, answer.tests[0].shares) == ((), None, ())
@@ -112,13 +110,16 @@ def test_an_answer_of_before_there_were_ensembles_is_read() -> None:
 def test_a_failure_is_read() -> None:
     job = read_job(reply(job_document("failed")))
 
-    assert job.answer is None
-    assert job.failure is not None
-    assert (job.failure.code, job.failure.detail) == ("engine_failed", "it broke")
+    assert job.result is None
+    assert job.error is not None
+    assert (job.error.code, job.error.detail) == ("engine_failed", "it broke")
 
 
 def test_members_of_later_versions_are_passed_over() -> None:
-    assert read_job(reply(job_document(novelty={"a": 1}))).id == "j1"
+    job = read_job(reply(job_document(novelty={"a": 1}, options={"seed": 3, "novelty": True})))
+    assert job.id == "j1"
+    assert job.options is not None
+    assert job.options.seed == 3
 
 
 def test_progress_is_read_with_and_without_votes() -> None:
@@ -127,9 +128,9 @@ def test_progress_is_read_with_and_without_votes() -> None:
     del document["tests"]
     short = read_progress(reply(document).body.decode())
 
-    assert (whole.num_outcomes, whole.num_asked) == (3, 8)
+    assert (whole.outcomes, whole.asked) == (3, 8)
     assert whole.tests[0].candidates[0].grid == Grid.from_rows([[2]])
-    assert (short.num_outcomes, short.tests) == (3, ())
+    assert (short.outcomes, short.tests) == (3, ())
 
 
 def test_the_progress_of_an_adaptation_is_read() -> None:
@@ -140,15 +141,15 @@ def test_the_progress_of_an_adaptation_is_read() -> None:
     assert job.progress is not None
     assert job.progress.adaptation is not None
     adaptation = job.progress.adaptation
-    assert (adaptation.phase, adaptation.num_steps, adaptation.loss) == ("all", 120, None)
+    assert (adaptation.phase, adaptation.steps, adaptation.loss) == ("all", 120, None)
     assert read_progress(reply(progress_document(3)).body.decode()).adaptation is None
 
 
 def test_adapted_checkpoints_are_read() -> None:
     (adapted,) = read_adapted(reply({"adapted": [ADAPTED], "total": 1}))
 
-    assert (adapted.id, adapted.num_bytes) == (ADAPTED["id"], 14_200_000)
-    assert (adapted.num_variants, adapted.num_steps, adapted.is_complete) == (64, 300, True)
+    assert (adapted.id, adapted.bytes) == (ADAPTED["id"], 14_200_000)
+    assert (adapted.variants, adapted.steps, adapted.complete) == (64, 300, True)
     assert adapted.made_at == datetime(2026, 11, 22, 9, 32, 0, 500_000, tzinfo=UTC)
 
 
@@ -162,27 +163,27 @@ def test_a_page_gives_the_cursor_of_the_next(address: str | None, cursor: str | 
     page = read_jobs(reply({"jobs": [summary], "next": address}))
 
     assert page.next == cursor
-    assert page.jobs[0].answer is None
+    assert page.jobs[0].result is None
 
 
 def test_checkpoints_and_puzzles_are_read() -> None:
     checkpoint = {
         **{"name": "demo", "sha256": "ab", "architecture": "hrm", "canvas": 6},
         **{"parameters": 9, "rows": 8, "puzzles": 2, "halt_max_steps": 4, "verified": True},
-        **{"verdict": "aligned", "workers": 1, "default": True, "links": {}},
+        **{"finding": "aligned", "verdict": "aligned", "workers": 1, "default": True},
     }
     puzzle = {"name": "square", "demonstrations_sha256": "cd", "variants": 6}
 
     (read,) = read_checkpoints(reply({"checkpoints": [checkpoint]}))
     page = read_puzzles(reply({"puzzles": [puzzle], "total": 1, "next": None}))
 
-    assert (read.num_rows, read.num_puzzles, read.is_verified, read.is_default) == (
+    assert (read.rows, read.puzzles, read.verified, read.default) == (
         8,
         2,
         True,
         True,
     )
-    assert (page.puzzles[0].demonstrations_hash, page.puzzles[0].num_variants) == ("cd", 6)
+    assert (page.puzzles[0].demonstrations_sha256, page.puzzles[0].variants) == ("cd", 6)
     assert (page.total, page.next) == (1, None)
 
 

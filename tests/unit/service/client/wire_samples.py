@@ -82,7 +82,11 @@ def job_document(state: str = "queued", **more: Any) -> dict[str, Any]:
         "progress": None,
         "result": answer_document() if state == "succeeded" else None,
         "error": {"code": "engine_failed", "detail": "it broke"} if state == "failed" else None,
-        "links": {"self": "/v1/jobs/j1", "events": "/v1/jobs/j1/events"},
+        "links": {
+            "self": "/v1/jobs/j1",
+            "events": "/v1/jobs/j1/events",
+            "task": "/v1/jobs/j1/task",
+        },
     }
     return document | more
 

@@ -12,7 +12,7 @@ import pytest
 from matplotlib import image
 
 from augment import Grid, Pair, Puzzle, Task
-from service.render.colours import ARC_COLOURS
+from service.render import ARC_COLOURS
 from service.render.pictures import answer_svg, draw_answer
 from service.wire.errors import PictureError
 
@@ -143,7 +143,7 @@ def test_cells_are_squares_whatever_the_shapes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["answer.pdf", "answer", "answer.png.txt"])
 def test_another_suffix_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=r"ends in \.png or \.svg"):
+    with pytest.raises(PictureError, match=r"is a \.png or \.svg file"):
         draw_answer(TASK, [[OUTPUT]], [["a"]], tmp_path / name)
 
     assert not (tmp_path / name).exists()

@@ -8,7 +8,7 @@ from rich.columns import Columns
 from rich.console import Console, RenderableType
 
 from augment import Grid, Pair
-from service.render.colours import ARC_COLOURS
+from service.render import ARC_COLOURS
 from service.render.terminal import grid_panel, grids_table, pairs_table
 
 ALL = Grid.from_rows([[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]])

@@ -59,9 +59,21 @@ def test_an_unknown_variable_is_refused_with_what_may_have_been_meant(
 ) -> None:
     monkeypatch.setenv("HRM_ARC_APIKEYS", "s3cret")
 
-    with pytest.raises(SettingsError, match=r"HRM_ARC_APIKEYS is no .* HRM_ARC_API_KEYS") as error:
+    with pytest.raises(
+        SettingsError, match=r"HRM_ARC_APIKEYS is not .* mean HRM_ARC_API_KEYS\?"
+    ) as error:
         Settings.load()
     assert "s3cret" not in str(error.value)
+
+
+def test_a_variable_that_resembles_no_setting_is_refused_with_a_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HRM_ARC_FOO", "1")
+
+    with pytest.raises(SettingsError, match=r"HRM_ARC_FOO is not .*HRM_ARC_PORT") as error:
+        Settings.load()
+    assert "Did you mean" not in str(error.value)
 
 
 def test_the_clients_own_variable_is_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +112,7 @@ def test_a_value_of_no_use_is_refused_by_name(
 ) -> None:
     monkeypatch.setenv(f"HRM_ARC_{name}", value)
 
-    with pytest.raises(SettingsError, match=f"HRM_ARC_{name} has no use as given: .") as error:
+    with pytest.raises(SettingsError, match=f"HRM_ARC_{name} is not valid: .") as error:
         Settings.load()
     assert "s3cret" not in str(error.value)
 
@@ -174,7 +186,7 @@ def test_two_checkpoints_of_one_name_are_refused(folder_of: Path) -> None:
 
 
 def test_a_folder_without_checkpoints_is_refused(folder_of: Path) -> None:
-    for entry, said in (("many/no-checkpoint", "holds none"), ("nowhere", "there is no folder")):
+    for entry, said in (("many/no-checkpoint", "contains none"), ("nowhere", "there is no folder")):
         settings = Settings.load(checkpoints=(folder_of / entry,))
         with pytest.raises(SettingsError, match=said):
             settings.checkpoint_folders()

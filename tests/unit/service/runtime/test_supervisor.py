@@ -35,3 +35,29 @@ def test_each_worker_is_given_one_gpu_and_the_api_none(
         ("worker", "5", "cuda:0"),
         ("worker", "7", "cuda:0"),
     ]
+
+
+@pytest.mark.parametrize(("pid", "is_said"), [(None, True), (7, False)])
+def test_a_queue_that_another_service_uses_is_reported(
+    pid: int | None,
+    is_said: bool,
+    demo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class FakeServer:
+        def __init__(self, folder: Path) -> None:
+            self.folder, self.url, self.pid = folder, "unix:///nowhere", pid
+
+        def start(self) -> "FakeServer":
+            return self
+
+    monkeypatch.setattr(supervisor, "EmbeddedServer", FakeServer)
+    monkeypatch.setattr(supervisor, "start_tethered", lambda *_args, **_options: None)
+    monkeypatch.setattr(supervisor, "list_devices", lambda wanted: ("cpu",))
+    said: list[str] = []
+
+    settings = Settings(state_folder=tmp_path, checkpoints=(demo_folder,), port=0)
+    Supervisor(settings, said.append)._start()
+
+    assert any("share one queue" in sentence for sentence in said) == is_said

@@ -8,12 +8,13 @@ import pytest
 
 from augment import CanvasError, Grid, Puzzle, Task
 from bench.fake_engine import FakeEngine
-from hrm_core import Engine, Halting
-from service.solving.answer import Answer
+from hrm_core import Engine
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, hand_out, solve
+from service.solving.solve import Solving, hand_out, solve
+from service.wire.answer import Answer
 from service.wire.errors import InputError, UnknownPuzzle
+from service.wire.options import SolveOptions
 from voting import Ranking, Tally, rank
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -80,15 +81,26 @@ def test_the_votes_are_those_of_each_isolated_checkpoint_added_up(
     puzzles: list[Puzzle],
     ranking: Ranking,
 ) -> None:
-    options = replace(WHOLE, ranking=ranking)
+    options = WHOLE.with_changes(ranking=ranking.value)
 
     for puzzle, answer in zip(puzzles, solved(engines, registrars, puzzles, options), strict=True):
-        one, other = (isolated(*pair, puzzle) for pair in zip(engines, registrars, strict=True))
-        for test, mine, others in zip(answer.tests, one.tests, other.tests, strict=True):
-            tallies = [mine.shares[0].tally, others.shares[0].tally]
-            assert [share.tally for share in test.shares] == tallies
-            assert test.candidates == rank(Tally.merge(*tallies), ranking)
-            assert test.num_segments == mine.num_segments + others.num_segments
+        pairs = [
+            (engine, [Member.enrol(one, puzzle)])
+            for engine, one in zip(engines, registrars, strict=True)
+        ]
+        solvings = [Solving(puzzle, members, WHOLE) for _, members in pairs]
+        for (engine, _), solving in zip(pairs, solvings, strict=True):
+            solve([engine], [solving])
+        one, other = (solving.answer() for solving in solvings)
+        tallies = zip(*(solving.tallies for solving in solvings), strict=True)
+        for test, mine, others, both in zip(
+            answer.tests, one.tests, other.tests, tallies, strict=True
+        ):
+            assert [share.votes for share in test.shares] == [tally.num_votes for tally in both]
+            assert [(c.grid, c.count, c.share, c.mean_q_halt) for c in test.candidates] == [
+                (c.grid, c.count, c.share, c.mean_q_halt) for c in rank(Tally.merge(*both), ranking)
+            ]
+            assert test.segments == mine.segments + others.segments
 
 
 def test_shares_and_candidates_show_the_votes_of_each(
@@ -96,7 +108,7 @@ def test_shares_and_candidates_show_the_votes_of_each(
     registrars: tuple[Registrar, Registrar],
     puzzles: list[Puzzle],
 ) -> None:
-    documents = [answer.document() for answer in solved(engines, registrars, puzzles)]
+    documents = [answer.document for answer in solved(engines, registrars, puzzles)]
 
     for test in (test for document in documents for test in document["tests"]):
         shares = test["shares"]
@@ -120,7 +132,7 @@ def test_shares_and_candidates_show_the_votes_of_each(
 def test_an_isolated_checkpoint_has_one_share_and_no_counts_by_checkpoint(
     engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
 ) -> None:
-    document = isolated(engines[1], registrars[1], puzzles[0]).document()
+    document = isolated(engines[1], registrars[1], puzzles[0]).document
 
     (member,) = document["members"]
     assert {key: document[key] for key in member} == member
@@ -133,9 +145,9 @@ def test_an_isolated_checkpoint_has_one_share_and_no_counts_by_checkpoint(
 def test_members_are_listed_and_the_first_one_at_the_top(
     engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
 ) -> None:
-    (answer,) = solved(engines, registrars, puzzles[3:], replace(WHOLE, num_variants=2))
+    (answer,) = solved(engines, registrars, puzzles[3:], WHOLE.with_changes(variants=2))
 
-    document = answer.document()
+    document = answer.document
     main, other = document["members"]
     assert main == {
         "checkpoint": "sure",
@@ -165,10 +177,10 @@ def test_an_early_stop_gives_the_attempts_of_the_whole_vote(
     num_attempts: int,
     ranking: Ranking,
 ) -> None:
-    options = SolveOptions(num_attempts=num_attempts, ranking=ranking)
+    options = SolveOptions(attempts=num_attempts, ranking=ranking.value)
 
     early = solved(engines, registrars, puzzles, options)
-    whole = solved(engines, registrars, puzzles, replace(options, stop_early=False))
+    whole = solved(engines, registrars, puzzles, options.with_changes(stop_early=False))
 
     for one, other in zip(early, whole, strict=True):
         assert [t.attempts for t in one.tests] == [t.attempts for t in other.tests]
@@ -178,9 +190,9 @@ def test_a_settled_input_leaves_every_engine(
     tiny_engine: Engine, tiny_registrar: Registrar, puzzles: list[Puzzle]
 ) -> None:
     engines = (tiny_engine, Engine(tiny_engine.checkpoint, tiny_engine.config))
-    fixed = SolveOptions(num_attempts=1, halting=Halting.FIXED)
+    fixed = SolveOptions(attempts=1, halting="fixed")
     num_steps = []
-    for options in (fixed, replace(fixed, stop_early=False)):
+    for options in (fixed, fixed.with_changes(stop_early=False)):
         before = [engine.num_steps for engine in engines]
         (answer,) = solved(engines, (tiny_registrar, tiny_registrar), puzzles[:1], options)
         num_steps.append(
@@ -196,7 +208,7 @@ def test_nothing_is_settled_before_the_last_member_has_entered(
     engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
 ) -> None:
     sure, unsure = members_of(registrars, puzzles[0])
-    solving = Solving(puzzles[0], [sure, unsure.draw(2, 0)], SolveOptions(num_attempts=1))
+    solving = Solving(puzzles[0], [sure, unsure.draw(2, 0)], SolveOptions(attempts=1))
 
     solving.enter(0, engines[0])
     run_until_idle(engines[0])
@@ -208,7 +220,7 @@ def test_nothing_is_settled_before_the_last_member_has_entered(
     assert (solving.is_done, solving.waiting, solving.is_in_engine) == (True, (), False)
     assert engines[1].is_idle
     for test in solving.answer().tests:
-        assert [share.num_variants_used for share in test.shares] == [NUM_VARIANTS, 0]
+        assert [share.variants_used for share in test.shares] == [NUM_VARIANTS, 0]
         assert [share.share for share in test.shares] == [1.0, 0.0]
         assert test.decided_early
 

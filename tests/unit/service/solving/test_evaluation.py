@@ -9,12 +9,14 @@ import yaml
 
 from augment import CropChoice, Grid, Puzzle, Task
 from hrm_core import Engine, open_checkpoint
+from service.runtime.engine_options import EngineOptions
 from service.solving.engines import make_engine
 from service.solving.enrolment import Registrar
 from service.solving.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.solve import Solving, solve
 from service.wire.errors import InputError
+from service.wire.options import SolveOptions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -114,7 +116,7 @@ def test_a_divided_vote_may_find_the_output_in_its_second_attempt(
 def test_only_two_attempts_count(
     early_engine: Engine, early_registrar: Registrar, constant_tasks: tuple[Task, ...]
 ) -> None:
-    everything = replace(WHOLE, num_attempts=6)
+    everything = WHOLE.with_changes(attempts=6)
 
     two = evaluate(early_engine, early_registrar, constant_tasks, WHOLE)
     six = evaluate(early_engine, early_registrar, constant_tasks, everything)
@@ -186,7 +188,7 @@ def test_inputs_are_counted_by_the_side_of_their_square(
     sizes = json.loads(dataset.read_text(encoding="utf-8")) | {"seq_len": 16}
     dataset.write_text(json.dumps(sizes), encoding="utf-8")
     registrar = ByName(open_checkpoint(tiny_copy))
-    engine = make_engine(registrar.checkpoint, say=print, device="cpu", slots=4)
+    engine = make_engine(registrar.checkpoint, EngineOptions("cpu", slots=4), say=print)
 
     evaluation = evaluate(engine, registrar, constant_tasks, WHOLE)
 

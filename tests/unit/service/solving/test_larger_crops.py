@@ -12,7 +12,8 @@ from bench.fake_engine import FakeEngine
 from hrm_core import Checkpoint, Outcome, Sample, open_checkpoint
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.solve import Solving, solve
+from service.wire.options import SolveOptions
 
 NUM_VARIANTS = 6
 Solve = Callable[..., tuple[Solving, FakeEngine]]
@@ -91,7 +92,7 @@ def test_an_output_that_was_cut_is_answered_whole_on_a_larger_crop(
     (test,) = solving.answer().tests
     assert test.attempts[0] == grid(*size)
     assert test.shares[0].side == side
-    assert {trace.output for trace in test.traces or ()} == {grid(*size)}
+    assert {trace.output for trace in test.variants or ()} == {grid(*size)}
 
 
 def test_every_variant_votes_again_and_progress_counts_both(solved: Solve) -> None:
@@ -100,8 +101,8 @@ def test_every_variant_votes_again_and_progress_counts_both(solved: Solve) -> No
     assert engine.sides == [4] * NUM_VARIANTS + [6] * NUM_VARIANTS
     assert solving.progress.num_outcomes == solving.progress.num_asked == 2 * NUM_VARIANTS
     (test,) = solving.answer().tests
-    assert test.num_variants_used == test.num_variants_asked == NUM_VARIANTS
-    assert test.num_segments == 2 * NUM_VARIANTS
+    assert test.variants_used == test.variants_asked == NUM_VARIANTS
+    assert test.segments == 2 * NUM_VARIANTS
 
 
 def test_votes_that_find_nothing_beyond_the_edge_are_taken_back(solved: Solve) -> None:
@@ -111,7 +112,7 @@ def test_votes_that_find_nothing_beyond_the_edge_are_taken_back(solved: Solve) -
     (test,) = solving.answer().tests
     assert test.shares[0].side == 4
     assert test.attempts == (grid(4, 3),)
-    assert test.num_variants_used == NUM_VARIANTS
+    assert test.variants_used == NUM_VARIANTS
 
 
 @pytest.mark.parametrize(

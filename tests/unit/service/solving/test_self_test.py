@@ -21,8 +21,9 @@ from service.solving.self_test.record import (
     keep,
     read_examination,
 )
-from service.solving.self_test.result import Finding, Rival, SelfTest
+from service.solving.self_test.result import Rival, SelfTest
 from service.solving.self_test.run import run_self_test
+from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError, EnrolmentError
 
 pytestmark = pytest.mark.usefixtures("one_thread")

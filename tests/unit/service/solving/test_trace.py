@@ -1,6 +1,5 @@
 """The answers of single variants in an answer."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,12 +8,12 @@ import pytest
 from augment import Grid, Puzzle, Task, Variant, encode
 from hrm_core import Engine
 from service.solving import solve as solve_module
-from service.solving.answer import Answer
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.solve import Solving, solve
 from service.solving.trace import read_traces
-from voting import Tally
+from service.wire.answer import Answer
+from service.wire.options import SolveOptions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -51,7 +50,7 @@ def test_a_trace_has_the_variant_undone_and_none_where_it_abstained() -> None:
 
     right, abstained = read_traces(tokens, [0.0, -1000.0], [3, 8], [TURNED, TURNED], "demo")
 
-    assert right.document() == {
+    assert right.model_dump(mode="json") == {
         "dihedral": 3,
         "palette": [0, 2, 1, 3, 4, 5, 6, 7, 8, 9],
         "checkpoint": "demo",
@@ -59,7 +58,7 @@ def test_a_trace_has_the_variant_undone_and_none_where_it_abstained() -> None:
         "q_halt": 0.5,
         "segments": 3,
     }
-    assert (abstained.output, abstained.q_halt, abstained.num_segments) == (None, 0.0, 8)
+    assert (abstained.output, abstained.q_halt, abstained.segments) == (None, 0.0, 8)
 
 
 def test_traces_add_up_to_the_votes_and_the_segments(
@@ -67,13 +66,13 @@ def test_traces_add_up_to_the_votes_and_the_segments(
 ) -> None:
     answer = solved([early_engine], [Member.enrol(early_registrar, puzzle)], puzzle, TRACED)
 
-    for test, document in zip(answer.tests, answer.document()["tests"], strict=True):
+    for test, document in zip(answer.tests, answer.document["tests"], strict=True):
         variants = document["variants"]
         votes: dict[Grid | None, int] = {c.grid: c.count for c in test.candidates}
-        if test.num_abstained:
-            votes[None] = test.num_abstained
+        if test.abstained:
+            votes[None] = test.abstained
         assert counted(variants) == votes
-        assert sum(variant["segments"] for variant in variants) == test.num_segments
+        assert sum(variant["segments"] for variant in variants) == test.segments
         found = [Variant(v["dihedral"], tuple(v["palette"])) for v in variants]
         assert found == list(Member.enrol(early_registrar, puzzle).enrolment.variants)
 
@@ -81,22 +80,22 @@ def test_traces_add_up_to_the_votes_and_the_segments(
 def test_an_answer_contains_single_variants_only_when_asked(
     tiny_engine: Engine, tiny_registrar: Registrar, puzzle: Puzzle
 ) -> None:
-    options = replace(TRACED, trace=False)
+    options = TRACED.with_changes(trace=False)
     answer = solved([tiny_engine], [Member.enrol(tiny_registrar, puzzle)], puzzle, options)
 
-    assert all("variants" not in document for document in answer.document()["tests"])
+    assert all("variants" not in document for document in answer.document["tests"])
 
 
 def test_of_a_vote_that_ends_early_only_the_ballots_are_traced(
     tiny_engine: Engine, tiny_registrar: Registrar, puzzle: Puzzle
 ) -> None:
-    options = replace(TRACED, num_attempts=1, stop_early=True)
+    options = TRACED.with_changes(attempts=1, stop_early=True)
     answer = solved([tiny_engine], [Member.enrol(tiny_registrar, puzzle)], puzzle, options)
 
     assert any(test.decided_early for test in answer.tests)
     for test in answer.tests:
-        assert test.traces is not None
-        assert len(test.traces) == test.num_variants_used
+        assert test.variants is not None
+        assert len(test.variants) == test.variants_used
 
 
 def test_no_more_variants_are_traced_than_the_limit_the_main_checkpoints_first(
@@ -116,8 +115,8 @@ def test_no_more_variants_are_traced_than_the_limit_the_main_checkpoints_first(
     answer = solved([tiny_engine, early_engine], members, puzzle, TRACED)
 
     for test in answer.tests:
-        assert test.traces is not None
-        names = [trace.checkpoint for trace in test.traces]
+        assert test.variants is not None
+        names = [trace.checkpoint for trace in test.variants]
         assert names == ["main"] * NUM_VARIANTS + ["beside"] * 2
-        assert sum(share.tally.num_ballots for share in test.shares) == 2 * NUM_VARIANTS
-        assert test.shares[0].tally != Tally.empty()
+        assert sum(share.variants_used for share in test.shares) == 2 * NUM_VARIANTS
+        assert test.shares[0].variants_used > 0

@@ -9,9 +9,10 @@ import pytest
 from augment import Grid, PuzzleError, TaskFileError, parse_task
 from service.submission.challenges import (
     NOTHING,
+    Challenge,
+    ChallengeSet,
     challenges_of,
     check_challenges,
-    fingerprint_of,
     read_challenge_file,
 )
 from service.wire.errors import InputError
@@ -83,8 +84,8 @@ def test_solutions_become_the_expected_outputs() -> None:
 @pytest.mark.parametrize(
     ("solutions", "complaint"),
     [
-        ({}, "a: is in the challenges alone"),
-        ({"a": GRIDS, "b": GRIDS}, "b: is in the solutions alone"),
+        ({}, "a: is in the challenges only"),
+        ({"a": GRIDS, "b": GRIDS}, "b: is in the solutions only"),
         ({"a": GRIDS[:1]}, "2 test inputs, but the solutions hold 1"),
     ],
 )
@@ -99,8 +100,8 @@ def test_solutions_of_other_challenges_are_refused(
     ("document", "complaint"),
     [
         ({}, "hold no task"),
-        ([TASK], "no challenges file"),
-        (None, "no challenges file"),
+        ([TASK], "not a challenges file"),
+        (None, "not a challenges file"),
         (TASK, "one task, not a challenges file"),
     ],
 )
@@ -126,7 +127,7 @@ def test_complaints_name_the_file(tmp_path: Path) -> None:
 
     path.write_text(json.dumps({"a": TASK}), encoding="utf-8")
     solutions.write_text(json.dumps({"b": SOLUTION}), encoding="utf-8")
-    with pytest.raises(PuzzleError, match=r"solutions\.json: a: is in the challenges alone"):
+    with pytest.raises(PuzzleError, match=r"solutions\.json: a: is in the challenges only"):
         read_challenge_file(path, solutions)
 
 
@@ -151,7 +152,23 @@ def test_the_fingerprint_tells_files_apart_by_what_an_answer_depends_on() -> Non
         {"a": TASK, "b\ud800": None},
     )
 
+    def fingerprint_of(challenges: tuple[Challenge, ...]) -> str:
+        return ChallengeSet.of("file.json", challenges).fingerprint
+
     prints = {fingerprint_of(check_challenges(document)) for document in others}
 
     assert fingerprint_of(with_outputs) == fingerprint_of(one)
     assert len(prints | {fingerprint_of(one)}) == len(others) + 1
+
+
+def test_a_file_is_read_with_its_solutions_where_they_are_known(tmp_path: Path) -> None:
+    path, solutions = tmp_path / "challenges.json", tmp_path / "solutions.json"
+    path.write_text(json.dumps({"a": TASK}), encoding="utf-8")
+    solutions.write_text(json.dumps({"a": SOLUTION}), encoding="utf-8")
+
+    assert read_challenge_file(path).solutions is None
+    assert read_challenge_file(path, solutions).solutions == {"a": GRIDS}
+    tests = [test | {"output": rows} for test, rows in zip(TASK["test"], SOLUTION, strict=True)]
+    path.write_text(json.dumps({"a": TASK | {"test": tests}}), encoding="utf-8")
+    read = read_challenge_file(path)
+    assert (read.title, read.solutions) == ("challenges.json", {"a": GRIDS})

@@ -9,10 +9,15 @@ import pytest
 from augment import Task, parse_task
 from service.adaptation.prepare import AdaptOptions
 from service.adaptation.record import read_adaptation
+from service.runtime.engine_options import EngineOptions
 from service.solving.enrolment import Registrar
-from service.submission.adapting import adapt_to_unknown, remove_adaptation
+from service.submission.adapting import adapt_checkpoint, choose_puzzles, remove_adaptation
 from service.submission.challenges import challenges_of
+from service.submission.journal import Journal
+from service.submission.output import SubmissionFile
+from service.submission.run import Clock, Run
 from service.wire.errors import AdaptationError
+from voting import Ranking
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -29,6 +34,14 @@ def task_of(name: str, colour: int, side: int = 2) -> Task:
     return parse_task(document, name)
 
 
+def run_of(tasks: Sequence[Task], folder: Path) -> Run:
+    """Return a run over tasks, whose files are beside a folder."""
+    challenges = challenges_of(tasks)
+    with Journal(folder.with_name("journal.jsonl"), {}, is_fresh=True) as journal:
+        output = SubmissionFile(folder.with_name("submission.json"), challenges)
+        return Run(challenges, journal, output, Clock(None), Ranking.COUNT)
+
+
 def adapt(
     registrar: Registrar,
     tasks: Sequence[Task],
@@ -36,14 +49,13 @@ def adapt(
     mode: Literal["auto", "always"] = "auto",
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Path | None:
-    return adapt_to_unknown(
-        challenges_of(tasks),
-        [registrar],
+    puzzles, _ = choose_puzzles(run_of(tasks, folder), [registrar], is_all=mode == "always")
+    return adapt_checkpoint(
+        registrar.checkpoint,
+        puzzles,
         folder,
         OPTIONS,
-        mode,
-        "cpu",
-        None,
+        EngineOptions("cpu"),
         lambda _: None,
         should_stop,
     )
@@ -61,6 +73,16 @@ def test_only_puzzles_without_rows_that_fit_are_adapted_to(
     assert record is not None
     assert list(record.demonstrations) == ["new"]
     assert record.is_complete
+
+
+def test_unknown_puzzles_beyond_the_canvas_are_refused_before_the_adaptation(
+    tiny_registrar: Registrar, constant_tasks: tuple[Task, ...], tmp_path: Path
+) -> None:
+    run = run_of([*constant_tasks, task_of("large", 6, side=9)], tmp_path / "adapted")
+
+    assert choose_puzzles(run, [tiny_registrar], is_all=False) == ([], 1)
+
+    assert {name: one.code for name, one in run.refusals.items()} == {"large": "canvas_exceeded"}
 
 
 def test_where_all_are_known_nothing_is_made(
@@ -99,7 +121,7 @@ def test_an_adaptation_to_other_puzzles_is_not_taken_for_one_to_these(
     folder = tmp_path / "adapted"
     adapt(tiny_registrar, [task_of("new", 5)], folder)
 
-    with pytest.raises(AdaptationError, match="to other puzzles: begin anew with --fresh"):
+    with pytest.raises(AdaptationError, match="to other puzzles: start over with --fresh"):
         adapt(tiny_registrar, [task_of("other", 7)], folder)
     remove_adaptation(folder)
     assert adapt(tiny_registrar, [task_of("other", 7)], folder) == folder

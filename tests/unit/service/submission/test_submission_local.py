@@ -9,13 +9,14 @@ from augment import Task
 from hrm_core import Engine
 from service.solving.enrolment import Registrar
 from service.solving.members import Member
-from service.solving.solve import SolveOptions, Solving, solve
+from service.solving.solve import Solving, solve
 from service.submission.challenges import challenges_of
 from service.submission.journal import Journal
-from service.submission.local import LocalVote, enrol_all
+from service.submission.local_vote import LocalVote, enrol_all
 from service.submission.output import SubmissionFile
 from service.submission.plan import round_stops
 from service.submission.run import Clock, Run
+from service.wire.options import SolveOptions
 from voting import Ranking, Tally
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -42,7 +43,7 @@ def vote(
         voters = enrol_all(run, registrars)
         engines = {engine.checkpoint.folder.resolve().name: engine}
         plan = run.plan(stops)
-        LocalVote(run, plan, voters, engines, options).take(lambda: None, should_stop)
+        LocalVote(run, plan, voters, engines, options).run(lambda: None, should_stop)
         assert engine.is_idle
         return run
 
@@ -104,7 +105,7 @@ def test_a_puzzle_that_is_decided_has_no_further_rounds(
 def test_no_more_variants_vote_than_were_asked_for(
     tmp_path: Path, constant_tasks: tuple[Task, ...], early_engine: Engine
 ) -> None:
-    options = SolveOptions(num_variants=4, stop_early=False)
+    options = SolveOptions(variants=4, stop_early=False)
     run = vote(tmp_path, constant_tasks, early_engine, options, stops=(2, 4))
 
     ballots = [one.num_ballots for s in run.standings.values() for one in s.votes]

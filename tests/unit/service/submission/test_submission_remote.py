@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from augment import Grid
-from service.client import Candidate, TestAnswer
+from service.client import RankedCandidate, TestAnswer
 from service.submission.remote import votes_of
 from voting import Q_ONE, GridVotes, Ranking, Tally, rank
 
@@ -17,15 +17,17 @@ def answer_of(tally: Tally) -> TestAnswer:
     return TestAnswer(
         attempts=tuple(one.grid for one in candidates[:2]),
         candidates=tuple(
-            Candidate(one.grid, one.count, one.share, one.mean_q_halt)
+            RankedCandidate(
+                grid=one.grid, count=one.count, share=one.share, mean_q_halt=one.mean_q_halt
+            )
             for one in candidates[:NUM_NAMED]
         ),
-        num_candidates=len(candidates),
-        num_votes=tally.num_votes,
-        num_abstained=tally.abstained,
-        num_variants_used=tally.num_ballots,
-        num_variants_asked=tally.num_ballots,
-        num_segments=5,
+        distinct_candidates=len(candidates),
+        votes=tally.num_votes,
+        abstained=tally.abstained,
+        variants_used=tally.num_ballots,
+        variants_asked=tally.num_ballots,
+        segments=5,
         decided_early=False,
     )
 

@@ -16,7 +16,7 @@ from service.submission.output import SubmissionFile, filled
 from service.submission.report import Report, make_report, write_report
 from service.submission.report.measures import Judged, calibration, vote_curve
 from service.submission.run import Clock, Refusal, Run
-from service.submission.votes import InputVotes, Round
+from service.submission.votes import InputVotes, RoundVotes
 from voting import Q_ONE, GridVotes, Ranking, Tally, read_submission
 
 INPUT, RIGHT, WRONG, OTHER = (Grid.from_rows([[colour, 0]]) for colour in (1, 2, 3, 4))
@@ -78,9 +78,11 @@ def report(tmp_path: Path) -> Report:
         output = SubmissionFile(tmp_path / "submission.json", challenges)
         run = Run(challenges, journal, output, Clock(60.0), Ranking.COUNT)
         run.refuse("unknown", Refusal("unknown_puzzle", "it has <no> rows"))
-        run.record(Round("solved", 0, 8, (votes((RIGHT, 6), (WRONG, 2)),), True, ("demo",), 1.0))
+        run.record(
+            RoundVotes("solved", 0, 8, (votes((RIGHT, 6), (WRONG, 2)),), True, ("demo",), 1.0)
+        )
         half = (votes((WRONG, 3), (OTHER, 2), (RIGHT, 1)), votes(abstained=8))
-        run.record(Round("half", 0, 8, half, True, ("demo",), 2.0))
+        run.record(RoundVotes("half", 0, 8, half, True, ("demo",), 2.0))
         return make_report(run, "file.json", {"seed": 0}, SOLUTIONS, is_complete=True)
 
 

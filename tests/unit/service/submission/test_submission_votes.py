@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from augment import Grid
-from service.cli.submit_locally import as_before
-from service.submission.journal import EngineNote, Journal
-from service.submission.plan import Piece, Plan, round_stops
-from service.submission.votes import InputVotes, Round, Standing
+from service.runtime.engine_options import EngineOptions
+from service.submission.journal import Journal
+from service.submission.plan import Plan, Round, round_stops
+from service.submission.votes import InputVotes, RoundVotes, Standing
 from service.wire.errors import InputError
 from voting import Q_ONE, GridVotes, Ranking, Tally
 
 A, B, C = (Grid.from_rows([[colour, 0], [1, 2]]) for colour in (3, 4, 5))
-ENGINE = EngineNote(
+ENGINE = EngineOptions(
     slots=64, num_threads=2, precision="bfloat16", attention="flash3_fwd", compiled=True
 )
 IDENTITY = {"challenges": "f" * 8, "seed": 0}
@@ -29,8 +29,8 @@ def votes(*counts: tuple[Grid, int], abstained: int = 0, unlisted: int = 0) -> I
 
 def one_round(
     puzzle_id: str, start: int, stop: int, *tests: InputVotes, settled: bool = False
-) -> Round:
-    return Round(puzzle_id, start, stop, tests, settled, ("demo",), elapsed_s=float(stop))
+) -> RoundVotes:
+    return RoundVotes(puzzle_id, start, stop, tests, settled, ("demo",), elapsed_s=float(stop))
 
 
 def test_rounds_that_follow_each_other_add_up() -> None:
@@ -107,7 +107,7 @@ def test_a_round_survives_being_written_down() -> None:
     tests = (votes((A, 5), (B, 3), abstained=1), votes(abstained=9, unlisted=2))
     told = replace(one_round("p", 8, 32, *tests, settled=True), is_partial=True)
 
-    assert Round.from_document(json.loads(json.dumps(told.document()))) == told
+    assert RoundVotes.from_document(json.loads(json.dumps(told.document()))) == told
 
 
 def test_a_journal_gives_back_what_was_written(tmp_path: Path) -> None:
@@ -123,27 +123,15 @@ def test_a_journal_gives_back_what_was_written(tmp_path: Path) -> None:
         assert (again.engines, again.elapsed_s) == ({"demo": ENGINE}, 8.0)
 
 
-def test_an_engine_runs_again_as_the_journal_says_unless_something_else_is_asked_for() -> None:
-    left_open = {
-        "device": "auto",
-        "slots": None,
-        "num_threads": None,
-        "precision": None,
-        "attention": "auto",
-        "compiled": None,
-    }
-    as_noted = {
-        "device": "auto",
-        "slots": 64,
-        "num_threads": 2,
-        "precision": "bfloat16",
-        "attention": "flash3_fwd",
-        "compiled": True,
-    }
-    assert as_before(left_open, None) == left_open
-    assert as_before(left_open, ENGINE) == as_noted
-    asked = {"device": "cpu", "slots": 8, "attention": "sdpa", "compiled": False}
-    assert as_before(left_open | asked, ENGINE) == as_noted | asked
+def test_an_engine_runs_again_with_the_options_that_were_left_open() -> None:
+    open_ = EngineOptions()
+    given = EngineOptions("cpu", slots=8, attention="sdpa", compiled=False)
+
+    assert open_.fill(EngineOptions()) == open_
+    assert open_.fill(ENGINE) == ENGINE
+    assert given.fill(ENGINE) == replace(
+        ENGINE, device="cpu", slots=8, attention="sdpa", compiled=False
+    )
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
@@ -182,7 +170,10 @@ def test_a_damaged_line_in_the_middle_is_refused(tmp_path: Path) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join((lines[0], b"rubbish\n", lines[2])))
 
-    with pytest.raises(InputError, match="line 2: this is no journal"), Journal(path, IDENTITY):
+    with (
+        pytest.raises(InputError, match="line 2: this is not the journal"),
+        Journal(path, IDENTITY),
+    ):
         pass
 
 
@@ -192,7 +183,7 @@ def test_another_run_s_journal_is_refused_unless_begun_anew(tmp_path: Path) -> N
         journal.add(one_round("p", 0, 8, votes((A, 8))))
 
     with (
-        pytest.raises(InputError, match="of another run, with other seed"),
+        pytest.raises(InputError, match="another run \\(different seed\\)"),
         Journal(path, IDENTITY | {"seed": 1}),
     ):
         pass
@@ -206,7 +197,7 @@ def test_two_runs_cannot_write_to_one_journal(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     with (
         Journal(path, IDENTITY),
-        pytest.raises(InputError, match="another run writes"),
+        pytest.raises(InputError, match="another run is writing"),
         Journal(path, IDENTITY),
     ):
         pass
@@ -231,13 +222,13 @@ def test_every_puzzle_has_its_first_round_before_any_has_its_second() -> None:
     plan = plan_of(standings)
     order = []
     while len(order) < 6:
-        piece = plan.take()
-        assert piece is not None
-        order.append((piece.puzzle_id, piece.start, piece.stop))
-        standings[piece.puzzle_id] = standings[piece.puzzle_id].add(
-            one_round(piece.puzzle_id, piece.start, piece.stop or 99, votes((A, 8)))
+        planned = plan.take()
+        assert planned is not None
+        order.append((planned.puzzle_id, planned.start, planned.stop))
+        standings[planned.puzzle_id] = standings[planned.puzzle_id].add(
+            one_round(planned.puzzle_id, planned.start, planned.stop or 99, votes((A, 8)))
         )
-        plan.close(piece.puzzle_id)
+        plan.close(planned.puzzle_id)
 
     assert order == [
         *(("a", 0, 8), ("b", 0, 8), ("c", 0, 8)),
@@ -251,15 +242,15 @@ def test_open_questions_come_before_clear_ones() -> None:
         "open": Standing().add(one_round("open", 0, 8, votes((A, 3), (B, 3), (C, 2)))),
     }
 
-    piece = plan_of(standings).take()
+    planned = plan_of(standings).take()
 
-    assert piece == Piece("open", 8, 32, is_last=False)
+    assert planned == Round("open", 8, 32, is_last=False)
 
 
 def test_a_puzzle_at_work_is_not_given_out_again() -> None:
     plan = plan_of({"a": Standing(), "b": Standing()})
 
-    assert {piece.puzzle_id for piece in (plan.take(), plan.take()) if piece} == {"a", "b"}
+    assert {planned.puzzle_id for planned in (plan.take(), plan.take()) if planned} == {"a", "b"}
     assert plan.take() is None
     plan.close("a")
     assert plan.take() is not None
@@ -279,4 +270,4 @@ def test_who_cannot_vote_in_parts_votes_anew_with_more() -> None:
     standings = {"a": Standing().add(one_round("a", 0, 8, votes((A, 8))))}
     plan = Plan(standings, standings, (8, None), lambda one: 0.0, is_whole=True)
 
-    assert plan.take() == Piece("a", 0, None, is_last=True)
+    assert plan.take() == Round("a", 0, None, is_last=True)

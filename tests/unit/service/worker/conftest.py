@@ -43,17 +43,18 @@ def job_of() -> Callable[..., Job]:
         puzzle: Puzzle | bytes, job_id: str = "job", owner: str = "anonymous", **options: Any
     ) -> Job:
         if isinstance(puzzle, bytes):
-            request = puzzle
+            task = puzzle
         else:
             document = task_document(Task(puzzle, (None,) * len(puzzle.test)))
-            request = json.dumps(document | {"options": options}).encode()
+            task = json.dumps(document).encode()
         return Job(
             id=job_id,
             owner=owner,
             name="puzzle",
             state=JobState.RUNNING,
             priority="interactive",
-            request=request,
+            task=task,
+            options=json.dumps(options).encode(),
             created_at=1000.0,
             started_at=1000.25,
             finished_at=None,

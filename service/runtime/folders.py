@@ -1,17 +1,35 @@
-"""The checkpoints that come with the source, and the one that is the default."""
+"""The folders of this machine: its state, its measurements and the checkpoints of the source."""
 
+import os
 from collections.abc import Collection
 from pathlib import Path
+
+from platformdirs import user_state_path
 
 from service.wire.errors import InputError
 
 DEMO_NAME = "demo"
 
 
-def shipped_checkpoints() -> Path:
-    """Return the folder `checkpoints` of the current folder or, where it has none, of the source.
+def default_state_folder() -> Path:
+    """Return the folder for state that this system gives each program of a user."""
+    return user_state_path("hrm-arc", appauthor=False)
 
-    A package that was installed without its source has neither: the folder is not there then.
+
+def current_state_folder() -> Path:
+    """Return the state folder of this environment, for commands that need no other setting."""
+    return Path(os.environ.get("HRM_ARC_STATE_FOLDER") or default_state_folder())
+
+
+def tuned_folder(state_folder: Path) -> Path:
+    """Return the folder that holds what was measured to be fastest on this machine."""
+    return state_folder.expanduser().absolute() / "tuned"
+
+
+def shipped_checkpoints() -> Path:
+    """Return `checkpoints` in the current folder or, where there is none, in the source's folder.
+
+    A package that was installed without its source has neither: the folder does not exist then.
     """
     here = Path("checkpoints")
     source = Path(__file__).parents[2] / here
@@ -21,7 +39,7 @@ def shipped_checkpoints() -> Path:
 def demo_checkpoint() -> Path:
     """Return the folder of the demo checkpoint.
 
-    Raises: InputError where it is not there.
+    Raises: InputError where it does not exist.
     """
     folder = shipped_checkpoints() / DEMO_NAME
     if not folder.is_dir():

@@ -1,14 +1,29 @@
-"""Where the checkpoints of the repository are found, from within it and from elsewhere."""
+"""The state folder, and the checkpoints of the repository from within it and from elsewhere."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from service.runtime import shipped
+from service.runtime import folders
 from service.runtime.settings import Settings
 from service.wire.errors import InputError, SettingsError
 
 ROOT = Path(__file__).parents[4]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders")
+def test_the_state_folder_is_that_of_the_system_or_of_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HRM_ARC_STATE_FOLDER", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert folders.current_state_folder() == tmp_path / ".local" / "state" / "hrm-arc"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert folders.current_state_folder() == tmp_path / "state" / "hrm-arc"
+    monkeypatch.setenv("HRM_ARC_STATE_FOLDER", str(tmp_path / "other"))
+    assert folders.current_state_folder() == tmp_path / "other"
 
 
 def test_the_current_folder_s_checkpoints_go_first(
@@ -16,14 +31,14 @@ def test_the_current_folder_s_checkpoints_go_first(
 ) -> None:
     (tmp_path / "checkpoints" / "demo").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert shipped.demo_checkpoint() == Path("checkpoints/demo")
+    assert folders.demo_checkpoint() == Path("checkpoints/demo")
 
 
 def test_elsewhere_those_of_the_source_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert shipped.demo_checkpoint() == ROOT / "checkpoints" / "demo"
+    assert folders.demo_checkpoint() == ROOT / "checkpoints" / "demo"
     names = [folder.name for folder in Settings.load().checkpoint_folders()]
     assert "demo" in names
 
@@ -32,9 +47,9 @@ def test_without_the_source_the_error_says_how_to_name_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(shipped, "__file__", str(tmp_path / "site-packages" / "service" / "x.py"))
+    monkeypatch.setattr(folders, "__file__", str(tmp_path / "site-packages" / "service" / "x.py"))
     with pytest.raises(InputError, match=r"no folder checkpoints/demo here.*--checkpoint FOLDER"):
-        shipped.demo_checkpoint()
+        folders.demo_checkpoint()
     with pytest.raises(SettingsError, match=r"no folder checkpoints\..*--checkpoints"):
         Settings.load().checkpoint_folders()
 
@@ -52,5 +67,5 @@ def test_without_the_source_the_error_says_how_to_name_a_folder(
 def test_the_default_is_the_configured_checkpoint_else_the_demo_else_the_first(
     configured: str | None, served: tuple[str, ...], expected: str | None
 ) -> None:
-    assert shipped.default_checkpoint(configured, served) == expected
-    assert shipped.default_checkpoint(configured, dict.fromkeys(served)) == expected
+    assert folders.default_checkpoint(configured, served) == expected
+    assert folders.default_checkpoint(configured, dict.fromkeys(served)) == expected

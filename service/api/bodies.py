@@ -1,0 +1,169 @@
+"""From the bytes of a body to a checked task or batch; every fault with a pointer to its place.
+
+`augment` checks the grids, `SolveOptions` the options.
+"""
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from augment import MAX_NAME_LENGTH, PuzzleError, Task, parse_json, parse_task
+from service.api.problems import Refused, invalid_request
+from service.submission.challenges import Challenge, check_challenges
+from service.wire.errors import InputError
+from service.wire.options import InvalidOptions, SolveOptions
+from service.wire.problem import MAX_FAULTS, Fault, pointer_of, unknown_member
+from service.wire.task import DEFAULT_NAME, TaskBody
+
+# The largest task there is holds 36,000 cells in 1,240 rows. A body with more values than this
+# cannot be one, and to look at each would take a second and half a gigabyte.
+MAX_VALUES: Final = 50_000
+MAX_PUZZLES: Final = 1000
+DEFAULT_BATCH_NAME: Final = "batch"
+_TASK_MEMBERS: Final = tuple(TaskBody.model_fields)
+_BATCH_MEMBERS: Final = ("challenges", "name", "options")
+_MANY_FAULTS: Final = MAX_FAULTS + 1
+
+
+@dataclass(frozen=True, slots=True)
+class BatchBody:
+    """What a batch asks for; broken tasks are among the challenges."""
+
+    challenges: tuple[Challenge, ...]
+    options: SolveOptions
+    name: str
+
+
+def parse_task_body(body: bytes) -> tuple[Task, SolveOptions]:
+    """Read a body as a task, and how to solve it.
+
+    Raises: Refused with the wrong places (422); TaskFileError for what is no JSON (400).
+    """
+    num_values = body.count(b",") + body.count(b"[") + body.count(b"{")
+    if num_values > MAX_VALUES:
+        raise invalid_request(
+            [Fault(f"more than {MAX_VALUES:,} values; a task has 36,000 cells at the most", "")]
+        )
+    document = _read_json(body)
+    if not isinstance(document, dict):
+        raise invalid_request([Fault("is not an object; give one with train, test", "")])
+    faults = list(_take_unknown(document, _TASK_MEMBERS))
+    options, wrong_options = _read_options(document.pop("options", {}))
+    faults += wrong_options
+    task: Task | None = None
+    try:
+        task = _read_task(document)
+    except PuzzleError as error:
+        faults += _faults_of_task(document, error)
+    if faults or task is None:
+        raise invalid_request(faults)
+    return task, options
+
+
+def parse_batch_body(body: bytes) -> BatchBody:
+    """Read a body as a challenges file, or as an object that holds one and how to solve it.
+
+    Raises: Refused with the wrong places (422); TaskFileError for what is no JSON, or holds an id
+    twice (400).
+    """
+    document = _read_json(body)
+    members: dict[str, Any] = {"challenges": document}
+    place = ""
+    if isinstance(document, dict) and _is_envelope(document):
+        members, place = document, "/challenges"
+    if unknown := list(_take_unknown(members, _BATCH_MEMBERS)):
+        raise invalid_request(unknown)
+    challenges = members["challenges"]
+    num_puzzles = len(challenges) if isinstance(challenges, dict) else 0
+    if num_puzzles > MAX_PUZZLES:
+        fault = f"{num_puzzles:,} puzzles; a batch has {MAX_PUZZLES:,} at the most. Split it up"
+        raise invalid_request([Fault(fault, place)])
+    try:
+        checked = check_challenges(challenges)
+    except InputError as error:
+        raise invalid_request([Fault(str(error), place)]) from None
+    options = _read_batch_options({} if members.get("options") is None else members["options"])
+    return BatchBody(checked, options, _read_batch_name(members.get("name")))
+
+
+def _read_json(body: bytes) -> object:
+    return parse_json(body.removeprefix(codecs.BOM_UTF8), "the body")
+
+
+def _take_unknown(document: dict[str, Any], known: tuple[str, ...]) -> Iterator[Fault]:
+    """Take the members out of a document that it cannot have."""
+    for name in [name for name in document if name not in known]:
+        del document[name]
+        yield Fault(unknown_member(known), pointer_of((name,)))
+
+
+def _read_options(document: object) -> tuple[SolveOptions, tuple[Fault, ...]]:
+    """Return the options and what is wrong with them; wrong ones are left out."""
+    if not isinstance(document, dict):
+        return SolveOptions(), (Fault("is not an object; give one with options", "/options"),)
+    try:
+        return SolveOptions.read(document), ()
+    except InvalidOptions as error:
+        return SolveOptions(), error.faults
+
+
+def _read_task(document: dict[str, Any]) -> Task:
+    tests = document.get("test")
+    for test in tests if isinstance(tests, list) else ():
+        if isinstance(test, dict) and test.get("output", ...) is None:
+            del test["output"]  # as good as none
+    return parse_task(document, DEFAULT_NAME)
+
+
+def _faults_of_task(document: dict[str, Any], error: PuzzleError) -> Iterator[Fault]:
+    """Return the faults of a task from its first one on.
+
+    `parse_task` stops at the first one. Of wrong cells a person wants to see more, so each is
+    replaced by a right one and the next is looked for.
+    """
+    for _ in range(_MANY_FAULTS):
+        yield Fault(error.problem, error.pointer)
+        match error.path:
+            case ("train" | "test" as part, int(index), str(member), int(row), int(column)):
+                document[part][index][member][row][column] = 0
+            case _:
+                return
+        try:
+            parse_task(document, DEFAULT_NAME)
+        except PuzzleError as following:
+            error = following
+        else:
+            return
+
+
+def _is_envelope(document: dict[str, Any]) -> bool:
+    """Return whether an object holds the challenges, rather than a task of that name."""
+    challenges = document.get("challenges")
+    is_task = isinstance(challenges, dict) and {"train", "test"} <= challenges.keys()
+    return "challenges" in document and not is_task
+
+
+def _read_batch_options(document: object) -> SolveOptions:
+    options, faults = _read_options(document)
+    if options.trace:
+        fault = "the answers of every variant would be gigabytes: send single tasks to trace them"
+        faults = (*faults, Fault(fault, "/options/trace"))
+    if faults:
+        raise invalid_request(faults)
+    # Whatever is asked for: so many jobs must not keep those out that somebody waits for.
+    return options.with_changes(priority="batch")
+
+
+def _read_batch_name(name: Any) -> str:
+    if name is None:
+        return DEFAULT_BATCH_NAME
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME_LENGTH:
+        raise _bad_name(f"is no text of 1..{MAX_NAME_LENGTH} characters")
+    if not name.isprintable():
+        raise _bad_name("holds a character that cannot be printed; choose another name")
+    return name
+
+
+def _bad_name(sentence: str) -> Refused:
+    return invalid_request([Fault(sentence, "/name")])

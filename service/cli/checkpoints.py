@@ -1,0 +1,232 @@
+"""`hrm-arc inspect`, `verify` and `index`: checkpoint folders and what is known about them."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from augment import Puzzle, replay_trm
+from hrm_core import Checkpoint, CheckpointError, compare_segments, open_checkpoint, pick_device
+from service.cli import engine_options as options
+from service.cli.engine import make_engine, open_engine
+from service.cli.output import (
+    JSONOption,
+    console,
+    print_json,
+    progress_bar,
+    warn,
+    working,
+)
+from service.cli.task_sources import TASKS_HELP, read_tasks
+from service.runtime.engine_options import EngineOptions
+from service.solving.enrolment import Registrar
+from service.solving.puzzle_index import PUZZLES_NAME, index_document
+from service.solving.self_test.record import examine, keep
+from service.solving.self_test.run import MAX_DEMONSTRATIONS
+from service.wire.checkpoint import Finding
+from service.wire.errors import AlignmentError, InputError
+
+IDENTIFIERS_NAME = "identifiers.json"
+NAMES_SHOWN = 5
+
+
+def inspect_command(
+    folder: options.FolderArgument,
+    canvas: options.CanvasOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Show a checkpoint's architecture, rows, names, puzzles and size."""
+    document = describe(open_checkpoint(folder, canvas))
+    if as_json:
+        print_json(document)
+        return
+    table = Table(title=Text(str(folder)), show_header=False)
+    for key, value in document.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value))
+        table.add_row(key, Text("none" if value is None else str(value)))
+    console.print(table)
+
+
+def describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what is known about a checkpoint, as JSON values."""
+    registrar = Registrar(checkpoint)
+    names = checkpoint.names
+    index = registrar.index
+    config = asdict(checkpoint.config)
+    return {
+        "sha256": checkpoint.sha256,
+        "weights": checkpoint.weights_path.name,
+        "weights_bytes": checkpoint.weights_path.stat().st_size,
+        "weights_dtypes": sorted({str(tensor.dtype) for tensor in checkpoint.trunk.values()}),
+        "architecture": config.pop("architecture"),
+        "parameters": checkpoint.num_parameters,
+        "rows": checkpoint.rows.num_rows,
+        "row_width": checkpoint.rows.ndim,
+        "names": None if names is None else len(names),
+        "first_names": None if names is None else list(names[:NAMES_SHOWN]),
+        "dialect": None if names is None else registrar.dialect.value,
+        "puzzles_named": None if names is None else len(registrar.puzzle_names),
+        "puzzles_known": None if index is None else len(index.demonstrations),
+        "probes": None if index is None else len(index.probes),
+        "config": config,
+    }
+
+
+def verify_command(
+    folder: options.FolderArgument,
+    golden: Annotated[
+        Path | None,
+        typer.Option(help="Reference outputs (segments.npz) to agree with, instead of the test."),
+    ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option("--tasks", help=TASKS_HELP + " Default: the probes in puzzles.json."),
+    ] = None,
+    device: options.DeviceOption = "auto",
+    precision: options.PrecisionOption = None,
+    attention: options.AttentionOption = "auto",
+    threads: options.ThreadsOption = None,
+    canvas: options.CanvasOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Compare with stored reference outputs, or run the self-test; exit 1 when it fails.
+
+    The self-test answers known demonstrations through their own rows and through others, and its
+    outcome is kept beside the checkpoint.
+    """
+    checkpoint = open_checkpoint(folder, canvas)
+    if golden is not None:
+        agreement = compare_segments(checkpoint, golden, pick_device(device))
+        document: dict[str, Any] = {**asdict(agreement), "passed": agreement.agrees}
+    else:
+        engine = EngineOptions(
+            device, precision=precision, attention=attention, num_threads=threads
+        )
+        document = _self_test(checkpoint, tasks, engine)
+    if as_json:
+        print_json(document)
+    else:
+        for key, value in _flatten(document):
+            shown = f"{value:.4g}" if isinstance(value, float) else value
+            console.print(f"{key}: {shown}", markup=False, soft_wrap=True)
+    if not document["passed"]:
+        raise typer.Exit(1)
+
+
+def _self_test(
+    checkpoint: Checkpoint, tasks: list[str] | None, options: EngineOptions
+) -> dict[str, Any]:
+    engine = make_engine(checkpoint, options, MAX_DEMONSTRATIONS)
+    puzzles = [task.puzzle for task in read_tasks(tasks)] if tasks else None
+    with working("self-test"):
+        examination = examine(engine, Registrar(checkpoint), puzzles)
+    is_passed = examination.finding is not Finding.MISALIGNED
+    if is_passed:
+        keep(checkpoint, examination.test)
+    return {
+        **asdict(examination.test),
+        "finding": examination.finding,
+        "passed": is_passed,
+        "verdict": examination.verdict,
+    }
+
+
+def _flatten(document: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in document.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def index_command(
+    folder: options.FolderArgument,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option("--tasks", help=TASKS_HELP + " They must be the very tasks trained on."),
+    ] = None,
+    replay_trm_prefix: Annotated[
+        str | None,
+        typer.Option(
+            "--replay-trm",
+            metavar="PREFIX",
+            help="Rebuild identifiers.json as TRM's builder made it, from "
+            "PREFIX_SUBSET_challenges.json (and _solutions.json).",
+        ),
+    ] = None,
+    subsets: Annotated[
+        str | None,
+        typer.Option(help="The builder's subsets in order: training,evaluation,concept"),
+    ] = None,
+    variants: Annotated[int, typer.Option(min=0, help="Variants in the replay.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The builder's seed.")] = 42,
+    device: options.DeviceOption = "auto",
+    canvas: options.CanvasOption = None,
+) -> None:
+    """Write puzzles.json: which puzzle each name stands for, by the hash of its demonstrations.
+
+    Then the self-test checks that the rows belong to their names. With --replay-trm, first rebuild
+    the identifiers.json that published TRM checkpoints lack.
+    """
+    if replay_trm_prefix is not None:
+        if not subsets:
+            raise InputError("--replay-trm needs --subsets, in the builder's order")
+        names = subsets.split(",")
+        _replay(folder, replay_trm_prefix, names, variants, seed, canvas)
+        tasks = tasks or [f"{replay_trm_prefix}_{name}_challenges.json" for name in names]
+    if not tasks:
+        raise InputError("give --tasks, or --replay-trm with --subsets")
+    registrar = Registrar(open_checkpoint(folder, canvas))
+    registrar.check_arc()
+    named = set(registrar.puzzle_names)
+    puzzles: dict[str, Puzzle] = {}
+    for task in read_tasks(tasks):
+        if task.puzzle.name in named:
+            puzzles.setdefault(task.puzzle.name, task.puzzle)
+    if not puzzles:
+        raise InputError(f"none of the tasks given has a name that {folder} has rows for")
+    path = folder / PUZZLES_NAME
+    path.write_text(json.dumps(index_document(list(puzzles.values()))), encoding="utf-8")
+    console.print(
+        f"{path}: {len(puzzles)} of the {len(named)} puzzles that have rows", markup=False
+    )
+    indexed = Registrar(registrar.checkpoint)  # with the index just written
+    try:
+        open_engine(indexed, EngineOptions(device), 3 * MAX_DEMONSTRATIONS)
+    except AlignmentError as error:  # the index stays: it is what the command was called for
+        warn(str(error))
+        raise typer.Exit(1) from None
+
+
+def _replay(
+    folder: Path, prefix: str, subsets: list[str], variants: int, seed: int, canvas: int | None
+) -> None:
+    path = folder / IDENTIFIERS_NAME
+    if path.exists():
+        raise InputError(f"{path} exists already and is kept: move it away to rebuild it")
+    num_rows = open_checkpoint(folder, canvas).rows.num_rows
+    with progress_bar() as bar:
+        job = bar.add_task("replaying the builder", total=None)
+        names = replay_trm(
+            prefix,
+            subsets,
+            num_variants=variants,
+            seed=seed,
+            progress=lambda done, total: bar.update(job, completed=done, total=total),
+        )
+    if len(names) != num_rows:
+        raise CheckpointError(
+            folder,
+            f"the replay gives {len(names)} names, but the table has {num_rows} rows",
+            "Subsets, their order, or the challenge files differ from what it was trained with.",
+        )
+    path.write_text(json.dumps(names), encoding="utf-8")
+    console.print(f"{path}: {len(names)} names", markup=False)

@@ -1,0 +1,157 @@
+"""A run of `hrm-arc submit`: its configuration, and what local and remote votes have in common."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from service.runtime.engine_options import EngineOptions
+from service.submission.challenges import ChallengeSet
+from service.submission.journal import Journal
+from service.submission.output import Paths, SubmissionFile
+from service.submission.plan import Plan, round_stops
+from service.submission.report import Report, make_report, write_report
+from service.submission.run import Clock, Run
+from service.wire.errors import InputError
+from service.wire.options import SolveOptions
+from voting import Ranking
+
+# Counting the votes of hundreds of puzzles takes longer than a step of a small network.
+SHOW_EVERY_S = 0.5
+# The options that a run must have in common with the one it continues.
+IDENTITY: Final = {
+    "variants",
+    "adapt",
+    "halting",
+    "max_segments",
+    "ranking",
+    "stop_early",
+    "seed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitConfig:
+    """How to answer a challenges file, and where to write the submission.
+
+    `checkpoints` are folders, or names for a service. `canvas` and `engine` are for this machine.
+    """
+
+    paths: Paths
+    checkpoints: tuple[str, ...]
+    options: SolveOptions
+    minutes: float | None = None
+    is_fresh: bool = False
+    canvas: int | None = None
+    engine: EngineOptions = field(default_factory=EngineOptions)
+
+    def identity(self, challenges: ChallengeSet, checkpoints: object) -> dict[str, Any]:
+        """Return what a run must have in common with the one that it continues."""
+        return {
+            "challenges": challenges.fingerprint,
+            "checkpoints": checkpoints,
+            **self.options.model_dump(include=IDENTITY),
+        }
+
+
+class ProgressView(Protocol):
+    """The display of a run."""
+
+    def note(self, sentence: str) -> None:
+        """Show a sentence that is to stay."""
+
+    def say(self, text: str) -> None:
+        """Show what is being done."""
+
+    def begin(self, run: Run, plan: Plan) -> None:
+        """Show that the votes begin."""
+
+    def update(self, run: Run, plan: Plan) -> None:
+        """Show how many of the votes there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The outcome of a run; `was_stopped`: by a signal, before it was complete."""
+
+    report: Report
+    was_stopped: bool
+
+
+@dataclass(slots=True)
+class SubmitSession:
+    """A run in progress, whether the votes come from this machine or from a service."""
+
+    challenges: ChallengeSet
+    config: SubmitConfig
+    identity: Mapping[str, Any]
+    run: Run
+    view: ProgressView
+    should_stop: Callable[[], bool]
+    plan: Plan | None = None
+    shown_at: float = 0.0
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        challenges: ChallengeSet,
+        config: SubmitConfig,
+        checkpoints: object,
+        view: ProgressView,
+        should_stop: Callable[[], bool],
+    ) -> Iterator["SubmitSession"]:
+        """Open the journal, count the votes in it, and write the first submission.
+
+        `checkpoints` identify those that vote.
+
+        Raises: InputError for a journal of another run, and for a submission without a journal.
+        """
+        paths = config.paths
+        if paths.out.exists() and not (config.is_fresh or paths.journal.exists()):
+            raise InputError(
+                f"{paths.out} exists already, without a journal that shows that this command wrote "
+                "it: give another --out, or --fresh to overwrite it"
+            )
+        identity = config.identity(challenges, checkpoints)
+        with Journal(paths.journal, identity, is_fresh=config.is_fresh) as journal:
+            budget_s = None if config.minutes is None else 60 * config.minutes
+            run = Run(
+                challenges.challenges,
+                journal,
+                SubmissionFile(paths.out, challenges.challenges),
+                Clock(budget_s, journal.elapsed_s),
+                Ranking(config.options.ranking),
+            )
+            yield cls(challenges, config, identity, run, view, should_stop)
+
+    def make_plan(self, *, is_whole: bool) -> Plan:
+        """Plan the rounds that are left; `is_whole`: each begins with the first variant."""
+        stops = round_stops(self.config.options.variants, is_timed=self.config.minutes is not None)
+        self.plan = self.run.plan(stops, is_whole=is_whole)
+        self.view.begin(self.run, self.plan)
+        return self.plan
+
+    def show(self) -> None:
+        """Update the display, at most every SHOW_EVERY_S seconds."""
+        now = time.monotonic()
+        if self.plan is not None and now - self.shown_at >= SHOW_EVERY_S:
+            self.view.update(self.run, self.plan)
+            self.shown_at = now
+
+    def finish(self) -> Submitted:
+        """Write the report, also for a run that was stopped."""
+        was_stopped = self.should_stop() and (self.plan is None or self.plan.num_open > 0)
+        is_complete = self.plan is not None and (
+            self.plan.num_open == 0 or (self.run.clock.is_over and not was_stopped)
+        )
+        report = make_report(
+            self.run,
+            self.challenges.title,
+            {**self.identity, "minutes": self.config.minutes},
+            self.challenges.solutions,
+            is_complete=is_complete,
+        )
+        write_report(report, self.config.paths.report, self.config.paths.page)
+        return Submitted(report, was_stopped)

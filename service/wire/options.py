@@ -1,0 +1,128 @@
+"""The options of a solve: each declared here, with its type, bounds, default and description.
+
+The HTTP body, the field in Redis, the worker, the clients and the command line hold this object.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from augment import MAX_NAME_LENGTH
+from service.wire.errors import InputError
+from service.wire.problem import Fault, faults_of
+
+MAX_ENSEMBLE: Final = 7
+MAX_SEED: Final = 2**63 - 1
+MAX_DEADLINE_S: Final = 86_400.0
+MAX_ADAPT_STEPS: Final = 1_000_000
+MAX_ADAPT_VARIANTS: Final = 1000
+
+Halting = Literal["act", "fixed"]
+Ranking = Literal["count", "q_weighted"]
+Adapt = Literal["never", "auto", "always"]
+Priority = Literal["interactive", "batch"]
+PRIORITIES: Final[tuple[Priority, ...]] = get_args(Priority)
+CheckpointName = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH, strict=True)]
+
+
+class InvalidOptions(InputError):  # noqa: N818 - what was found
+    """Some options do not exist, or are out of bounds."""
+
+    code = "invalid_request"
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("; ".join(f"{fault.place}: {fault.detail}" for fault in faults))
+        self.faults = faults
+
+
+class SolveOptions(BaseModel):
+    """How to solve a puzzle; in answers, all that was left out is filled in."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    checkpoint: CheckpointName | None = Field(
+        default=None, description="A checkpoint's name; null takes the service's own choice."
+    )
+    # Not strict: callers in Python may give a list.
+    ensemble: tuple[CheckpointName, ...] = Field(
+        default=(),
+        max_length=MAX_ENSEMBLE,
+        strict=False,
+        description="Checkpoints that vote beside it, each once: all their votes count alike.",
+    )
+    variants: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        default=None, description="How many variants vote; null takes all that have rows."
+    )
+    attempts: Annotated[int, Field(ge=1, le=10)] = Field(
+        default=2, description="Answers for each test input."
+    )
+    halting: Halting = Field(
+        default="act",
+        description="`act`: a variant stops once the network calls its answer right and that "
+        "has settled. `fixed`: after all segments.",
+    )
+    max_segments: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        default=None, description="Null takes the checkpoint's own limit."
+    )
+    ranking: Ranking = Field(
+        default="count",
+        description="`count`: by votes, then by mean q. `q_weighted`: by the sum of q.",
+    )
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = Field(
+        default=0, description="Draws the variants when fewer than all vote."
+    )
+    stop_early: bool = Field(
+        default=True,
+        description="Stop once the attempts can no longer change; their counts then may.",
+    )
+    adapt: Adapt = Field(
+        default="never",
+        description="Test-time training on the demonstrations. `never`: only trained rows answer. "
+        "`auto`: a checkpoint without rows for the puzzle is adapted to it first, or an adaptation "
+        "kept from before is used. `always`: also one that has rows.",
+    )
+    adapt_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="Seconds of training, up to the service's limit. With `adapt_steps`, whichever "
+        "ends first; null for both takes the service's own time.",
+    )
+    adapt_steps: Annotated[int, Field(ge=1, le=MAX_ADAPT_STEPS)] | None = Field(
+        default=None, description="Steps of training."
+    )
+    adapt_variants: Annotated[int, Field(ge=1, le=MAX_ADAPT_VARIANTS)] | None = Field(
+        default=None, description="Variants that get rows, and vote; null takes 64."
+    )
+    trace: bool = Field(
+        default=False,
+        description="Return in the answer what each variant answered, of 1,000 at the most.",
+    )
+    priority: Priority = Field(
+        default="interactive", description="Interactive jobs go before batch ones."
+    )
+    deadline_s: Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)] | None = (
+        Field(default=None, description="Seconds from now after which no answer is wanted.")
+    )
+
+    @classmethod
+    def read(cls, options: bytes | Mapping[str, object]) -> Self:
+        """Check options given as JSON or by name.
+
+        Raises: InvalidOptions.
+        """
+        try:
+            if isinstance(options, bytes):
+                return cls.model_validate_json(options)
+            return cls.model_validate(options)
+        except ValidationError as error:
+            raise InvalidOptions(faults_of(error, list(cls.model_fields), ("options",))) from None
+
+    def with_changes(self, **changes: object) -> Self:
+        """Return these options with some of them changed, checked again."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return self.read({**given, **changes})
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that were given, as JSON values; the rest are left to the service."""
+        return self.model_dump(mode="json", exclude_unset=True)

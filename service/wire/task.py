@@ -1,0 +1,94 @@
+"""Tasks and the bodies that ask for them to be solved, as the API describes them.
+
+`augment` checks tasks and has the last word on them; their bounds are its own.
+"""
+
+from typing import Annotated, Final
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    WithJsonSchema,
+)
+from typing_extensions import TypeAliasType
+
+import augment
+from augment import MAX_COLOUR, MAX_DEMONSTRATIONS, MAX_NAME_LENGTH, MAX_SIDE, MAX_TEST_INPUTS
+from service.wire.options import SolveOptions
+
+DEFAULT_NAME: Final = "puzzle"
+
+Colour = Annotated[int, Field(ge=0, le=MAX_COLOUR)]
+Grid = TypeAliasType(
+    "Grid",
+    Annotated[
+        InstanceOf[augment.Grid],
+        BeforeValidator(
+            lambda rows: rows if isinstance(rows, augment.Grid) else augment.Grid.from_rows(rows)
+        ),
+        PlainSerializer(augment.Grid.to_rows),
+        WithJsonSchema(
+            {
+                "type": "array",
+                "items": {
+                    "type": "array",
+                    "items": {"type": "integer", "minimum": 0, "maximum": MAX_COLOUR},
+                    "minItems": 1,
+                    "maxItems": MAX_SIDE,
+                },
+                "minItems": 1,
+                "maxItems": MAX_SIDE,
+                "description": "Rows of colours, all equally long.",
+                "examples": [[[0, 1], [2, 3]]],
+            }
+        ),
+    ],
+)
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+
+
+class Demonstration(BaseModel):
+    """An input and the output that belongs to it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: Grid
+    output: Grid
+
+
+class TestInput(BaseModel):
+    """An input to be answered. An output is never used to answer it, only compared with."""
+
+    __test__ = False  # not a test class, whatever its name makes pytest think
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: Grid
+    output: Grid | None = Field(
+        default=None,
+        description="What is expected, if known: the answer then says `right` or not.",
+    )
+
+
+class Task(BaseModel):
+    """A puzzle's grids: an ARC task file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    train: Annotated[list[Demonstration], Field(min_length=1, max_length=MAX_DEMONSTRATIONS)]
+    test: Annotated[list[TestInput], Field(min_length=1, max_length=MAX_TEST_INPUTS)]
+    name: Name
+
+
+class TaskBody(Task):
+    """An ARC task file as it is, and how to solve it."""
+
+    name: Name = Field(
+        default=DEFAULT_NAME,
+        description="Printable. A label only: demonstrations tell which puzzle this is.",
+    )
+    options: SolveOptions = Field(default_factory=SolveOptions)
