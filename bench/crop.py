@@ -21,6 +21,7 @@ from hrm_core import (
     pick_device,
 )
 from service.adaptation.dataset import build_dataset
+from service.runtime.engine_options import EngineOptions
 from service.solving.engines import make_engine
 from service.solving.enrolment import Registrar
 from service.solving.evaluation import evaluate
@@ -183,7 +184,7 @@ def _solve(
     arm.run.save()
     shutil.copytree(arm.run.folder, folder)
     checkpoint = open_checkpoint(folder)
-    engine = make_engine(checkpoint, say=lambda line: None, device=device)
+    engine = make_engine(checkpoint, EngineOptions(device=device), say=lambda line: None)
     found = evaluate(engine, Registrar(checkpoint), tasks, SolveOptions(stop_early=False)).counts
     shutil.rmtree(folder)
     return (

@@ -21,12 +21,6 @@ DOCUMENTS = (
     ROOT / "deploy" / "README.md",
 )
 README_LINES, ROAD_STEPS = 150, 12
-# Files that a document names by the names they are about to get.
-NOT_YET = {
-    "service/wire/task.py",
-    "service/worker/engine_loop.py",
-    "service/worker/job_table.py",
-}
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(#[^)\s]+)?\)|(?:src)=\"([^\"]+)()\"")
 _FILE = re.compile(r"`((?:service|hrm_core|augment|voting|bench|tests|docs|examples)/[\w./-]+)`")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -76,7 +70,7 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_file_that_is_named_exists(document: Path) -> None:
-    named = set(_FILE.findall(text_of(document))) - NOT_YET
+    named = set(_FILE.findall(text_of(document)))
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 

@@ -37,7 +37,7 @@ def test_a_job_is_answered_by_a_ready_worker(
     known = queue.ask(
         lambda store: store.served.find_puzzle(checkpoint, probes[0].demonstrations_hash)
     )
-    assert (known.name, known.num_variants) == (probes[0].name, 64)
+    assert (known.name, known.variants) == (probes[0].name, 64)
 
     job = queue.wait_until_ended(queue.submit(probes[0], attempts=1))
 
@@ -75,7 +75,7 @@ def test_answers_are_those_of_solve_whatever_the_slots(
     device = pick_device("cpu")
     checkpoint = open_checkpoint(demo_folder)
     engine = Engine(checkpoint, EngineConfig(device, num_slots=16))
-    options = SolveOptions(num_variants=12, seed=5)
+    options = SolveOptions(variants=12, seed=5)
     registrar = Registrar(checkpoint)
     solvings = [Solving(puzzle, [Member.enrol(registrar, puzzle)], options) for puzzle in puzzles]
     solve([engine], solvings)

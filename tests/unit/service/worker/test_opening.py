@@ -23,7 +23,7 @@ def test_a_checkpoint_that_fails_the_self_test_is_not_served(
 def test_an_unverified_checkpoint_says_so(engines_of: Callable[..., Any]) -> None:
     record = engines_of().loop.served["demo"].record
 
-    assert (record.name, record.canvas, record.num_puzzles) == ("demo", 6, 46)
+    assert (record.name, record.canvas, record.puzzles) == ("demo", 6, 46)
     assert record.finding == "misaligned"
     assert not record.finding.is_verified
     assert "misaligned" in record.verdict
@@ -33,7 +33,7 @@ def test_the_known_puzzles_are_those_of_the_index(engines_of: Callable[..., Any]
     puzzles = engines_of().loop.served["demo"].puzzles
 
     assert len(puzzles) == 46
-    assert {puzzle.num_variants for puzzle in puzzles} == {64}
+    assert {puzzle.variants for puzzle in puzzles} == {64}
 
 
 def test_a_damaged_checkpoint_leaves_the_others_served(
