@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import structlog
 
@@ -21,7 +21,7 @@ from hrm_core import (
 from service.adaptation.cache import AdaptedCache, Entry
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.wire.errors import AdaptationError
-from service.wire.progress import AdaptationPhase, AdaptationProgress, Progress
+from service.wire.progress import AdaptationProgress, Progress
 from service.worker.failures import JOB_ERRORS
 from service.worker.messages import Adapts, Advanced, Progressed, Runs, Told
 from service.worker.request import SolveRequest
@@ -325,7 +325,7 @@ def _document(wish: Wish, progress: AdaptProgress | None, note: str) -> bytes:
         train = progress.train
         adaptation = AdaptationProgress(
             checkpoint=wish.base_name,
-            phase=cast(AdaptationPhase, progress.phase.value),
+            phase=progress.phase.value,
             used_share=progress.used_share,
             steps=progress.step,
             seconds=progress.seconds,
