@@ -332,7 +332,7 @@ def test_the_known_puzzles_are_those_of_the_index(engines_of: Callable[..., Any]
     (puzzles,) = thread.puzzles.values()
 
     assert len(puzzles) == 46
-    assert {puzzle.num_variants for puzzle in puzzles} == {64}
+    assert {puzzle.variants for puzzle in puzzles} == {64}
 
 
 def test_a_damaged_checkpoint_leaves_the_others_served(
