@@ -25,7 +25,7 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ResolvedOptions:
     """How puzzles are to be solved: options with all that was left out filled in."""
 
     options: SolveOptions
@@ -48,9 +48,9 @@ async def admit(
     that does not fit it, for options that do not go together, and while no worker is there;
     UnknownCheckpoint; QueueUnavailable.
     """
-    terms = await settle_terms(options, fleet, settings)
-    await check_puzzle(task.puzzle, terms, fleet, settings)
-    options = terms.options
+    resolved = await resolve_options(options, fleet, settings)
+    await check_puzzle(task.puzzle, resolved, fleet, settings)
+    options = resolved.options
     document = task_bytes(task)
     chosen = options.model_dump_json().encode()
     return NewJob(
@@ -71,7 +71,9 @@ def task_bytes(task: Task) -> bytes:
     return json.dumps(task_document(task), separators=(",", ":")).encode()
 
 
-async def settle_terms(options: SolveOptions, fleet: Fleet, settings: Settings) -> Terms:
+async def resolve_options(
+    options: SolveOptions, fleet: Fleet, settings: Settings
+) -> ResolvedOptions:
     """Fill options in and find the checkpoints that they name.
 
     Raises: Refused for options that do not go together, and while no worker is there;
@@ -79,18 +81,22 @@ async def settle_terms(options: SolveOptions, fleet: Fleet, settings: Settings) 
     """
     options = fill_budget(options, settings)
     asked = tuple(await _choose(options, fleet))
-    return Terms(options.model_copy(update={"checkpoint": asked[0].checkpoint.name}), asked)
+    return ResolvedOptions(
+        options.model_copy(update={"checkpoint": asked[0].checkpoint.name}), asked
+    )
 
 
-async def check_puzzle(puzzle: Puzzle, terms: Terms, fleet: Fleet, settings: Settings) -> None:
+async def check_puzzle(
+    puzzle: Puzzle, resolved: ResolvedOptions, fleet: Fleet, settings: Settings
+) -> None:
     """See that the checkpoints know a puzzle or are to be adapted to it, and that it fits them.
 
     Raises: Refused; QueueUnavailable.
     """
-    for one in terms.asked:
+    for one in resolved.asked:
         check_canvas(puzzle, one.checkpoint)
-    if terms.options.adapt == "never":
-        for one in terms.asked:
+    if resolved.options.adapt == "never":
+        for one in resolved.asked:
             if not await fleet.knows(one.checkpoint, puzzle.demonstrations_hash):
                 raise await _unknown_puzzle(puzzle, one, fleet, settings)
 

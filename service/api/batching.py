@@ -3,7 +3,7 @@
 import asyncio
 from hashlib import sha256
 
-from service.api.admission import Terms, check_puzzle, task_bytes
+from service.api.admission import ResolvedOptions, check_puzzle, task_bytes
 from service.api.bodies import BatchBody
 from service.api.context import Call
 from service.api.problems import Refused as RefusedRequest
@@ -13,19 +13,19 @@ from service.submission.challenges import Challenge
 
 
 async def make_batch(
-    call: Call, asked: BatchBody, terms: Terms, idempotency_key: str | None
+    call: Call, asked: BatchBody, resolved: ResolvedOptions, idempotency_key: str | None
 ) -> NewBatch:
     """Make jobs of the puzzles that can be answered, and note of the others why they cannot.
 
     Raises: QueueUnavailable.
     """
-    options = terms.options.model_dump_json().encode()
+    options = resolved.options.model_dump_json().encode()
     digest = sha256(call.owner.encode() + b"\0" + asked.name.encode() + b"\0")
     digest.update(options)
     puzzles: dict[str, BatchJob | Refused] = {}
     for challenge in asked.challenges:
         document = None if challenge.task is None else task_bytes(challenge.task)
-        puzzles[challenge.puzzle_id] = await _make(call, challenge, terms, document)
+        puzzles[challenge.puzzle_id] = await _make(call, challenge, resolved, document)
         await asyncio.sleep(0)  # a thousand of them take a second: others go on in between
         # As ASCII: an id from a stranger's file may hold what UTF-8 cannot carry.
         digest.update(f"{challenge.puzzle_id!a} {challenge.fault!a}".encode())
@@ -36,21 +36,21 @@ async def make_batch(
         options=options,
         puzzles=puzzles,
         fingerprint=digest.hexdigest(),
-        deadline_s=terms.options.deadline_s,
+        deadline_s=resolved.options.deadline_s,
         idempotency_key=idempotency_key,
         share=call.context.share,
     )
 
 
 async def _make(
-    call: Call, challenge: Challenge, terms: Terms, document: bytes | None
+    call: Call, challenge: Challenge, resolved: ResolvedOptions, document: bytes | None
 ) -> BatchJob | Refused:
     task, fault = challenge.task, challenge.fault
     if task is None or document is None:
         detail = "it is broken" if fault is None else f"{fault.pointer}: {fault.problem}"
         return _refused(challenge, Failure("invalid_request", detail))
     try:
-        await check_puzzle(task.puzzle, terms, call.context.fleet, call.context.settings)
+        await check_puzzle(task.puzzle, resolved, call.context.fleet, call.context.settings)
     except RefusedRequest as error:
         problem = problem_of(error)
         return _refused(challenge, Failure(problem.code, problem.detail))

@@ -4,9 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from service.wire.document import Document, is_none
+from service.wire.document import Colour, Document, Grid, is_none
 from service.wire.options import Halting, Ranking
-from service.wire.task import Colour, Grid
 
 
 class Candidate(Document):

@@ -1,9 +1,21 @@
-"""What all documents of the service have in common."""
+"""What the documents of the service have in common: how they are read, times and grids."""
 
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    WithJsonSchema,
+)
+from typing_extensions import TypeAliasType
+
+import augment
+from augment import MAX_COLOUR, MAX_SIDE
 
 
 class Document(BaseModel):
@@ -32,3 +44,30 @@ Time = Annotated[
     ),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+
+Colour = Annotated[int, Field(ge=0, le=MAX_COLOUR)]
+Grid = TypeAliasType(
+    "Grid",
+    Annotated[
+        InstanceOf[augment.Grid],
+        BeforeValidator(
+            lambda rows: rows if isinstance(rows, augment.Grid) else augment.Grid.from_rows(rows)
+        ),
+        PlainSerializer(augment.Grid.to_rows),
+        WithJsonSchema(
+            {
+                "type": "array",
+                "items": {
+                    "type": "array",
+                    "items": {"type": "integer", "minimum": 0, "maximum": MAX_COLOUR},
+                    "minItems": 1,
+                    "maxItems": MAX_SIDE,
+                },
+                "minItems": 1,
+                "maxItems": MAX_SIDE,
+                "description": "Rows of colours, all equally long.",
+                "examples": [[[0, 1], [2, 3]]],
+            }
+        ),
+    ],
+)

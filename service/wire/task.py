@@ -5,49 +5,14 @@
 
 from typing import Annotated, Final
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    InstanceOf,
-    PlainSerializer,
-    WithJsonSchema,
-)
-from typing_extensions import TypeAliasType
+from pydantic import BaseModel, ConfigDict, Field
 
-import augment
-from augment import MAX_COLOUR, MAX_DEMONSTRATIONS, MAX_NAME_LENGTH, MAX_SIDE, MAX_TEST_INPUTS
+from augment import MAX_DEMONSTRATIONS, MAX_NAME_LENGTH, MAX_TEST_INPUTS
+from service.wire.document import Grid
 from service.wire.options import SolveOptions
 
 DEFAULT_NAME: Final = "puzzle"
 
-Colour = Annotated[int, Field(ge=0, le=MAX_COLOUR)]
-Grid = TypeAliasType(
-    "Grid",
-    Annotated[
-        InstanceOf[augment.Grid],
-        BeforeValidator(
-            lambda rows: rows if isinstance(rows, augment.Grid) else augment.Grid.from_rows(rows)
-        ),
-        PlainSerializer(augment.Grid.to_rows),
-        WithJsonSchema(
-            {
-                "type": "array",
-                "items": {
-                    "type": "array",
-                    "items": {"type": "integer", "minimum": 0, "maximum": MAX_COLOUR},
-                    "minItems": 1,
-                    "maxItems": MAX_SIDE,
-                },
-                "minItems": 1,
-                "maxItems": MAX_SIDE,
-                "description": "Rows of colours, all equally long.",
-                "examples": [[[0, 1], [2, 3]]],
-            }
-        ),
-    ],
-)
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 

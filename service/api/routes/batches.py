@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path, Query
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.responses import Response, StreamingResponse
 
-from service.api.admission import settle_terms
+from service.api.admission import resolve_options
 from service.api.answers import (
     described_headers,
     json_answer,
@@ -121,8 +121,8 @@ async def submit_batch(call: Known, idempotency_key: IdempotencyKey = None) -> R
     )
     # Megabytes of JSON take a second, in which others want to be answered.
     asked = await asyncio.to_thread(parse_batch_body, body)
-    terms = await settle_terms(asked.options, context.fleet, context.settings)
-    new = await make_batch(call, asked, terms, idempotency_key)
+    resolved = await resolve_options(asked.options, context.fleet, context.settings)
+    new = await make_batch(call, asked, resolved, idempotency_key)
     submitted = await context.batches.submit(new)
     batch = submitted.batch
     if submitted.is_new:

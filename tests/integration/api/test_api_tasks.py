@@ -45,11 +45,11 @@ async def test_a_known_public_puzzle_comes_with_its_grids(client: httpx.AsyncCli
 
 async def test_a_known_puzzle_that_is_not_public_has_no_grids(client: httpx.AsyncClient) -> None:
     known = PUZZLES[0]
-    answer = await client.get(f"/v1/checkpoints/demo/puzzles/{known.demonstrations_hash}")
+    answer = await client.get(f"/v1/checkpoints/demo/puzzles/{known.demonstrations_sha256}")
     assert answer.json() == {
         "name": known.name,
-        "demonstrations_sha256": known.demonstrations_hash,
-        "variants": known.num_variants,
+        "demonstrations_sha256": known.demonstrations_sha256,
+        "variants": known.variants,
         "task": None,
     }
 

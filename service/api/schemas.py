@@ -1,6 +1,6 @@
-"""The query parameters of lists."""
+"""What requests and answers hold that is not in `service.wire`: queries of lists, health."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,6 +35,20 @@ class PuzzlesQuery(BaseModel):
         default=None, max_length=500, description="From `next`: where the page before ended."
     )
     limit: int = Field(default=100, ge=1, le=1000)
+
+
+class AliveOut(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class ReadyOut(BaseModel):
+    """Jobs sent now will be worked on."""
+
+    status: Literal["ready"]
+    workers: int
+    checkpoints: list[str]
 
 
 def schemas(*models: type[BaseModel]) -> dict[str, Any]:
