@@ -92,7 +92,7 @@ class Client:
 
         `options` are those of `SolveOptions`; the service decides on those left out.
 
-        Raises: JobUnsuccessful when it failed; JobUnfinished when the time has passed; InputError
+        Raises: JobUnsuccessful when it failed; JobUnfinished when the time has passed; InvalidOptions
         for an option that does not exist or is out of bounds.
         """
         steps = self._core.solve(task, options, wait_s=wait_s, tells=on_progress is not None)
