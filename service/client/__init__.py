@@ -36,7 +36,7 @@ from service.wire.batch import (
 from service.wire.checkpoint import Adapted, Checkpoint, KnownPuzzle
 from service.wire.errors import ClientError
 from service.wire.job import Failure, Job, JobState
-from service.wire.options import SolveOptions
+from service.wire.options import InvalidOptions, SolveOptions
 from service.wire.problem import Fault
 from service.wire.progress import AdaptationProgress, Progress, TestProgress
 
@@ -61,6 +61,7 @@ __all__ = [
     "ClientError",
     "Failure",
     "Fault",
+    "InvalidOptions",
     "Job",
     "JobPage",
     "JobState",

@@ -82,8 +82,8 @@ class AsyncClient:
 
         `options` are those of `SolveOptions`; the service decides on those left out.
 
-        Raises: JobUnsuccessful when it failed; JobUnfinished when the time has passed; InputError
-        for an option that does not exist or is out of bounds.
+        Raises: JobUnsuccessful when it failed; JobUnfinished when the time has passed;
+        InvalidOptions for an option that does not exist or is out of bounds.
         """
         steps = self._core.solve(task, options, wait_s=wait_s, tells=on_progress is not None)
         return await self._take(steps, on_progress)

