@@ -71,12 +71,13 @@ class Queue:
         return asyncio.run(asked())
 
     def submit(self, puzzle: Puzzle, deadline_s: float | None = None, **options: Any) -> str:
-        document = task_document(Task(puzzle, (None,) * len(puzzle.test))) | {"options": options}
+        document = task_document(Task(puzzle, (None,) * len(puzzle.test)))
         new = NewJob(
             owner="anonymous",
             name=puzzle.name,
             priority=options.get("priority", "interactive"),
-            request=json.dumps(document).encode(),
+            task=json.dumps(document).encode(),
+            options=json.dumps(options).encode(),
             fingerprint="",
             deadline_s=deadline_s,
         )

@@ -40,7 +40,7 @@ class Bench:
 
     def start(self) -> Job:
         """Claim a job, as the worker's main thread does."""
-        new = NewJob("anna", "p", "interactive", b"{}", "f")
+        new = NewJob("anna", "p", "interactive", b"{}", b"{}", "f")
         self.ask(lambda store: store.submit(new))
         return self.claim().job
 

@@ -105,7 +105,7 @@ def test_an_ensemble_answers_as_its_checkpoints_do_together(
     solving = Solving(puzzle, members, SolveOptions(stop_early=False))
     config = EngineConfig(device, num_slots=16)
     solve([Engine(checkpoint, config) for checkpoint in checkpoints], [solving])
-    expected = [test.document() for test in solving.answer().tests]
+    expected = solving.answer().document["tests"]
 
     # They take turns on the device.
     start(lambda opened: Engine(opened, config), checkpoints=trained_folders, max_resident=1)
