@@ -156,7 +156,7 @@ async def _unknown_puzzle(
         mend = f'Any other puzzle {needs}: "auto" in /options/adapt asks for it'
     fault = f"checkpoint {checkpoint.name!r} has no trained rows for puzzle {puzzle.name!r}"
     error = UnknownPuzzle(
-        f"{fault}, which is told by its demonstrations, not by its name. It knows "
+        f"{fault}, which is identified by its demonstrations, not by its name. It knows "
         f"{checkpoint.puzzles} puzzles, listed at {puzzles_path}. {mend}"
     )
     members = {

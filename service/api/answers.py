@@ -104,7 +104,7 @@ def _problem_response(status: int, codes: list[str]) -> dict[str, Any]:
                 "type": TYPE_PREFIX + code,
                 "title": CODES[code][1],
                 "status": status,
-                "detail": "a sentence that says what is wrong and what would mend it",
+                "detail": "a sentence that says what is wrong and how to fix it",
                 "code": code,
             }
         }

@@ -137,7 +137,7 @@ async def _answer_error(_request: Request, error: Exception) -> Response:
 
 
 async def _answer_validation_error(_request: Request, error: Exception) -> Response:
-    """Tell which parameters are wrong: bodies are checked elsewhere."""
+    """Return which parameters are wrong: bodies are checked elsewhere."""
     found = error.errors() if isinstance(error, RequestValidationError) else ()
     faults = tuple(Fault(str(entry["msg"]), parameter=str(entry["loc"][1])[:80]) for entry in found)
     detail = "; ".join(f"{fault.parameter}: {fault.detail}" for fault in faults[:3])

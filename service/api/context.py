@@ -58,7 +58,7 @@ async def open_context(request: Request) -> Context:
 
 
 async def known_call(request: Request) -> Call:
-    """Tell whose request this is.
+    """Return the owner of a request.
 
     Raises: Refused where a key is needed and none that fits is shown.
     """

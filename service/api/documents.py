@@ -51,7 +51,7 @@ def job_list(jobs: tuple[Job, ...], next_path: str | None) -> bytes:
 
 
 def current_events(job: Job) -> tuple[Event, ...]:
-    """Tell where a job stands as events: its state and, unless it has ended, its progress."""
+    """Return the state of a job as events: its state and, unless it has ended, its progress."""
     state = Event.of_state(job)
     if job.progress is None or state.is_last:
         return (state,)

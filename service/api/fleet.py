@@ -11,7 +11,7 @@ from service.runtime.folders import default_checkpoint
 from service.wire.errors import UnknownCheckpoint
 
 MAX_AGE_S: Final = 1.0
-# Which puzzles a checkpoint knows changes only when its puzzles.json is written anew.
+# Which puzzles a checkpoint knows changes only when its puzzles.json is written again.
 KNOWN_FOR_S: Final = 60.0
 MAX_REMEMBERED: Final = 4096
 _STATES: Final = ("ready", "stalled", "starting", "draining")
@@ -66,7 +66,7 @@ class Fleet:
         self._known_until: dict[tuple[str, str], float] = {}
 
     async def look(self, max_age_s: float = MAX_AGE_S) -> Sighting:
-        """Give the records, read anew when they are too old.
+        """Give the records, read again when they are too old.
 
         Raises: QueueUnavailable.
         """
@@ -95,7 +95,7 @@ class Fleet:
         )
 
     async def knows(self, checkpoint: CheckpointRecord, demonstrations_hash: str) -> bool:
-        """Tell whether a checkpoint has rows for a puzzle; a yes is remembered for a minute.
+        """Return whether a checkpoint has rows for a puzzle; a yes is remembered for a minute.
 
         Raises: PuzzlesUnpublished; QueueUnavailable.
         """

@@ -25,7 +25,7 @@ class Patience:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header that tells what was honoured."""
+        """The header that says what was honoured."""
         return {} if self.applied is None else {"Preference-Applied": self.applied}
 
 

@@ -61,7 +61,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a client is told when its request is not answered.
+    """What a client gets when its request is not answered.
 
     `instance` is the address of what failed; `members` are further ones of the document.
     """
@@ -162,7 +162,7 @@ def invalid_request(faults: Sequence[Fault]) -> Refused:
 
 
 def internal_problem() -> Problem:
-    """Make the problem that tells nothing: what went wrong is in the log."""
+    """Make the problem without details: what went wrong is in the log."""
     return Problem(
         "internal",
         "the service met a fault of its own; its log says which, under the request id that "

@@ -58,7 +58,7 @@ def run_api(settings: Settings) -> int:
             timeout_graceful_shutdown=max(1, round(settings.grace_s)),
         ),
     )
-    # uvicorn raises the signal anew once it has stopped, which would end the process as if killed.
+    # uvicorn raises the signal again once it has stopped, which would end the process as if killed.
     previous = {number: signal.signal(number, _pass_over) for number in _SIGNALS}
     try:
         server.run()

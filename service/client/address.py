@@ -103,6 +103,6 @@ def reply_of(response: httpx.Response) -> Reply:
 
 
 def is_stream(response: httpx.Response) -> bool:
-    """Tell a stream of events from a refusal."""
+    """Distinguish a stream of events from a refusal."""
     kind = response.headers.get("content-type", "")
     return response.status_code == 200 and kind.startswith("text/event-stream")

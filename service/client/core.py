@@ -54,7 +54,7 @@ from voting import Submission
 SILENCE_S = 45.0
 # Proxies commonly cut a request off after a minute.
 MAX_SOLVE_WAIT_S = 50.0
-# So many streams in a row that told nothing, and the job is asked for from time to time instead.
+# So many streams in a row without an event, and the job is asked for from time to time instead.
 MAX_MUTE_STREAMS = 3
 LONGEST_POLL_PAUSE_S = 2.0
 # A whole challenges file takes a while to be checked, and its submission to be put together.
@@ -80,7 +80,7 @@ class _Kind(Generic[Followed]):
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """What a stream told: the last event's id, and whether no byte came at all."""
+    """What a stream gave: the last event's id, and whether no byte came at all."""
 
     last_event_id: str
     is_mute: bool
@@ -259,7 +259,7 @@ class Core:
                 Request("GET", f"{kind.path}/events", headers), silence_s
             )
             decoder = EventDecoder()
-            is_over = refusal is not None  # why, the address itself will tell
+            is_over = refusal is not None  # why, the address itself will show
             while not is_over and (chunk := (yield NextChunk())) is not None:
                 is_mute = False
                 for event in decoder.feed(chunk):
@@ -271,7 +271,7 @@ class Core:
                 # A stream may keep silent for longer than is left to wait: open a shorter one.
                 is_over = is_over or self._clock() + silence_s / 2 > deadline
         except ServiceUnreachable:
-            pass  # the stream broke: the caller asks how it stands, and that tells
+            pass  # the stream broke: the caller asks how it stands
         yield HangUp()
         return _Heard(last_event_id, is_mute)
 

@@ -40,7 +40,7 @@ class ServiceProblem(ClientError):  # noqa: N818 - RFC 9457's word for it
         retry_after_s: float | None = None,
         job_id: str | None = None,
     ) -> None:
-        # The detail may tell a fault already.
+        # The detail may name a fault already.
         untold = [fault for fault in faults if fault.detail not in detail]
         places = "".join(f"; {fault.place}: {fault.detail}" for fault in untold)
         super().__init__(f"the service refused ({status} {code}): {detail}{places}")

@@ -1,4 +1,4 @@
-"""What the client's core asks of the world, and what it is told.
+"""What the client's core asks of the world, and what it gets.
 
 The core does no input or output: it is generators that yield an effect and are sent its outcome.
 Whoever drives them, blocking or not, performs the effects; where the service cannot be reached, it
@@ -77,7 +77,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Hand progress to whoever waits."""
+    """Hand progress to the caller that waits."""
 
     progress: Progress | BatchProgress
 

@@ -151,19 +151,19 @@ class Claims:
         return frozenset(found)
 
     def progress(self, job_id: str, data: bytes) -> None:
-        """Tell how far a job is, as a JSON document."""
+        """Report how far a job is, as a JSON document."""
         with explained(self._redis):
             self._run("progress", PREFIX, self.worker_id, job_id, data)
 
     def adapts(self, job_id: str) -> bool:
-        """Tell that a checkpoint is adapted for a job now; False when it is no longer this one's.
+        """Report that a checkpoint is adapted for a job now; False when it is no longer this one's.
 
         Its progress until now is dropped. Telling it again changes nothing.
         """
         return self._turn(job_id, JobState.ADAPTING)
 
     def runs(self, job_id: str) -> bool:
-        """Tell that a job is solved now, adapting being over; as `adapts` otherwise."""
+        """Report that a job is solved now, adapting being over; as `adapts` otherwise."""
         return self._turn(job_id, JobState.RUNNING)
 
     def forgive(self, job_id: str) -> bool:
@@ -203,7 +203,7 @@ class Claims:
             )
 
     def register(self, record: WorkerRecord) -> frozenset[str]:
-        """Tell that this worker lives; it counts as gone when this stops.
+        """Report that this worker lives; it counts as gone when this stops.
 
         Returns the hashes of its checkpoints whose puzzles are not published, or no longer.
         """
@@ -229,7 +229,7 @@ class Claims:
         )
 
     def publish_puzzles(self, sha256: str, puzzles: Iterable[KnownPuzzle]) -> None:
-        """Tell which puzzles a checkpoint has rows for."""
+        """Publish which puzzles a checkpoint has rows for."""
         by_hash, by_name = keys.puzzle_index_keys(sha256)
         with explained(self._redis):
             pipeline = self._redis.pipeline(transaction=True)
@@ -256,7 +256,7 @@ class Claims:
             )
 
     def leave(self) -> None:
-        """Tell that this worker ends; its unfinished jobs are handed back before."""
+        """Report that this worker ends; its unfinished jobs are handed back before."""
         with explained(self._redis):
             self._redis.zrem(keys.WORKERS, self.worker_id)
             self._redis.delete(keys.worker_key(self.worker_id))

@@ -1,4 +1,4 @@
-"""The stream of events, read once per process and handed to whoever waits for a job."""
+"""The stream of events, read once per process and handed to those who wait for a job."""
 
 import asyncio
 import contextlib

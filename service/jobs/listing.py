@@ -25,7 +25,7 @@ class Cursor:
         """
         created_ms, _, one_id = text.partition("-")
         if not (created_ms.isascii() and created_ms.isdigit() and len(created_ms) < 16 and one_id):
-            raise QueueError(f"{text!r} is no cursor of a list: leave it out to start anew")
+            raise QueueError(f"{text!r} is no cursor of a list: leave it out to start again")
         return cls(int(created_ms), one_id)
 
     def __str__(self) -> str:

@@ -121,7 +121,7 @@ class Event:
 
     @classmethod
     def of_state(cls, job: Job) -> "Event":
-        """Tell a job's present state as an event."""
+        """Return a job's present state as an event."""
         document: dict[str, Any] = {"id": job.id, "state": job.state, "attempts": job.attempts}
         if job.failure is not None:
             document["error"] = asdict(job.failure)
@@ -186,7 +186,7 @@ class AdaptedRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """What a worker tells of itself.
+    """What a worker publishes of itself.
 
     Units: times in seconds since 1970; `seen_at` by the clock of Redis, written when read.
     """

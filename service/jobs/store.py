@@ -184,7 +184,7 @@ class JobStore:
         return await self.get(job_id)
 
     async def requeue(self, job_id: str) -> Job:
-        """Queue a failed job anew, with all its attempts and without its deadline.
+        """Queue a failed job again, with all its attempts and without its deadline.
 
         Raises: JobNotFound; QueueError for a job that did not fail.
         """

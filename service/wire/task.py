@@ -54,6 +54,6 @@ class TaskBody(Task):
 
     name: Name = Field(
         default=DEFAULT_NAME,
-        description="Printable. A label only: demonstrations tell which puzzle this is.",
+        description="Printable. A label only: demonstrations identify the puzzle this is.",
     )
     options: SolveOptions = Field(default_factory=SolveOptions)

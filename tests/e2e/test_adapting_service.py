@@ -98,8 +98,6 @@ def test_an_unknown_puzzle_is_refused_then_adapted_to_kept_and_removed(
 @pytest.mark.parametrize(
     ("options", "pointer"),
     [
-        ({"adapt": "auto", "adapt_s": 0}, "/options/adapt_s"),
-        ({"adapt": "auto", "adapt_steps": 0}, "/options/adapt_steps"),
         ({"adapt": "auto", "adapt_s": 61}, "/options/adapt_s"),
         ({"adapt_s": 10}, "/options/adapt_s"),
     ],

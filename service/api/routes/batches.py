@@ -51,7 +51,7 @@ _BODY: Final[dict[str, Any]] = {
         "file as `challenges`, and `options` (as of a single task) and `name` beside it.",
         "content": {
             JSON_TYPE: {
-                # No more than this: a broken task is told in the batch, and refuses nothing.
+                # No more than this: a broken task is shown in the batch, and refuses nothing.
                 "schema": {"type": "object", "minProperties": 1},
                 "examples": {
                     "a challenges file as it is": {"value": BATCH["challenges"]},
@@ -168,7 +168,7 @@ async def list_batches(call: Known, query: Annotated[BatchesQuery, Query()]) -> 
     },
 )
 async def get_batch(call: Known, batch_id: BatchID) -> Response:
-    """Tell how a batch stands: counts, and every puzzle's state and job."""
+    """Return the state of a batch: counts, and every puzzle's state and job."""
     view = await _look(call, await _find(call, batch_id))
     return json_answer(json_text(view.document()))
 
@@ -256,7 +256,7 @@ async def follow_batch(
         Header(
             alias="Last-Event-ID",
             max_length=64,
-            description="The last event that was received. The first one tells everything anyway.",
+            description="The last event that was received. The first one has everything anyway.",
         ),
     ] = None,
 ) -> Response:
@@ -302,7 +302,7 @@ async def _follow(call: Call, batch: Batch) -> AsyncIterator[bytes]:
                     view = await _look(call, batch)  # whether it was cancelled
                     yield _state(view)
     except QueueError as error:
-        # The client connects again, and then is told what is wrong.
+        # The client connects again, and then learns what is wrong.
         structlog.get_logger(__name__).warning(
             "event stream cut", batch_id=batch.id, reason=str(error)
         )
@@ -311,7 +311,7 @@ async def _follow(call: Call, batch: Batch) -> AsyncIterator[bytes]:
 
 
 def _is_news(view: BatchView, event: Event) -> bool:
-    """Tell whether an event says more than is known: what waited may be told by the first look."""
+    """Return whether an event says more than is known: what waited may be in the first look."""
     known = view.jobs.get(event.job_id)
     return (
         event.kind == "state"

@@ -71,7 +71,7 @@ async def list_checkpoints(call: Known) -> Response:
     },
 )
 async def get_checkpoint(call: Known, name: CheckpointName) -> Response:
-    """Tell what a checkpoint is, and what its self-test found."""
+    """Return what a checkpoint is, and what its self-test found."""
     fleet = call.context.fleet
     seen = await fleet.look()
     return model_answer(_document(_served(name, seen), seen, fleet))

@@ -106,7 +106,7 @@ async def _follow(call: Call, job_id: str, last_event_id: str | None) -> AsyncIt
                 if event.is_last:
                     return
     except QueueError as error:
-        # The client connects again, and then is told what is wrong.
+        # The client connects again, and then learns what is wrong.
         structlog.get_logger(__name__).warning("event stream cut", job_id=job_id, reason=str(error))
     finally:
         context.metrics.event_streams.dec()

@@ -1,4 +1,4 @@
-"""`/health`: does the process answer, and will jobs be worked on? Open to all: it tells no more."""
+"""`/health`: does the process answer, and will jobs be worked on? Open to all: it says no more."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -34,7 +34,7 @@ async def is_alive() -> Response:
     },
 )
 async def is_ready(context: Opened) -> Response:
-    """Tell whether jobs can be queued and will be worked on. Needs no key.
+    """Return whether jobs can be queued and will be worked on. Needs no key.
 
     Redis takes writes, a worker is ready with a checkpoint, and the lists of the puzzles that ready
     workers' checkpoints know are there.

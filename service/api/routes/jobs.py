@@ -93,7 +93,7 @@ async def list_jobs(call: Known, query: Annotated[JobsQuery, Query()]) -> Respon
     },
 )
 async def get_job(call: Known, job_id: JobID) -> Response:
-    """Tell how a job stands: its state, its progress while it runs, its answer at the end."""
+    """Return the state of a job: its state, its progress while it runs, its answer at the end."""
     job_id = checked_id(job_id)
     call.name_job(job_id)
     return json_answer(job_document(await call.context.store.get(job_id, call.owner)))

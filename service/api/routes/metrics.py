@@ -1,4 +1,4 @@
-"""`GET /metrics`: counts for Prometheus. Open to all, as scrapers expect: it tells no names."""
+"""`GET /metrics`: counts for Prometheus. Open to all, as scrapers expect: it names nobody."""
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -26,7 +26,7 @@ router = APIRouter(tags=["metrics"])
     },
 )
 async def get_metrics(context: Opened) -> Response:
-    """Tell request counts and latencies, and the queue's depth and age as of now. Needs no key."""
+    """Return request counts and latencies, and the depth and age of the queue. Needs no key."""
     metrics = context.metrics
     try:
         depth, seen = await context.store.depth(), await context.fleet.look()

@@ -37,7 +37,7 @@ router = APIRouter(tags=["solve"])
         ),
         202: told(
             JobDocument,
-            "It takes longer. The job goes on; its address tells how it ends.",
+            "It takes longer. The job goes on; its address shows how it ends.",
             headers=("Location", "Preference-Applied"),
         ),
         **problems(*PROBLEMS, *finished_failure_codes()),

@@ -1,4 +1,4 @@
--- Tells how a batch stands: name, created_ms, cancel, num_puzzles, the last end of a job (ms, 0 for
+-- Returns the state of a batch: name, created_ms, cancel, num_puzzles, the last end of a job (ms, 0 for
 -- none), and then states with how many jobs are in each. Nothing when the batch is not kept.
 local batch = prefix .. 'batch:' .. ARGV[2]
 local fields = redis.call('HMGET', batch, 'name', 'created_ms', 'cancel', 'num_puzzles', 'jobs')

@@ -12,7 +12,7 @@ local function now_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Lua writes large numbers as 1.7e+12 unless told otherwise.
+-- Lua writes large numbers as 1.7e+12 by default.
 local function whole(number) return string.format('%.0f', number) end
 
 local function is_active(state) return state == 'running' or state == 'adapting' end

@@ -1,4 +1,4 @@
--- Turns an active job from running to adapting or back, by its owner only. Progress told until now
+-- Turns an active job from running to adapting or back, by its owner only. Progress until now
 -- was of the other state.
 local worker, id, state = ARGV[2], ARGV[3], ARGV[4]
 local fields = redis.call('HMGET', job_key(id), 'state', 'worker')

@@ -1,4 +1,4 @@
-// What screen readers are told beside what is seen.
+// What screen readers announce beside what is seen.
 
 import { h } from "./dom.js";
 

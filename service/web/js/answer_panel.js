@@ -103,7 +103,7 @@ export class AnswerPanel {
     this.#said = said;
   }
 
-  // An end without an answer; one with an answer is told when that is shown.
+  // An end without an answer; one with an answer is announced when that is shown.
   #sayEnd(job) {
     if (this.#said === "" || job === null || job.result !== null) return;
     announce(

@@ -91,7 +91,7 @@ export class Editor {
     this.#board.focus(at ?? [0, 0]);
   }
 
-  // The browser gives the focus back, unless what had it was drawn anew meanwhile.
+  // The browser gives the focus back, unless what had it was drawn again meanwhile.
   #leave() {
     const { onclose, opener } = this.#job;
     if (onclose) onclose();

@@ -18,7 +18,7 @@ export class Keys {
     this.#showForget();
   }
 
-  // Asks for a key once for all who wait; tells whether one was given.
+  // Asks for a key once for all who wait; returns whether one was given.
   ask(reason) {
     this.#asked ??= new Promise((resolve) => {
       const field = byId("key");

@@ -94,7 +94,7 @@ async function solve() {
   tell([]);
   if (!puzzle.check()) {
     puzzle.focusFaults();
-    alarm("The puzzle is wrong in places: mend them first");
+    alarm("The puzzle is wrong in places: fix them first");
     return;
   }
   if (!form.isValid) return;
@@ -198,7 +198,7 @@ async function askForCheckpoints() {
   }
 }
 
-// Looks now and then whether jobs would be worked on; a service that comes back is asked anew.
+// Looks now and then whether jobs would be worked on; a service that comes back is asked again.
 async function look() {
   const seen = await api.ready();
   const status = byId("status");

@@ -145,7 +145,7 @@ export class OptionsForm {
     this.#summarise();
   }
 
-  // What is not as usual is told beside the closed options.
+  // What is not as usual is shown beside the closed options.
   #summarise() {
     const { elements } = this.#form;
     const told = [];

@@ -28,7 +28,7 @@ export class PuzzlePanel {
     this.#show();
   }
 
-  // Looks for faults before the puzzle is sent; tells whether there are none. What the service
+  // Looks for faults before the puzzle is sent; returns whether there are none. What the service
   // found last time is its own to find again: another checkpoint may see it otherwise.
   check() {
     const own = this.#store.faults.filter(({ isOfService }) => !isOfService);
@@ -50,7 +50,7 @@ export class PuzzlePanel {
       return;
     }
     const at = place.row === undefined ? undefined : [place.row, place.column ?? 0];
-    // Whoever came from the list goes back to it, as long as something is left to mend.
+    // Whoever came from the list goes back to it, as long as something is left to fix.
     this.#open(place, { at, back: '#faults:not([hidden]) [data-focus="fault-0"]' });
   }
 
