@@ -15,7 +15,7 @@ from service.adaptation.prepare import AdaptOptions, prepare_adaptation
 from service.adaptation.record import read_adaptation
 from service.runtime.engine_options import EngineOptions
 from service.solving.engines import make_engine
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.evaluation import Evaluation, evaluate
 from service.wire.options import SolveOptions
 
@@ -184,7 +184,7 @@ class _Run:
         if record is None:
             raise RuntimeError(f"{folder} has no record")
         engine = make_engine(checkpoint, EngineOptions(device=self.device), say=lambda line: None)
-        found = evaluate(engine, Registrar(checkpoint), self.tasks, SolveOptions(stop_early=False))
+        found = evaluate(engine, RowIndex(checkpoint), self.tasks, SolveOptions(stop_early=False))
         return Reading(self.arm, minutes, record.num_steps, record.held_out_share, found)
 
     def _kept(self, minutes: float) -> Path:

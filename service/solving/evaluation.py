@@ -6,7 +6,7 @@ from typing import Any
 
 from augment import Task
 from hrm_core import Engine
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
 from service.wire.errors import InputError, UnknownPuzzle
@@ -84,7 +84,7 @@ class Evaluation:
 
 
 def known_tasks(
-    registrar: Registrar, tasks: Sequence[Task], max_side: int | None = None
+    row_index: RowIndex, tasks: Sequence[Task], max_side: int | None = None
 ) -> list[Task]:
     """Return the tasks that the checkpoint has rows for, once each.
 
@@ -95,15 +95,15 @@ def known_tasks(
     kept: dict[str, Task] = {}
     for task in tasks:
         try:
-            enrolment = registrar.enrol(task.puzzle)
+            puzzle_rows = row_index.find(task.puzzle)
         except UnknownPuzzle:
             continue
-        if max_side is not None and registrar.crop_of(task.puzzle).size > max_side:
+        if max_side is not None and row_index.crop_of(task.puzzle).size > max_side:
             continue
-        kept.setdefault(enrolment.puzzle_name, task)
+        kept.setdefault(puzzle_rows.puzzle_name, task)
     if not kept:
         raise InputError(
-            f"{registrar.checkpoint.folder} knows none of the {len(tasks)} tasks given"
+            f"{row_index.checkpoint.folder} knows none of the {len(tasks)} tasks given"
             + ("" if max_side is None else f" on a square of at most {max_side} cells a side")
         )
     for task in kept.values():
@@ -117,7 +117,7 @@ def known_tasks(
 
 def evaluate(
     engine: Engine,
-    registrar: Registrar,
+    row_index: RowIndex,
     tasks: Sequence[Task],
     options: SolveOptions,
     on_step: Callable[[Sequence[Solving]], None] = lambda solvings: None,
@@ -126,7 +126,7 @@ def evaluate(
     by_side: dict[int, list[Solving]] = {}
     solvings = []
     for task in tasks:
-        member = Member.enrol(registrar, task.puzzle)
+        member = Member.find(row_index, task.puzzle)
         solvings.append(Solving(task.puzzle, [member], options))
         by_side.setdefault(member.crop.size, []).append(solvings[-1])
     # One size after another: an engine keeps lanes of few sizes only.

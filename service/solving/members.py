@@ -8,7 +8,7 @@ import numpy as np
 
 from augment import NUM_DIHEDRALS, CropChoice, Grid, Puzzle, encode_variants, touches_edge
 from hrm_core import Engine, Outcome, Sample
-from service.solving.enrolment import Enrolment, Registrar
+from service.solving.enrolment import PuzzleRows, RowIndex
 from service.solving.trace import read_traces
 from service.wire.answer import AdaptationSummary, MemberAnswer, MemberShare, VariantTrace
 from voting import Tally, count_ballots
@@ -30,14 +30,14 @@ class Member:
     """
 
     name: str
-    enrolment: Enrolment
+    puzzle_rows: PuzzleRows
     crop: CropChoice
     adaptation: AdaptationSummary | None = None
 
     @classmethod
-    def enrol(
+    def find(
         cls,
-        registrar: Registrar,
+        row_index: RowIndex,
         puzzle: Puzzle,
         *,
         name: str | None = None,
@@ -48,16 +48,16 @@ class Member:
         Raises: UnknownPuzzle where it has none; EnrolmentError; CanvasError when a grid is larger
         than the canvas.
         """
-        checkpoint = registrar.checkpoint
-        enrolment = registrar.enrol(puzzle)
-        if adaptation is None and registrar.adaptation is not None:
-            adaptation = registrar.adaptation.summary(is_reused=True)
-        crop = registrar.crop_of(puzzle)
-        return cls(name or checkpoint.folder.resolve().name, enrolment, crop, adaptation)
+        checkpoint = row_index.checkpoint
+        puzzle_rows = row_index.find(puzzle)
+        if adaptation is None and row_index.adaptation is not None:
+            adaptation = row_index.adaptation.summary(is_reused=True)
+        crop = row_index.crop_of(puzzle)
+        return cls(name or checkpoint.folder.resolve().name, puzzle_rows, crop, adaptation)
 
     def draw(self, num_variants: int | None, seed: int) -> "Member":
-        """Keep some of the variants, as `Enrolment.draw` does."""
-        return replace(self, enrolment=self.enrolment.draw(num_variants, seed))
+        """Keep some of the variants, as `PuzzleRows.draw` does."""
+        return replace(self, puzzle_rows=self.puzzle_rows.draw(num_variants, seed))
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class _InputVotes:
         return 0 < self.tally.num_votes <= 2 * num_matching
 
 
-class Voter:
+class MemberVote:
     """The votes of one member, and the engine that computes them.
 
     For each test input, the answers of the first `num_traced` variants are kept.
@@ -109,7 +109,7 @@ class Voter:
     @property
     def num_variants(self) -> int:
         """Number of ballots for each test input."""
-        return len(self.member.enrolment.variants)
+        return len(self.member.puzzle_rows.variants)
 
     def tally(self, test_index: int) -> Tally:
         """Return the current votes on a test input."""
@@ -122,12 +122,12 @@ class Voter:
 
     def describe(self, engine: Engine, max_segments: int | None) -> MemberAnswer:
         """Describe how the member is run by an engine."""
-        checkpoint, enrolment = engine.checkpoint, self.member.enrolment
+        checkpoint, puzzle_rows = engine.checkpoint, self.member.puzzle_rows
         return MemberAnswer(
             checkpoint=self.member.name,
             checkpoint_sha256=checkpoint.sha256,
-            enrolled_as=enrolment.puzzle_name,
-            enrolment=enrolment.kind,
+            enrolled_as=puzzle_rows.puzzle_name,
+            enrolment=puzzle_rows.kind,
             adaptation=self.member.adaptation,
             max_segments=max_segments or checkpoint.config.halt_max_steps,
             precision=engine.precision,
@@ -142,9 +142,9 @@ class Voter:
 
         Raises: CanvasError when the input is larger than the checkpoint's canvas.
         """
-        enrolment = self.member.enrolment
-        rows = engine.checkpoint.rows.gather(enrolment.rows)
-        tokens = encode_variants(grid, enrolment.variants, self._votes[test_index].side)
+        puzzle_rows = self.member.puzzle_rows
+        rows = engine.checkpoint.rows.gather(puzzle_rows.rows)
+        tokens = encode_variants(grid, puzzle_rows.variants, self._votes[test_index].side)
         return [
             Sample(SampleId(member_index, test_index, index), tokens[index], rows[index])
             for index in range(len(rows))
@@ -152,7 +152,7 @@ class Voter:
 
     def count(self, test_index: int, outcomes: Sequence[Outcome]) -> None:
         """Add outcomes of a test input to its votes."""
-        variants = self.member.enrolment.variants
+        variants = self.member.puzzle_rows.variants
         votes = count_ballots(
             np.stack([outcome.tokens for outcome in outcomes]),
             np.array([outcome.q_halt_logit for outcome in outcomes]),
@@ -216,7 +216,7 @@ class Voter:
         if not traced:
             return
         indices = [_variant_index(outcome) for outcome in traced]
-        variants = self.member.enrolment.variants
+        variants = self.member.puzzle_rows.variants
         traces = read_traces(
             np.stack([outcome.tokens for outcome in traced]),
             [outcome.q_halt_logit for outcome in traced],

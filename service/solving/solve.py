@@ -9,7 +9,7 @@ from itertools import chain
 from augment import CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
 from service.solving.answer import answer_test
-from service.solving.members import Member, Voter
+from service.solving.members import Member, MemberVote
 from service.solving.trace import MAX_TRACED
 from service.wire.answer import Answer, MemberAnswer, VariantTrace
 from service.wire.errors import InputError
@@ -49,7 +49,7 @@ class Solving:
                 )
         self.puzzle, self.options = puzzle, options
         self._ranking = Ranking(options.ranking)
-        self._voters = tuple(_draw_voters(members, options, len(puzzle.test)))
+        self._votes = tuple(_draw_votes(members, options, len(puzzle.test)))
         self._entered: dict[int, MemberAnswer] = {}
         self._is_closed = [False] * len(puzzle.test)
         self._timings_s = {"encode": 0.0, "vote": 0.0}
@@ -59,21 +59,21 @@ class Solving:
     @property
     def members(self) -> tuple[Member, ...]:
         """The checkpoints that vote, each with its drawn variants."""
-        return tuple(voter.member for voter in self._voters)
+        return tuple(vote.member for vote in self._votes)
 
     @property
     def waiting(self) -> tuple[int, ...]:
         """Indices of the members that have not entered an engine yet."""
-        return tuple(index for index in range(len(self._voters)) if index not in self._entered)
+        return tuple(index for index in range(len(self._votes)) if index not in self._entered)
 
     @property
     def is_in_engine(self) -> bool:
         """Whether some member's samples are in an engine now."""
-        return any(voter.engine is not None for voter in self._voters)
+        return any(vote.engine is not None for vote in self._votes)
 
     def is_in(self, engine: Engine) -> bool:
         """Whether some member's samples are in this engine now."""
-        return any(voter.engine is engine for voter in self._voters)
+        return any(vote.engine is engine for vote in self._votes)
 
     @property
     def is_done(self) -> bool:
@@ -90,27 +90,27 @@ class Solving:
         """The progress of the puzzle."""
         num_inputs = len(self.puzzle.test)
         return Progress(
-            num_outcomes=sum(voter.num_outcomes for voter in self._voters),
-            num_asked=sum(voter.num_asked for voter in self._voters),
+            num_outcomes=sum(vote.num_outcomes for vote in self._votes),
+            num_asked=sum(vote.num_asked for vote in self._votes),
             num_decided=sum(self._is_closed),
             num_test_inputs=num_inputs,
         )
 
     def num_asked_of(self, member_index: int) -> int:
         """Return the number of outcomes asked of a member."""
-        return self._voters[member_index].num_asked
+        return self._votes[member_index].num_asked
 
     def enter(self, member_index: int, engine: Engine) -> None:
         """Queue a member's samples for every test input and variant, inputs taking turns.
 
         Raises: CanvasError when a test input is larger than the checkpoint's canvas.
         """
-        voter = self._voters[member_index]
-        voter.engine = engine
+        vote = self._votes[member_index]
+        vote.engine = engine
         self._queue(member_index, range(len(self.puzzle.test)))
         if not self._entered:
             self._started_at, self._device = time.monotonic(), str(engine.device)
-        self._entered[member_index] = voter.describe(engine, self.options.max_segments)
+        self._entered[member_index] = vote.describe(engine, self.options.max_segments)
         self._close_settled(range(len(self.puzzle.test)))
         self._release_engines()
 
@@ -123,17 +123,17 @@ class Solving:
             if not self._is_closed[test_index]:
                 groups.setdefault((member_index, test_index), []).append(outcome)
         for (member_index, test_index), group in groups.items():
-            self._voters[member_index].count(test_index, group)
+            self._votes[member_index].count(test_index, group)
         self._close_settled({test_index for _, test_index in groups})
         self._release_engines()
         self._timings_s["vote"] += time.monotonic() - started
 
     def leave(self) -> None:
         """Remove all remaining samples from the engines."""
-        for voter in self._voters:
-            if voter.engine is not None:
-                voter.engine.cancel(self)
-                voter.engine = None
+        for vote in self._votes:
+            if vote.engine is not None:
+                vote.engine.cancel(self)
+                vote.engine = None
 
     def answer(self, expected: Sequence[Grid | None] = ()) -> Answer:
         """Rank the current votes, once every member has entered.
@@ -143,7 +143,7 @@ class Solving:
         options = self.options
         run_s = (self._finished_at or time.monotonic()) - self._started_at
         timings = self._timings_s | {"run": run_s}
-        members = tuple(self._entered[index] for index in range(len(self._voters)))
+        members = tuple(self._entered[index] for index in range(len(self._votes)))
         outputs = expected or (None,) * len(self.puzzle.test)
         return Answer(
             **dict(members[0]),
@@ -156,12 +156,12 @@ class Solving:
             device=self._device,
             tests=tuple(
                 answer_test(
-                    {voter.member.name: voter.tally(index) for voter in self._voters},
+                    {vote.member.name: vote.tally(index) for vote in self._votes},
                     tally,
                     self._ranking,
                     num_attempts=options.attempts,
                     num_variants=self._num_variants,
-                    shares=[voter.share(index, tally.num_votes) for voter in self._voters],
+                    shares=[vote.share(index, tally.num_votes) for vote in self._votes],
                     traces=self._traces(index) if options.trace else None,
                     expected=output,
                 )
@@ -172,19 +172,19 @@ class Solving:
 
     @property
     def _num_variants(self) -> int:
-        return sum(voter.num_variants for voter in self._voters)
+        return sum(vote.num_variants for vote in self._votes)
 
     def _tally(self, test_index: int) -> Tally:
-        return reduce(Tally.merge, (voter.tally(test_index) for voter in self._voters))
+        return reduce(Tally.merge, (vote.tally(test_index) for vote in self._votes))
 
     def _queue(self, member_index: int, test_indices: Sequence[int]) -> None:
         """Queue a member's samples in its engine, test inputs taking turns."""
-        started, voter, options = time.monotonic(), self._voters[member_index], self.options
-        engine = voter.engine
+        started, vote, options = time.monotonic(), self._votes[member_index], self.options
+        engine = vote.engine
         if engine is None:
             return
         per_input = [
-            voter.samples(engine, member_index, test_index, self.puzzle.test[test_index])
+            vote.samples(engine, member_index, test_index, self.puzzle.test[test_index])
             for test_index in test_indices
         ]
         self._timings_s["encode"] += time.monotonic() - started
@@ -206,8 +206,8 @@ class Solving:
             if self._enlarge_crops(test_index):
                 continue
             self._is_closed[test_index] = True
-            for voter in self._voters:
-                voter.drop(self, test_index)
+            for vote in self._votes:
+                vote.drop(self, test_index)
         if self.is_done:
             self._finished_at = self._finished_at or time.monotonic()
 
@@ -219,26 +219,26 @@ class Solving:
         """
         too_small = [
             index
-            for index, voter in enumerate(self._voters)
-            if voter.engine is not None
-            and not (only_complete and voter.num_outstanding(test_index))
-            and voter.enlarge(test_index)
+            for index, vote in enumerate(self._votes)
+            if vote.engine is not None
+            and not (only_complete and vote.num_outstanding(test_index))
+            and vote.enlarge(test_index)
         ]
         for index in too_small:
-            self._voters[index].drop(self, test_index)
+            self._votes[index].drop(self, test_index)
             self._queue(index, [test_index])
         return bool(too_small)
 
     def _release_engines(self) -> None:
-        for voter in self._voters:
+        for vote in self._votes:
             if all(
-                is_closed or not voter.num_outstanding(test_index)
+                is_closed or not vote.num_outstanding(test_index)
                 for test_index, is_closed in enumerate(self._is_closed)
             ):
-                voter.engine = None
+                vote.engine = None
 
     def _is_settled(self, test_index: int) -> bool:
-        num_outstanding = sum(voter.num_outstanding(test_index) for voter in self._voters)
+        num_outstanding = sum(vote.num_outstanding(test_index) for vote in self._votes)
         if num_outstanding == 0:
             return True
         return self.options.stop_early and decided(
@@ -249,18 +249,18 @@ class Solving:
         )
 
     def _traces(self, test_index: int) -> tuple[VariantTrace, ...]:
-        return tuple(chain.from_iterable(voter.traces(test_index) for voter in self._voters))
+        return tuple(chain.from_iterable(vote.traces(test_index) for vote in self._votes))
 
 
-def _draw_voters(
+def _draw_votes(
     members: Sequence[Member], options: SolveOptions, num_inputs: int
-) -> Iterator[Voter]:
+) -> Iterator[MemberVote]:
     """Draw each member's variants; the limit of traced ones is over all members."""
     num_traced = MAX_TRACED if options.trace else 0
     for member in members:
-        voter = Voter(member.draw(options.variants, options.seed), num_inputs, num_traced)
-        num_traced = max(0, num_traced - voter.num_variants)
-        yield voter
+        vote = MemberVote(member.draw(options.variants, options.seed), num_inputs, num_traced)
+        num_traced = max(0, num_traced - vote.num_variants)
+        yield vote
 
 
 def solve(

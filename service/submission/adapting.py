@@ -10,7 +10,7 @@ from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare
 from service.adaptation.record import ADAPTATION_NAME, read_adaptation
 from service.runtime.engine_options import EngineOptions
 from service.runtime.folders import current_state_folder, tuned_folder
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.submission.run import Refusal, Run
 from service.submission.session import SubmitConfig, SubmitSession
 from service.wire.errors import AdaptationError
@@ -18,7 +18,7 @@ from service.wire.errors import AdaptationError
 DEFAULT_MINUTES = 10.0
 
 
-def adapt_for_session(session: SubmitSession, registrars: Sequence[Registrar]) -> Path | None:
+def adapt_for_session(session: SubmitSession, row_indexes: Sequence[RowIndex]) -> Path | None:
     """Adapt the first checkpoint as the session's configuration says.
 
     Returns the folder of the adapted checkpoint; None where there is nothing to adapt to, and for
@@ -29,9 +29,9 @@ def adapt_for_session(session: SubmitSession, registrars: Sequence[Registrar]) -
     config, run = session.config, session.run
     if config.options.adapt == "never":
         return None
-    base = registrars[0].checkpoint
+    base = row_indexes[0].checkpoint
     puzzles, num_too_large = choose_puzzles(
-        run, registrars, is_all=config.options.adapt == "always"
+        run, row_indexes, is_all=config.options.adapt == "always"
     )
     if num_too_large:
         session.view.note(
@@ -56,20 +56,20 @@ def adapt_for_session(session: SubmitSession, registrars: Sequence[Registrar]) -
 
 
 def choose_puzzles(
-    run: Run, registrars: Sequence[Registrar], *, is_all: bool
+    run: Run, row_indexes: Sequence[RowIndex], *, is_all: bool
 ) -> tuple[list[Puzzle], int]:
     """Return the puzzles to adapt to: those that no checkpoint knows, or `is_all` of them.
 
     Puzzles beyond the canvas of the first checkpoint are left out; those that no checkpoint knows
     are refused, and their number is returned.
     """
-    canvas = registrars[0].checkpoint.config.canvas
+    canvas = row_indexes[0].checkpoint.config.canvas
     chosen, num_too_large = [], 0
     for one in run.challenges:
         if one.task is None:
             continue
         puzzle = one.task.puzzle
-        is_known = any(registrar.knows(puzzle) for registrar in registrars)
+        is_known = any(row_index.knows(puzzle) for row_index in row_indexes)
         if puzzle.fits(canvas):
             if is_all or not is_known:
                 chosen.append(puzzle)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from hrm_core import Engine, open_checkpoint
 from service.runtime.engine_options import EngineOptions
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.submission.adapting import adapt_for_session, remove_adaptation
 from service.submission.challenges import ChallengeSet
 from service.submission.local_vote import LocalVote, Voters, enrol_all
 from service.submission.session import ProgressView, SubmitConfig, SubmitSession, Submitted
 
-OpenEngine = Callable[[Registrar, EngineOptions, int], Engine]
+OpenEngine = Callable[[RowIndex, EngineOptions, int], Engine]
 
 
 def submit_locally(
@@ -27,41 +27,41 @@ def submit_locally(
 
     Raises: AugmentError, HRMCoreError, ServiceError for what a checkpoint or the device cannot do.
     """
-    registrars = [_open(Path(folder), config) for folder in config.checkpoints]
-    hashes = {_name(one): one.checkpoint.sha256 for one in registrars}
+    row_indexes = [_open(Path(folder), config) for folder in config.checkpoints]
+    hashes = {_name(one): one.checkpoint.sha256 for one in row_indexes}
     with SubmitSession.open(challenges, config, hashes, view, should_stop) as session:
         if config.is_fresh:
             remove_adaptation(config.paths.adapted)
-        adapted = adapt_for_session(session, registrars)
+        adapted = adapt_for_session(session, row_indexes)
         if adapted is not None:
-            registrars.append(_open(adapted, config))
+            row_indexes.append(_open(adapted, config))
         if not should_stop():
-            _vote(session, registrars, open_engine)
+            _vote(session, row_indexes, open_engine)
         return session.finish()
 
 
-def _open(folder: Path, config: SubmitConfig) -> Registrar:
-    return Registrar(open_checkpoint(folder, config.canvas))
+def _open(folder: Path, config: SubmitConfig) -> RowIndex:
+    return RowIndex(open_checkpoint(folder, config.canvas))
 
 
-def _name(registrar: Registrar) -> str:
-    return registrar.checkpoint.folder.resolve().name
+def _name(row_index: RowIndex) -> str:
+    return row_index.checkpoint.folder.resolve().name
 
 
-def _vote(session: SubmitSession, registrars: Sequence[Registrar], open_engine: OpenEngine) -> None:
+def _vote(session: SubmitSession, row_indexes: Sequence[RowIndex], open_engine: OpenEngine) -> None:
     run, config = session.run, session.config
-    voters = enrol_all(run, registrars)
+    voters = enrol_all(run, row_indexes)
     plan = session.make_plan(is_whole=False)
     if plan.num_open == 0:
         return
-    engines = _open_engines(session, registrars, voters, open_engine)
+    engines = _open_engines(session, row_indexes, voters, open_engine)
     vote = LocalVote(run, plan, voters, engines, config.options)
     vote.run(session.show, session.should_stop)
 
 
 def _open_engines(
     session: SubmitSession,
-    registrars: Sequence[Registrar],
+    row_indexes: Sequence[RowIndex],
     voters: Voters,
     open_engine: OpenEngine,
 ) -> dict[str, Engine]:
@@ -74,17 +74,17 @@ def _open_engines(
     journal, config = session.run.journal, session.config
     inputs = {one.puzzle_id: len(one.inputs) for one in session.run.challenges}
     engines = {}
-    for registrar in registrars:
-        name = _name(registrar)
+    for row_index in row_indexes:
+        name = _name(row_index)
         num_samples = sum(
             inputs[puzzle_id] * min(num, config.options.variants or num)
             for puzzle_id, members in voters.items()
             for member in members
-            if member.name == name and (num := len(member.enrolment.variants))
+            if member.name == name and (num := len(member.puzzle_rows.variants))
         )
         if num_samples:
             earlier = journal.engines.get(name, EngineOptions())
-            engines[name] = open_engine(registrar, config.engine.fill(earlier), num_samples)
+            engines[name] = open_engine(row_index, config.engine.fill(earlier), num_samples)
     journal.note_engines({name: _options_of(engine) for name, engine in engines.items()})
     return engines
 

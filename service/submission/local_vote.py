@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from augment import CanvasError, Puzzle
 from hrm_core import Engine
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, hand_out
 from service.submission.output import NUM_ATTEMPTS
@@ -19,13 +19,13 @@ from voting import decided
 Voters = Mapping[str, tuple[Member, ...]]
 
 
-def enrol_all(run: Run, registrars: Sequence[Registrar]) -> Voters:
+def enrol_all(run: Run, row_indexes: Sequence[RowIndex]) -> Voters:
     """Return the checkpoints that know each puzzle; puzzles that none knows are refused.
 
     Raises: EnrolmentError for a checkpoint that cannot answer any puzzle; InputError for two
     checkpoints of the same name.
     """
-    names = [registrar.checkpoint.folder.resolve().name for registrar in registrars]
+    names = [row_index.checkpoint.folder.resolve().name for row_index in row_indexes]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(
@@ -35,7 +35,7 @@ def enrol_all(run: Run, registrars: Sequence[Registrar]) -> Voters:
     for challenge in run.challenges:
         if challenge.task is None or challenge.puzzle_id in run.refusals:
             continue
-        members, refusals = _enrol(challenge.task.puzzle, registrars)
+        members, refusals = _enrol(challenge.task.puzzle, row_indexes)
         if members:
             voters[challenge.puzzle_id] = members
         else:
@@ -44,16 +44,16 @@ def enrol_all(run: Run, registrars: Sequence[Registrar]) -> Voters:
 
 
 def _enrol(
-    puzzle: Puzzle, registrars: Sequence[Registrar]
+    puzzle: Puzzle, row_indexes: Sequence[RowIndex]
 ) -> tuple[tuple[Member, ...], list[Refusal]]:
     members, refusals = [], []
-    for registrar in registrars:
+    for row_index in row_indexes:
         try:
-            members.append(Member.enrol(registrar, puzzle))
+            members.append(Member.find(row_index, puzzle))
         except UnknownPuzzle as error:
             refusals.append(Refusal("unknown_puzzle", str(error)))
         except CanvasError as error:
-            folder = registrar.checkpoint.folder
+            folder = row_index.checkpoint.folder
             refusals.append(Refusal("canvas_exceeded", f"{folder}: {error}"))
     return tuple(members), refusals
 
@@ -123,13 +123,13 @@ class LocalVote:
     def _enter(self, planned: Round) -> None:
         limit, seed = self._options.variants, self._options.seed
         members = self._voters[planned.puzzle_id]
-        longest = max(len(member.enrolment.variants) for member in members)
+        longest = max(len(member.puzzle_rows.variants) for member in members)
         stop = min(longest, planned.stop or longest, limit or longest)
-        lengths = [min(len(member.enrolment.variants), limit or longest) for member in members]
+        lengths = [min(len(member.puzzle_rows.variants), limit or longest) for member in members]
         parts = [
-            replace(member, enrolment=drawn)
+            replace(member, puzzle_rows=drawn)
             for member in members
-            if (drawn := member.enrolment.draw_more(planned.start, stop, seed)).variants
+            if (drawn := member.puzzle_rows.draw_more(planned.start, stop, seed)).variants
         ]
         if not parts:  # all have voted
             self._plan.drop(planned.puzzle_id)

@@ -80,7 +80,7 @@ class AdaptationTurns:
 
         Once suspended, nothing is adapted any more, and the job is to be released.
 
-        Raises: as `EnginePool.row_index` and `Member.enrol`.
+        Raises: as `EnginePool.row_index` and `Member.find`.
         """
         puzzle, row_index = request.task.puzzle, self._pool.row_index(name)
         if (
@@ -88,7 +88,7 @@ class AdaptationTurns:
             or request.options.adapt == "never"
             or (request.options.adapt == "auto" and row_index.knows(puzzle))
         ):
-            return Member.enrol(row_index, puzzle, name=name)
+            return Member.find(row_index, puzzle, name=name)
         if self.is_suspended:
             return None
         try:
@@ -98,7 +98,7 @@ class AdaptationTurns:
         if entry is None:
             return None
         is_reused = entry.id not in self._made_for.get(job_id, ())
-        return Member.enrol(
+        return Member.find(
             self._pool.add_adapted(entry.id, entry.folder),
             puzzle,
             name=entry.id,

@@ -15,7 +15,7 @@ from hrm_core import (
 from service.runtime.folders import tuned_folder
 from service.runtime.settings import Settings
 from service.solving.engines import make_engine
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.wire.errors import EnrolmentError, UnknownCheckpoint
 
 MakeEngine = Callable[[Checkpoint], Engine]
@@ -56,7 +56,7 @@ class EnginePool:
         self._max_resident = max_resident
         # Both in order of use, the least recent first.
         self._engines: dict[str, Engine] = {}
-        self._indices: dict[str, Registrar] = {}
+        self._indices: dict[str, RowIndex] = {}
         self._hashes: dict[str, str] = {}
         self._adapted: dict[str, Path] = {}
         # The checkpoint whose engine takes no new work, so that it becomes idle.
@@ -87,7 +87,7 @@ class EnginePool:
         self._indices.pop(name, None)
         self._release(name)
 
-    def add_adapted(self, entry_id: str, folder: Path) -> Registrar:
+    def add_adapted(self, entry_id: str, folder: Path) -> RowIndex:
         """Add an adapted checkpoint, which callers cannot name; return its rows.
 
         Raises: CheckpointError; EnrolmentError for a folder that cannot be read.
@@ -102,7 +102,7 @@ class EnginePool:
         if entry_id not in self.busy:
             self._release(entry_id)
 
-    def row_index(self, name: str) -> Registrar:
+    def row_index(self, name: str) -> RowIndex:
         """Return the rows of a checkpoint that is served, opening its folder where it is not open.
 
         Raises: UnknownCheckpoint; CheckpointError; EnrolmentError for a folder that has changed.
@@ -131,7 +131,7 @@ class EnginePool:
         for name in [name for name, one in self._engines.items() if one is engine]:
             self._release(name)
 
-    def _index(self, name: str) -> Registrar:
+    def _index(self, name: str) -> RowIndex:
         index = self._indices.pop(name, None) or self._open(name)
         self._indices[name] = index
         spare = [other for other in self._indices if other not in self._engines]
@@ -139,7 +139,7 @@ class EnginePool:
             del self._indices[other]
         return index
 
-    def _open(self, name: str) -> Registrar:
+    def _open(self, name: str) -> RowIndex:
         folder = self._adapted[name] if name in self._adapted else self._folders[name]
         try:
             checkpoint = open_checkpoint(folder)
@@ -154,7 +154,7 @@ class EnginePool:
                 f"{folder} holds another checkpoint than when this worker started and tested it. "
                 "Restart the worker, or put the old one back"
             )
-        return Registrar(checkpoint)
+        return RowIndex(checkpoint)
 
     def _must_leave(self, name: str) -> bool:
         """Return whether an engine is busy, and its room is promised to another checkpoint.

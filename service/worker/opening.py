@@ -10,7 +10,7 @@ import structlog
 from augment import AugmentError
 from hrm_core import Engine, HRMCoreError
 from service.jobs import CheckpointRecord, KnownPuzzle
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.self_test.record import examine
 from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError, InputError, SettingsError
@@ -84,7 +84,7 @@ def _open(
 def _examine(
     name: str,
     engine: Engine,
-    row_index: Registrar,
+    row_index: RowIndex,
     num_puzzles: int,
     on_step: Callable[[], None],
 ) -> CheckpointRecord:
@@ -110,11 +110,11 @@ def _examine(
     )
 
 
-def _known_puzzles(row_index: Registrar) -> tuple[KnownPuzzle, ...]:
+def _known_puzzles(row_index: RowIndex) -> tuple[KnownPuzzle, ...]:
     """Return the puzzles that a checkpoint knows by their demonstrations and has rows for."""
     names = (row_index.checkpoint.names or ())[1:]
     num_rows = Counter(map(row_index.dialect.puzzle_of, names))
-    known = row_index.index.demonstrations if row_index.index else {}
+    known = row_index.puzzle_index.demonstrations if row_index.puzzle_index else {}
     return tuple(
         KnownPuzzle(name=name, demonstrations_sha256=demonstrations, variants=num_rows[name])
         for name, demonstrations in known.items()

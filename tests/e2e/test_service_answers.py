@@ -154,18 +154,18 @@ def solve_here(folder: Path, orders: list[Order]) -> list[Any]:
     import torch
 
     from hrm_core import Engine, EngineConfig, open_checkpoint
-    from service.solving.enrolment import Registrar
+    from service.solving.enrolment import RowIndex
     from service.solving.members import Member
     from service.solving.solve import Solving, solve
     from service.wire.options import SolveOptions
 
     checkpoint = open_checkpoint(folder)
-    registrar = Registrar(checkpoint)
+    row_index = RowIndex(checkpoint)
     engine = Engine(checkpoint, EngineConfig(torch.device("cpu"), num_slots=SLOTS))
     solvings = [
         Solving(
             order.task.puzzle,
-            [Member.enrol(registrar, order.task.puzzle)],
+            [Member.find(row_index, order.task.puzzle)],
             SolveOptions(variants=order.num_variants, seed=order.seed, stop_early=False),
         )
         for order in orders

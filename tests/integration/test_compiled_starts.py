@@ -24,7 +24,7 @@ import torch
 from augment import read_task
 from hrm_core import keep_compiled, open_checkpoint
 from service.solving.engines import make_engine
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
 from service.wire.options import SolveOptions
@@ -50,7 +50,7 @@ for seed in range(50):
     if seed == 25:
         engine = make()  # it had to leave for another checkpoint, and is back
     options = SolveOptions(variants=1 + seed % 6, seed=seed)
-    member = Member.enrol(Registrar(checkpoint), puzzle)
+    member = Member.find(RowIndex(checkpoint), puzzle)
     solve([engine], [Solving(puzzle, [member], options)])
 print(json.dumps({
     "graphs": counters["stats"]["unique_graphs"],

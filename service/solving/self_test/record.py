@@ -10,7 +10,7 @@ from typing import Any
 
 from augment import Puzzle, write_atomically
 from hrm_core import Checkpoint, Engine
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.self_test.result import Rival, SelfTest
 from service.solving.self_test.run import run_self_test
 from service.wire.checkpoint import Finding
@@ -52,7 +52,7 @@ class _Record:
 
 def examine(
     engine: Engine,
-    registrar: Registrar,
+    row_index: RowIndex,
     puzzles: Sequence[Puzzle] | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> Examination:
@@ -60,13 +60,13 @@ def examine(
 
     Raises: AlignmentError when there are too few known demonstrations.
     """
-    checkpoint = registrar.checkpoint
+    checkpoint = row_index.checkpoint
     record = _read(checkpoint.folder)
-    test = run_self_test(engine, registrar, puzzles, on_step)
+    test = run_self_test(engine, row_index, puzzles, on_step)
     if record is None:
-        return Examination(replace(test, names_known=registrar.adaptation is not None))
+        return Examination(replace(test, names_known=row_index.adaptation is not None))
     changes = _changes(record, checkpoint, test)
-    names_known = registrar.adaptation is not None or (
+    names_known = row_index.adaptation is not None or (
         record.test.names_known and not changes and record.checkpoint_sha256 == checkpoint.sha256
     )
     return Examination(replace(test, names_known=names_known), changes)

@@ -22,7 +22,7 @@ from augment import (
     encode_variants,
 )
 from hrm_core import Engine, Halting, Sample
-from service.solving.enrolment import Enrolment, Registrar
+from service.solving.enrolment import PuzzleRows, RowIndex
 from service.solving.self_test.result import Rival, SelfTest
 from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError, UnknownPuzzle
@@ -74,7 +74,7 @@ class _Answers:
 
 def run_self_test(
     engine: Engine,
-    registrar: Registrar,
+    row_index: RowIndex,
     puzzles: Sequence[Puzzle] | None = None,
     on_step: Callable[[], None] = lambda: None,
 ) -> SelfTest:
@@ -85,14 +85,14 @@ def run_self_test(
 
     Raises: AlignmentError when there are fewer than 8 demonstrations to test with.
     """
-    registrar.check_arc()
+    row_index.check_arc()
     if puzzles is None:
-        puzzles = registrar.index.probes if registrar.index else ()
-    cases = _choose_cases(registrar, puzzles)
+        puzzles = row_index.puzzle_index.probes if row_index.puzzle_index else ()
+    cases = _choose_cases(row_index, puzzles)
     if len(cases) < MIN_DEMONSTRATIONS:
         raise AlignmentError(
             f"untested: {len(cases)} known demonstrations, {MIN_DEMONSTRATIONS} are needed "
-            f"to show that the rows of {registrar.checkpoint.folder} fit their names. Give known "
+            f"to show that the rows of {row_index.checkpoint.folder} fit their names. Give known "
             "puzzles with `hrm-arc verify --tasks`, or write probes with `hrm-arc index`"
         )
     started = time.monotonic()
@@ -106,47 +106,47 @@ def run_self_test(
     return _summarise(cases, [one.join(two) for one, two in zip(answers, more, strict=True)])
 
 
-def _choose_cases(registrar: Registrar, puzzles: Sequence[Puzzle]) -> list[_Case]:
+def _choose_cases(row_index: RowIndex, puzzles: Sequence[Puzzle]) -> list[_Case]:
     """Take demonstrations puzzle by puzzle, one of each before a second of any."""
-    canvas = registrar.checkpoint.config.canvas
-    known: list[tuple[Puzzle, Enrolment, int]] = []
+    canvas = row_index.checkpoint.config.canvas
+    known: list[tuple[Puzzle, PuzzleRows, int]] = []
     for puzzle in puzzles:
         with suppress(UnknownPuzzle, CanvasError):
-            known.append((puzzle, registrar.enrol(puzzle), registrar.crop_of(puzzle).size))
-    wanted: list[list[tuple[Enrolment, Enrolment | None, int, Pair, int]]] = []
-    for position, (puzzle, enrolment, side) in enumerate(known):
+            known.append((puzzle, row_index.find(puzzle), row_index.crop_of(puzzle).size))
+    wanted: list[list[tuple[PuzzleRows, PuzzleRows | None, int, Pair, int]]] = []
+    for position, (puzzle, puzzle_rows, side) in enumerate(known):
         other = known[(position + 1) % len(known)][1] if len(known) > 1 else None
         fitting = [
             pair for pair in puzzle.train if pair.input.fits(canvas) and pair.output.fits(canvas)
         ]
-        indices = range(min(len(enrolment.variants), MAX_DEMONSTRATIONS))
+        indices = range(min(len(puzzle_rows.variants), MAX_DEMONSTRATIONS))
         wanted.append(
-            [(enrolment, other, index, pair, side) for index in indices for pair in fitting]
+            [(puzzle_rows, other, index, pair, side) for index in indices for pair in fitting]
         )
     in_turn = [one for turn in zip_longest(*wanted) for one in turn if one is not None]
     return [
-        _make_case(enrolment, other, index, pair, side)
-        for enrolment, other, index, pair, side in in_turn[:MAX_DEMONSTRATIONS]
+        _make_case(puzzle_rows, other, index, pair, side)
+        for puzzle_rows, other, index, pair, side in in_turn[:MAX_DEMONSTRATIONS]
     ]
 
 
 def _make_case(
-    enrolment: Enrolment, other: Enrolment | None, index: int, pair: Pair, side: int
+    puzzle_rows: PuzzleRows, other: PuzzleRows | None, index: int, pair: Pair, side: int
 ) -> _Case:
-    variants = enrolment.variants
+    variants = puzzle_rows.variants
     targets = encode_variants(pair.output, variants, side)
     # The variant with the most different output: a similar one would answer as well.
     distance = (targets != targets[index]).sum(axis=1)
     sibling = int(distance.argmax())
     return _Case(
-        puzzle_name=enrolment.puzzle_name,
+        puzzle_name=puzzle_rows.puzzle_name,
         input=encode([variants[index].apply_grid(pair.input)], side)[0],
         target=targets[index],
         variant=variants[index],
         output=pair.output,
-        own_row=int(enrolment.rows[index]),
+        own_row=int(puzzle_rows.rows[index]),
         other_puzzle_row=None if other is None else int(other.rows[index % len(other.rows)]),
-        other_variant_row=int(enrolment.rows[sibling]) if distance[sibling] else None,
+        other_variant_row=int(puzzle_rows.rows[sibling]) if distance[sibling] else None,
     )
 
 

@@ -16,7 +16,7 @@ from bench.fake_engine import FakeEngine
 from hrm_core import Engine, EngineConfig, open_checkpoint, pick_device
 from service.jobs import JobState
 from service.jobs.keys import puzzle_index_keys
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import SolveOptions, Solving, solve
 
@@ -76,8 +76,8 @@ def test_answers_are_those_of_solve_whatever_the_slots(
     checkpoint = open_checkpoint(demo_folder)
     engine = Engine(checkpoint, EngineConfig(device, num_slots=16))
     options = SolveOptions(variants=12, seed=5)
-    registrar = Registrar(checkpoint)
-    solvings = [Solving(puzzle, [Member.enrol(registrar, puzzle)], options) for puzzle in puzzles]
+    row_index = RowIndex(checkpoint)
+    solvings = [Solving(puzzle, [Member.find(row_index, puzzle)], options) for puzzle in puzzles]
     solve([engine], solvings)
     expected = [
         [[grid.to_rows() for grid in test.attempts] for test in solving.answer().tests]
@@ -101,7 +101,7 @@ def test_an_ensemble_answers_as_its_checkpoints_do_together(
 ) -> None:
     puzzle, device = constant_tasks[0].puzzle, pick_device("cpu")
     checkpoints = [open_checkpoint(folder) for folder in trained_folders]
-    members = [Member.enrol(Registrar(checkpoint), puzzle) for checkpoint in checkpoints]
+    members = [Member.find(RowIndex(checkpoint), puzzle) for checkpoint in checkpoints]
     solving = Solving(puzzle, members, SolveOptions(stop_early=False))
     config = EngineConfig(device, num_slots=16)
     solve([Engine(checkpoint, config) for checkpoint in checkpoints], [solving])

@@ -11,7 +11,7 @@ import torch
 from augment import Grid, Pair, Puzzle
 from bench.model import synthetic_checkpoint as synthesise
 from hrm_core import Checkpoint, Engine, EngineConfig, open_checkpoint, parse_arch
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 
 NUM_SLOTS = 4  # fewer than the samples of any puzzle, so that samples wait
 
@@ -34,15 +34,15 @@ def early_engine(early_folder: Path) -> Engine:
 
 
 @pytest.fixture(scope="session")
-def tiny_registrar(tiny_engine: Engine) -> Registrar:
-    """Return the registrar of the tiny checkpoint."""
-    return Registrar(tiny_engine.checkpoint)
+def tiny_row_index(tiny_engine: Engine) -> RowIndex:
+    """Return the row_index of the tiny checkpoint."""
+    return RowIndex(tiny_engine.checkpoint)
 
 
 @pytest.fixture(scope="session")
-def early_registrar(early_engine: Engine) -> Registrar:
-    """Return the registrar of the checkpoint with divided votes."""
-    return Registrar(early_engine.checkpoint)
+def early_row_index(early_engine: Engine) -> RowIndex:
+    """Return the row_index of the checkpoint with divided votes."""
+    return RowIndex(early_engine.checkpoint)
 
 
 @pytest.fixture

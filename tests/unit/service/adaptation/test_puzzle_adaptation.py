@@ -17,7 +17,7 @@ from service.adaptation.dataset import build_dataset
 from service.adaptation.held_out import MAX_CHECKED, MAX_CHECKED_VARIANTS, HeldOut, hold_out
 from service.adaptation.prepare import AdaptOptions, check_budget, prepare_adaptation
 from service.adaptation.record import ADAPTATION_NAME, AdaptationRecord, read_adaptation
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.wire.errors import AdaptationError, DatasetError, EnrolmentError, UnknownPuzzle
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -370,25 +370,25 @@ def adapted(
 
 
 def test_the_adapted_folder_enrols_its_puzzle_as_adapted(adapted: Path, new_puzzle: Puzzle) -> None:
-    registrar = Registrar(open_checkpoint(adapted))
+    row_index = RowIndex(open_checkpoint(adapted))
 
-    enrolment = registrar.enrol(new_puzzle)
+    puzzle_rows = row_index.find(new_puzzle)
 
-    assert enrolment.kind == "adapted"
-    assert enrolment.rows.tolist() == [1, 2, 3, 4]
-    assert enrolment.variants == tuple(draw_variants(new_puzzle, 4, OPTIONS.seed))
-    assert enrolment.draw(2, 0).kind == "adapted"
-    assert registrar.enrol(replace(new_puzzle, name="upload")).puzzle_name == "new"
+    assert puzzle_rows.kind == "adapted"
+    assert puzzle_rows.rows.tolist() == [1, 2, 3, 4]
+    assert puzzle_rows.variants == tuple(draw_variants(new_puzzle, 4, OPTIONS.seed))
+    assert puzzle_rows.draw(2, 0).kind == "adapted"
+    assert row_index.find(replace(new_puzzle, name="upload")).puzzle_name == "new"
 
 
 def test_the_adapted_folder_refuses_other_puzzles_those_of_its_base_too(
     adapted: Path, base: Checkpoint, constant_tasks: tuple[Task, ...]
 ) -> None:
     square = constant_tasks[0].puzzle
-    assert Registrar(base).enrol(square).kind == "trained"
+    assert RowIndex(base).find(square).kind == "trained"
     for puzzle in (square, puzzle_with("new", 1, 2, 4)):
         with pytest.raises(UnknownPuzzle, match="hrm-arc adapt"):
-            Registrar(open_checkpoint(adapted)).enrol(puzzle)
+            RowIndex(open_checkpoint(adapted)).find(puzzle)
 
 
 def test_the_record_says_how_the_folder_was_made(
@@ -436,7 +436,7 @@ def test_an_adapted_checkpoint_is_a_base_itself(
     folder = tmp_path / "again"
     adapt_to_the_end(prepare(open_checkpoint(adapted), [puzzle_with("next", 4, 5)], folder))
     assert files_in(adapted) == before
-    known = Registrar(open_checkpoint(folder)).puzzle_names
+    known = RowIndex(open_checkpoint(folder)).puzzle_names
     assert known == ("next",)
 
 
@@ -452,7 +452,7 @@ def test_one_demonstration_or_identical_ones_adapt_with_nothing_held_out(
     assert record.is_complete
     assert record.held_out_share is None
     assert record.held_out_note.startswith("nothing is held out")
-    assert Registrar(open_checkpoint(folder)).enrol(puzzle).kind == "adapted"
+    assert RowIndex(open_checkpoint(folder)).find(puzzle).kind == "adapted"
 
 
 def test_several_puzzles_are_adapted_to_together(
@@ -461,13 +461,13 @@ def test_several_puzzles_are_adapted_to_together(
     folder = tmp_path / "out"
     puzzles = [new_puzzle, puzzle_with("other", 5, 6)]
     adapt_to_the_end(prepare(base, puzzles, folder, replace(OPTIONS, steps=3)))
-    registrar = Registrar(open_checkpoint(folder))
-    assert [registrar.enrol(puzzle).rows.tolist() for puzzle in puzzles] == [
+    row_index = RowIndex(open_checkpoint(folder))
+    assert [row_index.find(puzzle).rows.tolist() for puzzle in puzzles] == [
         [1, 2, 3, 4],
         [5, 6, 7, 8],
     ]
-    assert registrar.adaptation is not None
-    assert list(registrar.adaptation.demonstrations) == ["new", "other"]
+    assert row_index.adaptation is not None
+    assert list(row_index.adaptation.demonstrations) == ["new", "other"]
 
 
 def test_rows_only_leaves_the_trunk_as_the_base_has_it(
@@ -554,7 +554,7 @@ def test_a_record_covers_budgets_that_would_bring_no_more(
 
 def test_a_folder_without_a_record_is_no_adaptation(tiny_folder: Path) -> None:
     assert read_adaptation(tiny_folder) is None
-    assert Registrar(open_checkpoint(tiny_folder)).adaptation is None
+    assert RowIndex(open_checkpoint(tiny_folder)).adaptation is None
 
 
 @pytest.mark.parametrize(

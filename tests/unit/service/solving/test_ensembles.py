@@ -9,7 +9,7 @@ import pytest
 from augment import CanvasError, Grid, Puzzle, Task
 from bench.fake_engine import FakeEngine
 from hrm_core import Engine
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, hand_out, solve
 from service.wire.answer import Answer
@@ -30,11 +30,9 @@ def engines(tiny_engine: Engine, early_engine: Engine) -> tuple[Engine, Engine]:
 
 
 @pytest.fixture(scope="module")
-def registrars(
-    tiny_registrar: Registrar, early_registrar: Registrar
-) -> tuple[Registrar, Registrar]:
-    """Return their registrars."""
-    return tiny_registrar, early_registrar
+def row_indexes(tiny_row_index: RowIndex, early_row_index: RowIndex) -> tuple[RowIndex, RowIndex]:
+    """Return their row_indexes."""
+    return tiny_row_index, early_row_index
 
 
 @pytest.fixture
@@ -43,28 +41,28 @@ def puzzles(constant_tasks: tuple[Task, ...]) -> list[Puzzle]:
     return [task.puzzle for task in constant_tasks]
 
 
-def members_of(registrars: tuple[Registrar, ...], puzzle: Puzzle) -> list[Member]:
+def members_of(row_indexes: tuple[RowIndex, ...], puzzle: Puzzle) -> list[Member]:
     names = ("sure", "unsure")
     return [
-        Member.enrol(registrar, puzzle, name=name)
-        for registrar, name in zip(registrars, names, strict=True)
+        Member.find(row_index, puzzle, name=name)
+        for row_index, name in zip(row_indexes, names, strict=True)
     ]
 
 
 def solved(
     engines: tuple[Engine, ...],
-    registrars: tuple[Registrar, ...],
+    row_indexes: tuple[RowIndex, ...],
     puzzles: list[Puzzle],
     options: SolveOptions = WHOLE,
 ) -> list[Answer]:
-    solvings = [Solving(puzzle, members_of(registrars, puzzle), options) for puzzle in puzzles]
+    solvings = [Solving(puzzle, members_of(row_indexes, puzzle), options) for puzzle in puzzles]
     solve(engines, solvings)
     assert all(engine.is_idle for engine in engines)
     return [solving.answer() for solving in solvings]
 
 
-def isolated(engine: Engine, registrar: Registrar, puzzle: Puzzle) -> Answer:
-    solving = Solving(puzzle, [Member.enrol(registrar, puzzle)], WHOLE)
+def isolated(engine: Engine, row_index: RowIndex, puzzle: Puzzle) -> Answer:
+    solving = Solving(puzzle, [Member.find(row_index, puzzle)], WHOLE)
     solve([engine], [solving])
     return solving.answer()
 
@@ -77,16 +75,16 @@ def run_until_idle(engine: Engine) -> None:
 @pytest.mark.parametrize("ranking", list(Ranking))
 def test_the_votes_are_those_of_each_isolated_checkpoint_added_up(
     engines: tuple[Engine, Engine],
-    registrars: tuple[Registrar, Registrar],
+    row_indexes: tuple[RowIndex, RowIndex],
     puzzles: list[Puzzle],
     ranking: Ranking,
 ) -> None:
     options = WHOLE.with_changes(ranking=ranking.value)
 
-    for puzzle, answer in zip(puzzles, solved(engines, registrars, puzzles, options), strict=True):
+    for puzzle, answer in zip(puzzles, solved(engines, row_indexes, puzzles, options), strict=True):
         pairs = [
-            (engine, [Member.enrol(one, puzzle)])
-            for engine, one in zip(engines, registrars, strict=True)
+            (engine, [Member.find(one, puzzle)])
+            for engine, one in zip(engines, row_indexes, strict=True)
         ]
         solvings = [Solving(puzzle, members, WHOLE) for _, members in pairs]
         for (engine, _), solving in zip(pairs, solvings, strict=True):
@@ -105,10 +103,10 @@ def test_the_votes_are_those_of_each_isolated_checkpoint_added_up(
 
 def test_shares_and_candidates_show_the_votes_of_each(
     engines: tuple[Engine, Engine],
-    registrars: tuple[Registrar, Registrar],
+    row_indexes: tuple[RowIndex, RowIndex],
     puzzles: list[Puzzle],
 ) -> None:
-    documents = [answer.document for answer in solved(engines, registrars, puzzles)]
+    documents = [answer.document for answer in solved(engines, row_indexes, puzzles)]
 
     for test in (test for document in documents for test in document["tests"]):
         shares = test["shares"]
@@ -130,9 +128,9 @@ def test_shares_and_candidates_show_the_votes_of_each(
 
 
 def test_an_isolated_checkpoint_has_one_share_and_no_counts_by_checkpoint(
-    engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
+    engines: tuple[Engine, Engine], row_indexes: tuple[RowIndex, RowIndex], puzzles: list[Puzzle]
 ) -> None:
-    document = isolated(engines[1], registrars[1], puzzles[0]).document
+    document = isolated(engines[1], row_indexes[1], puzzles[0]).document
 
     (member,) = document["members"]
     assert {key: document[key] for key in member} == member
@@ -143,9 +141,9 @@ def test_an_isolated_checkpoint_has_one_share_and_no_counts_by_checkpoint(
 
 
 def test_members_are_listed_and_the_first_one_at_the_top(
-    engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
+    engines: tuple[Engine, Engine], row_indexes: tuple[RowIndex, RowIndex], puzzles: list[Puzzle]
 ) -> None:
-    (answer,) = solved(engines, registrars, puzzles[3:], WHOLE.with_changes(variants=2))
+    (answer,) = solved(engines, row_indexes, puzzles[3:], WHOLE.with_changes(variants=2))
 
     document = answer.document
     main, other = document["members"]
@@ -172,29 +170,29 @@ def test_members_are_listed_and_the_first_one_at_the_top(
 @pytest.mark.parametrize("num_attempts", [1, 2, 3])
 def test_an_early_stop_gives_the_attempts_of_the_whole_vote(
     engines: tuple[Engine, Engine],
-    registrars: tuple[Registrar, Registrar],
+    row_indexes: tuple[RowIndex, RowIndex],
     puzzles: list[Puzzle],
     num_attempts: int,
     ranking: Ranking,
 ) -> None:
     options = SolveOptions(attempts=num_attempts, ranking=ranking.value)
 
-    early = solved(engines, registrars, puzzles, options)
-    whole = solved(engines, registrars, puzzles, options.with_changes(stop_early=False))
+    early = solved(engines, row_indexes, puzzles, options)
+    whole = solved(engines, row_indexes, puzzles, options.with_changes(stop_early=False))
 
     for one, other in zip(early, whole, strict=True):
         assert [t.attempts for t in one.tests] == [t.attempts for t in other.tests]
 
 
 def test_a_settled_input_leaves_every_engine(
-    tiny_engine: Engine, tiny_registrar: Registrar, puzzles: list[Puzzle]
+    tiny_engine: Engine, tiny_row_index: RowIndex, puzzles: list[Puzzle]
 ) -> None:
     engines = (tiny_engine, Engine(tiny_engine.checkpoint, tiny_engine.config))
     fixed = SolveOptions(attempts=1, halting="fixed")
     num_steps = []
     for options in (fixed, fixed.with_changes(stop_early=False)):
         before = [engine.num_steps for engine in engines]
-        (answer,) = solved(engines, (tiny_registrar, tiny_registrar), puzzles[:1], options)
+        (answer,) = solved(engines, (tiny_row_index, tiny_row_index), puzzles[:1], options)
         num_steps.append(
             [engine.num_steps - was for engine, was in zip(engines, before, strict=True)]
         )
@@ -205,9 +203,9 @@ def test_a_settled_input_leaves_every_engine(
 
 
 def test_nothing_is_settled_before_the_last_member_has_entered(
-    engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
+    engines: tuple[Engine, Engine], row_indexes: tuple[RowIndex, RowIndex], puzzles: list[Puzzle]
 ) -> None:
-    sure, unsure = members_of(registrars, puzzles[0])
+    sure, unsure = members_of(row_indexes, puzzles[0])
     solving = Solving(puzzles[0], [sure, unsure.draw(2, 0)], SolveOptions(attempts=1))
 
     solving.enter(0, engines[0])
@@ -228,12 +226,12 @@ def test_nothing_is_settled_before_the_last_member_has_entered(
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_members_may_have_their_engines_one_after_the_other(
     engines: tuple[Engine, Engine],
-    registrars: tuple[Registrar, Registrar],
+    row_indexes: tuple[RowIndex, RowIndex],
     puzzles: list[Puzzle],
     order: tuple[int, int],
 ) -> None:
-    solving = Solving(puzzles[0], members_of(registrars, puzzles[0]), WHOLE)
-    (together,) = solved(engines, registrars, puzzles[:1])
+    solving = Solving(puzzles[0], members_of(row_indexes, puzzles[0]), WHOLE)
+    (together,) = solved(engines, row_indexes, puzzles[:1])
 
     for index in order:
         assert not solving.is_done
@@ -245,9 +243,9 @@ def test_members_may_have_their_engines_one_after_the_other(
 
 
 def test_a_puzzle_that_leaves_is_in_no_engine(
-    engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
+    engines: tuple[Engine, Engine], row_indexes: tuple[RowIndex, RowIndex], puzzles: list[Puzzle]
 ) -> None:
-    solving = Solving(puzzles[0], members_of(registrars, puzzles[0]), WHOLE)
+    solving = Solving(puzzles[0], members_of(row_indexes, puzzles[0]), WHOLE)
     for index, engine in enumerate(engines):
         solving.enter(index, engine)
 
@@ -258,9 +256,9 @@ def test_a_puzzle_that_leaves_is_in_no_engine(
 
 
 def test_an_engine_that_is_done_is_held_no_longer(
-    engines: tuple[Engine, Engine], registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
+    engines: tuple[Engine, Engine], row_indexes: tuple[RowIndex, RowIndex], puzzles: list[Puzzle]
 ) -> None:
-    solving = Solving(puzzles[0], members_of(registrars, puzzles[0]), WHOLE)
+    solving = Solving(puzzles[0], members_of(row_indexes, puzzles[0]), WHOLE)
     engine = FakeEngine(engines[0].checkpoint)
     solving.enter(0, engine)  # type: ignore[arg-type]
     run_until_idle(engine)  # type: ignore[arg-type]
@@ -275,9 +273,9 @@ def test_an_engine_that_is_done_is_held_no_longer(
 
 
 def test_members_of_one_name_are_refused(
-    registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
+    row_indexes: tuple[RowIndex, RowIndex], puzzles: list[Puzzle]
 ) -> None:
-    member = Member.enrol(registrars[0], puzzles[0])
+    member = Member.find(row_indexes[0], puzzles[0])
 
     with pytest.raises(InputError, match="two checkpoints named"):
         Solving(puzzles[0], [member, member], WHOLE)
@@ -289,12 +287,12 @@ def test_no_member_at_all_is_refused(puzzles: list[Puzzle]) -> None:
 
 
 def test_a_member_must_know_the_puzzle_and_hold_its_test_inputs(
-    registrars: tuple[Registrar, Registrar], puzzles: list[Puzzle]
+    row_indexes: tuple[RowIndex, RowIndex], puzzles: list[Puzzle]
 ) -> None:
     large = replace(puzzles[0], test=(Grid.from_rows([[1, 2, 3, 4]]),))
     stranger = replace(puzzles[0], train=puzzles[0].train[:1])
 
     with pytest.raises(CanvasError, match="1 x 4"):
-        Member.enrol(registrars[0], large)
+        Member.find(row_indexes[0], large)
     with pytest.raises(UnknownPuzzle, match="no rows"):
-        Member.enrol(registrars[0], stranger)
+        Member.find(row_indexes[0], stranger)

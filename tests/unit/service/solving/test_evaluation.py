@@ -11,7 +11,7 @@ from augment import CropChoice, Grid, Puzzle, Task
 from hrm_core import Engine, open_checkpoint
 from service.runtime.engine_options import EngineOptions
 from service.solving.engines import make_engine
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
@@ -26,12 +26,12 @@ WRONG = Grid.from_rows([[9, 9, 9], [9, 9, 9]])
 
 @pytest.fixture(scope="module")
 def evaluation(
-    tiny_engine: Engine, tiny_registrar: Registrar, constant_tasks: tuple[Task, ...]
+    tiny_engine: Engine, tiny_row_index: RowIndex, constant_tasks: tuple[Task, ...]
 ) -> Evaluation:
     """Evaluate with one of the five expected outputs, one of square's two, replaced."""
     square, *others = constant_tasks
     tasks = [replace(square, expected=(square.expected[0], WRONG)), *others]
-    return evaluate(tiny_engine, tiny_registrar, tasks, WHOLE)
+    return evaluate(tiny_engine, tiny_row_index, tasks, WHOLE)
 
 
 def test_test_inputs_and_solved_ones_are_counted(evaluation: Evaluation) -> None:
@@ -66,10 +66,10 @@ def test_single_variants_are_the_mean_over_test_inputs(evaluation: Evaluation) -
 
 
 def test_a_variant_that_abstains_is_a_wrong_one(
-    early_engine: Engine, early_registrar: Registrar, constant_tasks: tuple[Task, ...]
+    early_engine: Engine, early_row_index: RowIndex, constant_tasks: tuple[Task, ...]
 ) -> None:
     solvings = [
-        Solving(task.puzzle, [Member.enrol(early_registrar, task.puzzle)], WHOLE)
+        Solving(task.puzzle, [Member.find(early_row_index, task.puzzle)], WHOLE)
         for task in constant_tasks
     ]
     solve([early_engine], solvings)
@@ -79,7 +79,7 @@ def test_a_variant_that_abstains_is_a_wrong_one(
         for tally, expected in zip(solving.tallies, task.expected, strict=True)
     ]
 
-    evaluation = evaluate(early_engine, early_registrar, constant_tasks, WHOLE)
+    evaluation = evaluate(early_engine, early_row_index, constant_tasks, WHOLE)
 
     assert [e["single_variant_share"] for e in evaluation.per_input] == pytest.approx(shares)
 
@@ -91,9 +91,9 @@ def test_variants_and_segments_are_summed(evaluation: Evaluation) -> None:
 
 
 def test_a_divided_vote_may_find_the_output_in_its_second_attempt(
-    early_engine: Engine, early_registrar: Registrar, constant_tasks: tuple[Task, ...]
+    early_engine: Engine, early_row_index: RowIndex, constant_tasks: tuple[Task, ...]
 ) -> None:
-    first = evaluate(early_engine, early_registrar, constant_tasks, WHOLE)
+    first = evaluate(early_engine, early_row_index, constant_tasks, WHOLE)
     seconds = [
         replace(task, expected=tuple(a[1] if len(a) > 1 else WRONG for a in attempts))
         for task, attempts in zip(
@@ -108,57 +108,57 @@ def test_a_divided_vote_may_find_the_output_in_its_second_attempt(
     num_seconds = sum(len(attempts) > 1 for _, _, attempts in first.attempts)
     assert num_seconds > 0
 
-    evaluation = evaluate(early_engine, early_registrar, seconds, WHOLE)
+    evaluation = evaluate(early_engine, early_row_index, seconds, WHOLE)
 
     assert (evaluation.counts.solved_first, evaluation.counts.solved_two) == (0, num_seconds)
 
 
 def test_only_two_attempts_count(
-    early_engine: Engine, early_registrar: Registrar, constant_tasks: tuple[Task, ...]
+    early_engine: Engine, early_row_index: RowIndex, constant_tasks: tuple[Task, ...]
 ) -> None:
     everything = WHOLE.with_changes(attempts=6)
 
-    two = evaluate(early_engine, early_registrar, constant_tasks, WHOLE)
-    six = evaluate(early_engine, early_registrar, constant_tasks, everything)
+    two = evaluate(early_engine, early_row_index, constant_tasks, WHOLE)
+    six = evaluate(early_engine, early_row_index, constant_tasks, everything)
 
     assert six.attempts == two.attempts
     assert (six.counts.solved_two, six.scores) == (two.counts.solved_two, two.scores)
 
 
 def test_unknown_tasks_are_passed_over(
-    tiny_registrar: Registrar, constant_tasks: tuple[Task, ...]
+    tiny_row_index: RowIndex, constant_tasks: tuple[Task, ...]
 ) -> None:
     unknown = Task(Puzzle("new", constant_tasks[0].puzzle.train[:1], (WRONG,)), (None,))
 
-    assert known_tasks(tiny_registrar, [unknown, *constant_tasks]) == list(constant_tasks)
+    assert known_tasks(tiny_row_index, [unknown, *constant_tasks]) == list(constant_tasks)
 
 
 def test_a_task_given_twice_counts_once(
-    tiny_registrar: Registrar, constant_tasks: tuple[Task, ...]
+    tiny_row_index: RowIndex, constant_tasks: tuple[Task, ...]
 ) -> None:
     renamed = Task(replace(constant_tasks[0].puzzle, name="again"), constant_tasks[0].expected)
 
-    kept = known_tasks(tiny_registrar, [*constant_tasks, renamed, *constant_tasks])
+    kept = known_tasks(tiny_row_index, [*constant_tasks, renamed, *constant_tasks])
 
     assert kept == list(constant_tasks)
 
 
 def test_knowing_none_of_the_tasks_is_an_error(
-    tiny_registrar: Registrar, constant_tasks: tuple[Task, ...]
+    tiny_row_index: RowIndex, constant_tasks: tuple[Task, ...]
 ) -> None:
     unknown = Task(Puzzle("new", constant_tasks[0].puzzle.train[:1], (WRONG,)), (WRONG,))
 
     with pytest.raises(InputError, match="knows none of the 1 tasks"):
-        known_tasks(tiny_registrar, [unknown])
+        known_tasks(tiny_row_index, [unknown])
 
 
 def test_a_missing_expected_output_is_an_error_that_names_the_task(
-    tiny_registrar: Registrar, constant_tasks: tuple[Task, ...]
+    tiny_row_index: RowIndex, constant_tasks: tuple[Task, ...]
 ) -> None:
     square = replace(constant_tasks[0], expected=(WRONG, None))
 
     with pytest.raises(InputError, match="'square' has no expected output"):
-        known_tasks(tiny_registrar, [constant_tasks[1], square])
+        known_tasks(tiny_row_index, [constant_tasks[1], square])
 
 
 def test_the_share_of_same_attempts_heeds_their_order(evaluation: Evaluation) -> None:
@@ -170,7 +170,7 @@ def test_the_share_of_same_attempts_heeds_their_order(evaluation: Evaluation) ->
     assert same_attempts_share(evaluation, replace(evaluation, attempts=others)) == 4 / 5
 
 
-class ByName(Registrar):
+class ByName(RowIndex):
     """Chooses a smaller square for one of the puzzles."""
 
     def crop_of(self, puzzle: Puzzle) -> CropChoice:
@@ -187,18 +187,18 @@ def test_inputs_are_counted_by_the_side_of_their_square(
     dataset = tiny_copy / "dataset.json"
     sizes = json.loads(dataset.read_text(encoding="utf-8")) | {"seq_len": 16}
     dataset.write_text(json.dumps(sizes), encoding="utf-8")
-    registrar = ByName(open_checkpoint(tiny_copy))
-    engine = make_engine(registrar.checkpoint, EngineOptions("cpu", slots=4), say=print)
+    row_index = ByName(open_checkpoint(tiny_copy))
+    engine = make_engine(row_index.checkpoint, EngineOptions("cpu", slots=4), say=print)
 
-    evaluation = evaluate(engine, registrar, constant_tasks, WHOLE)
+    evaluation = evaluate(engine, row_index, constant_tasks, WHOLE)
 
     assert {entry["task"] for entry in evaluation.per_input if entry["side"] == 3} == {"bar"}
     assert [(side, c.num_test_inputs) for side, c in evaluation.by_side.items()] == [(3, 1), (4, 4)]
     assert sum(counts.solved_two for counts in evaluation.by_side.values()) == sum(
         entry["two"] for entry in evaluation.per_input
     )
-    assert [task.puzzle.name for task in known_tasks(registrar, constant_tasks, max_side=3)] == [
+    assert [task.puzzle.name for task in known_tasks(row_index, constant_tasks, max_side=3)] == [
         "bar"
     ]
     with pytest.raises(InputError, match="at most 2 cells a side"):
-        known_tasks(registrar, constant_tasks, max_side=2)
+        known_tasks(row_index, constant_tasks, max_side=2)

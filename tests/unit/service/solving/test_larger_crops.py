@@ -10,7 +10,7 @@ import pytest
 from augment import CropChoice, Grid, Puzzle, Task, encode
 from bench.fake_engine import FakeEngine
 from hrm_core import Checkpoint, Outcome, Sample, open_checkpoint
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
 from service.wire.options import SolveOptions
@@ -27,7 +27,7 @@ class CuttingEngine(FakeEngine):
 
     def __init__(self, checkpoint: Checkpoint, truth: Grid | None, member: Member) -> None:
         super().__init__(checkpoint, num_slots=4)
-        self.truth, self.variants, self.sides = truth, member.enrolment.variants, []
+        self.truth, self.variants, self.sides = truth, member.puzzle_rows.variants, []
 
     def _outcome(self, job: object, sample: Sample) -> Outcome:
         side = round(len(sample.tokens) ** 0.5)
@@ -63,7 +63,7 @@ def solved(checkpoint: Checkpoint, puzzle: Puzzle) -> Solve:
         predicted: tuple[int, int] | None = None,
         stop_early: bool = False,
     ) -> tuple[Solving, list[CuttingEngine]]:
-        enrolled = Member.enrol(Registrar(checkpoint), puzzle)
+        enrolled = Member.find(RowIndex(checkpoint), puzzle)
         crop = CropChoice(4, tuple(larger), (predicted,))
         members = [replace(enrolled, name=str(i), crop=crop) for i in range(len(truths))]
         engines = [CuttingEngine(checkpoint, truth, enrolled) for truth in truths]
@@ -135,10 +135,10 @@ def test_an_answer_that_is_closed_or_foreseen_stands(
 def test_a_network_that_knows_nothing_is_not_asked_again(
     checkpoint: Checkpoint, puzzle: Puzzle
 ) -> None:
-    enrolled = Member.enrol(Registrar(checkpoint), puzzle)
+    enrolled = Member.find(RowIndex(checkpoint), puzzle)
     rows = enrolled.enrolment
     many = replace(rows, variants=rows.variants[:1] * 32, rows=np.resize(rows.rows, 32))
-    member = replace(enrolled, enrolment=many, crop=CropChoice(4, (6, 8), (None,)))
+    member = replace(enrolled, puzzle_rows=many, crop=CropChoice(4, (6, 8), (None,)))
     engine = CuttingEngine(checkpoint, None, member)
     solving = Solving(puzzle, [member], SolveOptions(stop_early=False))
 

@@ -13,7 +13,7 @@ import yaml
 
 from augment import Grid, Task
 from hrm_core import Engine, EngineConfig, Outcome, open_checkpoint
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.self_test.record import (
     SELF_TEST_NAME,
     Examination,
@@ -33,10 +33,10 @@ EQUAL = Rival(0.5, 0.9, 0.01, 0.05)
 NUM_VARIANTS = 6
 
 
-def prepare(folder: Path) -> tuple[Engine, Registrar]:
+def prepare(folder: Path) -> tuple[Engine, RowIndex]:
     checkpoint = open_checkpoint(folder)
     engine = Engine(checkpoint, EngineConfig(torch.device("cpu"), num_slots=16))
-    return engine, Registrar(checkpoint)
+    return engine, RowIndex(checkpoint)
 
 
 def check(folder: Path) -> Examination:
@@ -100,9 +100,9 @@ def test_a_checkpoint_trained_briefly_is_underfitted_and_verified(early_folder: 
 
 
 def test_a_single_puzzle_is_tested_by_its_variants(
-    tiny_engine: Engine, tiny_registrar: Registrar, constant_tasks: tuple[Task, ...]
+    tiny_engine: Engine, tiny_row_index: RowIndex, constant_tasks: tuple[Task, ...]
 ) -> None:
-    test = run_self_test(tiny_engine, tiny_registrar, [constant_tasks[0].puzzle])
+    test = run_self_test(tiny_engine, tiny_row_index, [constant_tasks[0].puzzle])
 
     assert (test.num_demonstrations, test.num_puzzles) == (18, 1)
     assert test.other_puzzles is None
@@ -151,12 +151,12 @@ def test_right_puzzles_but_mixed_variants_suspect_the_settings_first() -> None:
 
 
 def test_too_few_known_demonstrations_are_an_error(
-    tiny_engine: Engine, tiny_registrar: Registrar, constant_tasks: tuple[Task, ...]
+    tiny_engine: Engine, tiny_row_index: RowIndex, constant_tasks: tuple[Task, ...]
 ) -> None:
     unknown = [replace(task.puzzle, train=task.puzzle.train[:1]) for task in constant_tasks]
 
     with pytest.raises(AlignmentError, match=r"untested: 0 known demonstrations.*8 are needed"):
-        run_self_test(tiny_engine, tiny_registrar, unknown)
+        run_self_test(tiny_engine, tiny_row_index, unknown)
 
 
 def test_with_crop_puzzles_beyond_the_canvas_are_left_out(
@@ -166,11 +166,11 @@ def test_with_crop_puzzles_beyond_the_canvas_are_left_out(
     configure(tiny_copy, crop=True)
     large = Grid.from_rows([[1] * 4] * 4)
     puzzle = replace(constant_tasks[0].puzzle, test=(large,))
-    engine, registrar = prepare(tiny_copy)
-    assert registrar.knows(puzzle)
+    engine, row_index = prepare(tiny_copy)
+    assert row_index.knows(puzzle)
 
     with pytest.raises(AlignmentError, match="untested: 0 known demonstrations"):
-        run_self_test(engine, registrar, [puzzle])
+        run_self_test(engine, row_index, [puzzle])
 
 
 def test_a_checkpoint_without_probes_has_too_little_to_go_on(tiny_copy: Path) -> None:
@@ -188,11 +188,11 @@ def test_a_checkpoint_without_names_cannot_be_tested(tiny_copy: Path) -> None:
 
 
 def test_a_kept_test_is_read_back_for_the_same_checkpoint_only(tiny_copy: Path) -> None:
-    engine, registrar = prepare(tiny_copy)
-    assert read_examination(registrar.checkpoint) is None
-    test = run_self_test(engine, registrar)
+    engine, row_index = prepare(tiny_copy)
+    assert read_examination(row_index.checkpoint) is None
+    test = run_self_test(engine, row_index)
 
-    keep(registrar.checkpoint, test)
+    keep(row_index.checkpoint, test)
 
     assert read_examination(open_checkpoint(tiny_copy)) == Examination(test)
     rename(tiny_copy, lambda names: names[::-1])
@@ -200,8 +200,8 @@ def test_a_kept_test_is_read_back_for_the_same_checkpoint_only(tiny_copy: Path) 
 
 
 def test_changes_since_the_kept_test_are_named(tiny_copy: Path) -> None:
-    engine, registrar = prepare(tiny_copy)
-    keep(registrar.checkpoint, run_self_test(engine, registrar))
+    engine, row_index = prepare(tiny_copy)
+    keep(row_index.checkpoint, run_self_test(engine, row_index))
     configure(tiny_copy, H_cycles=3)
 
     examination = check(tiny_copy)
@@ -216,9 +216,9 @@ def test_names_known_by_construction_hold_for_the_kept_checkpoint_only(
     early_folder: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(early_folder, tmp_path / "copy"))
-    _, registrar = prepare(folder)
+    _, row_index = prepare(folder)
     poor = SelfTest(32, 4, 0.1, 0.5, EQUAL, EQUAL, names_known=True)
-    keep(registrar.checkpoint, poor)
+    keep(row_index.checkpoint, poor)
     assert check(folder).test.names_known
 
     rename(folder, lambda names: names[::-1])
@@ -230,17 +230,17 @@ def test_names_known_by_construction_hold_for_the_kept_checkpoint_only(
 
 
 def test_a_device_that_computes_something_else_is_found(tiny_copy: Path) -> None:
-    engine, registrar = prepare(tiny_copy)
-    keep(registrar.checkpoint, replace(run_self_test(engine, registrar), names_known=True))
-    assert examine(engine, registrar).test.names_known
+    engine, row_index = prepare(tiny_copy)
+    keep(row_index.checkpoint, replace(run_self_test(engine, row_index), names_known=True))
+    assert examine(engine, row_index).test.names_known
 
     class BrokenEngine(Engine):
         def step(self) -> list[Outcome]:
             return [replace(one, tokens=np.zeros_like(one.tokens)) for one in super().step()]
 
-    broken = BrokenEngine(registrar.checkpoint, EngineConfig(torch.device("cpu"), num_slots=16))
+    broken = BrokenEngine(row_index.checkpoint, EngineConfig(torch.device("cpu"), num_slots=16))
 
-    examination = examine(broken, registrar)
+    examination = examine(broken, row_index)
 
     assert examination.finding is Finding.MISALIGNED
     assert examination.verdict.startswith("this device computes different results")

@@ -7,7 +7,7 @@ import pytest
 
 from augment import CanvasError, Grid, Puzzle, Task
 from hrm_core import Engine
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Progress, Solving, solve
 from service.wire.answer import Answer
@@ -20,9 +20,9 @@ WHOLE = SolveOptions(stop_early=False)
 
 
 def solved(
-    engine: Engine, registrar: Registrar, puzzles: list[Puzzle], options: SolveOptions = WHOLE
+    engine: Engine, row_index: RowIndex, puzzles: list[Puzzle], options: SolveOptions = WHOLE
 ) -> list[Answer]:
-    solvings = [Solving(puzzle, [Member.enrol(registrar, puzzle)], options) for puzzle in puzzles]
+    solvings = [Solving(puzzle, [Member.find(row_index, puzzle)], options) for puzzle in puzzles]
     solve([engine], solvings)
     return [solving.answer() for solving in solvings]
 
@@ -37,18 +37,18 @@ def puzzles(constant_tasks: tuple[Task, ...]) -> list[Puzzle]:
 
 
 def test_a_trained_checkpoint_answers_what_it_learnt(
-    tiny_engine: Engine, tiny_registrar: Registrar, constant_tasks: tuple[Task, ...]
+    tiny_engine: Engine, tiny_row_index: RowIndex, constant_tasks: tuple[Task, ...]
 ) -> None:
-    answers = solved(tiny_engine, tiny_registrar, [task.puzzle for task in constant_tasks])
+    answers = solved(tiny_engine, tiny_row_index, [task.puzzle for task in constant_tasks])
 
     for answer, task in zip(answers, constant_tasks, strict=True):
         assert tuple(test.attempts[0] for test in answer.tests) == task.expected
 
 
 def test_the_whole_vote_hears_every_variant_of_every_test_input(
-    early_engine: Engine, early_registrar: Registrar, puzzles: list[Puzzle]
+    early_engine: Engine, early_row_index: RowIndex, puzzles: list[Puzzle]
 ) -> None:
-    for answer in solved(early_engine, early_registrar, puzzles):
+    for answer in solved(early_engine, early_row_index, puzzles):
         for test in answer.tests:
             assert test.variants_used == test.variants_asked == NUM_VARIANTS
             assert test.votes + test.abstained == NUM_VARIANTS
@@ -67,20 +67,20 @@ def test_an_early_stop_gives_the_attempts_of_the_whole_vote(
     ranking: Ranking,
 ) -> None:
     engine = request.getfixturevalue(f"{name}_engine")
-    registrar = request.getfixturevalue(f"{name}_registrar")
+    row_index = request.getfixturevalue(f"{name}_row_index")
     options = SolveOptions(attempts=num_attempts, ranking=ranking)
 
-    early = solved(engine, registrar, puzzles, options)
-    whole = solved(engine, registrar, puzzles, options.with_changes(stop_early=False))
+    early = solved(engine, row_index, puzzles, options)
+    whole = solved(engine, row_index, puzzles, options.with_changes(stop_early=False))
 
     for one, other in zip(early, whole, strict=True):
         assert [t.attempts for t in one.tests] == [t.attempts for t in other.tests]
 
 
 def test_an_agreed_vote_stops_early_and_says_so(
-    tiny_engine: Engine, tiny_registrar: Registrar, puzzles: list[Puzzle]
+    tiny_engine: Engine, tiny_row_index: RowIndex, puzzles: list[Puzzle]
 ) -> None:
-    (answer,) = solved(tiny_engine, tiny_registrar, puzzles[:1], SolveOptions(attempts=1))
+    (answer,) = solved(tiny_engine, tiny_row_index, puzzles[:1], SolveOptions(attempts=1))
 
     for test in answer.tests:
         assert NUM_VARIANTS // 2 < test.variants_used < NUM_VARIANTS
@@ -89,13 +89,13 @@ def test_an_agreed_vote_stops_early_and_says_so(
 
 
 def test_a_decided_test_input_leaves_the_engine(
-    tiny_engine: Engine, tiny_registrar: Registrar, puzzles: list[Puzzle]
+    tiny_engine: Engine, tiny_row_index: RowIndex, puzzles: list[Puzzle]
 ) -> None:
     fixed = SolveOptions(attempts=1, halting="fixed")
     num_steps = []
     for options in (fixed, fixed.with_changes(stop_early=False)):
         before = tiny_engine.num_steps
-        solved(tiny_engine, tiny_registrar, puzzles[:1], options)
+        solved(tiny_engine, tiny_row_index, puzzles[:1], options)
         num_steps.append(tiny_engine.num_steps - before)
 
     # 12 samples over 4 slots, 3 segments each; four votes of one mind decide among six.
@@ -103,23 +103,23 @@ def test_a_decided_test_input_leaves_the_engine(
 
 
 def test_the_same_seed_gives_the_same_answer(
-    early_engine: Engine, early_registrar: Registrar, puzzles: list[Puzzle]
+    early_engine: Engine, early_row_index: RowIndex, puzzles: list[Puzzle]
 ) -> None:
     options = SolveOptions(variants=4, seed=5, stop_early=False)
 
-    one, other = (solved(early_engine, early_registrar, puzzles, options) for _ in range(2))
+    one, other = (solved(early_engine, early_row_index, puzzles, options) for _ in range(2))
 
     assert [a.document | {"timings_s": 0} for a in one] == [
         a.document | {"timings_s": 0} for a in other
     ]
 
 
-def test_the_seed_draws_the_variants(early_registrar: Registrar, puzzles: list[Puzzle]) -> None:
-    member = Member.enrol(early_registrar, puzzles[0])
+def test_the_seed_draws_the_variants(early_row_index: RowIndex, puzzles: list[Puzzle]) -> None:
+    member = Member.find(early_row_index, puzzles[0])
     drawn = {
         Solving(puzzles[0], [member], SolveOptions(variants=3, seed=seed))
         .members[0]
-        .enrolment.variants
+        .puzzle_rows.variants
         for seed in range(8)
     }
 
@@ -129,37 +129,37 @@ def test_the_seed_draws_the_variants(early_registrar: Registrar, puzzles: list[P
 
 @pytest.mark.parametrize("halting", get_args(Halting))
 def test_puzzles_that_share_an_engine_answer_as_isolated(
-    early_engine: Engine, early_registrar: Registrar, puzzles: list[Puzzle], halting: Halting
+    early_engine: Engine, early_row_index: RowIndex, puzzles: list[Puzzle], halting: Halting
 ) -> None:
     options = WHOLE.with_changes(halting=halting)
 
-    together = solved(early_engine, early_registrar, puzzles, options)
+    together = solved(early_engine, early_row_index, puzzles, options)
 
     for puzzle, answer in zip(puzzles, together, strict=True):
-        (isolated,) = solved(early_engine, early_registrar, [puzzle], options)
+        (isolated,) = solved(early_engine, early_row_index, [puzzle], options)
         assert isolated.tests == answer.tests
 
 
 def test_equal_test_inputs_have_a_tally_each(
-    early_engine: Engine, early_registrar: Registrar, puzzles: list[Puzzle]
+    early_engine: Engine, early_row_index: RowIndex, puzzles: list[Puzzle]
 ) -> None:
     assert puzzles[0].test[0] == puzzles[0].test[1]
 
-    (answer,) = solved(early_engine, early_registrar, puzzles[:1])
+    (answer,) = solved(early_engine, early_row_index, puzzles[:1])
 
     assert [test.variants_used for test in answer.tests] == [NUM_VARIANTS] * 2
     assert answer.tests[0] == answer.tests[1]
 
 
 def test_fixed_halting_takes_all_segments_and_act_no_more(
-    tiny_engine: Engine, tiny_registrar: Registrar, puzzles: list[Puzzle]
+    tiny_engine: Engine, tiny_row_index: RowIndex, puzzles: list[Puzzle]
 ) -> None:
     num_segments = {
         halting: [
             test.segments
             for answer in solved(
                 tiny_engine,
-                tiny_registrar,
+                tiny_row_index,
                 puzzles,
                 WHOLE.with_changes(halting=halting, max_segments=6),
             )
@@ -174,33 +174,33 @@ def test_fixed_halting_takes_all_segments_and_act_no_more(
 
 
 def test_the_limit_of_segments_holds(
-    early_engine: Engine, early_registrar: Registrar, puzzles: list[Puzzle]
+    early_engine: Engine, early_row_index: RowIndex, puzzles: list[Puzzle]
 ) -> None:
     options = WHOLE.with_changes(max_segments=1, halting="fixed")
 
-    (answer,) = solved(early_engine, early_registrar, puzzles[1:2], options)
+    (answer,) = solved(early_engine, early_row_index, puzzles[1:2], options)
 
     assert answer.members[0].max_segments == 1
     assert answer.tests[0].segments == NUM_VARIANTS
 
 
 def test_a_test_input_larger_than_the_canvas_stops_everything_before_it_runs(
-    tiny_engine: Engine, tiny_registrar: Registrar, puzzles: list[Puzzle]
+    tiny_engine: Engine, tiny_row_index: RowIndex, puzzles: list[Puzzle]
 ) -> None:
     large = replace(puzzles[1], test=(*puzzles[1].test, Grid.from_rows([[1, 2, 3, 4]])))
     num_steps = tiny_engine.num_steps
 
     with pytest.raises(CanvasError, match="1 x 4"):
-        solved(tiny_engine, tiny_registrar, [puzzles[0], large])
+        solved(tiny_engine, tiny_row_index, [puzzles[0], large])
 
     assert tiny_engine.num_steps == num_steps
     assert tiny_engine.is_idle
 
 
 def test_progress_counts_up_to_all_that_was_asked(
-    tiny_engine: Engine, tiny_registrar: Registrar, puzzles: list[Puzzle]
+    tiny_engine: Engine, tiny_row_index: RowIndex, puzzles: list[Puzzle]
 ) -> None:
-    solving = Solving(puzzles[0], [Member.enrol(tiny_registrar, puzzles[0])], WHOLE)
+    solving = Solving(puzzles[0], [Member.find(tiny_row_index, puzzles[0])], WHOLE)
     seen: list[Progress] = [solving.progress]
 
     solve([tiny_engine], [solving], lambda: seen.append(solving.progress))
@@ -213,7 +213,7 @@ def test_progress_counts_up_to_all_that_was_asked(
 
 
 def test_an_answer_says_what_it_was_made_with(
-    early_engine: Engine, early_registrar: Registrar, puzzles: list[Puzzle]
+    early_engine: Engine, early_row_index: RowIndex, puzzles: list[Puzzle]
 ) -> None:
     options = SolveOptions(
         variants=2,
@@ -226,7 +226,7 @@ def test_an_answer_says_what_it_was_made_with(
     )
     renamed = replace(puzzles[3], name="upload")
 
-    (answer,) = solved(early_engine, early_registrar, [renamed], options)
+    (answer,) = solved(early_engine, early_row_index, [renamed], options)
 
     document = answer.document
     expected = {

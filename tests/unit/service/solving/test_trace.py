@@ -8,7 +8,7 @@ import pytest
 from augment import Grid, Puzzle, Task, Variant, encode
 from hrm_core import Engine
 from service.solving import solve as solve_module
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
 from service.solving.trace import read_traces
@@ -62,9 +62,9 @@ def test_a_trace_has_the_variant_undone_and_none_where_it_abstained() -> None:
 
 
 def test_traces_add_up_to_the_votes_and_the_segments(
-    early_engine: Engine, early_registrar: Registrar, puzzle: Puzzle
+    early_engine: Engine, early_row_index: RowIndex, puzzle: Puzzle
 ) -> None:
-    answer = solved([early_engine], [Member.enrol(early_registrar, puzzle)], puzzle, TRACED)
+    answer = solved([early_engine], [Member.find(early_row_index, puzzle)], puzzle, TRACED)
 
     for test, document in zip(answer.tests, answer.document["tests"], strict=True):
         variants = document["variants"]
@@ -74,23 +74,23 @@ def test_traces_add_up_to_the_votes_and_the_segments(
         assert counted(variants) == votes
         assert sum(variant["segments"] for variant in variants) == test.segments
         found = [Variant(v["dihedral"], tuple(v["palette"])) for v in variants]
-        assert found == list(Member.enrol(early_registrar, puzzle).enrolment.variants)
+        assert found == list(Member.find(early_row_index, puzzle).puzzle_rows.variants)
 
 
 def test_an_answer_contains_single_variants_only_when_asked(
-    tiny_engine: Engine, tiny_registrar: Registrar, puzzle: Puzzle
+    tiny_engine: Engine, tiny_row_index: RowIndex, puzzle: Puzzle
 ) -> None:
     options = TRACED.with_changes(trace=False)
-    answer = solved([tiny_engine], [Member.enrol(tiny_registrar, puzzle)], puzzle, options)
+    answer = solved([tiny_engine], [Member.find(tiny_row_index, puzzle)], puzzle, options)
 
     assert all("variants" not in document for document in answer.document["tests"])
 
 
 def test_of_a_vote_that_ends_early_only_the_ballots_are_traced(
-    tiny_engine: Engine, tiny_registrar: Registrar, puzzle: Puzzle
+    tiny_engine: Engine, tiny_row_index: RowIndex, puzzle: Puzzle
 ) -> None:
     options = TRACED.with_changes(attempts=1, stop_early=True)
-    answer = solved([tiny_engine], [Member.enrol(tiny_registrar, puzzle)], puzzle, options)
+    answer = solved([tiny_engine], [Member.find(tiny_row_index, puzzle)], puzzle, options)
 
     assert any(test.decided_early for test in answer.tests)
     for test in answer.tests:
@@ -100,16 +100,16 @@ def test_of_a_vote_that_ends_early_only_the_ballots_are_traced(
 
 def test_no_more_variants_are_traced_than_the_limit_the_main_checkpoints_first(
     tiny_engine: Engine,
-    tiny_registrar: Registrar,
+    tiny_row_index: RowIndex,
     early_engine: Engine,
-    early_registrar: Registrar,
+    early_row_index: RowIndex,
     puzzle: Puzzle,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(solve_module, "MAX_TRACED", NUM_VARIANTS + 2)
     members = [
-        Member.enrol(tiny_registrar, puzzle, name="main"),
-        Member.enrol(early_registrar, puzzle, name="beside"),
+        Member.find(tiny_row_index, puzzle, name="main"),
+        Member.find(early_row_index, puzzle, name="beside"),
     ]
 
     answer = solved([tiny_engine, early_engine], members, puzzle, TRACED)

@@ -10,7 +10,7 @@ from augment import Task, parse_task
 from service.adaptation.prepare import AdaptOptions
 from service.adaptation.record import read_adaptation
 from service.runtime.engine_options import EngineOptions
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.submission.adapting import adapt_checkpoint, choose_puzzles, remove_adaptation
 from service.submission.challenges import challenges_of
 from service.submission.journal import Journal
@@ -43,15 +43,15 @@ def run_of(tasks: Sequence[Task], folder: Path) -> Run:
 
 
 def adapt(
-    registrar: Registrar,
+    row_index: RowIndex,
     tasks: Sequence[Task],
     folder: Path,
     mode: Literal["auto", "always"] = "auto",
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Path | None:
-    puzzles, _ = choose_puzzles(run_of(tasks, folder), [registrar], is_all=mode == "always")
+    puzzles, _ = choose_puzzles(run_of(tasks, folder), [row_index], is_all=mode == "always")
     return adapt_checkpoint(
-        registrar.checkpoint,
+        row_index.checkpoint,
         puzzles,
         folder,
         OPTIONS,
@@ -62,12 +62,12 @@ def adapt(
 
 
 def test_only_puzzles_without_rows_that_fit_are_adapted_to(
-    tiny_registrar: Registrar, constant_tasks: tuple[Task, ...], tmp_path: Path
+    tiny_row_index: RowIndex, constant_tasks: tuple[Task, ...], tmp_path: Path
 ) -> None:
     folder = tmp_path / "adapted"
     tasks = [*constant_tasks, task_of("new", 5), task_of("large", 6, side=9)]
 
-    assert adapt(tiny_registrar, tasks, folder) == folder
+    assert adapt(tiny_row_index, tasks, folder) == folder
 
     record = read_adaptation(folder)
     assert record is not None
@@ -76,27 +76,27 @@ def test_only_puzzles_without_rows_that_fit_are_adapted_to(
 
 
 def test_unknown_puzzles_beyond_the_canvas_are_refused_before_the_adaptation(
-    tiny_registrar: Registrar, constant_tasks: tuple[Task, ...], tmp_path: Path
+    tiny_row_index: RowIndex, constant_tasks: tuple[Task, ...], tmp_path: Path
 ) -> None:
     run = run_of([*constant_tasks, task_of("large", 6, side=9)], tmp_path / "adapted")
 
-    assert choose_puzzles(run, [tiny_registrar], is_all=False) == ([], 1)
+    assert choose_puzzles(run, [tiny_row_index], is_all=False) == ([], 1)
 
     assert {name: one.code for name, one in run.refusals.items()} == {"large": "canvas_exceeded"}
 
 
 def test_where_all_are_known_nothing_is_made(
-    tiny_registrar: Registrar, constant_tasks: tuple[Task, ...], tmp_path: Path
+    tiny_row_index: RowIndex, constant_tasks: tuple[Task, ...], tmp_path: Path
 ) -> None:
-    assert adapt(tiny_registrar, constant_tasks, tmp_path / "adapted") is None
+    assert adapt(tiny_row_index, constant_tasks, tmp_path / "adapted") is None
     assert not (tmp_path / "adapted").exists()
 
 
 def test_always_adapts_to_known_ones_too(
-    tiny_registrar: Registrar, constant_tasks: tuple[Task, ...], tmp_path: Path
+    tiny_row_index: RowIndex, constant_tasks: tuple[Task, ...], tmp_path: Path
 ) -> None:
     folder = tmp_path / "adapted"
-    adapt(tiny_registrar, constant_tasks[:2], folder, "always")
+    adapt(tiny_row_index, constant_tasks[:2], folder, "always")
 
     record = read_adaptation(folder)
     assert record is not None
@@ -104,27 +104,27 @@ def test_always_adapts_to_known_ones_too(
 
 
 def test_one_that_was_stopped_goes_on_and_a_complete_one_is_taken_as_it_is(
-    tiny_registrar: Registrar, tmp_path: Path
+    tiny_row_index: RowIndex, tmp_path: Path
 ) -> None:
     folder, tasks = tmp_path / "adapted", [task_of("new", 5)]
 
-    assert adapt(tiny_registrar, tasks, folder, should_stop=lambda: True) is None
-    assert adapt(tiny_registrar, tasks, folder) == folder
+    assert adapt(tiny_row_index, tasks, folder, should_stop=lambda: True) is None
+    assert adapt(tiny_row_index, tasks, folder) == folder
     made_at = (folder / "adaptation.json").stat().st_mtime_ns
-    assert adapt(tiny_registrar, tasks, folder) == folder
+    assert adapt(tiny_row_index, tasks, folder) == folder
     assert (folder / "adaptation.json").stat().st_mtime_ns == made_at
 
 
 def test_an_adaptation_to_other_puzzles_is_not_taken_for_one_to_these(
-    tiny_registrar: Registrar, tmp_path: Path
+    tiny_row_index: RowIndex, tmp_path: Path
 ) -> None:
     folder = tmp_path / "adapted"
-    adapt(tiny_registrar, [task_of("new", 5)], folder)
+    adapt(tiny_row_index, [task_of("new", 5)], folder)
 
     with pytest.raises(AdaptationError, match="to other puzzles: start over with --fresh"):
-        adapt(tiny_registrar, [task_of("other", 7)], folder)
+        adapt(tiny_row_index, [task_of("other", 7)], folder)
     remove_adaptation(folder)
-    assert adapt(tiny_registrar, [task_of("other", 7)], folder) == folder
+    assert adapt(tiny_row_index, [task_of("other", 7)], folder) == folder
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:

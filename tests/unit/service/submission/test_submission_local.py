@@ -7,7 +7,7 @@ import pytest
 
 from augment import Task
 from hrm_core import Engine
-from service.solving.enrolment import Registrar
+from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
 from service.submission.challenges import challenges_of
@@ -39,8 +39,8 @@ def vote(
     with Journal(tmp_path / "journal.jsonl", {}) as journal:
         output = SubmissionFile(tmp_path / "submission.json", challenges)
         run = Run(challenges, journal, output, clock or Clock(None), Ranking.COUNT)
-        registrars = [Registrar(engine.checkpoint)]
-        voters = enrol_all(run, registrars)
+        row_indexes = [RowIndex(engine.checkpoint)]
+        voters = enrol_all(run, row_indexes)
         engines = {engine.checkpoint.folder.resolve().name: engine}
         plan = run.plan(stops)
         LocalVote(run, plan, voters, engines, options).run(lambda: None, should_stop)
@@ -54,8 +54,8 @@ def after(num_steps: int) -> Callable[[], bool]:
     return lambda: next(left, None) is None
 
 
-def tallies_of(task: Task, engine: Engine, registrar: Registrar) -> tuple[Tally, ...]:
-    solving = Solving(task.puzzle, [Member.enrol(registrar, task.puzzle)], WHOLE)
+def tallies_of(task: Task, engine: Engine, row_index: RowIndex) -> tuple[Tally, ...]:
+    solving = Solving(task.puzzle, [Member.find(row_index, task.puzzle)], WHOLE)
     solve([engine], [solving])
     return solving.tallies
 
@@ -64,14 +64,14 @@ def test_a_whole_vote_is_that_of_solve(
     tmp_path: Path,
     constant_tasks: tuple[Task, ...],
     early_engine: Engine,
-    early_registrar: Registrar,
+    early_row_index: RowIndex,
 ) -> None:
     run = vote(tmp_path, constant_tasks, early_engine)
 
     for task in constant_tasks:
         standing = run.standings[task.puzzle.name]
         found = tuple(one.tally for one in standing.votes)
-        assert found == tallies_of(task, early_engine, early_registrar)
+        assert found == tallies_of(task, early_engine, early_row_index)
         assert standing.is_settled
 
 
