@@ -83,9 +83,9 @@ def test_act_halts_once_q_calls_the_answer_right_and_it_has_settled(
     assert steps_until_halt(Script(colours, q_halts)) == stops_at
 
 
-@pytest.mark.parametrize(("odds", "stops_at"), [(9.9, 5), (10.1, 4), (49.0, 4), (51.0, 3)])
+@pytest.mark.parametrize(("odds", "stops_at"), [(9.9, 5), (10.1, 4), (49.0, 4), (51.0, 3), (99.0, 3), (101.0, 2)])
 def test_a_clear_answer_settles_sooner(odds: float, stops_at: int) -> None:
-    assert SPARING_ODDS == (10.0, 50.0)
+    assert SPARING_ODDS == (10.0, 50.0, 100.0)
     assert steps_until_halt(Script([3] * 7, [1.0] * 7, odds)) == stops_at
 
 
@@ -97,7 +97,7 @@ def test_the_least_clear_cell_of_the_answer_decides_and_no_other() -> None:
     answer = predictions.clone()
     answer[1, 3:] = 0
     answer[2] = 0
-    assert count_wanted(logits, predictions, answer, ARC).tolist() == [4, 2, 4]
+    assert count_wanted(logits, predictions, answer, ARC).tolist() == [4, 1, 4]
     assert count_wanted(logits, predictions, answer, SUDOKU).tolist() == [4, 4, 4]
 
 

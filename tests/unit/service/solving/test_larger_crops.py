@@ -136,7 +136,7 @@ def test_a_network_that_knows_nothing_is_not_asked_again(
     checkpoint: Checkpoint, puzzle: Puzzle
 ) -> None:
     enrolled = Member.find(RowIndex(checkpoint), puzzle)
-    rows = enrolled.enrolment
+    rows = enrolled.puzzle_rows
     many = replace(rows, variants=rows.variants[:1] * 32, rows=np.resize(rows.rows, 32))
     member = replace(enrolled, puzzle_rows=many, crop=CropChoice(4, (6, 8), (None,)))
     engine = CuttingEngine(checkpoint, None, member)
