@@ -83,7 +83,9 @@ def test_act_halts_once_q_calls_the_answer_right_and_it_has_settled(
     assert steps_until_halt(Script(colours, q_halts)) == stops_at
 
 
-@pytest.mark.parametrize(("odds", "stops_at"), [(9.9, 5), (10.1, 4), (49.0, 4), (51.0, 3), (99.0, 3), (101.0, 2)])
+@pytest.mark.parametrize(
+    ("odds", "stops_at"), [(9.9, 5), (10.1, 4), (49.0, 4), (51.0, 3), (99.0, 3), (101.0, 2)]
+)
 def test_a_clear_answer_settles_sooner(odds: float, stops_at: int) -> None:
     assert SPARING_ODDS == (10.0, 50.0, 100.0)
     assert steps_until_halt(Script([3] * 7, [1.0] * 7, odds)) == stops_at
