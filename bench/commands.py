@@ -17,7 +17,7 @@ from bench.opening import measure_opening
 from bench.overhead import measure_overhead
 from bench.pipeline import measure_pipeline
 from bench.reference import measure_reference, skipped
-from bench.report import Section, describe_hardware, print_section, write_record
+from bench.report import Cell, Section, describe_hardware, print_section, write_record
 from bench.sharing import measure_sharing
 from bench.throughput import measure_throughput
 from hrm_core import ARC_CANVAS, pick_device
@@ -139,9 +139,7 @@ def adapt(
         compiled=compiled,
         say=lambda line: console.print(line, markup=False),
     )
-    print_section(console, section)
-    if out is not None:
-        write_record(out, hardware, [section])
+    _finish(section, hardware, out)
 
 
 @app.command("crop")
@@ -172,9 +170,7 @@ def crop(
         compiled=compiled,
         say=lambda line: console.print(line, markup=False),
     )
-    print_section(console, section)
-    if out is not None:
-        write_record(out, hardware, [section])
+    _finish(section, hardware, out)
 
 
 @app.command("card")
@@ -221,6 +217,12 @@ def _measure_part(
                 yield measure_throughput(device, slots, compiled)
         case "reference":
             yield from _measure_references(reference, devices, compiled)
+
+
+def _finish(section: Section, hardware: dict[str, Cell], out: Path | None) -> None:
+    print_section(console, section)
+    if out is not None:
+        write_record(out, hardware, [section])
 
 
 def _measure_references(
