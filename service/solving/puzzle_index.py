@@ -25,9 +25,16 @@ class PuzzleIndex:
 
 
 def index_document(puzzles: Sequence[Puzzle], max_probes: int = MAX_PROBES) -> dict[str, object]:
-    """Return the content of a `puzzles.json`; probes are spread evenly, without test outputs."""
+    """Return the content of a `puzzles.json`; probes are small puzzles, without test outputs.
+
+    They are spread evenly over the smallest sizes that have enough: a checkpoint with crop answers
+    small puzzles sooner, and may have been trained on them first.
+    """
     num_probes = min(max_probes, len(puzzles))
-    probes = [puzzles[index * len(puzzles) // num_probes] for index in range(num_probes)]
+    sides = [max(max(grid.size) for grid in puzzle.grids) for puzzle in puzzles]
+    max_side = sorted(sides)[num_probes - 1] if puzzles else 0
+    small = [one for one, side in zip(puzzles, sides, strict=True) if side <= max_side]
+    probes = [small[index * len(small) // num_probes] for index in range(num_probes)]
     return {
         "demonstrations": {puzzle.name: puzzle.demonstrations_hash for puzzle in puzzles},
         "probes": {

@@ -113,6 +113,8 @@ def _choose_cases(row_index: RowIndex, puzzles: Sequence[Puzzle]) -> list[_Case]
     for puzzle in puzzles:
         with suppress(UnknownPuzzle, CanvasError):
             known.append((puzzle, row_index.find(puzzle), row_index.crop_of(puzzle).size))
+    # Small squares first: they are answered sooner, and may have been trained before larger ones.
+    known.sort(key=lambda one: one[2])
     wanted: list[list[tuple[PuzzleRows, PuzzleRows | None, int, Pair, int]]] = []
     for position, (puzzle, puzzle_rows, side) in enumerate(known):
         other = known[(position + 1) % len(known)][1] if len(known) > 1 else None

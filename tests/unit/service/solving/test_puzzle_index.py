@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from augment import Puzzle, Task
+from augment import Grid, Pair, Puzzle, Task
 from service.solving.puzzle_index import PUZZLES_NAME, PuzzleIndex, index_document, read_index
 from service.wire.errors import PuzzleIndexError
 
@@ -77,3 +77,15 @@ def test_a_folder_in_the_files_place_is_damage(tmp_path: Path) -> None:
 
     with pytest.raises(PuzzleIndexError, match="damaged"):
         read_index(tmp_path)
+
+
+def test_probes_are_small_puzzles() -> None:
+    puzzles = [
+        Puzzle(f"p{i}", (Pair(Grid.from_rows([[1] * (1 + i % 4)]), Grid.from_rows([[2]])),), ())
+        for i in range(12)
+    ]
+
+    probes = index_document(puzzles, max_probes=5)["probes"]
+
+    assert isinstance(probes, dict)
+    assert set(probes) <= {f"p{i}" for i in range(12) if i % 4 < 2}
