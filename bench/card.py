@@ -179,6 +179,9 @@ def _text(
             "",
             "## Recipe",
             "",
+            "Commands are typed in the repository's folder, in the environment that [the "
+            "README](../../README.md#install) installs.",
+            "",
             "```console",
             f"$ {command}",
             "```",

@@ -183,7 +183,8 @@ def card(
         int | None, typer.Option(min=1, help="Only puzzles read on at most so many cells a side.")
     ] = None,
     start: Annotated[
-        str | None, typer.Option(help="The checkpoint whose trunk it began as, for the recipe.")
+        str | None,
+        typer.Option(help="The checkpoint that gave the trunk it began with, for the recipe."),
     ] = None,
 ) -> None:
     """Write the README of a trained checkpoint: recipe, log, and what it solves by size."""

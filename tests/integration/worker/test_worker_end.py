@@ -42,7 +42,8 @@ def test_a_stopping_worker_lets_its_jobs_end(
 ) -> None:
     running = start(SlowEngine, grace_s=60.0)
     job_id = queue.submit(probes[0], variants=16, stop_early=False)
-    queue.wait_until_running(job_id)
+    # Running is said of a claimed job; progress, of one that the engine works on.
+    queue.wait_until(job_id, lambda job: job.progress is not None)
 
     assert running.stop() == 0
 
