@@ -149,15 +149,15 @@ async def _unknown_puzzle(
     ]
     needs = "needs adaptation (test-time training on its demonstrations) first"
     if known_to:
-        mend = f"Checkpoint(s) {', '.join(known_to)} know it: name one in {asked.pointer}"
+        hint = f"Checkpoint(s) {', '.join(known_to)} know it: name one in {asked.pointer}"
     elif settings.adapt_max_s == 0:
-        mend = f"Any other puzzle {needs}, which this service does not do"
+        hint = f"Any other puzzle {needs}, which this service does not do"
     else:
-        mend = f'Any other puzzle {needs}: "auto" in /options/adapt asks for it'
+        hint = f'Any other puzzle {needs}: "auto" in /options/adapt asks for it'
     fault = f"checkpoint {checkpoint.name!r} has no trained rows for puzzle {puzzle.name!r}"
     error = UnknownPuzzle(
         f"{fault}, which is identified by its demonstrations, not by its name. It knows "
-        f"{checkpoint.puzzles} puzzles, listed at {puzzles_path}. {mend}"
+        f"{checkpoint.puzzles} puzzles, listed at {puzzles_path}. {hint}"
     )
     members = {
         "checkpoint": checkpoint.name,

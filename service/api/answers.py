@@ -55,10 +55,10 @@ def link_to(following: str | None) -> Mapping[str, str]:
     return {} if following is None else {"Link": f'<{following}>; rel="next"'}
 
 
-def told(
+def response_doc(
     model: type[BaseModel], description: str, *, headers: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Describe an answer with a document."""
+    """Return the OpenAPI description of an answer with a document."""
     return {
         "model": model,
         "description": description,

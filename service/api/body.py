@@ -14,18 +14,18 @@ MIN_BYTES_PER_S: Final = 10_000
 
 
 async def read_json_body(
-    request: Request, max_bytes: int, mend: str = "Send each puzzle in a request of its own"
+    request: Request, max_bytes: int, hint: str = "Send each puzzle in a request of its own"
 ) -> bytes:
     """Read a body that says it is JSON, stopping at the limit whatever its length claims.
 
-    `mend` tells what to do about one that is too large.
+    `hint` says what to do about one that is too large.
 
     Raises: Refused (408, 413, 415).
     """
     _check_type(request)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > max_bytes:
-        raise _too_large(max_bytes, mend)
+        raise _too_large(max_bytes, hint)
     chunks = bytearray()
     started = asyncio.get_running_loop().time()
     try:
@@ -33,7 +33,7 @@ async def read_json_body(
             async for chunk in request.stream():
                 chunks += chunk
                 if len(chunks) > max_bytes:
-                    raise _too_large(max_bytes, mend)
+                    raise _too_large(max_bytes, hint)
                 limit.reschedule(started + GRACE_S + len(chunks) / MIN_BYTES_PER_S)
     except TimeoutError:
         raise _too_slow(len(chunks)) from None
@@ -75,11 +75,11 @@ def _too_slow(num_bytes: int) -> Refused:
     )
 
 
-def _too_large(max_bytes: int, mend: str) -> Refused:
+def _too_large(max_bytes: int, hint: str) -> Refused:
     return Refused(
         Problem(
             "body_too_large",
-            f"the body is larger than {max_bytes:,} bytes; one puzzle takes some thousands. {mend}",
+            f"the body is larger than {max_bytes:,} bytes; one puzzle takes some thousands. {hint}",
             # The rest of the body is not read, so nothing else can come through this connection.
             headers={"Connection": "close"},
         )

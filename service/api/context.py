@@ -19,7 +19,7 @@ from service.runtime.settings import Settings
 class Context:
     """Everything that an app opened at its start.
 
-    `share` is how many jobs of one caller may wait; None where callers cannot be told apart.
+    `share` is how many jobs of one caller may wait; None where callers are not distinguished.
     """
 
     settings: Settings

@@ -1,6 +1,6 @@
 """Job documents as bytes: what is stored as JSON is passed on as it is, never parsed and rewritten.
 
-An answer with many candidates is large; writing it anew would be most of the work of a request.
+An answer with many candidates is large; rewriting it would be most of the work of a request.
 """
 
 import json

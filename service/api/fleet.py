@@ -91,7 +91,7 @@ class Fleet:
             raise not_ready()
         raise UnknownCheckpoint(
             f"no worker serves a checkpoint {str(name)[:200]!r}; there are "
-            f"{', '.join(seen.checkpoints)} (GET /v1/checkpoints tells more)"
+            f"{', '.join(seen.checkpoints)} (GET /v1/checkpoints describes them)"
         )
 
     async def knows(self, checkpoint: CheckpointRecord, demonstrations_hash: str) -> bool:
@@ -121,7 +121,7 @@ def not_ready() -> Refused:
         Problem(
             "not_ready",
             "no worker with a checkpoint is registered: one may be starting, so try again in a "
-            "moment. `hrm-arc worker` starts one; /health/ready tells when it is there",
+            "moment. `hrm-arc worker` starts one; /health/ready shows when it is ready",
             headers=RETRY_SOON,
         )
     )

@@ -13,7 +13,7 @@ _HOST: Final = re.compile(r"(?:\[(?P<address>[^\]]+)\]|(?P<name>[^:]+))(?::[0-9]
 
 
 class KnownHosts:
-    """Wraps the app and refuses requests whose `Host` is none of the service's names.
+    """Wraps the app and refuses requests with a `Host` that is none of the service's names.
 
     A foreign web page may let its own name lead to this machine (DNS rebinding), and is then of the
     same origin as the service: only the name in `Host` gives it away.

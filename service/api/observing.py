@@ -17,14 +17,14 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MAX_SHOWN_PATH: Final = 200
 _QUIET: Final = ("/health", "/metrics", "/web/")
-# The status that logs and counts show for a request whose sender went away unanswered.
+# The status that logs and counts show for a request that lost its sender before the answer.
 _GONE: Final = 499
 
 
 class Observed:
     """Wraps the app: X-Request-ID in and out, metrics, access log; an unexpected error is a 500.
 
-    Handlers put what the log line should tell (`job_id`, `owner`) into the request's state.
+    Handlers put the fields of the log line (`job_id`, `owner`) into the request's state.
     """
 
     def __init__(self, app: ASGIApp, metrics: APIMetrics) -> None:

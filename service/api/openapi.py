@@ -18,11 +18,11 @@ Solves ARC puzzles with trained Hierarchical Reasoning Models: a puzzle in, vote
 
 - `POST /v1/solve` waits for the answer; `POST /v1/jobs` queues a job and answers at once.
 - `POST /v1/batches` takes a whole challenges file and gives a `submission.json`.
-- A checkpoint answers the puzzles that it has trained rows for (`GET /v1/checkpoints`), told by
-  their demonstrations. To others it is adapted first where `options.adapt` says so: it is trained
+- A checkpoint answers the puzzles that it has trained rows for (`GET /v1/checkpoints`), identified
+  by their demonstrations. It adapts to others first where `options.adapt` asks for it: it trains
   on their demonstrations, which takes a while, and is kept for your next job (`GET /v1/adapted`).
 - Several checkpoints vote together where `options.ensemble` names them.
-- Every error is a problem document (RFC 9457) whose `code` is for programs. `errors` name the wrong
+- Every error is a problem document (RFC 9457) with a `code` for programs. `errors` name the wrong
   places of the body as JSON pointers.
 - 503 passes: `Retry-After` says when to try again, and `detail` what became of a submission. Sent
   again with the same `Idempotency-Key`, a submission is queued once.

@@ -56,7 +56,7 @@ def train_command(
         int | None,
         typer.Option(
             min=1,
-            help="With --crop: train only the puzzles whose part has at most this side. All get "
+            help="With --crop: train only the puzzles with a part of at most this side. All get "
             "their rows, and the run can be continued with a larger value.",
         ),
     ] = None,

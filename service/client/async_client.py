@@ -85,7 +85,9 @@ class AsyncClient:
         Raises: JobUnsuccessful when it failed; JobUnfinished when the time has passed;
         InvalidOptions for an option that does not exist or is out of bounds.
         """
-        steps = self._core.solve(task, options, wait_s=wait_s, tells=on_progress is not None)
+        steps = self._core.solve(
+            task, options, wait_s=wait_s, wants_progress=on_progress is not None
+        )
         return await self._take(steps, on_progress)
 
     async def submit(
@@ -215,9 +217,9 @@ class AsyncClient:
             case Pause(seconds):
                 await asyncio.sleep(seconds)
             case Tell(progress):
-                told = None if on_progress is None else on_progress(progress)
-                if inspect.isawaitable(told):
-                    await told
+                pending = None if on_progress is None else on_progress(progress)
+                if inspect.isawaitable(pending):
+                    await pending
         return None
 
 

@@ -95,7 +95,9 @@ class Client:
         Raises: JobUnsuccessful when it failed; JobUnfinished when the time has passed;
         InvalidOptions for an option that does not exist or is out of bounds.
         """
-        steps = self._core.solve(task, options, wait_s=wait_s, tells=on_progress is not None)
+        steps = self._core.solve(
+            task, options, wait_s=wait_s, wants_progress=on_progress is not None
+        )
         return self._take(steps, on_progress)
 
     def submit(self, task: AnyTask, *, idempotency_key: str | None = None, **options: Any) -> Job:

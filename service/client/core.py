@@ -100,14 +100,19 @@ class Core:
         return (yield from self._submit("/v1/jobs", task, options, idempotency_key, 0.0))
 
     def solve(
-        self, task: AnyTask, options: Mapping[str, object], *, wait_s: float | None, tells: bool
+        self,
+        task: AnyTask,
+        options: Mapping[str, object],
+        *,
+        wait_s: float | None,
+        wants_progress: bool,
     ) -> Steps[Answer]:
-        """Make a job and wait for its answer; `tells`: with its progress.
+        """Make a job and wait for its answer; `wants_progress`: on the way, read its progress too.
 
         Raises: JobUnsuccessful, JobUnfinished.
         """
         deadline = self._deadline(wait_s)
-        if tells or (wait_s is not None and wait_s < 1):
+        if wants_progress or (wait_s is not None and wait_s < 1):
             job = yield from self.submit(task, options)
         else:
             patience_s = MAX_SOLVE_WAIT_S if wait_s is None else min(wait_s, MAX_SOLVE_WAIT_S)
@@ -289,7 +294,7 @@ def _batch(batch_id: str) -> _Kind[Batch]:
 
 
 def _posting(idempotency_key: str | None) -> dict[str, str]:
-    # A key for every job, made before the first try: a try whose reply was lost made the job
+    # A key for every job, made before the first try: a try that lost its reply made the job
     # already, and the next one must find it.
     return {
         "Content-Type": "application/json",

@@ -1,7 +1,7 @@
 """What the client's core asks of the world, and what it gets.
 
 The core does no input or output: it is generators that yield an effect and are sent its outcome.
-Whoever drives them, blocking or not, performs the effects; where the service cannot be reached, it
+Their driver, blocking or not, performs the effects; where the service cannot be reached, it
 throws `ServiceUnreachable` in.
 """
 

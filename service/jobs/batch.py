@@ -30,8 +30,8 @@ class Refused:
 class NewBatch:
     """A batch to be queued; its puzzles by id, in order.
 
-    `options` is a JSON document, every job's. `fingerprint` tells bodies of the same idempotency
-    key apart. `share`: how many of this owner's jobs may wait; None for no limit of their own.
+    `options` is a JSON document, every job's. `fingerprint` distinguishes bodies of the same
+    idempotency key. `share`: how many of this owner's jobs may wait; None for no limit.
 
     Units: deadline_s in seconds from now, each job's.
     """
@@ -57,7 +57,7 @@ class BatchEntry:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch as it was queued; how it stands, its jobs tell. `options` is a JSON document.
+    """A batch as it was queued; its state is that of its jobs. `options` is a JSON document.
 
     Units: created_at in seconds since 1970, by the clock of Redis.
     """

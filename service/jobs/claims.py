@@ -103,7 +103,7 @@ class Claims:
         return claims
 
     def reclaim(self, num_places: int, held: Collection[str] = ()) -> list[Claim]:
-        """Take over jobs whose worker has not renewed its lease.
+        """Take over jobs of workers that have not renewed the lease.
 
         Of the jobs `held`, which this worker works on, the leases are renewed, and no attempt is
         charged: they are not among those returned.
@@ -135,7 +135,7 @@ class Claims:
         )
 
     def listen(self, block_s: float) -> frozenset[str]:
-        """Wait for jobs, anybody's, whose cancellation is asked for. For one thread only."""
+        """Wait for requests to cancel jobs, of any worker. For one thread only."""
         with explained(self._redis):
             if self._cancels_position is None:
                 newest = self._redis.xrevrange(keys.CANCELS, count=1)
@@ -158,7 +158,7 @@ class Claims:
     def adapts(self, job_id: str) -> bool:
         """Report that a checkpoint is adapted for a job now; False when it is no longer this one's.
 
-        Its progress until now is dropped. Telling it again changes nothing.
+        Its progress until now is dropped. Reporting it again changes nothing.
         """
         return self._turn(job_id, JobState.ADAPTING)
 
@@ -191,7 +191,7 @@ class Claims:
     def hand_back(self, job_id: str, *, charge: bool, reason: str = "") -> bool:
         """Put a job back into the queue; False when it is no longer this worker's.
 
-        Uncharged, the attempt does not count. The reason is told should attempts run out.
+        Uncharged, the attempt does not count. The reason is reported should attempts run out.
         """
         charged = "1" if charge else "0"
         with explained(self._redis):
@@ -205,7 +205,7 @@ class Claims:
     def register(self, record: WorkerRecord) -> frozenset[str]:
         """Report that this worker lives; it counts as gone when this stops.
 
-        Returns the hashes of its checkpoints whose puzzles are not published, or no longer.
+        Returns the hashes of its checkpoints without published puzzles.
         """
         with explained(self._redis):
             seconds, microseconds = self._redis.time()

@@ -19,7 +19,7 @@ PAGE = 500
 class EventFeed:
     """Tails the events of all jobs with one connection.
 
-    After a lost connection every waiting subscriber is told its job's present state, so that none
+    After a lost connection every waiting subscriber gets its job's present state, so that none
     waits for an event that it missed.
     """
 

@@ -21,8 +21,8 @@ _EVENT_ID = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
 class NewJob:
     """A job to be queued.
 
-    `task` and `options` are JSON documents. `fingerprint` tells bodies of the same idempotency key
-    apart. `share`: how many of this owner's jobs may wait; None for no limit of their own.
+    `task` and `options` are JSON documents. `fingerprint` distinguishes bodies of the same
+    idempotency key. `share`: how many of this owner's jobs may wait; None for no limit.
 
     Units: deadline_s in seconds from now.
     """
@@ -97,7 +97,7 @@ class Job:
 class Event:
     """Something that happened to a job.
 
-    Each tells the whole state, so seeing one twice is harmless.
+    Each has the whole state, so seeing one twice is harmless.
 
     `data` is a JSON document. `is_last`: the job has ended.
     """
@@ -143,8 +143,8 @@ def event_order(event_id: str) -> tuple[int, int]:
 class AdaptedRecord:
     """A checkpoint adapted to one puzzle, which a worker keeps.
 
-    `owner` is the caller whose job made it, `base` the checkpoint it was made from. `is_complete`:
-    its training has ended; else it is a snapshot to go on from.
+    `owner` is the caller of the job that made it, `base` the checkpoint it was made from.
+    `is_complete`: its training has ended; else it is a snapshot to continue from.
 
     Units: `seconds` of training, `num_bytes` on disk; times in seconds since 1970.
     """

@@ -14,7 +14,7 @@ from service.adaptation.record import AdaptationRecord, read_adaptation
 from service.solving.puzzle_index import PuzzleIndex, read_index
 from service.wire.errors import EnrolmentError, UnknownPuzzle
 
-# Puzzles whose rows are cached; 1,000 variants take a third of a megabyte.
+# Puzzles with cached rows; 1,000 variants take a third of a megabyte.
 CACHE_SIZE = 128
 OTHER_VOCABULARIES = {11: "Sudoku's", 6: "Maze's"}
 

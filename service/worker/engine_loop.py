@@ -190,7 +190,7 @@ class EngineLoop:
                     self._jobs.move(job, Stage.SOLVING)
 
     def _enter_engines(self) -> None:
-        """Queue the samples of members whose engine is on the device, or finds room there."""
+        """Queue the samples of members with an engine on the device, or with room for one."""
         for job in self._jobs.in_stage(Stage.SOLVING):
             with self._failing(job):
                 for index in job.solving.waiting:

@@ -59,7 +59,7 @@ class EnginePool:
         self._indices: dict[str, RowIndex] = {}
         self._hashes: dict[str, str] = {}
         self._adapted: dict[str, Path] = {}
-        # The checkpoint whose engine takes no new work, so that it becomes idle.
+        # The checkpoint with an engine that takes no new work, so that it becomes idle.
         self._leaving: str | None = None
 
     @property
@@ -74,7 +74,7 @@ class EnginePool:
 
     @property
     def busy(self) -> frozenset[str]:
-        """The checkpoints whose engines have work."""
+        """The checkpoints with work in their engines."""
         return frozenset(name for name, engine in self._engines.items() if not engine.is_idle)
 
     def has_engine(self, name: str) -> bool:

@@ -76,7 +76,7 @@ class Heartbeat:
 
     `send` takes commands for the engine loop; of a removal of an adapted checkpoint it gets one,
     and at the start one for each removal of the last hour. `on_unpublished` gets the hashes of
-    checkpoints whose list of puzzles is missing in Redis.
+    checkpoints without a list of puzzles in Redis.
 
     While `is_stalled`, no lease is renewed, so that other workers take the jobs over.
     """

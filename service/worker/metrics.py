@@ -41,11 +41,11 @@ class WorkerMetrics:
         self.e2e_latency = histogram(
             "e2e_latency_seconds", "From submission to the answer.", WAIT_BUCKETS_S
         )
-        self.jobs_ended = counter("jobs_ended_total", "Jobs whose end was written, by end.", "end")
+        self.jobs_ended = counter("jobs_ended_total", "Jobs ended, by end.", "end")
         self.jobs_reclaimed = counter(
             "jobs_reclaimed_total", "Jobs taken over after their lease ran out."
         )
-        self.jobs_lost = counter("jobs_lost_total", "Jobs whose lease was lost to another worker.")
+        self.jobs_lost = counter("jobs_lost_total", "Jobs lost to another worker with their lease.")
         self.jobs_handed_back = counter(
             "jobs_handed_back_total", "Jobs put back into the queue, unfinished."
         )
@@ -70,7 +70,7 @@ class WorkerMetrics:
         self._memory_read_at = 0.0
         self.checkpoints_verified = gauge(
             "checkpoints_verified",
-            "Checkpoints served whose rows are known to belong to their names.",
+            "Checkpoints served with rows known to belong to their names.",
         )
 
     def count_step(

@@ -1,7 +1,4 @@
-"""A short list of words stays out of docstrings, comments, messages and documents.
-
-`python tests/unit/test_plain_english.py` prints the files that hold any.
-"""
+"""A short list of words stays out of docstrings, comments, messages and documents."""
 
 import ast
 import io
@@ -20,8 +17,6 @@ WORDS = re.compile(
 # Unicode's own term.
 ALLOWED = re.compile(r"\blone surrogates?\b", re.IGNORECASE)
 _SCRIPT_PROSE = re.compile(r"(?<!:)//.*|\"[^\"]*\"|`[^`]*`")
-# Files yet to be cleaned, one a line.
-PENDING = ROOT / "tests" / "data" / "plain_english_pending.txt"
 SOURCES = tuple(
     sorted(
         path
@@ -76,24 +71,12 @@ def faults(path: Path) -> list[str]:
     return found
 
 
-def pending() -> set[str]:
-    return set(PENDING.read_text(encoding="utf-8").split()) if PENDING.exists() else set()
-
-
 @pytest.mark.parametrize("package", PACKAGES)
 def test_code_is_in_plain_english(package: str) -> None:
     mine = [path for path in SOURCES if path.is_relative_to(ROOT / package)]
-    assert [
-        fault for path in mine if name_of(path) not in pending() for fault in faults(path)
-    ] == []
+    assert [fault for path in mine for fault in faults(path)] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_documents_are_in_plain_english(document: Path) -> None:
     assert faults(document) == []
-
-
-if __name__ == "__main__":
-    for source in SOURCES:
-        if faults(source):
-            print(name_of(source))  # noqa: T201

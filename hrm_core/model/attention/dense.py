@@ -76,6 +76,6 @@ torch.library.register_fake(_NAME, _shape)
 
 
 def _block_size(num_heads: int, length: int) -> int:
-    """Return the largest divisor of the number of heads whose scores are few enough."""
+    """Return the largest divisor of the number of heads that keeps their scores few enough."""
     limit = min(num_heads, max(1, MAX_SCORES // length**2))
     return next(size for size in range(limit, 0, -1) if num_heads % size == 0)

@@ -1,4 +1,4 @@
-"""Blocks whose products have fused epilogues."""
+"""Blocks with fused epilogues in their products."""
 
 import importlib.util
 from collections.abc import Collection
@@ -18,7 +18,7 @@ MIN_HALF_HEAD = 16
 
 
 class FusedBlock(Block):
-    """A block whose products use the named kernels."""
+    """A block with the named kernels in its products."""
 
     kernels: Collection[str] = ()
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from service.api.answers import described_headers, model_answer, problems, told
+from service.api.answers import described_headers, model_answer, problems, response_doc
 from service.api.context import Known
 from service.api.examples import ADAPTED
 from service.wire.checkpoint import Adapted, AdaptedList
@@ -24,7 +24,7 @@ AdaptedID = Annotated[
     summary="List the adapted checkpoints kept",
     response_class=Response,
     responses={
-        200: told(AdaptedList, "Yours, the newest made first."),
+        200: response_doc(AdaptedList, "Yours, the newest made first."),
         **problems("queue_unavailable"),
     },
 )
@@ -42,7 +42,7 @@ async def list_adapted(call: Known) -> Response:
     summary="Look an adapted checkpoint up",
     response_class=Response,
     responses={
-        200: told(Adapted, "The adapted checkpoint."),
+        200: response_doc(Adapted, "The adapted checkpoint."),
         **problems("adapted_not_found", "not_found", "queue_unavailable"),
     },
 )

@@ -16,7 +16,7 @@ from service.api.answers import (
     link_to,
     next_page,
     problems,
-    told,
+    response_doc,
 )
 from service.api.batch_documents import (
     BatchView,
@@ -94,12 +94,12 @@ def checked_id(batch_id: str) -> str:
     status_code=202,
     response_class=Response,
     responses={
-        200: told(
+        200: response_doc(
             BatchDocument,
             "The batch that the same idempotency key and body gave before.",
             headers=("Location",),
         ),
-        202: told(BatchDocument, "The batch is queued.", headers=("Location",)),
+        202: response_doc(BatchDocument, "The batch is queued.", headers=("Location",)),
         **problems(
             *("invalid_json", "unknown_checkpoint", "body_too_large", "unsupported_media_type"),
             "request_timeout",
@@ -112,7 +112,7 @@ def checked_id(batch_id: str) -> str:
 async def submit_batch(call: Known, idempotency_key: IdempotencyKey = None) -> Response:
     """Queue a job for each puzzle, all or none, at batch priority; 1,000 puzzles at the most.
 
-    A puzzle that is broken or that the checkpoint cannot answer is told as refused in the batch,
+    A puzzle that is broken or that the checkpoint cannot answer is listed as refused in the batch,
     and the others are answered all the same.
     """
     context = call.context
@@ -145,7 +145,7 @@ async def submit_batch(call: Known, idempotency_key: IdempotencyKey = None) -> R
     summary="List batches, newest first",
     response_class=Response,
     responses={
-        200: told(BatchList, "Batches without their puzzles.", headers=("Link",)),
+        200: response_doc(BatchList, "Batches without their puzzles.", headers=("Link",)),
         **problems("invalid_request", "queue_unavailable"),
     },
 )
@@ -163,7 +163,7 @@ async def list_batches(call: Known, query: Annotated[BatchesQuery, Query()]) -> 
     summary="Look a batch up",
     response_class=Response,
     responses={
-        200: told(BatchDocument, "The batch as it stands."),
+        200: response_doc(BatchDocument, "The batch as it stands."),
         **problems("batch_not_found", "not_found", "queue_unavailable"),
     },
 )
@@ -179,7 +179,7 @@ async def get_batch(call: Known, batch_id: BatchID) -> Response:
     summary="Cancel a batch",
     response_class=Response,
     responses={
-        200: told(BatchDocument, "The batch as it stands: running jobs end in a moment."),
+        200: response_doc(BatchDocument, "The batch as it stands: running jobs end in a moment."),
         **problems("batch_not_found", "not_found", "queue_unavailable"),
     },
 )

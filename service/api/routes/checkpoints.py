@@ -10,7 +10,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from augment import task_document
-from service.api.answers import json_answer, link_to, model_answer, next_page, problems, told
+from service.api.answers import (
+    json_answer,
+    link_to,
+    model_answer,
+    next_page,
+    problems,
+    response_doc,
+)
 from service.api.context import Known
 from service.api.fleet import Fleet, Sighting
 from service.api.public_tasks import find_public_task
@@ -40,7 +47,7 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
     summary="List the checkpoints served",
     response_class=Response,
     responses={
-        200: told(
+        200: response_doc(
             CheckpointList,
             "What the workers serve now.",
         ),
@@ -66,7 +73,7 @@ async def list_checkpoints(call: Known) -> Response:
     summary="Look a checkpoint up",
     response_class=Response,
     responses={
-        200: told(Checkpoint, "The checkpoint."),
+        200: response_doc(Checkpoint, "The checkpoint."),
         **problems("unknown_checkpoint", "not_found", "queue_unavailable"),
     },
 )
@@ -83,7 +90,7 @@ async def get_checkpoint(call: Known, name: CheckpointName) -> Response:
     summary="List the puzzles that a checkpoint knows",
     response_class=Response,
     responses={
-        200: told(PuzzleList, "Puzzles by name.", headers=("Link",)),
+        200: response_doc(PuzzleList, "Puzzles by name.", headers=("Link",)),
         **problems(
             *("unknown_checkpoint", "not_found", "invalid_request"),
             *("not_ready", "queue_unavailable"),
@@ -113,7 +120,7 @@ async def list_puzzles(
     summary="Look up a puzzle that a checkpoint knows",
     response_class=Response,
     responses={
-        200: told(PuzzleDetail, "The puzzle, with its grids where it is a public one."),
+        200: response_doc(PuzzleDetail, "The puzzle, with its grids where it is a public one."),
         **problems(
             *("unknown_checkpoint", "unknown_puzzle", "not_found", "not_ready"),
             "queue_unavailable",

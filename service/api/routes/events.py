@@ -118,7 +118,7 @@ async def _first_events(call: Call, job_id: str, last_event_id: str | None) -> t
     if missed:
         return missed
     job = await store.get(job_id, call.owner)
-    # An ended job whose last event is no longer kept would leave the client waiting for ever.
+    # The last event of an ended job may no longer be kept: without this the client would wait on.
     return current_events(job) if missed is None or job.state.is_final else ()
 
 

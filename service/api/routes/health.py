@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from service.api.answers import model_answer, problems, told
+from service.api.answers import model_answer, problems, response_doc
 from service.api.context import Opened
 from service.api.fleet import not_ready
 from service.api.schemas import AliveOut, ReadyOut
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/health", tags=["health"])
     operation_id="is_alive",
     summary="Does this process answer?",
     response_class=Response,
-    responses={200: told(AliveOut, "It does."), **problems()},
+    responses={200: response_doc(AliveOut, "It does."), **problems()},
 )
 async def is_alive() -> Response:
     """Answer. Needs no key."""
@@ -29,7 +29,7 @@ async def is_alive() -> Response:
     summary="Will jobs be worked on?",
     response_class=Response,
     responses={
-        200: told(ReadyOut, "They will."),
+        200: response_doc(ReadyOut, "They will."),
         **problems("not_ready", "queue_unavailable"),
     },
 )

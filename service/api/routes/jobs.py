@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from service.api.answers import json_answer, link_to, next_page, problems, told
+from service.api.answers import json_answer, link_to, next_page, problems, response_doc
 from service.api.context import Known
 from service.api.documents import job_document, job_list, job_path, task_document
 from service.api.examples import JOB_ID
@@ -39,12 +39,12 @@ def checked_id(job_id: str) -> str:
     status_code=202,
     response_class=Response,
     responses={
-        200: told(
+        200: response_doc(
             Job,
             "The job that the same idempotency key and body gave before.",
             headers=("Location",),
         ),
-        202: told(Job, "The job is queued.", headers=("Location",)),
+        202: response_doc(Job, "The job is queued.", headers=("Location",)),
         **problems(*PROBLEMS),
     },
     openapi_extra=BODY,
@@ -65,7 +65,7 @@ async def submit_job(call: Known, idempotency_key: IdempotencyKey = None) -> Res
     summary="List jobs, newest first",
     response_class=Response,
     responses={
-        200: told(JobList, "Jobs without their answers.", headers=("Link",)),
+        200: response_doc(JobList, "Jobs without their answers.", headers=("Link",)),
         **problems("invalid_request", "queue_unavailable"),
     },
 )
@@ -88,7 +88,7 @@ async def list_jobs(call: Known, query: Annotated[JobsQuery, Query()]) -> Respon
     summary="Look a job up",
     response_class=Response,
     responses={
-        200: told(Job, "The job as it stands."),
+        200: response_doc(Job, "The job as it stands."),
         **problems("job_not_found", "not_found", "queue_unavailable"),
     },
 )
@@ -105,7 +105,7 @@ async def get_job(call: Known, job_id: JobID) -> Response:
     summary="Look a job's puzzle up",
     response_class=Response,
     responses={
-        200: told(Task, "The task as it was sent, without options."),
+        200: response_doc(Task, "The task as it was sent, without options."),
         **problems("job_not_found", "not_found", "queue_unavailable"),
     },
 )
@@ -122,7 +122,7 @@ async def get_task(call: Known, job_id: JobID) -> Response:
     summary="Cancel a job",
     response_class=Response,
     responses={
-        200: told(Job, "The job as it stands: a running one ends in a moment."),
+        200: response_doc(Job, "The job as it stands: a running one ends in a moment."),
         **problems("job_not_found", "not_found", "queue_unavailable"),
     },
 )

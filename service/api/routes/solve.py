@@ -10,7 +10,7 @@ from service.api.answers import (
     finished_failure_codes,
     json_answer,
     problems,
-    told,
+    response_doc,
 )
 from service.api.context import Call, Known
 from service.api.documents import job_document, job_path
@@ -30,12 +30,12 @@ router = APIRouter(tags=["solve"])
     summary="Solve a puzzle and wait for the answer",
     response_class=Response,
     responses={
-        200: told(
+        200: response_doc(
             JobDocument,
             "The job has ended: solved, or cancelled by somebody.",
             headers=("Preference-Applied",),
         ),
-        202: told(
+        202: response_doc(
             JobDocument,
             "It takes longer. The job goes on; its address shows how it ends.",
             headers=("Location", "Preference-Applied"),

@@ -1,5 +1,5 @@
 -- Makes a delivered entry a running job of this worker and charges an attempt; none for a job that
--- the worker still works on, whose lease ran out because the worker or Redis was paused.
+-- the worker still works on, after its lease ran out because the worker or Redis was paused.
 -- Gives run and the job's fields; or held, gone, deadline, dead, cancelled.
 local worker, priority, entry, id = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local max_attempts, result_ttl_s, is_held = tonumber(ARGV[6]), ARGV[7], ARGV[8] == '1'

@@ -45,7 +45,7 @@ class SelfTest:
 
     `names_known`: this program wrote rows and names together, so only the training is in question.
 
-    Units: `exact_share` is the share of demonstrations whose output comes out right, `cell_share`
+    Units: `exact_share` is the share of demonstrations that come out right, `cell_share`
     the share of the outputs' cells.
     """
 

@@ -87,8 +87,8 @@ export class API {
     return { isReachable: true, isReady: true, workers };
   }
 
-  // Calls `tell(kind, data)` for every event of a job until it ends; connects again when cut off.
-  async follow(id, tell, signal) {
+  // Calls `notify(kind, data)` for every event of a job until it ends; connects again when cut off.
+  async follow(id, notify, signal) {
     let last = "";
     let pauseMs = FIRST_PAUSE_MS;
     for (;;) {
@@ -105,14 +105,14 @@ export class API {
             const data = JSON.parse(event.data);
             last = event.id;
             pauseMs = FIRST_PAUSE_MS;
-            tell(event.event, data);
+            notify(event.event, data);
             if (event.event === "state" && isFinal(data.state)) return;
           }
         }
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof Problem && error.status < 500) throw error;
-        tell("offline", null);
+        notify("offline", null);
       }
       await pause(pauseMs, signal);
       if (signal.aborted) return;

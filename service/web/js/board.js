@@ -135,9 +135,9 @@ export class Board extends EventTarget {
   #onKey(event) {
     if (event.altKey) return;
     if (/^[0-9]$/.test(event.key) && !event.ctrlKey && !event.metaKey) {
-      this.#tell("colour", { colour: Number(event.key) });
+      this.#notify("colour", { colour: Number(event.key) });
     } else if (event.key === "Enter" || event.key === " ") {
-      this.#tell("act", { place: this.#at });
+      this.#notify("act", { place: this.#at });
     } else if (event.key === "Escape" && this.hasSelection) {
       this.clearSelection();
     } else {
@@ -184,14 +184,14 @@ export class Board extends EventTarget {
     this.#pressed = place;
     this.#anchor = null;
     this.focus(place);
-    this.#tell("press", { place, isPick: event.altKey });
+    this.#notify("press", { place, isPick: event.altKey });
   }
 
   #onMove(event) {
     if (this.#pressed === null) return;
     const place = this.#placeUnder(event);
     if (place === null || String(place) === String(this.#pressed)) return;
-    this.#tell("drag", { place, from: this.#pressed });
+    this.#notify("drag", { place, from: this.#pressed });
     this.#pressed = place;
   }
 
@@ -202,7 +202,7 @@ export class Board extends EventTarget {
     this.#at = place;
     this.#refresh();
     this.#cell().focus();
-    this.#tell("release", { place, isCancelled: event.type === "pointercancel" });
+    this.#notify("release", { place, isCancelled: event.type === "pointercancel" });
   }
 
   // The cells are equally large: where a point lies needs no look at each.
@@ -220,7 +220,7 @@ export class Board extends EventTarget {
     return element.tagName === "TD" && row >= 0 ? [row, element.cellIndex] : null;
   }
 
-  #tell(kind, detail) {
+  #notify(kind, detail) {
     this.dispatchEvent(new CustomEvent(kind, { detail }));
   }
 }

@@ -128,11 +128,11 @@ export class Editor {
   #change(done, grid) {
     if (this.#isReadOnly) return;
     this.#steps.push(grid);
-    this.#tellOwner();
+    this.#notifyOwner();
     announce(done);
   }
 
-  #tellOwner() {
+  #notifyOwner() {
     this.#job.onchange(this.#steps.value);
     this.#show();
   }
@@ -254,21 +254,21 @@ export class Editor {
   }
 
   #undo() {
-    if (!this.#isReadOnly && this.#steps.undo()) this.#tellBack("Undone");
+    if (!this.#isReadOnly && this.#steps.undo()) this.#announceStep("Undone");
   }
 
   #redo() {
-    if (!this.#isReadOnly && this.#steps.redo()) this.#tellBack("Done again");
+    if (!this.#isReadOnly && this.#steps.redo()) this.#announceStep("Done again");
   }
 
-  #tellBack(done) {
-    this.#tellOwner();
+  #announceStep(done) {
+    this.#notifyOwner();
     announce(done);
   }
 
   #discard() {
     while (this.#steps.undo());
-    this.#tellOwner();
+    this.#notifyOwner();
     this.#dialog.close();
     announce("Changes discarded");
   }

@@ -43,7 +43,7 @@ export class JobsPanel {
   // Asks for as many pages as are shown.
   async refresh() {
     this.#isWanted = true;
-    if (this.#isAsking) return; // whoever asks now asks once more
+    if (this.#isAsking) return; // the running request asks once more
     this.#isAsking = true;
     clearTimeout(this.#timer);
     while (this.#isWanted) {
@@ -66,9 +66,9 @@ export class JobsPanel {
       }
       this.#jobs = jobs;
       this.#next = next;
-      this.#tell("");
+      this.#notify("");
     } catch (error) {
-      this.#tell(error.message);
+      this.#notify(error.message);
     }
     this.#show();
   }
@@ -123,7 +123,7 @@ export class JobsPanel {
     );
   }
 
-  #tell(text) {
+  #notify(text) {
     byId("jobs-note").textContent = text;
   }
 }

@@ -70,7 +70,7 @@ function load(task) {
     alarm(`${count(task.faults.length, "place")} of the puzzle ${verb} wrong`);
     puzzle.focusFaults();
   } else byId("puzzle-title").focus({ preventScroll: true });
-  tell([]);
+  show([]);
 }
 
 // The job that the address names is the one that is shown: a reload picks it up again.
@@ -91,7 +91,7 @@ function skip(event) {
 }
 
 async function solve() {
-  tell([]);
+  show([]);
   if (!puzzle.check()) {
     puzzle.focusFaults();
     alarm("The puzzle is wrong in places: fix them first");
@@ -127,14 +127,14 @@ function refuse(error) {
   }
   const message = error.code === "unknown_puzzle" ? UNKNOWN_PUZZLE : error.message;
   alarm(message);
-  tell([h("p", {}, message), h("div.row", {}, mends(error))]);
+  show([h("p", {}, message), h("div.row", {}, remedies(error))]);
   const option = errors.find(
     ({ pointer }) => pointer?.startsWith("/options/") && error.code === "invalid_request",
   );
   if (option !== undefined) form.focus(option.pointer);
 }
 
-function mends(error) {
+function remedies(error) {
   if (error.code !== "unknown_puzzle") return [];
   const others = (error.document.known_to ?? []).map((name) =>
     h("button", { type: "button", onclick: () => again("checkpoint", name) }, `Ask ${name}`),
@@ -153,7 +153,7 @@ function again(name, value) {
   solve();
 }
 
-function tell(children) {
+function show(children) {
   replace(byId("solve-problem"), children);
   byId("solve-problem").hidden = children.length === 0;
 }

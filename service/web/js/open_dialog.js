@@ -144,11 +144,11 @@ export class OpenDialog {
     const name = byId("known-of").value;
     if (name === "") return;
     if (!this.#known.has(name)) {
-      this.#tellKnown("Asking for its puzzles …");
+      this.#noteKnown("Asking for its puzzles …");
       try {
         this.#known.set(name, await this.#allKnown(name));
       } catch (error) {
-        this.#tellKnown(error.message);
+        this.#noteKnown(error.message);
         return;
       }
     }
@@ -183,27 +183,27 @@ export class OpenDialog {
     byId("known-list").replaceChildren(...items);
     const more =
       found.length > SHOWN ? `The first ${SHOWN} of ${found.length.toLocaleString("en")}.` : "";
-    this.#tellKnown(found.length === 0 ? "None has this in its name." : more);
+    this.#noteKnown(found.length === 0 ? "None has this in its name." : more);
   }
 
   async #fetchKnown(puzzle) {
     const checkpoint = byId("known-of").value;
-    this.#tellKnown(`Asking for ${puzzle.name} …`);
+    this.#noteKnown(`Asking for ${puzzle.name} …`);
     try {
       const { task } = await this.#api.puzzle(checkpoint, puzzle.demonstrations_sha256);
       if (task === null) {
-        this.#tellKnown(
+        this.#noteKnown(
           `The grids of ${puzzle.name} are not at hand, it is no public puzzle: open its file.`,
         );
         return;
       }
       this.#choose(readTask(task, puzzle.name));
     } catch (error) {
-      this.#tellKnown(error.message);
+      this.#noteKnown(error.message);
     }
   }
 
-  #tellKnown(text) {
+  #noteKnown(text) {
     byId("known-note").textContent = text;
   }
 

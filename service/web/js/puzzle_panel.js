@@ -50,7 +50,7 @@ export class PuzzlePanel {
       return;
     }
     const at = place.row === undefined ? undefined : [place.row, place.column ?? 0];
-    // Whoever came from the list goes back to it, as long as something is left to fix.
+    // A user who came from the list goes back to it, as long as something is left to fix.
     this.#open(place, { at, back: '#faults:not([hidden]) [data-focus="fault-0"]' });
   }
 

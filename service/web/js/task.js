@@ -1,6 +1,6 @@
 // Tasks as they are pasted, drawn and sent. A draft may be wrong in places, so that what is wrong
-// can be shown where it is: {name, train: [{input, output}], test: [{input, output | null}]}, whose
-// grids may hold WRONG cells, and faults beside it: {pointer, detail}, as the service words them.
+// can be shown where it is: {name, train: [{input, output}], test: [{input, output | null}]}, with
+// grids that may hold WRONG cells, and faults beside it: {pointer, detail}, as the service words them.
 
 import { MAX_SIDE, WRONG, makeGrid } from "./grids.js";
 import { jsonFault } from "./json_place.js";

@@ -147,7 +147,7 @@ class TestSolving:
     def test_one_request_is_enough_for_an_answer_soon(self) -> None:
         drive = Drive([succeeded()])
 
-        answer = drive.take(core(drive).solve(TASK, {}, wait_s=None, tells=False))
+        answer = drive.take(core(drive).solve(TASK, {}, wait_s=None, wants_progress=False))
 
         (request,) = drive.requests
         assert request.path == "/v1/solve"
@@ -158,7 +158,7 @@ class TestSolving:
     def test_what_takes_longer_is_followed(self) -> None:
         drive = Drive([queued(), STREAM, state(1, "running"), state(2, "succeeded"), succeeded()])
 
-        answer = drive.take(core(drive).solve(TASK, {}, wait_s=None, tells=False))
+        answer = drive.take(core(drive).solve(TASK, {}, wait_s=None, wants_progress=False))
 
         assert [request.path for request in drive.requests] == ["/v1/solve", "/v1/jobs/j1"]
         assert answer.enrolled_as == "square"
@@ -166,7 +166,7 @@ class TestSolving:
     def test_with_progress_the_stream_is_opened_at_once(self) -> None:
         drive = Drive([queued(), STREAM, progress(1, 3), state(2, "succeeded"), succeeded()])
 
-        drive.take(core(drive).solve(TASK, {}, wait_s=None, tells=True))
+        drive.take(core(drive).solve(TASK, {}, wait_s=None, wants_progress=True))
 
         assert drive.requests[0].path == "/v1/jobs"
         assert [tell.progress.outcomes for tell in drive.of(Tell)] == [3]
@@ -176,7 +176,7 @@ class TestSolving:
         drive = Drive([reply(job_document(end))])
 
         with pytest.raises(JobUnsuccessful) as caught:
-            drive.take(core(drive).solve(TASK, {}, wait_s=None, tells=False))
+            drive.take(core(drive).solve(TASK, {}, wait_s=None, wants_progress=False))
 
         assert caught.value.code == code
         assert caught.value.job.state == end
@@ -187,13 +187,13 @@ class TestSolving:
         drive = Drive([refusal, reply(job_document("failed", error=failure))])
 
         with pytest.raises(JobUnsuccessful, match="too late") as caught:
-            drive.take(core(drive).solve(TASK, {}, wait_s=None, tells=False))
+            drive.take(core(drive).solve(TASK, {}, wait_s=None, wants_progress=False))
 
         assert caught.value.code == "deadline_exceeded"
 
     def test_the_time_to_wait_bounds_all_of_it(self) -> None:
         drive = Drive([queued(), STREAM, b": ping\n\n", reply(job_document("running"))])
-        steps = core(drive).solve(TASK, {}, wait_s=20.0, tells=False)
+        steps = core(drive).solve(TASK, {}, wait_s=20.0, wants_progress=False)
 
         with pytest.raises(JobUnfinished, match="running after 20 s"):
             _take_with_time(drive, steps, seconds_a_chunk=20.0)
