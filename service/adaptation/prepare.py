@@ -16,8 +16,8 @@ from hrm_core import (
 )
 from service.adaptation.dataset import build_dataset
 from service.adaptation.held_out import HeldOut, hold_out
-from service.adaptation.record import ADAPTATION_NAME, read_adaptation, write_adaptation
 from service.runtime.key_ring import LOCAL_OWNER
+from service.solving.adaptation_record import ADAPTATION_NAME, read_adaptation, write_adaptation
 from service.solving.enrolment import check_kind
 from service.solving.puzzle_index import PUZZLES_NAME, index_document
 from service.wire.errors import AdaptationError

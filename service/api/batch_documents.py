@@ -108,7 +108,7 @@ def batch_path(batch_id: str) -> str:
 
 
 def json_text(document: Mapping[str, Any]) -> bytes:
-    """Write a document as ASCII: ids may hold lone surrogates, which UTF-8 cannot carry."""
+    """Write a document as ASCII: ids may hold unpaired surrogates, which UTF-8 cannot carry."""
     return json.dumps(document, separators=(",", ":")).encode()
 
 

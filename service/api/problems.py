@@ -95,7 +95,7 @@ class Problem:
 
     def response(self) -> Response:
         """Make the HTTP answer."""
-        # As ASCII: what a stranger wrote may hold lone surrogates, which UTF-8 cannot carry.
+        # As ASCII: what a stranger wrote may hold unpaired surrogates, which UTF-8 cannot carry.
         content = json.dumps(self.document()).encode()
         return Response(content, self.status, dict(self.headers), MEDIA_TYPE)
 

@@ -18,9 +18,9 @@ from service.client.exchange import (
     NextChunk,
     Pause,
     Reply,
+    Report,
     Send,
     Steps,
-    Tell,
 )
 from service.client.pages import BatchPage, JobPage, PuzzlePage
 from service.client.retries import Retries
@@ -216,7 +216,7 @@ class AsyncClient:
                 await stream.close()
             case Pause(seconds):
                 await asyncio.sleep(seconds)
-            case Tell(progress):
+            case Report(progress):
                 pending = None if on_progress is None else on_progress(progress)
                 if inspect.isawaitable(pending):
                     await pending

@@ -17,9 +17,9 @@ from service.client.exchange import (
     NextChunk,
     Pause,
     Reply,
+    Report,
     Send,
     Steps,
-    Tell,
 )
 from service.client.pages import BatchPage, JobPage, PuzzlePage
 from service.client.retries import Retries
@@ -220,7 +220,7 @@ class Client:
                 stream.close()
             case Pause(seconds):
                 time.sleep(seconds)
-            case Tell(progress):
+            case Report(progress):
                 if on_progress is not None:
                     on_progress(progress)
         return None

@@ -22,9 +22,9 @@ from service.client.exchange import (
     NextChunk,
     Pause,
     Reply,
+    Report,
     Request,
     Steps,
-    Tell,
 )
 from service.client.pages import BatchPage, JobPage, PuzzlePage
 from service.client.replies import (
@@ -270,7 +270,7 @@ class Core:
                 for event in decoder.feed(chunk):
                     last_event_id = event.id or last_event_id
                     if event.kind == "progress":
-                        yield Tell(kind.read_progress(event.data))
+                        yield Report(kind.read_progress(event.data))
                     elif event.kind == "state":
                         is_over = is_over or _is_final(read_state(event.data))
                 # A stream may keep silent for longer than is left to wait: open a shorter one.

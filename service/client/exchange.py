@@ -76,12 +76,12 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class Report:
     """Hand progress to the caller that waits."""
 
     progress: Progress | BatchProgress
 
 
-Effect = Send | Listen | NextChunk | HangUp | Pause | Tell
+Effect = Send | Listen | NextChunk | HangUp | Pause | Report
 T = TypeVar("T")
 Steps = Generator[Effect, Any, T]

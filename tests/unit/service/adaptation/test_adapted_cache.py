@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
-from service.adaptation.record import ADAPTATION_NAME, write_adaptation
 from service.cli.adapted import list_command, remove_command
+from service.solving.adaptation_record import ADAPTATION_NAME, write_adaptation
 
 BASE, PUZZLE = "b" * 64, "d" * 64
 START_LIMIT_S = 300  # a busy machine takes its time

@@ -16,7 +16,7 @@ from hrm_core.training import mean_row
 from service.adaptation.dataset import build_dataset
 from service.adaptation.held_out import MAX_CHECKED, MAX_CHECKED_VARIANTS, HeldOut, hold_out
 from service.adaptation.prepare import AdaptOptions, check_budget, prepare_adaptation
-from service.adaptation.record import ADAPTATION_NAME, AdaptationRecord, read_adaptation
+from service.solving.adaptation_record import ADAPTATION_NAME, AdaptationRecord, read_adaptation
 from service.solving.enrolment import RowIndex
 from service.wire.errors import AdaptationError, DatasetError, EnrolmentError, UnknownPuzzle
 

@@ -24,7 +24,7 @@ from service.client import (
     ServiceUnreachable,
 )
 from service.client.core import MAX_MUTE_STREAMS, Core
-from service.client.exchange import HangUp, Listen, NextChunk, Reply, Tell
+from service.client.exchange import HangUp, Listen, NextChunk, Reply, Report
 
 GONE = ServiceUnreachable("no answer")
 STREAM = None  # what listening gives where a stream opens
@@ -169,7 +169,7 @@ class TestSolving:
         drive.take(core(drive).solve(TASK, {}, wait_s=None, wants_progress=True))
 
         assert drive.requests[0].path == "/v1/jobs"
-        assert [tell.progress.outcomes for tell in drive.of(Tell)] == [3]
+        assert [tell.progress.outcomes for tell in drive.of(Report)] == [3]
 
     @pytest.mark.parametrize(("end", "code"), [("failed", "engine_failed"), ("cancelled",) * 2])
     def test_a_job_without_an_answer_is_an_error(self, end: str, code: str) -> None:
@@ -232,7 +232,7 @@ class TestFollowing:
         first, second = drive.of(Listen)
         assert "Last-Event-ID" not in first.request.headers
         assert second.request.headers["Last-Event-ID"] == "2-0"
-        assert [tell.progress.outcomes for tell in drive.of(Tell)] == [3, 5]
+        assert [tell.progress.outcomes for tell in drive.of(Report)] == [3, 5]
         assert job.state is JobState.SUCCEEDED
         assert len(drive.of(HangUp)) == 2
 
@@ -248,7 +248,7 @@ class TestFollowing:
 
         assert drive.take(core(drive).wait("j1", None)).state is JobState.SUCCEEDED
 
-        told = [tell.progress for tell in drive.of(Tell)]
+        told = [tell.progress for tell in drive.of(Report)]
         assert [progress.adaptation is not None for progress in told] == [True, False]
         assert len(drive.of(Listen)) == 2
 

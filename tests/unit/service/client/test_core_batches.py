@@ -17,7 +17,7 @@ from service.client import (
     ServiceUnreachable,
 )
 from service.client.core import Core
-from service.client.exchange import Tell
+from service.client.exchange import Report
 
 RETRIES = Retries(most=3, first_pause_s=0.1, longest_pause_s=10.0)
 GONE = ServiceUnreachable("no answer")
@@ -94,7 +94,7 @@ def test_a_batch_is_followed_to_its_end_and_its_progress_told() -> None:
 
     batch = drive.take(core(drive).wait_batch("b1", None))
 
-    (tell,) = drive.of(Tell)
+    (tell,) = drive.of(Report)
     assert (batch.state, batch.counts.succeeded) == (BatchState.FINISHED, 2)
     assert (tell.progress.counts.succeeded, tell.progress.puzzle.puzzle) == (1, "a")
     assert drive.requests[-1].path == "/v1/batches/b1"

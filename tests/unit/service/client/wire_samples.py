@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.client.exchange import Effect, HangUp, Pause, Reply, Request, Send, Steps, Tell
+from service.client.exchange import Effect, HangUp, Pause, Reply, Report, Request, Send, Steps
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Drive:
                 case Pause(seconds):
                     self.now += seconds
                     outcome = None
-                case Tell() | HangUp():
+                case Report() | HangUp():
                     outcome = None
                 case _:
                     outcome = self.outcomes.pop(0)

@@ -8,8 +8,8 @@ import pytest
 
 from augment import Task, parse_task
 from service.adaptation.prepare import AdaptOptions
-from service.adaptation.record import read_adaptation
 from service.runtime.engine_options import EngineOptions
+from service.solving.adaptation_record import read_adaptation
 from service.solving.enrolment import RowIndex
 from service.submission.adapting import adapt_checkpoint, choose_puzzles, remove_adaptation
 from service.submission.challenges import challenges_of
