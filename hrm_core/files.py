@@ -32,6 +32,8 @@ def replacing(path: Path, *, is_shared: bool = False) -> Iterator[Path]:
     suffix = f".{os.getpid()}" if is_shared else ""
     partial = path.with_name(f".{path.name}{suffix}.partial")
     yield partial
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
     partial.replace(path)
 
 

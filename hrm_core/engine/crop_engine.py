@@ -53,7 +53,8 @@ class CropEngine(Engine):
     def add(self, samples: Iterable[Sample], *, job: Hashable, **options: Any) -> None:
         """Queue samples of a job, each in the lane of its size; options as of `Engine.add`.
 
-        Raises: EngineError for a sample of the wrong shape or tokens outside the vocabulary.
+        Raises: EngineError for a sample of the wrong shape or tokens outside the vocabulary; for a
+        size without a lane as Engine does when it is made.
         """
         by_size: dict[int, list[Sample]] = {}
         for sample in samples:

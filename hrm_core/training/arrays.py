@@ -60,7 +60,8 @@ def check_arrays(arrays: Sequence[TrainingArrays], config: ModelConfig) -> None:
         raise TrainingError(f"arrays of canvas {listed}, model of {config.canvas} {kind}")
     for part in arrays:
         if part.rows.min() < 0 or part.rows.max() >= config.num_rows:
-            raise TrainingError(f"row {part.rows.max()} is outside a table of {config.num_rows}")
+            row = part.rows.min() if part.rows.min() < 0 else part.rows.max()
+            raise TrainingError(f"row {row} is outside a table of {config.num_rows}")
         if max(part.inputs.max(), part.labels.max()) >= config.vocab_size:
             raise TrainingError(f"tokens outside a vocabulary of {config.vocab_size}")
 

@@ -44,8 +44,15 @@ def identify_run(config: ModelConfig, settings: TrainSettings) -> dict[str, Any]
     Its length may change, larger puzzles may be added, and translation may be turned off: late in a
     short run, practice at the positions of inference is worth more.
     """
-    free = {"num_steps", "max_seconds", "translate", "snapshot_s", "log_every", "slice_size"}
-    free |= {"max_crop"}
+    free = {
+        "num_steps",
+        "max_seconds",
+        "translate",
+        "snapshot_s",
+        "log_every",
+        "slice_size",
+        "max_crop",
+    }
     fixed = {key: value for key, value in asdict(settings).items() if key not in free}
     return {"config": asdict(config), "settings": fixed}
 

@@ -44,7 +44,7 @@ class BatchView:
 
     @property
     def is_final(self) -> bool:
-        """Nothing more will happen by itself."""
+        """Whether nothing more happens by itself."""
         return self.summary.is_final
 
     def progress(self) -> dict[str, Any]:

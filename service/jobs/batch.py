@@ -106,7 +106,7 @@ class BatchSummary:
 
     @property
     def is_final(self) -> bool:
-        """Nothing more will happen by itself."""
+        """Whether nothing more happens by itself."""
         return all(state.is_final for state, number in self.num_jobs.items() if number)
 
     @property

@@ -211,8 +211,12 @@ class WorkerRecord:
     def from_json(cls, data: bytes, seen_at: float) -> "WorkerRecord":
         """Read a record written by `to_json`."""
         document = json.loads(data)
+        # Workers of the version before wrote `num_rows` and the like; both may run for a while.
         document["checkpoints"] = tuple(
-            CheckpointRecord.model_validate(entry) for entry in document["checkpoints"]
+            CheckpointRecord.model_validate(
+                {name.removeprefix("num_"): value for name, value in entry.items()}
+            )
+            for entry in document["checkpoints"]
         )
         document["adapted"] = tuple(AdaptedRecord(**entry) for entry in document.get("adapted", ()))
         return cls(**(document | {"seen_at": seen_at}))

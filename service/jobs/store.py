@@ -252,11 +252,11 @@ class JobStore:
         return Depth(waiting, num_running, oldest, num_dead)
 
     async def queue_full(self, num_waiting: str, num_new: int, *, is_share: bool) -> QueueFull:
-        """Make the refusal for the time in which so many new jobs have no place."""
-        whose = "of yours wait, your part of the queue" if is_share else "wait"
+        """Return the error for new jobs that the queue, or a caller's share, has no room for."""
+        which = "of yours wait, your part of the queue" if is_share else "wait"
         what = "another one" if num_new == 1 else f"{num_new} more"
         return QueueFull(
-            f"{num_waiting} jobs {whose}: no place for {what} now. Try again later",
+            f"{num_waiting} jobs {which}: no place for {what} now. Try again later",
             retry_after_s=await self._retry_after_s(),
             is_share=is_share,
         )

@@ -122,7 +122,10 @@ def evaluate(
     options: SolveOptions,
     on_step: Callable[[Sequence[Solving]], None] = lambda solvings: None,
 ) -> Evaluation:
-    """Solve known tasks with expected outputs, all of one size at once, and count."""
+    """Solve known tasks with expected outputs, all of one size at once, and count.
+
+    Raises: as `Member.find` and `solve`.
+    """
     by_side: dict[int, list[Solving]] = {}
     solvings = []
     for task in tasks:

@@ -64,11 +64,13 @@ class Member:
 class _InputVotes:
     """A member's votes on one test input, made on a square of `side` cells.
 
-    `larger` are the squares to try if it is too small. `is_final`: no further ballots come.
+    `larger` are the squares to try if it is too small, `before` the votes on the square before.
+    `is_final`: no further ballots come.
     """
 
     side: int
     larger: tuple[int, ...]
+    before: "_InputVotes | None" = None
     is_final: bool = False
     tally: Tally = field(default_factory=Tally.empty)
     traces: dict[int, VariantTrace] = field(default_factory=dict)
@@ -101,8 +103,6 @@ class MemberVote:
         self.engine: Engine | None = None
         self.num_outcomes, self.num_asked = 0, num_inputs * self.num_variants
         self._votes = [_InputVotes(member.crop.size, member.crop.larger) for _ in range(num_inputs)]
-        # The votes on the crop before, while a larger one is tried.
-        self._before: list[_InputVotes | None] = [None] * num_inputs
         self._num_segments = [0] * num_inputs
         self._num_traced = num_traced
 
@@ -166,24 +166,24 @@ class MemberVote:
             self._trace(mine, outcomes)
 
     def enlarge(self, test_index: int) -> bool:
-        """Restart the vote on a test input on a larger crop, where the current one is too small.
+        """Replace the votes on a test input made on too small a crop; return whether they were.
 
-        It is too small where most votes agree, and touch its edge unclosed. If the votes on the
-        larger crop do not reach beyond that edge, the smaller one was large enough, and its votes
-        are restored.
+        A crop is too small where most votes agree, and touch its edge unclosed: the vote begins
+        again on the next larger one. If the votes there do not reach beyond that edge, the smaller
+        crop was large enough, and its votes are restored. Either way, samples of the replaced votes
+        that are still in the engine have to leave it.
         """
-        votes, before = self._votes[test_index], self._before[test_index]
-        self._before[test_index] = None
+        votes, before = self._votes[test_index], self._votes[test_index].before
         if before is not None and not votes.are_mostly(lambda grid: max(grid.size) > before.side):
-            self._votes[test_index] = replace(before, larger=(), is_final=True)
-            return False
+            self._votes[test_index] = replace(before, larger=(), before=None, is_final=True)
+            return True
         predicted = self.member.crop.predicted[test_index]
         is_cut = votes.are_mostly(lambda grid: touches_edge(grid.size, votes.side, predicted))
         if not (votes.larger and is_cut and votes.agree):
-            votes.larger = ()
+            if not self.num_outstanding(test_index):
+                votes.larger, votes.before = (), None
             return False
-        self._before[test_index] = votes
-        self._votes[test_index] = _InputVotes(votes.larger[0], votes.larger[1:])
+        self._votes[test_index] = _InputVotes(votes.larger[0], votes.larger[1:], replace(votes))
         self.num_asked += self.num_variants
         return True
 

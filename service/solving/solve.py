@@ -201,18 +201,20 @@ class Solving:
             if self._is_closed[test_index]:
                 continue
             self._enlarge_crops(test_index, only_complete=True)
-            if self.waiting or not self._is_settled(test_index):
-                continue
-            if self._enlarge_crops(test_index):
-                continue
-            self._is_closed[test_index] = True
-            for vote in self._votes:
-                vote.drop(self, test_index)
+            while not self.waiting and self._is_settled(test_index):
+                if not self._enlarge_crops(test_index):
+                    self._close(test_index)
+                    break
         if self.is_done:
             self._finished_at = self._finished_at or time.monotonic()
 
+    def _close(self, test_index: int) -> None:
+        self._is_closed[test_index] = True
+        for vote in self._votes:
+            vote.drop(self, test_index)
+
     def _enlarge_crops(self, test_index: int, *, only_complete: bool = False) -> bool:
-        """Restart the vote of members with too small a crop; return whether there were any.
+        """Replace the votes of members with too small a crop; return whether there were any.
 
         A member is checked once all its ballots are in, while its engine is available, or once the
         attempts are settled.
@@ -225,8 +227,10 @@ class Solving:
             and vote.enlarge(test_index)
         ]
         for index in too_small:
-            self._votes[index].drop(self, test_index)
-            self._queue(index, [test_index])
+            vote = self._votes[index]
+            vote.drop(self, test_index)
+            if vote.num_outstanding(test_index):
+                self._queue(index, [test_index])
         return bool(too_small)
 
     def _release_engines(self) -> None:
@@ -284,14 +288,14 @@ def solve(
     while not all(engine.is_idle for engine in engines):
         for engine in engines:
             if not engine.is_idle:
-                hand_out(engine.step())
+                for solving, outcomes in group_by_puzzle(engine.step()).items():
+                    solving.receive(outcomes)
         on_step()
 
 
-def hand_out(outcomes: Iterable[Outcome]) -> None:
-    """Hand outcomes to the puzzles that they belong to."""
+def group_by_puzzle(outcomes: Iterable[Outcome]) -> dict[Solving, list[Outcome]]:
+    """Group outcomes by the puzzle that they belong to."""
     by_solving: dict[Solving, list[Outcome]] = {}
     for outcome in outcomes:
         by_solving.setdefault(outcome.job, []).append(outcome)
-    for solving, group in by_solving.items():
-        solving.receive(group)
+    return by_solving

@@ -7,7 +7,7 @@ from augment import CanvasError, Puzzle
 from hrm_core import Engine
 from service.solving.enrolment import RowIndex
 from service.solving.members import Member
-from service.solving.solve import Solving, hand_out
+from service.solving.solve import Solving, group_by_puzzle
 from service.submission.output import NUM_ATTEMPTS
 from service.submission.plan import Plan, Round
 from service.submission.run import Refusal, Run
@@ -101,7 +101,8 @@ class LocalVote:
                     return
                 for engine in self._engines.values():
                     if not engine.is_idle:
-                        hand_out(engine.step())
+                        for solving, outcomes in group_by_puzzle(engine.step()).items():
+                            solving.receive(outcomes)
                 for solving in [one for one in self._entered if one.is_done]:
                     self._finish(solving)
                 show()

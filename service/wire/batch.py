@@ -20,7 +20,7 @@ class BatchState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Nothing more will happen by itself."""
+        """Whether nothing more happens by itself."""
         return self in (BatchState.FINISHED, BatchState.CANCELLED)
 
 

@@ -30,7 +30,7 @@
 
 
 class ServiceError(Exception):
-    """Say what the service could not do, and how to correct it.
+    """An error of the service: what could not be done, and how to correct it.
 
     `code` is the problem that a request which meets the error is answered with; `internal` for
     those that only a start, a command or a worker can meet.
@@ -185,8 +185,8 @@ class ClientError(ServiceError):
 
 
 class HubError(ServiceError):
-    """Report that a checkpoint folder could not be fetched from the Hugging Face hub."""
+    """A checkpoint folder could not be fetched from the Hugging Face hub."""
 
 
 class PictureError(ServiceError):
-    """Report that a picture of a puzzle could not be drawn or written."""
+    """A picture of a puzzle could not be drawn or written."""

@@ -26,7 +26,7 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Nothing more will happen by itself."""
+        """Whether nothing more happens by itself."""
         return self not in (JobState.QUEUED, JobState.RUNNING, JobState.ADAPTING)
 
 

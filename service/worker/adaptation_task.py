@@ -11,9 +11,8 @@ from augment import Puzzle
 from hrm_core import Adaptation, AdaptProgress, AdaptTurn, Checkpoint, Phase
 from service.adaptation.cache import AdaptationKey
 from service.wire.progress import AdaptationProgress, Progress
-from service.worker.messages import JOB_ERRORS
+from service.worker.messages import JOB_ERRORS, REPORT_EVERY_S
 
-REPORT_EVERY_S = 1.0
 # These end an adaptation and the jobs that wait for it, and nothing else.
 ENDING_ERRORS: tuple[type[Exception], ...] = (*JOB_ERRORS, OSError)
 

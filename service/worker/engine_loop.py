@@ -1,7 +1,7 @@
 """The engine loop: one thread that owns the engines, and what happens in each of its turns."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -9,10 +9,10 @@ from typing import Any
 
 import structlog
 
-from hrm_core import DeviceMemoryError, Engine
+from hrm_core import DeviceMemoryError, Engine, Outcome
 from service.jobs import Failure
 from service.runtime.folders import default_checkpoint
-from service.solving.solve import hand_out
+from service.solving.solve import group_by_puzzle
 from service.wire.errors import SettingsError
 from service.worker.adaptation_turns import AdaptationTurns
 from service.worker.engine_pool import EnginePool
@@ -171,6 +171,7 @@ class EngineLoop:
         while (job := self._jobs.next_to_start()) is not None:
             # Moved first: if reading the request crashes the process, this job is charged for it.
             self._jobs.move(job, Stage.ENROLLING)
+            job.started_at = time.monotonic()
             with self._failing(job):
                 job.resolve_request(default_checkpoint(self._default_checkpoint, self._pool.names))
 
@@ -239,12 +240,28 @@ class EngineLoop:
         num_seated = engine.num_seated + len(outcomes)
         self._metrics.count_step(step_s, num_seated, engine.num_slots, outcomes)
         self._metrics.read_memory(self._pool.engines)
-        hand_out(outcomes)
+        self._hand_out(outcomes)
         for job in self._jobs.in_stage(Stage.SOLVING):
             if job.solving.is_done:
                 self._finish(job)
             elif (report := job.new_report()) is not None:
                 self._deliver(Progressed(job.id, report))
+
+    def _hand_out(self, outcomes: Sequence[Outcome]) -> None:
+        """Hand outcomes to their jobs; an error in one of them ends that job.
+
+        Raises: DeviceMemoryError, which concerns the jobs of the whole engine.
+        """
+        self.watchdog.pause()  # a vote on a larger crop may compile
+        jobs = {job.solving: job for job in self._jobs.in_stage(Stage.SOLVING)}
+        for solving, group in group_by_puzzle(outcomes).items():
+            try:
+                solving.receive(group)
+            except DeviceMemoryError:
+                raise
+            except JOB_ERRORS as error:
+                self._fail(jobs[solving], error)
+        self.watchdog.expect_step()
 
     def _adapt(self, engine_s: float | None) -> None:
         """Train a slice of an adaptation when it is due."""

@@ -12,11 +12,11 @@ from service.solving.solve import Solving
 from service.wire.answer import Answer, Candidate
 from service.wire.errors import InputError
 from service.wire.progress import Progress, TestProgress
+from service.worker.messages import REPORT_EVERY_S
 from service.worker.request import SolveRequest, read_request
 from voting import Ranking, rank
 
 CANDIDATES_REPORTED = 3
-REPORT_EVERY_S = 1.0
 
 
 class Stage(Enum):

@@ -23,6 +23,8 @@ CODES: tuple[tuple[type[Exception], str], ...] = (
     (HRMCoreError, "engine_failed"),
 )
 JOB_ERRORS = tuple(kind for kind, _ in CODES)
+# The least time between two reports of progress.
+REPORT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ def test_a_stopped_worker_hands_an_adaptation_on_without_loss(
     assert (job.state, job.attempts) == (JobState.QUEUED, 0)
     kept = adapted(tmp_path)
     assert kept is not None
-    assert kept.seconds >= told_s
+    assert kept.seconds >= told_s - 0.1  # progress is rounded to tenths
     worker("next", **SETTINGS)
     (job,) = queue.wait_until_ended([job_id], timeout_s=600)
     assert answer_of(job)["adaptation"]["steps"] == NUM_STEPS

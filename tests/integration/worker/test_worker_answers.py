@@ -135,7 +135,7 @@ def test_a_deadline_ends_a_running_job(
     start(SlowEngine)
     queue.wait_until_worker_is("ready")
 
-    job = queue.wait_until_ended(queue.submit(probes[0], deadline_s=2.0))
+    job = queue.wait_until_ended(queue.submit(probes[0], deadline_s=4.0, stop_early=False))
 
     assert job.failure is not None
     assert (job.failure.code, job.attempts) == ("deadline_exceeded", 1)

@@ -46,7 +46,8 @@ def test_a_third_attempt_runs_isolated(
         (job.finished_at or 0.0) - json.loads(job.result or b"")["timings_s"]["run"] for job in jobs
     ]
     # Claimed together, they run one after the other: first the harmless ones.
-    assert began[0] >= max(job.finished_at or 0.0 for job in jobs[1:]) - 0.05
+    # Beside each other they would overlap by their 0.8 s; a result may be written a little late.
+    assert began[0] >= max(job.finished_at or 0.0 for job in jobs[1:]) - 0.5
 
 
 def test_only_one_job_to_be_isolated_is_held(
@@ -61,6 +62,7 @@ def test_only_one_job_to_be_isolated_is_held(
     for _ in range(2):
         for claim in claims.claim(3, 0.2):
             claims.hand_back(claim.job.id, charge=claim.job.id != suspects[0])
+    claims.close()
     running = start(SlowEngine)
 
     jobs = [queue.wait_until_ended(job_id) for job_id in suspects]

@@ -11,7 +11,7 @@ from bench.fake_engine import FakeEngine
 from hrm_core import Engine
 from service.solving.enrolment import RowIndex
 from service.solving.members import Member
-from service.solving.solve import Solving, hand_out, solve
+from service.solving.solve import Solving, group_by_puzzle, solve
 from service.wire.answer import Answer
 from service.wire.errors import InputError, UnknownPuzzle
 from service.wire.options import SolveOptions
@@ -69,7 +69,8 @@ def isolated(engine: Engine, row_index: RowIndex, puzzle: Puzzle) -> Answer:
 
 def run_until_idle(engine: Engine) -> None:
     while not engine.is_idle:
-        hand_out(engine.step())
+        for solving, outcomes in group_by_puzzle(engine.step()).items():
+            solving.receive(outcomes)
 
 
 @pytest.mark.parametrize("ranking", list(Ranking))

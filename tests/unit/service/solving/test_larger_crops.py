@@ -159,3 +159,26 @@ def test_each_member_has_its_own_crop(solved: Solve, stop_early: bool) -> None:
         grid(3, 3),
         grid(4, 4),
     }
+
+
+@pytest.mark.parametrize("num_slots", [(1, 6), (6, 1), (2, 3), (1, 2)])
+def test_members_at_different_speeds_have_each_ballot_once(
+    checkpoint: Checkpoint, puzzle: Puzzle, num_slots: tuple[int, int]
+) -> None:
+    enrolled = Member.find(RowIndex(checkpoint), puzzle)
+    truths = (grid(5, 5), grid(4, 4))
+    crop = CropChoice(4, (6, 8), (None,))
+    members = [replace(enrolled, name=str(i), crop=crop) for i in range(2)]
+    engines = [CuttingEngine(checkpoint, truth, enrolled) for truth in truths]
+    for engine, count in zip(engines, num_slots, strict=True):
+        engine.num_slots = count
+    solving = Solving(puzzle, members, SolveOptions(attempts=1))
+
+    solve(engines, [solving])
+
+    assert solving.is_done
+    assert all(engine.is_idle for engine in engines)
+    (test,) = solving.answer().tests
+    for share in test.shares:
+        assert share.variants_used <= share.variants_asked
+    assert {candidate.grid for candidate in test.candidates} <= set(truths)

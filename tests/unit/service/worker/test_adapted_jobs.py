@@ -77,7 +77,7 @@ def test_a_job_that_waits_for_an_adaptation_can_be_stopped_and_misses_its_deadli
     engines.send(StopJob("unwanted"))
     assert next_change(engines) == Changed("unwanted", Change.CANCELLED)
 
-    start("late", ENDLESS, deadline=time.monotonic() + 0.5)
+    start("late", ENDLESS, deadline=time.monotonic() + 3.0)
     assert next_change(engines) == Changed("late", Change.ADAPTING)
     end = next_change(engines)
     assert isinstance(end, Failed)

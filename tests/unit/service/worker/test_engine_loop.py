@@ -49,7 +49,7 @@ def test_an_answer_has_all_that_is_needed_to_repeat_it(
     assert [warning.partition(": ")[0] for warning in result["warnings"]] == ["demo"]
     assert list(result["timings_s"]) == ["queue", "encode", "vote", "run", "total"]
     assert result["timings_s"]["queue"] == 0.25
-    assert result["timings_s"]["total"] >= 0.25
+    assert result["timings_s"]["run"] <= result["timings_s"]["total"] - 0.25 < 600
 
 
 def test_expected_outputs_are_compared_with(
