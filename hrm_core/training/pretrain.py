@@ -118,7 +118,7 @@ class Pretraining:
         self.network.to(device)
         self.table = torch.zeros(config.num_rows, config.puzzle_emb_ndim, device=device)
         if start is not None:
-            self.table[1:] = start.row.to(self.table)
+            start.fill(self.table)
         self.optimiser = AdamAtan2(
             self.network.parameters(),
             lr=settings.lr,

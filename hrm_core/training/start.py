@@ -1,6 +1,6 @@
 """The start of a training run: its network, and the trunk and rows that it begins with."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,19 +27,40 @@ NUM_MEAN_ROWS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The start of a run other than random weights: a trunk, and one value for every row.
+    """The start of a run other than random weights: a trunk, and a value for every row.
 
-    Shapes: row float32 [puzzle_emb_ndim].
+    Rows `known` start from `known_rows`, all others from `row`.
+
+    Shapes: row float32 [puzzle_emb_ndim], known int64 [K], known_rows float32 [K, puzzle_emb_ndim].
     """
 
     trunk: Mapping[str, Tensor]
     row: Tensor
+    known: Tensor
+    known_rows: Tensor
+
+    def fill(self, table: Tensor) -> None:
+        """Fill the rows of a table, but for the blank row 0."""
+        table[1:] = self.row.to(table)
+        table[self.known.to(table.device)] = self.known_rows.to(table)
 
 
-def start_from(checkpoint: Checkpoint) -> Start:
-    """Return a checkpoint's trunk and the mean of its rows."""
+def start_from(checkpoint: Checkpoint, identifiers: Sequence[str] = ()) -> Start:
+    """Return a checkpoint's trunk, its rows for the variants that it knows, and their mean.
+
+    `identifiers` name the rows of the new table, as `identifiers.json` does; those that the
+    checkpoint has under the same name start from its rows.
+    """
     trunk = {name: tensor.float() for name, tensor in checkpoint.trunk.items()}
-    return Start(trunk, mean_row(checkpoint))
+    row_of = {name: row for row, name in enumerate(checkpoint.names or ()) if row}
+    known = [row for row, name in enumerate(identifiers) if row and name in row_of]
+    old_rows = np.array([row_of[identifiers[row]] for row in known], dtype=np.int64)
+    return Start(
+        trunk,
+        mean_row(checkpoint),
+        torch.tensor(known, dtype=torch.int64),
+        torch.from_numpy(checkpoint.rows.gather(old_rows)),
+    )
 
 
 def mean_row(checkpoint: Checkpoint) -> Tensor:

@@ -103,7 +103,10 @@ def train_command(
     ] = True,
     start: Annotated[
         Path | None,
-        typer.Option(help="A checkpoint of the same shape, to start from its trunk."),
+        typer.Option(
+            help="A checkpoint of the same shape, to start from its trunk, and from its rows for "
+            "the variants that it knows under the same names."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -182,7 +185,7 @@ def train_command(
         compile_step=compile_step,
         num_threads=threads,
         tuned_folder=tuned_folder(current_state_folder()),
-        start=None if start is None else start_from(open_checkpoint(start)),
+        start=None if start is None else start_from(open_checkpoint(start), dataset.identifiers),
     )
     console.print(
         f"{len(puzzles)} puzzles, {len(dataset.identifiers) - 1} rows, "

@@ -202,6 +202,20 @@ def test_an_adaptation_starts_from_the_trunk_and_the_mean_row_of_its_base(
     assert torch.equal(run.table[1:], mean_row(base).expand(4, -1))
 
 
+def test_rows_of_the_same_names_are_taken_over(base: Checkpoint) -> None:
+    base = replace(base, names=tuple(f"variant {row}" for row in range(base.rows.num_rows)))
+    start = start_from(base, ["variant 0", "new", "variant 2", "variant 1", "another"])
+    table = torch.full((5, base.rows.ndim), torch.nan)
+    table[0] = 0.0
+
+    start.fill(table)
+
+    known = torch.from_numpy(base.rows.gather(np.array([2, 1])))
+    assert not table[0].any()
+    assert torch.equal(table[[2, 3]], known)
+    assert torch.equal(table[[1, 4]], mean_row(base).expand(2, -1))
+
+
 def test_a_base_in_half_precision_is_adapted_in_float32(
     tmp_path: Path, base: Checkpoint, arrays: TrainingArrays
 ) -> None:
