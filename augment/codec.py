@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from augment.errors import CanvasError
 from augment.puzzle import Grid
-from augment.symmetries import (
+from augment.variants import (
     NUM_COLOURS,
     NUM_DIHEDRALS,
+    Variant,
     apply_dihedral,
     invert_dihedral,
     palette_tables,
 )
-from augment.variant import Variant
 
 PAD = 0
 EOS = 1

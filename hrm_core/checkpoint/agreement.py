@@ -16,7 +16,7 @@ from hrm_core.checkpoint.folder import Checkpoint
 from hrm_core.device.arithmetic import Arithmetic, choose_arithmetic
 from hrm_core.device.measured import MeasuredChoices
 from hrm_core.errors import AgreementError
-from hrm_core.model.attention import choose
+from hrm_core.model.attention_choice import choose
 from hrm_core.model.config import ModelConfig
 from hrm_core.model.network import Network
 

@@ -8,12 +8,12 @@ import torch
 import yaml
 from torch import Tensor
 
-from hrm_core.checkpoint.row_table import RowTable
+from hrm_core.checkpoint.weights import RowTable
 from hrm_core.checkpoint.writer import CONFIG_NAME, DATASET_NAME, IDENTIFIERS_NAME, TABLE_KEY
 from hrm_core.errors import CheckpointError
 from hrm_core.files import read_json
-from hrm_core.model.architectures import build_network
 from hrm_core.model.config import ARC_CANVAS, ARC_VOCAB_SIZE, ArchSettings, ModelConfig, brief
+from hrm_core.model.network import build_network
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LAYER_NAME = re.compile(r"([HL]_level)\.layers\.(\d{1,6})\.")

@@ -10,12 +10,9 @@ import torch
 
 from hrm_core.checkpoint.folder import Checkpoint
 from hrm_core.device.arithmetic import Arithmetic, choose_arithmetic
-from hrm_core.device.device import compiled
-from hrm_core.device.measured import MeasuredChoices
-from hrm_core.device.threads import pick_threads, use_threads
-from hrm_core.device.tuned import read_tuned, tuned_path
-from hrm_core.engine.capture import CapturedRun
-from hrm_core.engine.carry import Carry, Run, SegmentOutput, run_segment
+from hrm_core.device.device import compiled, pick_threads, use_threads
+from hrm_core.device.measured import MeasuredChoices, read_tuned, tuned_path
+from hrm_core.engine.carry import CapturedRun, Carry, Run, SegmentOutput, run_segment
 from hrm_core.engine.memory import is_out_of_memory, needs_memory, release_memory
 from hrm_core.engine.samples import (
     Halting,
@@ -26,13 +23,12 @@ from hrm_core.engine.samples import (
     SampleFilter,
     any_sample,
 )
-from hrm_core.engine.scheduler import Priority, Scheduler
+from hrm_core.engine.scheduler import Priority, Scheduler, SlotTable
 from hrm_core.engine.sizing import limit_slots, pick_slots
-from hrm_core.engine.slots import SlotTable
 from hrm_core.errors import DeviceMemoryError, EngineError
-from hrm_core.model.attention import Choice, choose
-from hrm_core.model.attention.dense import sdpa
-from hrm_core.model.kernels import can_fuse, fuse
+from hrm_core.model.attention import sdpa
+from hrm_core.model.attention_choice import Choice, choose
+from hrm_core.model.fused_blocks import can_fuse, fuse
 from hrm_core.model.network import Network
 
 

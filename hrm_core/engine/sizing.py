@@ -8,8 +8,8 @@ from statistics import median
 
 import torch
 
-from hrm_core.device.threads import count_cores, wanted_threads
-from hrm_core.device.tuned import Tuned, choose_slots, write_tuned
+from hrm_core.device.device import count_cores, wanted_threads
+from hrm_core.device.measured import Tuned, choose_slots, write_tuned
 from hrm_core.engine.carry import Carry, Run, run_segment
 from hrm_core.engine.memory import (
     MAX_SLOTS,

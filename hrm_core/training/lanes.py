@@ -14,9 +14,8 @@ from hrm_core.errors import TrainingError
 from hrm_core.model.config import ModelConfig
 from hrm_core.model.network import Network
 from hrm_core.training.arrays import ExampleStream, TrainingArrays
-from hrm_core.training.losses import SegmentLosses
 from hrm_core.training.settings import TrainSettings
-from hrm_core.training.step import Supervise, TrainCarry, train_segment
+from hrm_core.training.step import SegmentLosses, Supervise, TrainCarry, train_segment
 
 # Batches of larger sizes are multiples of this, which is enough for a gradient and easy to slice.
 BATCH_MULTIPLE = 8

@@ -12,12 +12,10 @@ from hrm_core.device.arithmetic import Arithmetic
 from hrm_core.device.measured import MeasuredChoices
 from hrm_core.engine.memory import may_keep_scores
 from hrm_core.errors import TrainingError
-from hrm_core.model.architectures import build_network
-from hrm_core.model.attention import by_length, choose, load_backend
+from hrm_core.model.attention_choice import by_length, choose, load_backend
 from hrm_core.model.config import ModelConfig
-from hrm_core.model.initialisation import initialise
 from hrm_core.model.layers import Attend, use_onednn, widen_products
-from hrm_core.model.network import Network
+from hrm_core.model.network import Network, build_network, initialise
 from hrm_core.training.lanes import batch_size_of
 from hrm_core.training.settings import TrainSettings
 

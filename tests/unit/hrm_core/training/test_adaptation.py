@@ -28,10 +28,10 @@ from hrm_core import (
     parse_arch,
     start_from,
 )
-from hrm_core.checkpoint.row_table import TensorRows
-from hrm_core.model.attention import load_backend
-from hrm_core.training import mean_row
-from hrm_core.training.held_out import exact_share_in_segments
+from hrm_core.checkpoint.weights import TensorRows
+from hrm_core.model.attention_choice import load_backend
+from hrm_core.training.adapt import exact_share_in_segments
+from hrm_core.training.start import mean_row
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
