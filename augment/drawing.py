@@ -1,6 +1,7 @@
 """Random draws of distinct variants: of one puzzle, and of a whole data set as TRM drew them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ TRIES_PER_VARIANT = 5
 _UNMOVED = bytes(range(NUM_COLOURS, 256))
 # Above every colour, so that recolouring does not change the sizes of grids.
 _SIZE_BASE = 100
+# What TRM's builder uses for a test output that it is not given.
+_NO_OUTPUT = Grid(np.zeros((1, 1), dtype=np.uint8))
 
 
 def draw_variants(puzzle: Puzzle, num: int, seed: int) -> tuple[Variant, ...]:
@@ -69,11 +72,8 @@ class Footprints:
             b"".join(_example_bytes(grids, dihedral) for grids in examples)
             for dihedral in range(NUM_DIHEDRALS)
         )
-        lengths = [len(_example_bytes(grids, 0)) for grids in examples]
-        ends = np.cumsum(lengths).tolist()
-        self._spans = tuple(
-            slice(end - length, end) for end, length in zip(ends, lengths, strict=True)
-        )
+        ends = accumulate(len(_example_bytes(grids, 0)) for grids in examples)
+        self._spans = tuple(slice(*span) for span in pairwise((0, *ends)))
 
     def of(self, dihedral: int, palette: bytes) -> bytes:
         """Return the footprint of a variant: equal for variants with equal sets of examples."""
@@ -90,10 +90,6 @@ def _example_bytes(grids: Sequence[Grid], dihedral: int) -> bytes:
     return b"".join(parts)
 
 
-# What the builder uses for a test output that it is not given.
-_NO_OUTPUT = Grid(np.zeros((1, 1), dtype=np.uint8))
-
-
 def replay_trm(
     prefix: str,
     subsets: Sequence[str],
@@ -101,7 +97,10 @@ def replay_trm(
     seed: int = 42,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """Return the names of all rows of the table, the blank row's first.
+    """Return the names of all rows of a published TRM table, the blank row's first.
+
+    TRM's checkpoints come without that list. Its order follows from the data files and numpy's
+    legacy generator, so the data set builder can be replayed.
 
     Reads `<prefix>_<subset>_challenges.json` and, where there is one,
     `<prefix>_<subset>_solutions.json`. Each task gets its bare name and up to `num_variants`
@@ -135,11 +134,7 @@ def _read_subset(stem: str) -> tuple[Task, ...]:
     return read_challenges(f"{stem}_challenges.json", solutions if solutions.exists() else None)
 
 
-def _names(
-    task: Task,
-    num_variants: int,
-    random: np.random.RandomState,
-) -> Iterator[str]:
+def _names(task: Task, num_variants: int, random: np.random.RandomState) -> Iterator[str]:
     puzzle = task.puzzle
     examples = [(pair.input, pair.output) for pair in puzzle.train]
     examples += [

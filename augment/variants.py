@@ -5,7 +5,7 @@ colours in which black, colour 0, never moves.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Self
@@ -20,6 +20,10 @@ NUM_DIHEDRALS = 8
 DIHEDRAL_INVERSE = (0, 3, 2, 1, 4, 5, 6, 7)
 NUM_COLOURS = 10
 IDENTITY_PALETTE = tuple(range(NUM_COLOURS))
+BLANK_NAME = "<blank>"
+
+_HRM_ENDING = re.compile(r"_t([0-7])_(0[1-9]{9})")
+_TRM_ENDING = re.compile(r"\|\|\|t([0-7])\|\|\|(0[1-9]{9})")
 
 
 def apply_dihedral(cells: npt.NDArray[Any], dihedral: int) -> npt.NDArray[Any]:
@@ -51,34 +55,6 @@ def invert_dihedral(cells: npt.NDArray[Any], dihedral: int) -> npt.NDArray[Any]:
     return apply_dihedral(cells, DIHEDRAL_INVERSE[dihedral])
 
 
-def is_palette(colours: Iterable[int]) -> bool:
-    """Return whether the colours are a permutation of 0..9 that keeps 0 fixed."""
-    colours = tuple(colours)
-    return colours[:1] == (0,) and tuple(sorted(colours)) == IDENTITY_PALETTE
-
-
-def palette_table(palette: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """Return the palette as a look-up table: new colour at old colour."""
-    return np.array(palette, dtype=np.uint8)
-
-
-def inverse_palette(palette: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the palette that undoes this one."""
-    inverse = [0] * NUM_COLOURS
-    for old, new in enumerate(palette):
-        inverse[new] = old
-    return tuple(inverse)
-
-
-def palette_tables(palettes: Sequence[tuple[int, ...]]) -> npt.NDArray[np.uint8]:
-    """Return many look-up tables at once.
-
-    Shapes: [V, 10].
-    """
-    flat = b"".join(map(bytes, palettes))
-    return np.frombuffer(flat, dtype=np.uint8).reshape(len(palettes), NUM_COLOURS)
-
-
 @dataclass(frozen=True, slots=True)
 class Variant:
     """A dihedral id 0..7 and a palette: the new colour of each of the ten colours.
@@ -92,7 +68,7 @@ class Variant:
     def __post_init__(self) -> None:
         if self.dihedral not in range(NUM_DIHEDRALS):
             raise ValueError(f"dihedral id {self.dihedral} is not one of 0..7")
-        if not is_palette(self.palette):
+        if self.palette[:1] != (0,) or tuple(sorted(self.palette)) != IDENTITY_PALETTE:
             raise ValueError(f"{self.palette} is not a permutation of 0..9 that begins with 0")
 
     def apply(self, cells: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -100,16 +76,15 @@ class Variant:
 
         Shapes: [..., h, w] to [..., h, w] or [..., w, h].
         """
-        return apply_dihedral(palette_table(self.palette)[cells], self.dihedral)
+        return apply_dihedral(np.array(self.palette, dtype=np.uint8)[cells], self.dihedral)
 
     def invert(self, cells: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Undo `apply`: turn back, then give the cells their old colours.
 
         Shapes: [..., h, w] to [..., h, w] or [..., w, h].
         """
-        old: npt.NDArray[np.uint8] = palette_table(inverse_palette(self.palette))[
-            invert_dihedral(cells, self.dihedral)
-        ]
+        turned = invert_dihedral(cells, self.dihedral)
+        old: npt.NDArray[np.uint8] = np.argsort(self.palette).astype(np.uint8)[turned]
         return old
 
     def apply_grid(self, grid: Grid) -> Grid:
@@ -118,11 +93,6 @@ class Variant:
 
 
 IDENTITY = Variant(0, IDENTITY_PALETTE)
-
-BLANK_NAME = "<blank>"
-
-_HRM_ENDING = re.compile(r"_t([0-7])_(0[1-9]{9})")
-_TRM_ENDING = re.compile(r"\|\|\|t([0-7])\|\|\|(0[1-9]{9})")
 
 
 class Dialect(Enum):

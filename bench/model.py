@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from hrm_core import ARC_VOCAB_SIZE, Checkpoint, ModelConfig, parse_arch
-from hrm_core.checkpoint.weights import TensorRows
+from hrm_core.checkpoint.weights import RowTable
 from hrm_core.model.attention import sdpa
 from hrm_core.model.network import build_network, initialise
 
@@ -54,7 +54,7 @@ def synthetic_checkpoint(config: ModelConfig, seed: int) -> Checkpoint:
         weights_path=Path(name),
         config=config,
         trunk=network.state_dict(),
-        rows=TensorRows(row.expand(config.num_rows, -1)),
+        rows=RowTable(row.expand(config.num_rows, -1)),
         names=None,
         sha256=hashlib.sha256(f"{name} {config!r}".encode()).hexdigest(),
     )

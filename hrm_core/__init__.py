@@ -10,14 +10,13 @@ from hrm_core.device.device import keep_compiled as keep_compiled
 from hrm_core.device.device import pick_device as pick_device
 from hrm_core.engine.crop_engine import CropEngine as CropEngine
 from hrm_core.engine.engine import Engine as Engine
-from hrm_core.engine.engine import EngineConfig as EngineConfig
 from hrm_core.engine.memory import release_memory as release_memory
 from hrm_core.engine.memory import used_memory as used_memory
 from hrm_core.engine.samples import Halting as Halting
-from hrm_core.engine.samples import HaltReason as HaltReason
 from hrm_core.engine.samples import Outcome as Outcome
 from hrm_core.engine.samples import Sample as Sample
 from hrm_core.engine.scheduler import Priority as Priority
+from hrm_core.engine.sizing import EngineConfig as EngineConfig
 from hrm_core.errors import AgreementError as AgreementError
 from hrm_core.errors import AttentionError as AttentionError
 from hrm_core.errors import CheckpointError as CheckpointError

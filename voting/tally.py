@@ -57,8 +57,8 @@ class Tally:
         """Add up votes, in which a grid may occur more than once."""
         sums: dict[Grid, GridVotes] = {}
         for vote in votes:
-            seen = sums.get(vote.grid)
-            sums[vote.grid] = vote if seen is None else _add(seen, vote)
+            seen = sums.get(vote.grid, GridVotes(vote.grid, 0, 0))
+            sums[vote.grid] = GridVotes(vote.grid, seen.count + vote.count, seen.q_sum + vote.q_sum)
         return cls(tuple(sorted(sums.values(), key=lambda votes: votes.grid.sort_key())), abstained)
 
     @property
@@ -74,10 +74,6 @@ class Tally:
     def merge(self, other: "Tally") -> "Tally":
         """Return the tally of both tallies' ballots; associative and commutative to the bit."""
         return Tally.of((*self.entries, *other.entries), self.abstained + other.abstained)
-
-
-def _add(one: GridVotes, other: GridVotes) -> GridVotes:
-    return GridVotes(one.grid, one.count + other.count, one.q_sum + other.q_sum)
 
 
 class BallotError(VotingError):
@@ -112,24 +108,15 @@ def count_ballots(
             abstained += 1
             continue
         key = (cells.shape, cells.tobytes())
-        entry = counts.get(key)
-        if entry is None:
-            counts[key] = [1, q]
-        else:
-            entry[0] += 1
-            entry[1] += q
+        entry = counts.setdefault(key, [0, 0])
+        entry[0] += 1
+        entry[1] += q
     # The keys sort as Grid does; a Grid is made once for each distinct grid.
-    return Tally(
-        tuple(
-            GridVotes(_grid(shape, cells), count, q_sum)
-            for (shape, cells), (count, q_sum) in sorted(counts.items())
-        ),
-        abstained,
+    entries = (
+        GridVotes(Grid(np.frombuffer(cells, dtype=np.uint8).reshape(shape)), count, q_sum)
+        for (shape, cells), (count, q_sum) in sorted(counts.items())
     )
-
-
-def _grid(shape: tuple[int, ...], cells: bytes) -> Grid:
-    return Grid(np.frombuffer(cells, dtype=np.uint8).reshape(shape))
+    return Tally(tuple(entries), abstained)
 
 
 def _scaled_q(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:

@@ -23,8 +23,9 @@ from hrm_core.checkpoint.weights import RowTable, find_weights, read_weights
 from hrm_core.checkpoint.writer import CONFIG_NAME
 from hrm_core.device.device import lacks_half_precision
 from hrm_core.errors import CheckpointError, ConfigError
+from hrm_core.model.attention import Attend
 from hrm_core.model.config import ModelConfig, parse_arch
-from hrm_core.model.layers import Attend, use_onednn, widen_products
+from hrm_core.model.layers import use_onednn, widen_products
 from hrm_core.model.network import Network, build_network
 
 _NUM_HASHED_ROWS = 256
@@ -103,7 +104,7 @@ def open_checkpoint(folder: Path, canvas: int | None = None) -> Checkpoint:
         settings = parse_arch(document)
         vocab_size = find_vocab_size(tensors, weights_path)
         check_depth(weights_path, settings, tensors)
-        seq_len = find_seq_len(folder, tensors, vocab_size, settings.puzzle_emb_len, rows, canvas)
+        seq_len = find_seq_len(folder, tensors, vocab_size, settings, rows, canvas)
         config = settings.configure(
             vocab_size=vocab_size,
             seq_len=seq_len,

@@ -12,8 +12,9 @@ from hrm_core.checkpoint.folder import Checkpoint
 from hrm_core.device.device import default_precision, lacks_half_precision
 from hrm_core.device.measured import MeasuredChoices
 from hrm_core.errors import EngineError
+from hrm_core.model.attention import Attend
 from hrm_core.model.config import ModelConfig
-from hrm_core.model.layers import Attend, Block, has_onednn, use_onednn, widen_products
+from hrm_core.model.layers import Block, has_onednn, use_onednn, widen_products
 from hrm_core.model.network import Network
 
 PRECISIONS = ("float32", "bfloat16", "float16")

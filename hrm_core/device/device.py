@@ -23,6 +23,18 @@ DRIVER_FILE = Path("/proc/driver/nvidia/version")
 RECOMPILE_LIMIT = 64
 # Ampere. Earlier GPUs emulate bfloat16 products, but not float16 ones.
 BFLOAT16_CAPABILITY = (8, 0)
+# Multiply-adds of one pass over a batch that are worth a thread: with fewer, threads mostly wait
+# for each other. Of the checkpoints in the repository, 64 slots of a worker take less than twice
+# that, and training on 24 samples at a time of checkpoints/base-small takes more.
+WORK_PER_THREAD = 2_400_000_000
+# Each product of the forward pass is two in the backward pass.
+TRAINING_PASSES = 3
+# The free cores are sampled several times and the best count is used, since short bursts pass, such
+# as another part of the service that starts.
+SAMPLE_S = 0.2
+NUM_SAMPLES = 5
+# A core that is free for this share of the time counts as free.
+FREE_SHARE = 0.75
 
 
 def pick_device(name: str) -> torch.device:
@@ -129,20 +141,6 @@ def lacks_half_precision(device: torch.device) -> bool:
         return False
     able = torch.cpu.get_capabilities()
     return not any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "amx_tile", "bf16"))
-
-
-# Multiply-adds of one pass over a batch that are worth a thread: with fewer, threads mostly wait
-# for each other. Of the checkpoints in the repository, 64 slots of a worker take less than twice
-# that, and training on 24 samples at a time of checkpoints/base-small takes more.
-WORK_PER_THREAD = 2_400_000_000
-# Each product of the forward pass is two in the backward pass.
-TRAINING_PASSES = 3
-# The free cores are sampled several times and the best count is used, since short bursts pass, such
-# as another part of the service that starts.
-SAMPLE_S = 0.2
-NUM_SAMPLES = 5
-# A core that is free for this share of the time counts as free.
-FREE_SHARE = 0.75
 
 
 def pick_threads(device: torch.device, work: int, wanted: int | None = None) -> int | None:

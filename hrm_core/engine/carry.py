@@ -21,41 +21,8 @@ SETTLED_SEGMENTS = 4
 # Chosen on the demo's 53 test inputs, where lower odds move second attempts; see bench/results.
 SPARING_ODDS = (10.0, 50.0, 100.0)
 FIRST_COLOUR = 2
-
-
-def answer_part(predictions: Tensor, config: ModelConfig) -> Tensor:
-    """Blank the cells that decoding ignores, since the network never learned what to put there.
-
-    What counts is the area of colours that is connected down and right to the top-left corner.
-    Vocabularies other than ARC's are kept whole.
-
-    Shapes: uint8 [B, S], both.
-    """
-    if config.vocab_size != ARC_VOCAB_SIZE:
-        return predictions
-    is_colour = (predictions >= FIRST_COLOUR).to(torch.int32)
-    side = math.isqrt(predictions.shape[-1])
-    is_colour = is_colour.view(-1, side, side)
-    part = is_colour.cumprod(2, dtype=torch.int32).cumprod(1, dtype=torch.int32)
-    return predictions * part.view_as(predictions).to(torch.uint8)
-
-
-def count_wanted(
-    logits: Tensor, predictions: Tensor, answer: Tensor, config: ModelConfig
-) -> Tensor:
-    """Return the number of segments for which each answer must stay the same to be settled.
-
-    The odds are stablemax's, which the networks are trained with: logits have no scale.
-
-    Shapes: logits [B, S, vocab]; predictions, answer uint8 [B, S]; result int64 [B].
-    """
-    tokens = torch.arange(logits.shape[-1], device=logits.device)
-    others = logits.masked_fill(tokens == predictions.unsqueeze(-1), -torch.inf)
-    first, second = (stablemax_weights(x.amax(-1).float()) for x in (logits, others))
-    counts = answer > 0 if config.vocab_size == ARC_VOCAB_SIZE else torch.ones_like(answer).bool()
-    min_odds = torch.where(counts, first / second, torch.inf).amin(-1)
-    min_odds = torch.where(counts.any(-1), min_odds, 0.0)  # an empty answer has no clear cell
-    return SETTLED_SEGMENTS - torch.stack([min_odds >= odds for odds in SPARING_ODDS]).sum(0)
+# Calls before a recording.
+NUM_WARM_UPS = 3
 
 
 class SlotTensors(NamedTuple):
@@ -96,6 +63,7 @@ class SegmentOutput(NamedTuple):
 
 
 Run = Callable[[Network, SlotTensors], SegmentOutput]
+Replay = Callable[[], None]
 
 
 class Carry:
@@ -173,13 +141,45 @@ def run_segment(network: Network, slots: SlotTensors) -> SegmentOutput:
     return SegmentOutput(z_H, z_L, answer, num_unchanged, report, predictions)
 
 
-NUM_WARM_UPS = 3
+def answer_part(predictions: Tensor, config: ModelConfig) -> Tensor:
+    """Blank the cells that decoding ignores, since the network never learned what to put there.
 
-Replay = Callable[[], None]
+    What counts is the area of colours that is connected down and right to the top-left corner.
+    Vocabularies other than ARC's are kept whole.
+
+    Shapes: uint8 [B, S], both.
+    """
+    if config.vocab_size != ARC_VOCAB_SIZE:
+        return predictions
+    is_colour = (predictions >= FIRST_COLOUR).to(torch.int32)
+    side = math.isqrt(predictions.shape[-1])
+    is_colour = is_colour.view(-1, side, side)
+    part = is_colour.cumprod(2, dtype=torch.int32).cumprod(1, dtype=torch.int32)
+    return predictions * part.view_as(predictions).to(torch.uint8)
+
+
+def count_wanted(
+    logits: Tensor, predictions: Tensor, answer: Tensor, config: ModelConfig
+) -> Tensor:
+    """Return the number of segments for which each answer must stay the same to be settled.
+
+    The odds are stablemax's, which the networks are trained with: logits have no scale.
+
+    Shapes: logits [B, S, vocab]; predictions, answer uint8 [B, S]; result int64 [B].
+    """
+    tokens = torch.arange(logits.shape[-1], device=logits.device)
+    others = logits.masked_fill(tokens == predictions.unsqueeze(-1), -torch.inf)
+    first, second = (stablemax_weights(x.amax(-1).float()) for x in (logits, others))
+    counts = answer > 0 if config.vocab_size == ARC_VOCAB_SIZE else torch.ones_like(answer).bool()
+    min_odds = torch.where(counts, first / second, torch.inf).amin(-1)
+    min_odds = torch.where(counts.any(-1), min_odds, 0.0)  # an empty answer has no clear cell
+    return SETTLED_SEGMENTS - torch.stack([min_odds >= odds for odds in SPARING_ODDS]).sum(0)
 
 
 class CapturedRun:
-    """A run for one network and one number of slots, recorded at its first call.
+    """A run for one network and one number of slots, recorded as a CUDA graph at its first call.
+
+    Most of a small network's step is launching kernels; a large network gains nothing.
 
     Inputs are copied to the addresses that the recording reads; the next call overwrites outputs.
     """

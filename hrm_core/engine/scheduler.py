@@ -70,7 +70,12 @@ class Scheduler:
             priority = self._next_priority()
             if priority is None:
                 break
-            taken.append(self._take_from(self._queues[priority]))
+            queues = self._queues[priority]
+            job = next(iter(queues))
+            queue = queues.pop(job)
+            taken.append(queue.popleft())
+            if queue:
+                queues[job] = queue  # goes to the back of the turn order
         return taken
 
     def _next_priority(self) -> Priority | None:
@@ -83,14 +88,6 @@ class Scheduler:
             return Priority.INTERACTIVE
         self._num_interactive_in_a_row = 0
         return Priority.BATCH if batch else None
-
-    def _take_from(self, queues: dict[Hashable, deque[Entry]]) -> Entry:
-        job = next(iter(queues))
-        queue = queues.pop(job)
-        entry = queue.popleft()
-        if queue:
-            queues[job] = queue  # goes to the back of the turn order
-        return entry
 
 
 class SlotTable:

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from hrm_core.errors import AttentionError
 
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+
 # Scores held at once, in numbers: they fit a core's cache, and are far below the sizes at which the
 # allocator requests new pages from the system every time.
 MAX_SCORES = 1 << 19
@@ -98,7 +100,7 @@ FLASH_MODULES = {
 }
 
 
-def load_flash(name: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def load_flash(name: str) -> Attend:
     """Import one FlashAttention build and wrap it to the contract.
 
     Shapes: [B, S, heads, head_dim] in and out, bfloat16 or float16, on CUDA.

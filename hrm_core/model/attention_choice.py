@@ -13,9 +13,8 @@ from torch import Tensor
 from hrm_core.device.measured import MeasuredChoices
 from hrm_core.engine.memory import is_out_of_memory
 from hrm_core.errors import AttentionError
-from hrm_core.model.attention import FLASH_MODULES, attend_blocked, load_flash, matmul, sdpa
+from hrm_core.model.attention import FLASH_MODULES, Attend, attend_blocked, load_flash, matmul, sdpa
 
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 Shape = tuple[int, int, int, int]
 
 DENSE_BACKENDS: dict[str, Attend] = {

@@ -6,7 +6,8 @@ from collections.abc import Collection
 import torch.nn.functional as F
 from torch import Tensor
 
-from hrm_core.model.layers import Attend, Block, CosSin, rms_norm, rotate
+from hrm_core.model.attention import Attend
+from hrm_core.model.layers import Block, CosSin, rms_norm, rotate
 from hrm_core.model.network import Network
 
 # The product of gate and up with SwiGLU; of the heads or the SwiGLU with residual and norm; of q, k

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hrm_core.model.attention import Attend
 from hrm_core.model.config import ModelConfig
-from hrm_core.model.layers import Attend, CosSin, Embedding, Level, Linear, rotary_tables
+from hrm_core.model.layers import CosSin, Embedding, Level, Linear, rotary_tables
 
 
 class Network(nn.Module, ABC):

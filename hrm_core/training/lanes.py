@@ -100,15 +100,11 @@ class TrainLane:
             row_values.grad = None
             self.slice_size = largest_divisor(self.batch_size, self.slice_size // 2)
             release_memory(table.device)
-        self._count_step()
-        return losses, row_values
-
-    def _count_step(self) -> None:
-        """Count a segment of each sample, and the segments that halted samples save."""
-        carry = self.carry
+        # A segment of each sample counts, and the segments that halted samples save.
         saved = (self._max_steps - carry.steps).masked_fill(~carry.halted, 0)
         num_samples = (self.batch_size + int(saved.sum())) / self._max_steps
         self.visits += num_samples / self.stream.round_size
+        return losses, row_values
 
     def state(self) -> dict[str, Any]:
         """Return everything needed to continue from here."""

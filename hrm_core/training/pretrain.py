@@ -103,7 +103,7 @@ class Pretraining:
         if settings.slice_size is None:
             for lane in self.lanes:
                 lane.slice_size = guess_slice(
-                    config, lane.batch_size, device, self.network.dtype, lane.num_positions
+                    config, lane.num_positions, lane.batch_size, device, self.network.dtype
                 )
         if self.num_threads is None:
             num_positions = max(lane.slice_size * lane.num_positions for lane in self.lanes)

@@ -15,6 +15,7 @@ from hrm_core.model.config import ModelConfig
 from hrm_core.training.settings import TrainSettings
 
 LOG_NAME = "training_log.jsonl"
+SNAPSHOT_NAME = ".training_state.pt"
 
 Progress = TypeVar("Progress")
 
@@ -85,9 +86,6 @@ def append_log(folder: Path, progress: TrainProgress) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOG_NAME).open("a", encoding="utf-8") as log:
         log.write(json.dumps(asdict(progress)) + "\n")
-
-
-SNAPSHOT_NAME = ".training_state.pt"
 
 
 def write_snapshot(folder: Path, state: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from hrm_core import parse_arch
 from hrm_core.checkpoint.writer import write_checkpoint
-from hrm_core.model.layers import Attend
+from hrm_core.model.attention import Attend
 from hrm_core.model.network import build_network
 
 
