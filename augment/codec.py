@@ -9,14 +9,13 @@ import numpy.typing as npt
 
 from augment.errors import CanvasError
 from augment.puzzle import Grid
-from augment.symmetries import (
+from augment.variants import (
     NUM_COLOURS,
     NUM_DIHEDRALS,
+    Variant,
     apply_dihedral,
     invert_dihedral,
-    palette_tables,
 )
-from augment.variant import Variant
 
 PAD = 0
 EOS = 1
@@ -66,12 +65,13 @@ def encode_variants(grid: Grid, variants: Sequence[Variant], canvas: int) -> npt
     """
     turned = [apply_dihedral(grid.cells, dihedral) for dihedral in range(NUM_DIHEDRALS)]
     sheets = encode(turned, canvas)
+    dihedrals, palettes = _tables(variants)
     tables = np.empty((len(variants), VOCABULARY), dtype=np.int32)
     tables[:, :FIRST_COLOUR] = (PAD, EOS)
-    tables[:, FIRST_COLOUR:] = palette_tables([variant.palette for variant in variants])
+    tables[:, FIRST_COLOUR:] = palettes
     tables[:, FIRST_COLOUR:] += FIRST_COLOUR
     tokens = np.empty((len(variants), canvas * canvas), dtype=np.int32)
-    for dihedral, members in _groups(_dihedrals(variants)):
+    for dihedral, members in _groups(dihedrals):
         tokens[members] = tables[members].take(sheets[dihedral], axis=1)
     return tokens
 
@@ -90,10 +90,10 @@ def decode_variants(
     if len(tokens) != len(variants):
         raise ValueError(f"{len(tokens)} canvases for {len(variants)} variants; give one for each")
     cells, heights, widths = _rectangles(tokens)
-    inverses = np.argsort(palette_tables([variant.palette for variant in variants]), axis=1)
-    tables = inverses.astype(np.uint8)
+    dihedrals, palettes = _tables(variants)
+    tables = np.argsort(palettes, axis=1).astype(np.uint8)
     grids: list[npt.NDArray[np.uint8] | None] = [None] * len(cells)
-    keys = (heights * _SIZE_STEP + widths) * NUM_DIHEDRALS + _dihedrals(variants)
+    keys = (heights * _SIZE_STEP + widths) * NUM_DIHEDRALS + dihedrals
     for key, members in _groups(keys):
         size, dihedral = divmod(key, NUM_DIHEDRALS)
         height, width = divmod(size, _SIZE_STEP)
@@ -102,7 +102,9 @@ def decode_variants(
             # Row i of the index points into palette i of the flattened tables.
             rows = NUM_COLOURS * np.arange(len(members))[:, None, None]
             stack = tables[members].ravel().take(np.ascontiguousarray(turned) + rows)
-            _scatter(stack, members, grids)
+            stack.setflags(write=False)
+            for position, decoded in zip(members.tolist(), stack, strict=True):
+                grids[position] = decoded
     return grids
 
 
@@ -140,15 +142,10 @@ def _groups(keys: npt.NDArray[np.intp]) -> Iterator[tuple[int, npt.NDArray[np.in
         yield int(keys[members[0]]), members
 
 
-def _dihedrals(variants: Sequence[Variant]) -> npt.NDArray[np.intp]:
-    return np.array([variant.dihedral for variant in variants], dtype=np.intp)
-
-
-def _scatter(
-    stack: npt.NDArray[np.uint8],
-    members: npt.NDArray[np.intp],
-    grids: list[npt.NDArray[np.uint8] | None],
-) -> None:
-    stack.setflags(write=False)
-    for position, grid in zip(members.tolist(), stack, strict=True):
-        grids[position] = grid
+def _tables(
+    variants: Sequence[Variant],
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.uint8]]:
+    """Return the dihedral ids [V] and the palettes [V, 10] of variants."""
+    dihedrals = np.array([variant.dihedral for variant in variants], dtype=np.intp)
+    flat = b"".join(bytes(variant.palette) for variant in variants)
+    return dihedrals, np.frombuffer(flat, dtype=np.uint8).reshape(len(variants), NUM_COLOURS)

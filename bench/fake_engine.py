@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from hrm_core import Checkpoint, Halting, HaltReason, Outcome, Priority, pick_device
+from hrm_core import Checkpoint, Halting, Outcome, Priority, pick_device
 
 
 class FakeEngine:
@@ -55,4 +55,4 @@ class FakeEngine:
         # Like a model's, q is the same for the same sample at any time.
         q_halt_logit = sample.sample_id[-1] % 7 - 3.0
         tokens = sample.tokens.astype(np.uint8)
-        return Outcome(job, sample.sample_id, tokens, q_halt_logit, 0.0, 1, HaltReason.Q_HALT)
+        return Outcome(job, sample.sample_id, tokens, q_halt_logit, 0.0, 1)

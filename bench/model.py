@@ -6,10 +6,9 @@ from pathlib import Path
 import torch
 
 from hrm_core import ARC_VOCAB_SIZE, Checkpoint, ModelConfig, parse_arch
-from hrm_core.checkpoint.row_table import TensorRows
-from hrm_core.model.architectures import build_network
-from hrm_core.model.attention.dense import sdpa
-from hrm_core.model.initialisation import initialise
+from hrm_core.checkpoint.weights import RowTable
+from hrm_core.model.attention import sdpa
+from hrm_core.model.network import build_network, initialise
 
 NUM_ROWS = 1_045_829
 ROW_WIDTH = 512
@@ -55,7 +54,7 @@ def synthetic_checkpoint(config: ModelConfig, seed: int) -> Checkpoint:
         weights_path=Path(name),
         config=config,
         trunk=network.state_dict(),
-        rows=TensorRows(row.expand(config.num_rows, -1)),
+        rows=RowTable(row.expand(config.num_rows, -1)),
         names=None,
         sha256=hashlib.sha256(f"{name} {config!r}".encode()).hexdigest(),
     )

@@ -24,7 +24,7 @@ from bench.report import Cell, Section, verdict
 from hrm_core import Checkpoint, can_compile, open_checkpoint
 from hrm_core.device.arithmetic import choose_arithmetic
 from hrm_core.device.measured import MeasuredChoices
-from hrm_core.model.attention import choose
+from hrm_core.model.attention_choice import choose
 
 NUM_ROWS = 8
 BATCH = {"cpu": 2, "cuda": 64}

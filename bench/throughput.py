@@ -18,7 +18,7 @@ from hrm_core import (
     Sample,
     can_compile,
 )
-from hrm_core.model.attention import available_backends, load_backend
+from hrm_core.model.attention_choice import available_backends, load_backend
 
 COLUMNS = (
     "precision",

@@ -1,77 +1,41 @@
 """The networks: checkpoints, the engine and training."""
 
-from hrm_core.checkpoint.agreement import Agreement, compare_segments
-from hrm_core.checkpoint.folder import Checkpoint, open_checkpoint
-from hrm_core.checkpoint.writer import write_checkpoint
-from hrm_core.device.device import can_compile, keep_compiled, pick_device
-from hrm_core.engine.crop_engine import CropEngine
-from hrm_core.engine.engine import Engine, EngineConfig
-from hrm_core.engine.memory import release_memory, used_memory
-from hrm_core.engine.samples import Halting, HaltReason, Outcome, Sample
-from hrm_core.engine.scheduler import Priority
-from hrm_core.errors import (
-    AgreementError,
-    AttentionError,
-    CheckpointError,
-    ConfigError,
-    DeviceMemoryError,
-    EngineError,
-    HRMCoreError,
-    TrainingError,
-)
-from hrm_core.model.attention.choice import BACKEND_NAMES
-from hrm_core.model.config import ARC_CANVAS, ARC_VOCAB_SIZE, ModelConfig, parse_arch
-from hrm_core.training import (
-    Adaptation,
-    AdaptProgress,
-    AdaptTurn,
-    Phase,
-    Pretraining,
-    TrainingArrays,
-    TrainProgress,
-    TrainSettings,
-    start_from,
-)
-
-__all__ = [
-    "ARC_CANVAS",
-    "ARC_VOCAB_SIZE",
-    "BACKEND_NAMES",
-    "AdaptProgress",
-    "AdaptTurn",
-    "Adaptation",
-    "Agreement",
-    "AgreementError",
-    "AttentionError",
-    "Checkpoint",
-    "CheckpointError",
-    "ConfigError",
-    "CropEngine",
-    "DeviceMemoryError",
-    "Engine",
-    "EngineConfig",
-    "EngineError",
-    "HRMCoreError",
-    "HaltReason",
-    "Halting",
-    "ModelConfig",
-    "Outcome",
-    "Phase",
-    "Pretraining",
-    "Priority",
-    "Sample",
-    "TrainProgress",
-    "TrainSettings",
-    "TrainingArrays",
-    "TrainingError",
-    "can_compile",
-    "compare_segments",
-    "keep_compiled",
-    "open_checkpoint",
-    "parse_arch",
-    "pick_device",
-    "release_memory",
-    "start_from",
-    "used_memory",
-    "write_checkpoint",
-]
+from hrm_core.checkpoint.agreement import Agreement as Agreement
+from hrm_core.checkpoint.agreement import compare_segments as compare_segments
+from hrm_core.checkpoint.folder import Checkpoint as Checkpoint
+from hrm_core.checkpoint.folder import open_checkpoint as open_checkpoint
+from hrm_core.checkpoint.writer import write_checkpoint as write_checkpoint
+from hrm_core.device.device import can_compile as can_compile
+from hrm_core.device.device import keep_compiled as keep_compiled
+from hrm_core.device.device import pick_device as pick_device
+from hrm_core.engine.crop_engine import CropEngine as CropEngine
+from hrm_core.engine.engine import Engine as Engine
+from hrm_core.engine.memory import release_memory as release_memory
+from hrm_core.engine.memory import used_memory as used_memory
+from hrm_core.engine.samples import Halting as Halting
+from hrm_core.engine.samples import Outcome as Outcome
+from hrm_core.engine.samples import Sample as Sample
+from hrm_core.engine.scheduler import Priority as Priority
+from hrm_core.engine.sizing import EngineConfig as EngineConfig
+from hrm_core.errors import AgreementError as AgreementError
+from hrm_core.errors import AttentionError as AttentionError
+from hrm_core.errors import CheckpointError as CheckpointError
+from hrm_core.errors import ConfigError as ConfigError
+from hrm_core.errors import DeviceMemoryError as DeviceMemoryError
+from hrm_core.errors import EngineError as EngineError
+from hrm_core.errors import HRMCoreError as HRMCoreError
+from hrm_core.errors import TrainingError as TrainingError
+from hrm_core.model.attention_choice import BACKEND_NAMES as BACKEND_NAMES
+from hrm_core.model.config import ARC_CANVAS as ARC_CANVAS
+from hrm_core.model.config import ARC_VOCAB_SIZE as ARC_VOCAB_SIZE
+from hrm_core.model.config import ModelConfig as ModelConfig
+from hrm_core.model.config import parse_arch as parse_arch
+from hrm_core.training.adapt import Adaptation as Adaptation
+from hrm_core.training.adapt import AdaptProgress as AdaptProgress
+from hrm_core.training.adapt import AdaptTurn as AdaptTurn
+from hrm_core.training.adapt import Phase as Phase
+from hrm_core.training.arrays import TrainingArrays as TrainingArrays
+from hrm_core.training.pretrain import Pretraining as Pretraining
+from hrm_core.training.run_files import TrainProgress as TrainProgress
+from hrm_core.training.settings import TrainSettings as TrainSettings
+from hrm_core.training.start import start_from as start_from

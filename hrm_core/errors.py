@@ -1,16 +1,4 @@
-"""The errors of hrm_core.
-
-::
-
-    HRMCoreError
-    ├── ConfigError            an architecture setting is missing, unknown or contradictory
-    ├── CheckpointError        a checkpoint folder cannot be used
-    │   └── AgreementError     a file of reference outputs cannot be used
-    ├── AttentionError         the requested attention backend cannot serve
-    ├── EngineError            the engine cannot do what was asked
-    │   └── DeviceMemoryError  the device's memory does not suffice
-    └── TrainingError          training cannot start or continue
-"""
+"""The errors of hrm_core."""
 
 from pathlib import Path
 

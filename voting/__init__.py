@@ -1,34 +1,19 @@
 """Ballots, tallies, rankings, submissions and scores."""
 
-from voting.ballot import BallotError, count_ballots
-from voting.decision import decided
-from voting.ranking import Candidate, Ranking, rank
-from voting.scoring import Scores, score
-from voting.submission import (
-    Submission,
-    SubmissionError,
-    parse_submission,
-    read_submission,
-    submission_document,
-)
-from voting.tally import Q_ONE, GridVotes, Tally, VotingError
-
-__all__ = [
-    "Q_ONE",
-    "BallotError",
-    "Candidate",
-    "GridVotes",
-    "Ranking",
-    "Scores",
-    "Submission",
-    "SubmissionError",
-    "Tally",
-    "VotingError",
-    "count_ballots",
-    "decided",
-    "parse_submission",
-    "rank",
-    "read_submission",
-    "score",
-    "submission_document",
-]
+from voting.ranking import Candidate as Candidate
+from voting.ranking import Ranking as Ranking
+from voting.ranking import decided as decided
+from voting.ranking import rank as rank
+from voting.submission import Scores as Scores
+from voting.submission import Submission as Submission
+from voting.submission import SubmissionError as SubmissionError
+from voting.submission import parse_submission as parse_submission
+from voting.submission import read_submission as read_submission
+from voting.submission import score as score
+from voting.submission import submission_document as submission_document
+from voting.tally import Q_ONE as Q_ONE
+from voting.tally import BallotError as BallotError
+from voting.tally import GridVotes as GridVotes
+from voting.tally import Tally as Tally
+from voting.tally import VotingError as VotingError
+from voting.tally import count_ballots as count_ballots

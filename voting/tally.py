@@ -1,9 +1,13 @@
-"""Votes on one test input, as a value that can be merged in any order."""
+"""Tallies: the votes on one test input, as values that can be merged in any order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from augment import Grid
+import numpy as np
+from numpy.typing import NDArray
+
+from augment import Grid, Variant, decode_variants
 
 # One vote's q_halt of 1.0. A power of two, so that scaling a float is exact; integers, so that sums
 # do not depend on their order.
@@ -53,8 +57,8 @@ class Tally:
         """Add up votes, in which a grid may occur more than once."""
         sums: dict[Grid, GridVotes] = {}
         for vote in votes:
-            seen = sums.get(vote.grid)
-            sums[vote.grid] = vote if seen is None else _add(seen, vote)
+            seen = sums.get(vote.grid, GridVotes(vote.grid, 0, 0))
+            sums[vote.grid] = GridVotes(vote.grid, seen.count + vote.count, seen.q_sum + vote.q_sum)
         return cls(tuple(sorted(sums.values(), key=lambda votes: votes.grid.sort_key())), abstained)
 
     @property
@@ -72,5 +76,54 @@ class Tally:
         return Tally.of((*self.entries, *other.entries), self.abstained + other.abstained)
 
 
-def _add(one: GridVotes, other: GridVotes) -> GridVotes:
-    return GridVotes(one.grid, one.count + other.count, one.q_sum + other.q_sum)
+class BallotError(VotingError):
+    """Outcomes cannot be counted: arrays do not belong together, or hold no numbers."""
+
+
+def count_ballots(
+    tokens: NDArray[np.integer[Any]],
+    q_halt_logits: NDArray[np.floating[Any]],
+    variants: Sequence[Variant],
+) -> Tally:
+    """Count the outcomes of one test input's variants as ballots.
+
+    An outcome that does not decode to a grid abstains.
+
+    Shapes: tokens [N, S], q_halt_logits [N], and N variants.
+
+    Raises: BallotError where the three do not belong together or a logit is not a number.
+    """
+    num_ballots = len(variants)
+    if tokens.ndim != 2 or len(tokens) != num_ballots or q_halt_logits.shape != (num_ballots,):
+        raise BallotError(
+            f"{num_ballots} variants need tokens [{num_ballots}, S] and q_halt_logits "
+            f"[{num_ballots}], not {list(tokens.shape)} and {list(q_halt_logits.shape)}"
+        )
+    counts: dict[tuple[tuple[int, ...], bytes], list[int]] = {}
+    abstained = 0
+    for cells, q in zip(
+        decode_variants(tokens, variants), _scaled_q(q_halt_logits).tolist(), strict=True
+    ):
+        if cells is None:
+            abstained += 1
+            continue
+        key = (cells.shape, cells.tobytes())
+        entry = counts.setdefault(key, [0, 0])
+        entry[0] += 1
+        entry[1] += q
+    # The keys sort as Grid does; a Grid is made once for each distinct grid.
+    entries = (
+        GridVotes(Grid(np.frombuffer(cells, dtype=np.uint8).reshape(shape)), count, q_sum)
+        for (shape, cells), (count, q_sum) in sorted(counts.items())
+    )
+    return Tally(tuple(entries), abstained)
+
+
+def _scaled_q(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """Return sigmoid(logits) as integers in 1 / Q_ONE, computed in float64."""
+    if np.isnan(logits).any():
+        raise BallotError(f"q_halt_logits[{int(np.isnan(logits).argmax())}] is not a number")
+    # exp(-log(1 + exp(-x))): no overflow at either end.
+    q = np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))
+    scaled: NDArray[np.int64] = np.rint(q * Q_ONE).astype(np.int64)
+    return scaled

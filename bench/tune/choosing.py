@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.report import Cell, Section
 from bench.tune.plan import Plan
-from hrm_core.device.tuned import GOOD_ENOUGH, Tuned, choose_slots
+from hrm_core.device.measured import GOOD_ENOUGH, Tuned, choose_slots
 
 Row = Mapping[str, Any]
 Measured = Mapping[str, Sequence[Row]]

@@ -14,7 +14,7 @@ from bench.tune.plan import Plan
 from bench.tune.running import run_stage
 from bench.tune.stages import STAGES
 from hrm_core import HRMCoreError
-from hrm_core.device.tuned import tuned_path, write_tuned
+from hrm_core.device.measured import tuned_path, write_tuned
 from service.runtime.folders import current_state_folder, tuned_folder
 
 DEFAULT_MINUTES = 30.0

@@ -20,8 +20,7 @@ from hrm_core import (
     pick_device,
 )
 from hrm_core.device.arithmetic import choose_arithmetic
-from hrm_core.device.measured import MeasuredChoices
-from hrm_core.device.tuned import Tuned, tuned_path, write_tuned
+from hrm_core.device.measured import MeasuredChoices, Tuned, tuned_path, write_tuned
 
 
 @dataclass(frozen=True, slots=True)

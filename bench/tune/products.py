@@ -105,7 +105,7 @@ def _cases(
         return rotate(q, cos_sin), rotate(k, cos_sin), v
 
     def fused(name: str, *arguments: object) -> object:
-        from hrm_core.model.kernels import fused as kernels
+        from hrm_core.model.fused_blocks import fused as kernels
 
         return getattr(kernels, name)(*arguments)
 

@@ -16,13 +16,13 @@ from bench.tune.products import measure_fp8, measure_products
 from bench.tune.training import measure_training
 from hrm_core import can_compile
 from hrm_core.device.device import compiled, name_device
-from hrm_core.device.tuned import choose_slots
-from hrm_core.engine.capture import CapturedRun
-from hrm_core.engine.carry import Run, run_segment
+from hrm_core.device.measured import choose_slots
+from hrm_core.engine.carry import CapturedRun, Run, run_segment
 from hrm_core.engine.memory import SLOT_COUNTS, count_fitting
 from hrm_core.engine.sizing import measure_rates
-from hrm_core.model.attention import available_backends, choose, dense, load_backend
-from hrm_core.model.kernels import KERNEL_NAMES, can_fuse, fuse
+from hrm_core.model.attention import sdpa
+from hrm_core.model.attention_choice import available_backends, choose, load_backend
+from hrm_core.model.fused_blocks import KERNEL_NAMES, can_fuse, fuse
 
 Row = dict[str, object]
 Stage = Callable[[Plan], Iterator[Row]]
@@ -76,7 +76,7 @@ def measure_attention(plan: Plan) -> Iterator[Row]:
     for positions in sorted(own | set(FULL_POSITIONS) if device.type == "cuda" else own):
         shape = (batch, positions, config.num_heads, config.head_dim)
         q, k, v = (torch.randn(shape, device=device).to(dtype) for _ in range(3))
-        expected = dense.sdpa(q, k, v).float()
+        expected = sdpa(q, k, v).float()
         for name in names:
             row: Row = {"attention": name, "positions": positions, "samples": batch}
             try:

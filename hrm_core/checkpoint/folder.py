@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hrm_core.checkpoint.row_table import RowTable
 from hrm_core.checkpoint.validation import (
     check_depth,
     check_tensors,
@@ -20,14 +19,14 @@ from hrm_core.checkpoint.validation import (
     read_config,
     read_names,
 )
-from hrm_core.checkpoint.weights import find_weights, read_weights
+from hrm_core.checkpoint.weights import RowTable, find_weights, read_weights
 from hrm_core.checkpoint.writer import CONFIG_NAME
 from hrm_core.device.device import lacks_half_precision
 from hrm_core.errors import CheckpointError, ConfigError
-from hrm_core.model.architectures import build_network
+from hrm_core.model.attention import Attend
 from hrm_core.model.config import ModelConfig, parse_arch
-from hrm_core.model.layers import Attend, use_onednn, widen_products
-from hrm_core.model.network import Network
+from hrm_core.model.layers import use_onednn, widen_products
+from hrm_core.model.network import Network, build_network
 
 _NUM_HASHED_ROWS = 256
 
@@ -105,7 +104,7 @@ def open_checkpoint(folder: Path, canvas: int | None = None) -> Checkpoint:
         settings = parse_arch(document)
         vocab_size = find_vocab_size(tensors, weights_path)
         check_depth(weights_path, settings, tensors)
-        seq_len = find_seq_len(folder, tensors, vocab_size, settings.puzzle_emb_len, rows, canvas)
+        seq_len = find_seq_len(folder, tensors, vocab_size, settings, rows, canvas)
         config = settings.configure(
             vocab_size=vocab_size,
             seq_len=seq_len,

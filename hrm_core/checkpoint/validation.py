@@ -1,4 +1,7 @@
-"""Validation of a checkpoint folder's files against each other, before a network is built."""
+"""Validation of a checkpoint folder's files against each other, before a network is built.
+
+Each function raises CheckpointError, with the file at fault and a hint.
+"""
 
 import re
 from collections.abc import Mapping
@@ -8,12 +11,12 @@ import torch
 import yaml
 from torch import Tensor
 
-from hrm_core.checkpoint.row_table import RowTable
+from hrm_core.checkpoint.weights import RowTable
 from hrm_core.checkpoint.writer import CONFIG_NAME, DATASET_NAME, IDENTIFIERS_NAME, TABLE_KEY
 from hrm_core.errors import CheckpointError
 from hrm_core.files import read_json
-from hrm_core.model.architectures import build_network
 from hrm_core.model.config import ARC_CANVAS, ARC_VOCAB_SIZE, ArchSettings, ModelConfig, brief
+from hrm_core.model.network import build_network
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LAYER_NAME = re.compile(r"([HL]_level)\.layers\.(\d{1,6})\.")
@@ -22,10 +25,7 @@ _MAX_POSITIONS = 1 << 16
 
 
 def read_config(path: Path) -> object:
-    """Read a folder's `all_config.yaml`.
-
-    Raises: CheckpointError.
-    """
+    """Read a folder's `all_config.yaml`."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -43,10 +43,7 @@ def read_config(path: Path) -> object:
 
 
 def find_vocab_size(tensors: Mapping[str, Tensor], path: Path) -> int:
-    """Return the size of the vocabulary, from the embedding.
-
-    Raises: CheckpointError.
-    """
+    """Return the size of the vocabulary, from the embedding."""
     embedding = tensors.get("embed_tokens.embedding_weight")
     if embedding is None or embedding.ndim != 2:
         raise CheckpointError(
@@ -61,10 +58,7 @@ def find_vocab_size(tensors: Mapping[str, Tensor], path: Path) -> int:
 
 
 def check_depth(path: Path, settings: ArchSettings, tensors: Mapping[str, Tensor]) -> None:
-    """Compare the number of layers in the weights with the settings.
-
-    Raises: CheckpointError.
-    """
+    """Compare the number of layers in the weights with the settings."""
     layers: dict[str, set[int]] = {"H_level": set(), "L_level": set()}
     for match in filter(None, map(_LAYER_NAME.match, tensors)):
         layers[match[1]].add(int(match[2]))
@@ -83,21 +77,18 @@ def find_seq_len(
     folder: Path,
     tensors: Mapping[str, Tensor],
     vocab_size: int,
-    prefix_len: int,
+    settings: ArchSettings,
     rows: RowTable,
     canvas: int | None,
 ) -> int:
-    """Return S from dataset.json, else from a tensor over positions, else ARC's by its vocabulary.
-
-    Raises: CheckpointError where there is none, or two contradict each other.
-    """
+    """Return S: from dataset.json, a tensor over positions, or else ARC's by its vocabulary."""
     found: dict[str, int] = {}
     path = folder / DATASET_NAME
     if path.exists():
         found[DATASET_NAME] = _read_dataset(path, vocab_size, rows)
     for name in ("embed_pos.embedding_weight", "L_level.layers.0.mlp_t.down_proj.weight"):
         if name in tensors and tensors[name].ndim:
-            found[name] = int(tensors[name].shape[0]) - prefix_len
+            found[name] = int(tensors[name].shape[0]) - settings.values["puzzle_emb_len"]
     if canvas is not None:
         found["--canvas"] = canvas**2
     listed = ", ".join(f"{source} says {cells}" for source, cells in found.items())
@@ -143,10 +134,7 @@ def _read_dataset(path: Path, vocab_size: int, rows: RowTable) -> int:
 def check_tensors(
     path: Path, config: ModelConfig, tensors: Mapping[str, Tensor], rows: RowTable
 ) -> None:
-    """Compare names, shapes and values of all tensors with what the configuration describes.
-
-    Raises: CheckpointError.
-    """
+    """Compare names, shapes and values of all tensors with what the configuration describes."""
     network = build_network(config, lambda q, k, v: v, torch.float32, meta=True)
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     missing = sorted(expected.keys() - tensors.keys())
@@ -184,10 +172,7 @@ def _is_readable(tensor: Tensor) -> bool:
 
 
 def read_names(folder: Path, config: ModelConfig) -> tuple[str, ...] | None:
-    """Read the list row -> variant name, or None where the folder has none.
-
-    Raises: CheckpointError.
-    """
+    """Read the list row -> variant name, or None where the folder has none."""
     path = folder / IDENTIFIERS_NAME
     if not path.exists() or not config.puzzle_emb_ndim:  # without rows, names mean nothing
         return None

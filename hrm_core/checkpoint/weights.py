@@ -1,20 +1,40 @@
-"""Weights files: found and mapped into memory, without running code from them."""
+"""Weights files, and the table of puzzle rows in them; mapped, without running code."""
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hrm_core.checkpoint.row_table import RowTable, SafetensorsRows, TensorRows
 from hrm_core.checkpoint.writer import TABLE_KEY
 from hrm_core.errors import CheckpointError
 
 _PREFIX = re.compile(r"^(_orig_mod\.)?(model\.)?(inner\.)?")
 _STEP_NAME = re.compile(r"step_(\d+)")
+
+
+class RowTable:
+    """A table of `num_rows` puzzle rows (the blank row 0 included) of width `ndim`.
+
+    Its tensor is mapped from a file of gigabytes, of which single rows are read.
+    """
+
+    def __init__(self, table: Tensor) -> None:
+        self.num_rows, self.ndim = table.shape
+        self._table = table
+
+    def gather(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Read some rows.
+
+        Shapes: rows [V]; result float32 [V, ndim].
+        """
+        index = torch.from_numpy(np.array(rows, dtype=np.int64))
+        gathered: npt.NDArray[np.float32] = self._table[index].float().numpy()
+        return gathered
 
 
 def find_weights(folder: Path) -> Path:
@@ -49,16 +69,22 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], RowTable]:
 
     Raises: CheckpointError when the file is damaged or contains anything but tensors.
     """
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    tensors = _strip_prefixes(_load_torch(path), path)
+    is_safetensors = path.suffix == ".safetensors"
+    loaded = _load_safetensors(path) if is_safetensors else _load_torch(path)
+    tensors = {_PREFIX.sub("", name): tensor.detach() for name, tensor in loaded.items()}
+    if len(tensors) != len(loaded):
+        raise CheckpointError(path, "two tensors of one name", "Keep one set of weights in it.")
     table = tensors.pop(TABLE_KEY, torch.zeros(0, 0))
     if table.ndim != 2:
-        raise _no_table(path, tuple(table.shape))
-    return tensors, TensorRows(table)
+        raise CheckpointError(
+            path,
+            f"{TABLE_KEY} is {tuple(table.shape)}, expected rows",
+            "Is this an HRM or TRM checkpoint?",
+        )
+    return tensors, RowTable(table)
 
 
-def _load_torch(path: Path) -> dict[str, Any]:
+def _load_torch(path: Path) -> dict[str, Tensor]:
     copy_again = "Download or copy it again."
     try:
         loaded = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
@@ -86,33 +112,13 @@ def _load_torch(path: Path) -> dict[str, Any]:
     return loaded
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], RowTable]:
+def _load_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            table_name = next((n for n in names if _PREFIX.sub("", n) == TABLE_KEY), None)
-            tensors = {name: file.get_tensor(name) for name in names if name != table_name}
-            shape = file.get_slice(table_name).get_shape() if table_name else [0, 0]
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(
             path, f"damaged or cut short ({error})", "Download or copy it again."
         ) from error
-    if len(shape) != 2:
-        raise _no_table(path, tuple(shape))
-    rows = SafetensorsRows(path, table_name) if table_name else TensorRows(torch.zeros(0, 0))
-    return _strip_prefixes(tensors, path), rows
-
-
-def _no_table(path: Path, shape: tuple[int, ...]) -> CheckpointError:
-    return CheckpointError(
-        path, f"{TABLE_KEY} is {shape}, expected rows", "Is this an HRM or TRM checkpoint?"
-    )
-
-
-def _strip_prefixes(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    stripped = {_PREFIX.sub("", name): tensor.detach() for name, tensor in tensors.items()}
-    if len(stripped) != len(tensors):
-        raise CheckpointError(path, "two tensors of one name", "Keep one set of weights in it.")
-    return stripped

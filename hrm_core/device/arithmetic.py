@@ -11,10 +11,10 @@ from torch import Tensor
 from hrm_core.checkpoint.folder import Checkpoint
 from hrm_core.device.device import default_precision, lacks_half_precision
 from hrm_core.device.measured import MeasuredChoices
-from hrm_core.device.onednn import has_onednn
 from hrm_core.errors import EngineError
+from hrm_core.model.attention import Attend
 from hrm_core.model.config import ModelConfig
-from hrm_core.model.layers import Attend, Block, use_onednn, widen_products
+from hrm_core.model.layers import Block, has_onednn, use_onednn, widen_products
 from hrm_core.model.network import Network
 
 PRECISIONS = ("float32", "bfloat16", "float16")

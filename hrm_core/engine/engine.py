@@ -1,60 +1,33 @@
 """The engine: samples of all jobs share a fixed number of slots, and a step is one segment."""
 
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from hrm_core.checkpoint.folder import Checkpoint
-from hrm_core.device.arithmetic import Arithmetic, choose_arithmetic
-from hrm_core.device.device import compiled
-from hrm_core.device.measured import MeasuredChoices
-from hrm_core.device.threads import pick_threads, use_threads
-from hrm_core.device.tuned import read_tuned, tuned_path
-from hrm_core.engine.capture import CapturedRun
-from hrm_core.engine.carry import Carry, Run, SegmentOutput, run_segment
+from hrm_core.device.arithmetic import choose_arithmetic
+from hrm_core.device.device import compiled, pick_threads, use_threads
+from hrm_core.device.measured import MeasuredChoices, read_tuned, tuned_path
+from hrm_core.engine.carry import CapturedRun, Carry, Run, SegmentOutput, run_segment
 from hrm_core.engine.memory import is_out_of_memory, needs_memory, release_memory
 from hrm_core.engine.samples import (
     Halting,
-    HaltReason,
     HaltRule,
     Outcome,
     Sample,
     SampleFilter,
     any_sample,
 )
-from hrm_core.engine.scheduler import Priority, Scheduler
-from hrm_core.engine.sizing import limit_slots, pick_slots
-from hrm_core.engine.slots import SlotTable
+from hrm_core.engine.scheduler import Priority, Scheduler, SlotTable
+from hrm_core.engine.sizing import EngineConfig, pick_slots
 from hrm_core.errors import DeviceMemoryError, EngineError
-from hrm_core.model.attention import Choice, choose
-from hrm_core.model.attention.dense import sdpa
-from hrm_core.model.kernels import can_fuse, fuse
+from hrm_core.model.attention import sdpa
+from hrm_core.model.attention_choice import Choice, choose
+from hrm_core.model.fused_blocks import can_fuse, fuse
 from hrm_core.model.network import Network
-
-
-@dataclass(frozen=True, slots=True)
-class EngineConfig:
-    """The configuration of an engine.
-
-    `num_slots` None: see `pick_slots`. `precision` None: the checkpoint's `forward_dtype`, where
-    the device has instructions for it; `auto`: see `choose_arithmetic`. `arithmetic`, where given,
-    takes precedence.
-    `tuned_folder` holds what was measured on this device. `num_threads` None: see `pick_threads`.
-    """
-
-    device: torch.device
-    num_slots: int | None = None
-    precision: str | None = None
-    attention: str = "auto"
-    compile: bool = False
-    max_slots: int | None = None
-    tuned_folder: Path | None = None
-    num_threads: int | None = None
-    arithmetic: Arithmetic | None = None
 
 
 class Engine:
@@ -92,20 +65,7 @@ class Engine:
         self._network = network or self._load_network()
         self._segment: Run = compiled(run_segment) if config.compile else run_segment
         self._run = self._segment
-        num_slots = config.num_slots
-        if num_slots is None:
-            num_slots = pick_slots(
-                self._network,
-                self._model,
-                self.device,
-                self._tuned,
-                record,
-                precision=self.precision,
-                num_threads=config.num_threads,
-                max_slots=config.max_slots,
-                compiles=config.compile,
-            )
-        self.num_slots = limit_slots(num_slots, self._model, self.device, self.arithmetic.dtype)
+        self.num_slots = pick_slots(self._network, self._model, config, self._tuned, record)
         self._slots = SlotTable(self.num_slots)
         self._scheduler = Scheduler()
         self.num_steps = 0
@@ -280,14 +240,11 @@ class Engine:
         self, slot: int, tokens: npt.NDArray[np.uint8], flags: npt.NDArray[np.float32]
     ) -> Outcome:
         entry = self._slots.release(slot)
-        steps = int(flags[1])
-        is_full = steps >= entry.rule.max_segments
         return Outcome(
             job=entry.job,
             sample_id=entry.sample.sample_id,
             tokens=tokens,
             q_halt_logit=float(flags[2]),
             q_continue_logit=float(flags[3]),
-            steps=steps,
-            halt_reason=HaltReason.MAX_SEGMENTS if is_full else HaltReason.Q_HALT,
+            steps=int(flags[1]),
         )

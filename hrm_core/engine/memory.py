@@ -1,10 +1,9 @@
 """Memory: how many slots and samples a device holds, and errors when it runs out."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+import psutil
 import torch
 
 from hrm_core.errors import DeviceMemoryError
@@ -64,25 +63,19 @@ def may_keep_scores(num_positions: int, device: torch.device, dtype: torch.dtype
 
 def guess_slice(
     config: ModelConfig,
+    num_positions: int,
     batch_size: int,
     device: torch.device,
     dtype: torch.dtype,
-    num_positions: int | None = None,
 ) -> int:
-    """Choose the slice of a batch that a share of the free memory can train.
-
-    `num_positions` is the sequence's length, None: with the whole canvas.
-    """
-    bytes_per_sample = training_bytes(config, device, dtype, num_positions)
+    """Choose the slice of a batch of sequences that a share of the free memory can train."""
+    bytes_per_sample = training_bytes(config, num_positions, device, dtype)
     fitting = MEMORY_SHARE * free_memory(device) / bytes_per_sample
     return largest_divisor(batch_size, int(fitting))
 
 
 def training_bytes(
-    config: ModelConfig,
-    device: torch.device,
-    dtype: torch.dtype,
-    num_positions: int | None = None,
+    config: ModelConfig, num_positions: int, device: torch.device, dtype: torch.dtype
 ) -> int:
     """Estimate the activations that one sample of training keeps for its gradient.
 
@@ -90,7 +83,6 @@ def training_bytes(
     size twelve times: q, k, v before and after rotation, the mixed heads, and both norms' inputs,
     wide and not. Attention that keeps its scores adds two tables of them.
     """
-    num_positions = num_positions or config.num_positions
     if config.architecture == "trm":
         num_blocks = (config.L_cycles + 1) * config.L_layers
     else:
@@ -108,8 +100,10 @@ def count_fitting(config: ModelConfig, device: torch.device, dtype: torch.dtype)
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes that a device has free now."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_host_memory()
+    """Return the bytes that a device has free now; of the host's those free without swapping."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
@@ -144,15 +138,6 @@ def used_memory(device: torch.device) -> int | None:
         return None
     free, total = torch.cuda.mem_get_info(device)
     return int(total - free)
-
-
-def _free_host_memory() -> int:
-    """Return Linux's estimate of the bytes free without swapping; elsewhere all of them."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if "MemAvailable" in line)
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _widest_moment(config: ModelConfig) -> int:

@@ -23,13 +23,6 @@ class Halting(Enum):
     FIXED = "fixed"
 
 
-class HaltReason(Enum):
-    """The reason why a sample halted."""
-
-    Q_HALT = "q_halt"
-    MAX_SEGMENTS = "max_segments"
-
-
 @dataclass(frozen=True, slots=True)
 class HaltRule:
     """A sample's halting, and the number of segments it may take."""
@@ -74,4 +67,3 @@ class Outcome:
     q_halt_logit: float
     q_continue_logit: float
     steps: int
-    halt_reason: HaltReason

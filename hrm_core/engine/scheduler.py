@@ -1,4 +1,4 @@
-"""The order in which waiting samples enter slots; no tensors."""
+"""The order in which waiting samples enter slots, and who has which slot; no tensors."""
 
 from collections import deque
 from collections.abc import Hashable, Iterable, Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from hrm_core.engine.samples import HaltRule, Sample, SampleFilter, any_sample
+from hrm_core.errors import EngineError
 
 # While both kinds wait, every so many admissions one is batch, so that batch never starves.
 BATCH_EVERY = 8
@@ -69,7 +70,12 @@ class Scheduler:
             priority = self._next_priority()
             if priority is None:
                 break
-            taken.append(self._take_from(self._queues[priority]))
+            queues = self._queues[priority]
+            job = next(iter(queues))
+            queue = queues.pop(job)
+            taken.append(queue.popleft())
+            if queue:
+                queues[job] = queue  # goes to the back of the turn order
         return taken
 
     def _next_priority(self) -> Priority | None:
@@ -83,10 +89,55 @@ class Scheduler:
         self._num_interactive_in_a_row = 0
         return Priority.BATCH if batch else None
 
-    def _take_from(self, queues: dict[Hashable, deque[Entry]]) -> Entry:
-        job = next(iter(queues))
-        queue = queues.pop(job)
-        entry = queue.popleft()
-        if queue:
-            queues[job] = queue  # goes to the back of the turn order
+
+class SlotTable:
+    """A fixed number of slots, each free or taken by one entry."""
+
+    def __init__(self, num_slots: int) -> None:
+        self._entries: list[Entry | None] = [None] * num_slots
+
+    @property
+    def num_taken(self) -> int:
+        """Number of taken slots."""
+        return len(self.taken())
+
+    def taken(self) -> list[int]:
+        """Return the taken slots, lowest first."""
+        return [slot for slot, entry in enumerate(self._entries) if entry is not None]
+
+    def free(self) -> list[int]:
+        """Return the free slots, lowest first."""
+        return [slot for slot, entry in enumerate(self._entries) if entry is None]
+
+    def seat(self, entries: Sequence[Entry]) -> list[int]:
+        """Assign each entry a free slot, of which there must be enough, and return the slots."""
+        slots = self.free()[: len(entries)]
+        for slot, entry in zip(slots, entries, strict=True):
+            self._entries[slot] = entry
+        return slots
+
+    def release(self, slot: int) -> Entry:
+        """Free a taken slot and return its entry.
+
+        Raises: EngineError when the slot is free.
+        """
+        entry = self._entries[slot]
+        if entry is None:
+            raise EngineError(f"slot {slot} is already free")
+        self._entries[slot] = None
         return entry
+
+    def clear(self) -> list[Entry]:
+        """Free every slot and return their entries, lowest slot first."""
+        return [self.release(slot) for slot in self.taken()]
+
+    def evict(self, job: Hashable, wanted: SampleFilter = any_sample) -> list[int]:
+        """Free the slots of a job, or of its samples with a wanted id, and return them."""
+        slots = [
+            slot
+            for slot, entry in enumerate(self._entries)
+            if entry and entry.job == job and wanted(entry.sample.sample_id)
+        ]
+        for slot in slots:
+            self.release(slot)
+        return slots

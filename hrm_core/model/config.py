@@ -117,32 +117,13 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class ArchSettings:
-    """The checked `arch` part of an `all_config.yaml`, without shapes that are in the tensors.
+    """The checked `arch` part of an `all_config.yaml`, as fields of a `ModelConfig`."""
 
-    `explicit_puzzle_emb_len` is TRM's setting of P (0: derived from `puzzle_emb_ndim`).
-    """
-
-    architecture: Architecture
     values: Mapping[str, Any]
-    explicit_puzzle_emb_len: int
-
-    @property
-    def puzzle_emb_len(self) -> int:
-        """P: the explicit length, else as many positions as the row fills, else 0."""
-        return self.explicit_puzzle_emb_len or -(
-            -self.values["puzzle_emb_ndim"] // self.values["hidden_size"]
-        )
 
     def configure(self, *, vocab_size: int, seq_len: int, num_rows: int) -> ModelConfig:
         """Complete the settings with the shapes that only the tensors determine."""
-        return ModelConfig(
-            architecture=self.architecture,
-            vocab_size=vocab_size,
-            seq_len=seq_len,
-            num_rows=num_rows,
-            puzzle_emb_len=self.puzzle_emb_len,
-            **self.values,
-        )
+        return ModelConfig(vocab_size=vocab_size, seq_len=seq_len, num_rows=num_rows, **self.values)
 
 
 def parse_arch(document: object) -> ArchSettings:
@@ -165,17 +146,8 @@ def parse_arch(document: object) -> ArchSettings:
     is_trm = architecture == "trm"
     is_extended = is_trm or _EXTENDED_HRM in class_path
 
-    values: dict[str, Any] = {
-        key: _integer(arch, key, minimum)
-        for key, minimum in (
-            ("hidden_size", 1),
-            ("num_heads", 1),
-            ("H_cycles", 1),
-            ("L_cycles", 1),
-            ("L_layers", 1),
-            ("halt_max_steps", 1),
-        )
-    }
+    counts = ("hidden_size", "num_heads", "H_cycles", "L_cycles", "L_layers", "halt_max_steps")
+    values: dict[str, Any] = {key: _integer(arch, key, 1) for key in counts}
     values["H_layers"] = 0 if is_trm else _integer(arch, "H_layers", 1)
     values["puzzle_emb_ndim"] = _integer(arch, "puzzle_emb_ndim", 0, default=0)
     values["expansion"] = _number(arch, "expansion", minimum=1e-3)
@@ -190,6 +162,7 @@ def parse_arch(document: object) -> ArchSettings:
     values["mlp_t"] = is_extended and _boolean(arch, "mlp_t", default=False)
     values["crop"] = _boolean(arch, "crop", default=False)
     values["no_ACT_continue"] = is_trm and _boolean(arch, "no_ACT_continue", default=True)
+    values["architecture"] = architecture
     explicit_len = _integer(arch, "puzzle_emb_len", 0, default=16) if is_trm else 0
 
     hidden_size, num_heads = values["hidden_size"], values["num_heads"]
@@ -199,16 +172,17 @@ def parse_arch(document: object) -> ArchSettings:
             f"arch.hidden_size {hidden_size} does not divide into {num_heads} heads"
             + (" of even width" if is_odd else "")
         )
-    settings = ArchSettings(architecture, values, explicit_len)
-    if values["puzzle_emb_ndim"] > settings.puzzle_emb_len * hidden_size:
+    ndim = values["puzzle_emb_ndim"]
+    # As many positions as the row fills. Without a table there are none; the reference adds none
+    # either, but would still remove P positions.
+    num_filled = -(-ndim // hidden_size)
+    values["puzzle_emb_len"] = (explicit_len or num_filled) if ndim else 0
+    if num_filled > values["puzzle_emb_len"]:
         raise ConfigError(
-            f"arch.puzzle_emb_ndim {values['puzzle_emb_ndim']} does not fit into "
-            f"{settings.puzzle_emb_len} positions of {hidden_size}"
+            f"arch.puzzle_emb_ndim {ndim} does not fit into "
+            f"{explicit_len} positions of {hidden_size}"
         )
-    if values["puzzle_emb_ndim"] == 0 and explicit_len:
-        # Without a table the reference adds no prefix, but would still remove P positions.
-        settings = ArchSettings(architecture, values, 0)
-    return settings
+    return ArchSettings(values)
 
 
 def brief(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The network common to HRM and TRM: embeddings in, logits and q out."""
+"""The networks HRM and TRM: embeddings in, logits and q out; and their initialisation."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hrm_core.model.attention import Attend
 from hrm_core.model.config import ModelConfig
-from hrm_core.model.layers import Attend, CosSin, Embedding, Linear, rotary_tables
+from hrm_core.model.layers import CosSin, Embedding, Level, Linear, rotary_tables
 
 
 class Network(nn.Module, ABC):
@@ -118,3 +119,105 @@ class Network(nn.Module, ABC):
         side = math.isqrt(length - num_before)
         square = table[num_before:].view(config.canvas, config.canvas, -1)[:side, :side]
         return torch.cat((table[:num_before], square.flatten(0, 1)))
+
+
+class HRM(Network):
+    """The Hierarchical Reasoning Model: a slow level H over a fast level L, one-step gradient.
+
+    Source: arXiv 2506.21734 section 2.
+    """
+
+    def __init__(self, config: ModelConfig, attend: Attend, dtype: torch.dtype) -> None:
+        super().__init__(config, attend, dtype)
+        self.H_level = Level(config, config.H_layers)
+        self.L_level = Level(config, config.L_layers)
+
+    def segment(self, z_H: Tensor, z_L: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+        """Run H_cycles x L_cycles; only the last L and the last H application carry gradient."""
+        config, cos_sin, attend = self.config, self.cos_sin(e.shape[1]), self.attend
+        last_H, last_L = config.H_cycles - 1, config.L_cycles - 1
+        with torch.no_grad():
+            for H_cycle in range(config.H_cycles):
+                for L_cycle in range(config.L_cycles):
+                    if (H_cycle, L_cycle) != (last_H, last_L):
+                        z_L = self.L_level(z_L, z_H + e, cos_sin, attend)
+                if H_cycle != last_H:
+                    z_H = self.H_level(z_H, z_L, cos_sin, attend)
+        z_L = self.L_level(z_L, z_H + e, cos_sin, attend)
+        z_H = self.H_level(z_H, z_L, cos_sin, attend)
+        return z_H, z_L
+
+
+class TRM(Network):
+    """The Tiny Recursive Model: one level refines z_L with the input and z_H without it.
+
+    Source: arXiv 2510.04871 section 4.
+    """
+
+    def __init__(self, config: ModelConfig, attend: Attend, dtype: torch.dtype) -> None:
+        super().__init__(config, attend, dtype)
+        self.L_level = Level(config, config.L_layers)
+
+    def segment(self, z_H: Tensor, z_L: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+        """Run H_cycles x L_cycles; the whole last H-cycle carries gradient."""
+        with torch.no_grad():
+            for _ in range(self.config.H_cycles - 1):
+                z_H, z_L = self._cycle(z_H, z_L, e)
+        return self._cycle(z_H, z_L, e)
+
+    def _cycle(self, z_H: Tensor, z_L: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+        cos_sin, attend = self.cos_sin(e.shape[1]), self.attend
+        for _ in range(self.config.L_cycles):
+            z_L = self.L_level(z_L, z_H + e, cos_sin, attend)
+        z_H = self.L_level(z_H, z_L, cos_sin, attend)
+        return z_H, z_L
+
+
+def build_network(
+    config: ModelConfig, attend: Attend, dtype: torch.dtype, *, meta: bool = False
+) -> Network:
+    """Make the network that a configuration describes, its parameters uninitialised.
+
+    With `meta`, parameters take no memory until weights are assigned to them.
+    """
+    kind = TRM if config.architecture == "trm" else HRM
+    if not meta:
+        return kind(config, attend, dtype)
+    with torch.device("meta"):
+        return kind(config, attend, dtype)
+
+
+Q_HALT_BIAS = -5.0  # q starts near zero probability, which speeds up the bootstrap
+
+
+def initialise(network: Network, generator: torch.Generator) -> None:
+    """Fill every parameter and initial state in place.
+
+    LeCun-scaled truncated normals with an exact standard deviation; the q head starts blank.
+
+    Source: arXiv 2506.21734, Methods.
+    """
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, Linear):
+                truncated_normal_(module.weight, module.weight.shape[1] ** -0.5, generator)
+            elif isinstance(module, Embedding):
+                std = module.embedding_weight.shape[1] ** -0.5
+                truncated_normal_(module.embedding_weight, std, generator)
+        nn.init.zeros_(network.q_head.weight)
+        nn.init.constant_(network.q_head.get_parameter("bias"), Q_HALT_BIAS)
+        for state in (network.H_init, network.L_init):
+            state.copy_(truncated_normal_(torch.empty(state.shape), 1.0, generator))
+
+
+def truncated_normal_(tensor: Tensor, std: float, generator: torch.Generator) -> Tensor:
+    """Fill with a normal truncated at two standard deviations, rescaled to have exactly `std`.
+
+    `nn.init.trunc_normal_` gives a smaller deviation than requested (0.88 of it).
+    """
+    bound = 2.0
+    mass = math.erf(bound / math.sqrt(2))
+    density = math.exp(-0.5 * bound**2) / math.sqrt(2 * math.pi)
+    shrink = math.sqrt(1 - 2 * bound * density / mass)
+    nn.init.trunc_normal_(tensor, 0.0, 1.0, -bound, bound, generator=generator)
+    return tensor.mul_(std / shrink)

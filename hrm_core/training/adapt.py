@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
+from hrm_core.model.network import Network
 from hrm_core.training.arrays import TrainingArrays
-from hrm_core.training.held_out import exact_share_in_segments
 from hrm_core.training.pretrain import Pretraining
-from hrm_core.training.progress import TrainProgress, Turn
-from hrm_core.training.snapshot import remove_snapshot
+from hrm_core.training.run_files import TrainProgress, Turn, remove_snapshot
 
 # The held-out share is checked so many times during a budget, and has stopped rising when so many
 # checks brought no better one.
@@ -31,6 +32,8 @@ LAST_SHARE = 0.3
 LAST_RATE = 0.1
 # Snapshots may take a twentieth of the time to write.
 SNAPSHOT_COST = 20.0
+# Samples of a check at once, in number like a slice of training.
+CHUNK_SIZE = 64
 
 _CHECKS = "held_out_checks"
 _NUM_CHECKED = "held_out_looks"
@@ -245,3 +248,32 @@ class Adaptation:
         network.load_state_dict(run.learned_trunk)
         network.eval().requires_grad_(False)
         return exact_share_in_segments(network, run.table, self._checked)
+
+
+def exact_share_in_segments(
+    network: Network, table: Tensor, examples: Sequence[CheckedExamples]
+) -> Generator[None, None, float]:
+    """Return the share of examples with every cell right after all segments; yield after each.
+
+    `examples` lists their indices for the arrays of each size.
+
+    Shapes: table float32 [num_rows, puzzle_emb_ndim]; examples int64 [N], at least one.
+    """
+    num_right = 0
+    for arrays, indices in examples:
+        row_of_example = np.repeat(arrays.rows, np.diff(arrays.variant_starts))
+        for start in range(0, len(indices), CHUNK_SIZE):
+            part = indices[start : start + CHUNK_SIZE]
+            inputs, labels, rows = (
+                torch.from_numpy(array[part].astype(np.int64)).to(table.device)
+                for array in (arrays.inputs, arrays.labels, row_of_example)
+            )
+            z_H, z_L = network.fresh_state(len(part), inputs.shape[1])
+            for _ in range(network.config.halt_max_steps):
+                with torch.inference_mode():
+                    z_H, z_L = network.segment(z_H, z_L, network.embed(inputs, table[rows]))
+                yield
+            with torch.inference_mode():
+                is_wrong = (network.read_logits(z_H).argmax(-1) != labels) & (labels != 0)
+                num_right += int((~is_wrong.any(-1)).sum())
+    return num_right / sum(len(indices) for _, indices in examples)

@@ -14,9 +14,8 @@ from hrm_core.errors import TrainingError
 from hrm_core.model.config import ModelConfig
 from hrm_core.model.network import Network
 from hrm_core.training.arrays import ExampleStream, TrainingArrays
-from hrm_core.training.losses import SegmentLosses
 from hrm_core.training.settings import TrainSettings
-from hrm_core.training.step import Supervise, TrainCarry, train_segment
+from hrm_core.training.step import SegmentLosses, Supervise, TrainCarry, train_segment
 
 # Batches of larger sizes are multiples of this, which is enough for a gradient and easy to slice.
 BATCH_MULTIPLE = 8
@@ -101,15 +100,11 @@ class TrainLane:
             row_values.grad = None
             self.slice_size = largest_divisor(self.batch_size, self.slice_size // 2)
             release_memory(table.device)
-        self._count_step()
-        return losses, row_values
-
-    def _count_step(self) -> None:
-        """Count a segment of each sample, and the segments that halted samples save."""
-        carry = self.carry
+        # A segment of each sample counts, and the segments that halted samples save.
         saved = (self._max_steps - carry.steps).masked_fill(~carry.halted, 0)
         num_samples = (self.batch_size + int(saved.sum())) / self._max_steps
         self.visits += num_samples / self.stream.round_size
+        return losses, row_values
 
     def state(self) -> dict[str, Any]:
         """Return everything needed to continue from here."""

@@ -14,28 +14,31 @@ from torch import Tensor
 
 from hrm_core.checkpoint.writer import write_checkpoint
 from hrm_core.device.arithmetic import choose_arithmetic
-from hrm_core.device.device import compiled
-from hrm_core.device.measured import MeasuredChoices
-from hrm_core.device.threads import (
+from hrm_core.device.device import (
     TRAINING_PASSES,
+    compiled,
     count_cores,
     pick_threads,
     use_threads,
     wanted_threads,
 )
+from hrm_core.device.measured import MeasuredChoices
 from hrm_core.engine.memory import guess_slice, needs_memory
 from hrm_core.model.config import ModelConfig
 from hrm_core.training.arrays import TrainingArrays, check_arrays, digest_arrays
 from hrm_core.training.lanes import TrainLane, TrainLanes
 from hrm_core.training.optimisers import AdamAtan2, MovingAverage, sign_sgd_rows_
-from hrm_core.training.progress import Means, TrainProgress, Turn, append_log
-from hrm_core.training.settings import TrainSettings, check_settings, learning_rate
-from hrm_core.training.snapshot import (
+from hrm_core.training.run_files import (
+    Means,
+    TrainProgress,
+    Turn,
+    append_log,
     check_snapshot,
     identify_run,
     read_snapshot,
     write_snapshot,
 )
+from hrm_core.training.settings import TrainSettings, check_settings, learning_rate
 from hrm_core.training.start import Start, make_network
 from hrm_core.training.step import supervise
 
@@ -100,7 +103,7 @@ class Pretraining:
         if settings.slice_size is None:
             for lane in self.lanes:
                 lane.slice_size = guess_slice(
-                    config, lane.batch_size, device, self.network.dtype, lane.num_positions
+                    config, lane.num_positions, lane.batch_size, device, self.network.dtype
                 )
         if self.num_threads is None:
             num_positions = max(lane.slice_size * lane.num_positions for lane in self.lanes)

@@ -12,12 +12,11 @@ from hrm_core.device.arithmetic import Arithmetic
 from hrm_core.device.measured import MeasuredChoices
 from hrm_core.engine.memory import may_keep_scores
 from hrm_core.errors import TrainingError
-from hrm_core.model.architectures import build_network
-from hrm_core.model.attention import by_length, choose, load_backend
+from hrm_core.model.attention import Attend
+from hrm_core.model.attention_choice import by_length, choose, load_backend
 from hrm_core.model.config import ModelConfig
-from hrm_core.model.initialisation import initialise
-from hrm_core.model.layers import Attend, use_onednn, widen_products
-from hrm_core.model.network import Network
+from hrm_core.model.layers import use_onednn, widen_products
+from hrm_core.model.network import Network, build_network, initialise
 from hrm_core.training.lanes import batch_size_of
 from hrm_core.training.settings import TrainSettings
 
@@ -91,12 +90,18 @@ def make_network(
     generator: torch.Generator,
 ) -> Network:
     """Build a network to train on squares of the given sides, with its weights, on the CPU."""
+
+    def choose_attention(length: int) -> Attend:
+        dtype = arithmetic.attention_dtype
+        if not may_keep_scores(length, device, dtype):
+            return load_backend("sdpa")
+        batch = settings.slice_size or batch_size_of(length, config, settings)
+        shape = (batch, length, config.num_heads, config.head_dim)
+        return choose("auto", shape, device, dtype, trains=True, measured=measured).attend
+
     lengths = [config.puzzle_emb_len + side**2 for side in sides]
-    attends = {
-        length: _choose_attention(length, config, settings, device, arithmetic, measured)
-        for length in lengths
-    }
-    network = build_network(config, by_length(attends), getattr(torch, config.forward_dtype))
+    attend = by_length({length: choose_attention(length) for length in lengths})
+    network = build_network(config, attend, getattr(torch, config.forward_dtype))
     network.dtype = arithmetic.dtype
     initialise(network, generator)
     if start is not None:
@@ -106,19 +111,3 @@ def make_network(
     if arithmetic.is_onednn:
         use_onednn(network, packs=False)
     return network
-
-
-def _choose_attention(
-    length: int,
-    config: ModelConfig,
-    settings: TrainSettings,
-    device: torch.device,
-    arithmetic: Arithmetic,
-    measured: MeasuredChoices,
-) -> Attend:
-    dtype = arithmetic.attention_dtype
-    if not may_keep_scores(length, device, dtype):
-        return load_backend("sdpa")
-    batch = settings.slice_size or batch_size_of(length, config, settings)
-    shape = (batch, length, config.num_heads, config.head_dim)
-    return choose("auto", shape, device, dtype, trains=True, measured=measured).attend

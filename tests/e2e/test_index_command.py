@@ -9,8 +9,8 @@ import torch
 
 from hrm_core import parse_arch
 from hrm_core.checkpoint.writer import write_checkpoint
-from hrm_core.model.architectures import build_network
-from hrm_core.model.layers import Attend
+from hrm_core.model.attention import Attend
+from hrm_core.model.network import build_network
 
 
 def test_an_index_written_anew_serves_like_the_first(

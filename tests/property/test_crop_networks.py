@@ -10,7 +10,7 @@ from tolerances import assert_within
 from torch import Tensor
 
 from hrm_core import Checkpoint, open_checkpoint
-from hrm_core.model.attention import load_backend
+from hrm_core.model.attention_choice import load_backend
 from hrm_core.model.layers import Attend
 from hrm_core.model.network import Network
 

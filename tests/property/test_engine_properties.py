@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrm_core import Checkpoint, Engine, EngineConfig, Halting, Outcome, Sample, open_checkpoint
-from hrm_core.model.attention import load_backend
+from hrm_core.model.attention_choice import load_backend
 from hrm_core.model.network import Network
 
 pytestmark = pytest.mark.usefixtures("one_thread")

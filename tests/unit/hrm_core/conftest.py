@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from hrm_core.checkpoint.writer import write_checkpoint
-from hrm_core.model.architectures import build_network
-from hrm_core.model.attention import load_backend
+from hrm_core.model.attention_choice import load_backend
 from hrm_core.model.config import ModelConfig, parse_arch
-from hrm_core.model.initialisation import initialise
+from hrm_core.model.network import build_network, initialise
 
 HRM_NAME = "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1"
 TINY_ARCH: Mapping[str, Any] = {

@@ -20,7 +20,7 @@ from hrm_core import (
     Sample,
     open_checkpoint,
 )
-from hrm_core.model.attention import load_backend
+from hrm_core.model.attention_choice import load_backend
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -15,8 +15,8 @@ import torch
 from tolerances import assert_near
 
 from hrm_core import Checkpoint, Engine, EngineConfig, Halting, Sample, open_checkpoint, parse_arch
-from hrm_core.model.architectures import build_network
-from hrm_core.model.attention import load_backend
+from hrm_core.model.attention_choice import load_backend
+from hrm_core.model.network import build_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -12,10 +12,9 @@ from hrm_core import Checkpoint, EngineError, ModelConfig, open_checkpoint
 from hrm_core.device import arithmetic as module
 from hrm_core.device.arithmetic import Arithmetic, choose_arithmetic
 from hrm_core.device.measured import FILE_NAME, MeasuredChoices, describe_processor
-from hrm_core.device.onednn import has_onednn, onednn_linear, pack_weight
-from hrm_core.model.architectures import build_network
-from hrm_core.model.attention import load_backend
-from hrm_core.model.layers import use_onednn
+from hrm_core.model.attention_choice import load_backend
+from hrm_core.model.layers import has_onednn, onednn_linear, pack_weight, use_onednn
+from hrm_core.model.network import build_network
 
 CPU = torch.device("cpu")
 UNKEPT = MeasuredChoices(None)

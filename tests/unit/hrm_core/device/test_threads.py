@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from hrm_core import Engine, EngineConfig, Halting, Sample, open_checkpoint
-from hrm_core.device import threads
-from hrm_core.device.threads import WORK_PER_THREAD, count_free_cores, pick_threads
+from hrm_core.device import device
+from hrm_core.device.device import WORK_PER_THREAD, count_free_cores, pick_threads
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 PUBLISHED_WORK = 901 * 27_000_000
@@ -33,7 +33,7 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def set_up(*found: list[float], num_cores: int = 2, allowed: tuple[int, ...] = (0, 1)) -> None:
         answers = iter(found)
-        monkeypatch.setattr(threads, "count_cores", lambda: num_cores)
+        monkeypatch.setattr(device, "count_cores", lambda: num_cores)
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(allowed), raising=False)
         monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: next(answers))
 
@@ -50,14 +50,14 @@ def test_small_work_gets_one_thread_without_a_look(look: Callable[..., None]) ->
 def test_more_work_gets_what_it_is_worth_but_no_more_than_is_free(
     monkeypatch: pytest.MonkeyPatch, free: int, expected: int
 ) -> None:
-    monkeypatch.setattr(threads, "count_free_cores", lambda: free)
+    monkeypatch.setattr(device, "count_free_cores", lambda: free)
     assert pick_threads(CPU, 3 * WORK_PER_THREAD) == expected
 
 
 def test_one_sample_of_the_published_network_uses_all_free_cores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threads, "count_free_cores", lambda: 8)
+    monkeypatch.setattr(device, "count_free_cores", lambda: 8)
     assert pick_threads(CPU, PUBLISHED_WORK) == 8
 
 

@@ -9,7 +9,7 @@ import torch
 
 from hrm_core import Engine, EngineConfig, open_checkpoint
 from hrm_core.device.device import name_device
-from hrm_core.device.tuned import Tuned, choose_slots, read_tuned, tuned_path, write_tuned
+from hrm_core.device.measured import Tuned, choose_slots, read_tuned, tuned_path, write_tuned
 from hrm_core.engine import sizing
 from hrm_core.model.config import ModelConfig
 

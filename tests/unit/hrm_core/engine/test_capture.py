@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from hrm_core import Engine, EngineConfig, Halting, Sample, open_checkpoint
-from hrm_core.device.tuned import Tuned, tuned_path, write_tuned
-from hrm_core.engine import capture
+from hrm_core.device.measured import Tuned, tuned_path, write_tuned
+from hrm_core.engine import carry
 from hrm_core.engine.carry import SegmentOutput
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -33,7 +33,7 @@ def num_recorded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         return outputs, replay
 
-    monkeypatch.setattr(capture, "record", record)
+    monkeypatch.setattr(carry, "record", record)
     return replays
 
 

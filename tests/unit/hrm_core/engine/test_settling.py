@@ -7,8 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from hrm_core.engine.carry import SlotTensors, run_segment
-from hrm_core.engine.settling import SETTLED_SEGMENTS, SPARING_ODDS, answer_part, count_wanted
+from hrm_core.engine.carry import (
+    SETTLED_SEGMENTS,
+    SPARING_ODDS,
+    SlotTensors,
+    answer_part,
+    count_wanted,
+    run_segment,
+)
 
 ARC: Any = SimpleNamespace(vocab_size=12, canvas=3)
 SUDOKU: Any = SimpleNamespace(vocab_size=11, canvas=3)

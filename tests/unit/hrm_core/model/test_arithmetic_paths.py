@@ -13,8 +13,8 @@ from bench.model import synthetic_checkpoint
 from hrm_core import Checkpoint, compare_segments, open_checkpoint, parse_arch
 from hrm_core.checkpoint.agreement import MAX_ERROR
 from hrm_core.device.arithmetic import Arithmetic
-from hrm_core.device.onednn import has_onednn, onednn_linear, pack_weight
-from hrm_core.model.attention import load_backend
+from hrm_core.model.attention_choice import load_backend
+from hrm_core.model.layers import has_onednn, onednn_linear, pack_weight
 from hrm_core.model.network import Network
 
 pytestmark = pytest.mark.usefixtures("one_thread")

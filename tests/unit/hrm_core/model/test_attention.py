@@ -7,8 +7,9 @@ import torch
 from tolerances import assert_near
 
 from hrm_core import AttentionError
-from hrm_core.model.attention import choice, choose, dense, load_backend
-from hrm_core.model.attention.flash import FLASH_MODULES
+from hrm_core.model import attention, attention_choice
+from hrm_core.model.attention import FLASH_MODULES
+from hrm_core.model.attention_choice import choose, load_backend
 
 CPU = torch.device("cpu")
 SHAPE = (2, 7, 3, 8)
@@ -47,7 +48,7 @@ def test_blocks_of_any_size_give_the_same_attention(monkeypatch: pytest.MonkeyPa
     q, k, v = draw(torch.float32)
     whole = load_backend("blocked")(q, k, v)
     for max_scores in (1, 2 * SHAPE[1] ** 2, 5 * SHAPE[1] ** 2):  # blocks of 1, 2 and 3 of 6 heads
-        monkeypatch.setattr(dense, "MAX_SCORES", max_scores)
+        monkeypatch.setattr(attention, "MAX_SCORES", max_scores)
         assert_near(load_backend("blocked")(q, k, v), whole, atol=1e-6)
 
 
@@ -129,9 +130,9 @@ def fail_with(words: str) -> Callable[..., torch.Tensor]:
 def test_when_no_backend_runs_the_reason_is_given(
     words: str, error: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choice, "available_backends", lambda *_: ("sdpa", "matmul"))
+    monkeypatch.setattr(attention_choice, "available_backends", lambda *_: ("sdpa", "matmul"))
     monkeypatch.setattr(
-        choice, "DENSE_BACKENDS", dict.fromkeys(("sdpa", "matmul"), fail_with(words))
+        attention_choice, "DENSE_BACKENDS", dict.fromkeys(("sdpa", "matmul"), fail_with(words))
     )
     with pytest.raises(error, match=message):
         choose("auto", (4, 100, 4, 32), CPU, torch.float32)

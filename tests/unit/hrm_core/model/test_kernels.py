@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from hrm_core import open_checkpoint
-from hrm_core.model.attention import load_backend
-from hrm_core.model.kernels import KERNEL_NAMES, can_fuse, fuse
-from hrm_core.model.kernels.block import FusedBlock
+from hrm_core.model.attention_choice import load_backend
+from hrm_core.model.fused_blocks import KERNEL_NAMES, FusedBlock, can_fuse, fuse
 from hrm_core.model.layers import Block
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -40,8 +39,8 @@ class FirstConfig:
 triton.autotune = with_first_config
 from pathlib import Path
 from hrm_core import open_checkpoint
-from hrm_core.model.attention import load_backend
-from hrm_core.model.kernels import KERNEL_NAMES, can_fuse, fuse
+from hrm_core.model.attention_choice import load_backend
+from hrm_core.model.fused_blocks import KERNEL_NAMES, can_fuse, fuse
 cpu = torch.device("cpu")
 for folder in sys.argv[1:]:
     checkpoint = open_checkpoint(Path(folder))
@@ -68,7 +67,7 @@ import sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from hrm_core.model.kernels import fused
+from hrm_core.model.fused_blocks import fused
 
 data = {"bfloat16": "*bf16", "float16": "*fp16"}[sys.argv[2]]
 numbers = dict.fromkeys(("M", "N", "K", "num_positions", "num_rotated"), "i32") | {"eps": "fp32"}
@@ -97,9 +96,9 @@ torch.utils._triton.has_triton = lambda: True
 import sys
 from pathlib import Path
 from hrm_core import open_checkpoint
-from hrm_core.model.attention import load_backend
+from hrm_core.model.attention_choice import load_backend
 from hrm_core.engine.carry import Carry, run_segment
-from hrm_core.model.kernels import KERNEL_NAMES, fuse
+from hrm_core.model.fused_blocks import KERNEL_NAMES, fuse
 checkpoint = open_checkpoint(Path(sys.argv[1]))
 cpu = torch.device("cpu")
 network = checkpoint.load_network(load_backend("sdpa"), cpu, torch.float32)

@@ -10,10 +10,9 @@ from tolerances import assert_within
 from hrm_core import open_checkpoint
 from hrm_core.checkpoint.agreement import MAX_RMS_RATIO
 from hrm_core.device.device import lacks_half_precision
-from hrm_core.model.architectures import build_network
-from hrm_core.model.attention import load_backend
+from hrm_core.model.attention_choice import load_backend
 from hrm_core.model.layers import widen_products
-from hrm_core.model.network import Network
+from hrm_core.model.network import Network, build_network
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -28,10 +28,10 @@ from hrm_core import (
     parse_arch,
     start_from,
 )
-from hrm_core.checkpoint.row_table import TensorRows
-from hrm_core.model.attention import load_backend
-from hrm_core.training import mean_row
-from hrm_core.training.held_out import exact_share_in_segments
+from hrm_core.checkpoint.weights import RowTable
+from hrm_core.model.attention_choice import load_backend
+from hrm_core.training.adapt import exact_share_in_segments
+from hrm_core.training.start import mean_row
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -173,7 +173,7 @@ def test_the_mean_row_is_the_mean_of_all_but_the_blank_one(base: Checkpoint) -> 
 
 def test_the_mean_row_of_a_table_with_one_trained_row_is_that_row(base: Checkpoint) -> None:
     table = torch.tensor([[9.0, 9.0], [1.0, -2.0]])
-    mean = mean_row(replace(base, rows=TensorRows(table)))
+    mean = mean_row(replace(base, rows=RowTable(table)))
     assert mean.tolist() == [1.0, -2.0]
 
 

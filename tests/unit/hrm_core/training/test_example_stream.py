@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from augment import encode
 from hrm_core import TrainingArrays, TrainingError
-from hrm_core.training import ExampleStream
-from hrm_core.training.arrays import digest_arrays, shift
+from hrm_core.training.arrays import ExampleStream, digest_arrays, shift
 
 CANVAS = 6
 Sizes = tuple[tuple[int, int], tuple[int, int]]

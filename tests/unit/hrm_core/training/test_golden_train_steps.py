@@ -11,7 +11,7 @@ from generators import finish
 from tolerances import assert_near
 
 from hrm_core import open_checkpoint
-from hrm_core.model.attention import load_backend
+from hrm_core.model.attention_choice import load_backend
 from hrm_core.model.network import Network
 from hrm_core.training.optimisers import sign_sgd_rows_
 from hrm_core.training.step import TrainCarry, train_segment

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tolerances import assert_near
 
-from hrm_core.training.losses import continue_target, segment_losses, stablemax_cross_entropy
+from hrm_core.training.step import continue_target, segment_losses, stablemax_cross_entropy
 
 
 def stablemax(x: float) -> float:

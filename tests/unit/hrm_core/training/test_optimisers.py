@@ -6,7 +6,7 @@ import pytest
 import torch
 from tolerances import assert_near
 
-from hrm_core.training import TrainSettings
+from hrm_core import TrainSettings
 from hrm_core.training.optimisers import AdamAtan2, MovingAverage, sign_sgd_rows_
 from hrm_core.training.settings import learning_rate
 

@@ -26,8 +26,9 @@ from hrm_core import (
     TrainSettings,
     open_checkpoint,
 )
-from hrm_core.training import Start, pretrain, remove_snapshot
-from hrm_core.training.snapshot import SNAPSHOT_NAME
+from hrm_core.training import pretrain
+from hrm_core.training.run_files import SNAPSHOT_NAME, remove_snapshot
+from hrm_core.training.start import Start
 from hrm_core.training.step import TrainCarry, train_segment
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -126,7 +126,8 @@ def test_the_default_batch_is_cut_to_the_free_memory(
     free_gb: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda device: free_gb * 10**9)
-    assert guess_slice(full_size_config(), 768, CUDA, torch.bfloat16) == expected
+    config = full_size_config()
+    assert guess_slice(config, config.num_positions, 768, CUDA, torch.bfloat16) == expected
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,8 @@ def test_the_default_batch_is_cut_to_the_free_memory(
 def test_the_estimate_is_that_of_the_full_size_networks(
     changes: dict[str, Any], measured_mb: int
 ) -> None:
-    estimate = training_bytes(replace(full_size_config(), **changes), CUDA, torch.bfloat16)
+    config = replace(full_size_config(), **changes)
+    estimate = training_bytes(config, config.num_positions, CUDA, torch.bfloat16)
     assert estimate == pytest.approx(measured_mb * 1e6, rel=0.05)
 
 
@@ -157,5 +159,7 @@ def test_the_estimate_is_near_what_autograd_keeps(start: Callable[..., Pretraini
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         next(run.turns())
     activations = sum(size for index, size in kept.items() if index not in own)
-    estimate = SETTINGS.batch_size * training_bytes(run.config, CPU, torch.float32)
+    estimate = SETTINGS.batch_size * training_bytes(
+        run.config, run.config.num_positions, CPU, torch.float32
+    )
     assert 0.7 * activations < estimate < 1.5 * activations

@@ -12,7 +12,7 @@ import torch
 
 from augment import Grid, Pair, Puzzle, Task, draw_variants, encode
 from hrm_core import Adaptation, Checkpoint, TrainingError, open_checkpoint
-from hrm_core.training import mean_row
+from hrm_core.training.start import mean_row
 from service.adaptation.dataset import build_dataset
 from service.adaptation.held_out import MAX_CHECKED, MAX_CHECKED_VARIANTS, HeldOut, hold_out
 from service.adaptation.prepare import AdaptOptions, check_budget, prepare_adaptation

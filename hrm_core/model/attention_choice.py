@@ -13,16 +13,13 @@ from torch import Tensor
 from hrm_core.device.measured import MeasuredChoices
 from hrm_core.engine.memory import is_out_of_memory
 from hrm_core.errors import AttentionError
-from hrm_core.model.attention import dense
-from hrm_core.model.attention.dense import attend_blocked
-from hrm_core.model.attention.flash import FLASH_MODULES, load_flash
+from hrm_core.model.attention import FLASH_MODULES, Attend, attend_blocked, load_flash, matmul, sdpa
 
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 Shape = tuple[int, int, int, int]
 
 DENSE_BACKENDS: dict[str, Attend] = {
-    "sdpa": dense.sdpa,
-    "matmul": dense.matmul,
+    "sdpa": sdpa,
+    "matmul": matmul,
     "blocked": attend_blocked,
 }
 BACKEND_NAMES = (*DENSE_BACKENDS, *FLASH_MODULES)
@@ -168,7 +165,7 @@ def _measure(
     q, k, v = (
         torch.randn(shape, generator=generator, device=device, dtype=dtype) for _ in range(3)
     )
-    expected = dense.sdpa(q, k, v).float()
+    expected = sdpa(q, k, v).float()
     timings = []
     for name in names:
         try:

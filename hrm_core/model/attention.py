@@ -1,8 +1,19 @@
-"""Attention backends that need nothing but torch."""
+"""Attention backends: torch's, our own, and FlashAttention where it is installed.
+
+All are full attention behind one contract: `(q, k, v) -> out`, all [B, S, heads, head_dim].
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from hrm_core.errors import AttentionError
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 # Scores held at once, in numbers: they fit a core's cache, and are far below the sizes at which the
 # allocator requests new pages from the system every time.
@@ -79,3 +90,35 @@ def _block_size(num_heads: int, length: int) -> int:
     """Return the largest divisor of the number of heads that keeps their scores few enough."""
     limit = min(num_heads, max(1, MAX_SCORES // length**2))
     return next(size for size in range(limit, 0, -1) if num_heads % size == 0)
+
+
+# Backend name -> module that holds `flash_attn_func`.
+FLASH_MODULES = {
+    "flash3": "flash_attn_interface",
+    "flash3_fwd": "fa3_fwd_interface",
+    "flash2": "flash_attn",
+}
+
+
+def load_flash(name: str) -> Attend:
+    """Import one FlashAttention build and wrap it to the contract.
+
+    Shapes: [B, S, heads, head_dim] in and out, bfloat16 or float16, on CUDA.
+
+    Raises: AttentionError when the build cannot be imported.
+    """
+    try:
+        kernel: Callable[..., Any] = importlib.import_module(FLASH_MODULES[name]).flash_attn_func
+    except (ImportError, OSError, AttributeError) as error:  # OSError: built for another CUDA
+        raise AttentionError(
+            f"attention backend {name!r} needs the Python module {FLASH_MODULES[name]!r}, which "
+            f"does not import here: {error}"
+        ) from error
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        out = kernel(q, k, v)
+        # Builds differ: some return the log-sum-exp with the output.
+        result: Tensor = out[0] if isinstance(out, tuple) else out
+        return result
+
+    return attend

@@ -1,4 +1,4 @@
-"""Blocks with fused epilogues in their products."""
+"""Blocks with fused kernels in their products, used where tuning measured them to be faster."""
 
 import importlib.util
 from collections.abc import Collection
@@ -6,7 +6,8 @@ from collections.abc import Collection
 import torch.nn.functional as F
 from torch import Tensor
 
-from hrm_core.model.layers import Attend, Block, CosSin, rms_norm, rotate
+from hrm_core.model.attention import Attend
+from hrm_core.model.layers import Block, CosSin, rms_norm, rotate
 from hrm_core.model.network import Network
 
 # The product of gate and up with SwiGLU; of the heads or the SwiGLU with residual and norm; of q, k
@@ -39,7 +40,7 @@ class FusedBlock(Block):
         attention = self.self_attn
         num_heads = attention.num_heads
         if "rotary" in self.kernels and cos_sin is not None:
-            from hrm_core.model.kernels.fused import qkv_rotary
+            from hrm_core.model.triton_kernels import qkv_rotary
 
             heads = qkv_rotary(x, attention.qkv_proj.weight, *cos_sin, num_heads)
             q, k, v = heads.chunk(3, dim=2)
@@ -52,7 +53,7 @@ class FusedBlock(Block):
 
     def _swiglu(self, x: Tensor) -> Tensor:
         if "swiglu" in self.kernels:
-            from hrm_core.model.kernels.fused import swiglu
+            from hrm_core.model.triton_kernels import swiglu
 
             return swiglu(x, self.mlp.gate_up_proj.weight)
         gate, up = self.mlp.gate_up_proj(x).chunk(2, dim=-1)
@@ -61,7 +62,7 @@ class FusedBlock(Block):
 
     def _project(self, x: Tensor, weight: Tensor, residual: Tensor) -> Tensor:
         if "norm" in self.kernels:
-            from hrm_core.model.kernels.fused import project_norm
+            from hrm_core.model.triton_kernels import project_norm
 
             return project_norm(x, weight, residual, self.eps)
         return rms_norm(residual + F.linear(x, weight), self.eps)
