@@ -9,9 +9,9 @@ from typing import Any
 from pydantic_core import from_json
 
 from augment import Grid
-from service.api.documents import time_text
-from service.jobs import Batch, BatchEntry, BatchSummary, Failure, Job, JobState
+from service.jobs import Batch, BatchEntry, Failure, Job, JobState, summarise
 from service.submission.challenges import NOTHING
+from service.wire.batch import BatchSummary
 from voting import submission_document
 
 REFUSED = "refused"
@@ -32,24 +32,24 @@ class BatchView:
         """How it stands, without its puzzles."""
         batch = self.batch
         ends = [job.finished_at for job in self.jobs.values() if job.finished_at is not None]
-        return BatchSummary(
-            id=batch.id,
-            name=batch.name,
+        return summarise(
+            batch.id,
+            batch.name,
+            len(batch.entries),
+            Counter(self._state_of(job_id) for job_id in batch.job_ids),
             created_at=batch.created_at,
+            last_end_at=max(ends, default=None),
             cancel_requested=batch.cancel_requested,
-            num_puzzles=len(batch.entries),
-            num_jobs=Counter(self._state_of(job_id) for job_id in batch.job_ids),
-            finished_at=max(ends, default=None),
         )
 
     @property
     def is_final(self) -> bool:
         """Whether nothing more happens by itself."""
-        return self.summary.is_final
+        return self.summary.state.is_final
 
     def progress(self) -> dict[str, Any]:
         """Write what changes, without the puzzles."""
-        return _standing(self.summary)
+        return self.summary.model_dump(mode="json", include={"id", "state", "counts"})
 
     def puzzle(self, entry: BatchEntry) -> dict[str, Any]:
         """Write how a puzzle stands."""
@@ -65,7 +65,7 @@ class BatchView:
 
     def document(self) -> dict[str, Any]:
         """Write the batch as JSON values."""
-        return summary_document(self.summary) | {
+        return self.summary.model_dump(mode="json") | {
             "options": from_json(self.batch.options),
             "puzzles": [self.puzzle(entry) for entry in self.batch.entries],
         }
@@ -73,33 +73,6 @@ class BatchView:
     def _state_of(self, job_id: str) -> JobState:
         job = self.jobs.get(job_id)
         return JobState.FAILED if job is None else job.state
-
-
-def summary_document(summary: BatchSummary) -> dict[str, Any]:
-    """Write how a batch stands as JSON values, without its puzzles."""
-    path = batch_path(summary.id)
-    ended_at = summary.finished_at or summary.created_at
-    return _standing(summary) | {
-        "name": summary.name,
-        "created_at": time_text(summary.created_at),
-        "finished_at": time_text(ended_at) if summary.is_final else None,
-        "cancel_requested": summary.cancel_requested,
-        "links": {
-            "self": path,
-            "events": f"{path}/events",
-            "submission": f"{path}/submission.json",
-        },
-    }
-
-
-def _standing(summary: BatchSummary) -> dict[str, Any]:
-    counts = {state: summary.num_jobs.get(state, 0) for state in JobState}
-    num_refused = summary.num_puzzles - sum(counts.values())
-    return {
-        "id": summary.id,
-        "state": summary.state,
-        "counts": {"total": summary.num_puzzles} | counts | {REFUSED: num_refused},
-    }
 
 
 def batch_path(batch_id: str) -> str:

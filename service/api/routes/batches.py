@@ -14,6 +14,7 @@ from service.api.answers import (
     described_headers,
     json_answer,
     link_to,
+    model_answer,
     next_page,
     problems,
     response_doc,
@@ -23,7 +24,6 @@ from service.api.batch_documents import (
     batch_path,
     json_text,
     submission_part,
-    summary_document,
 )
 from service.api.batching import make_batch
 from service.api.bodies import parse_batch_body
@@ -153,8 +153,8 @@ async def list_batches(call: Known, query: Annotated[BatchesQuery, Query()]) -> 
     """List your batches, a page at a time; `next` and the Link header name the following page."""
     page = await call.context.batches.list(call.owner, after=query.cursor, limit=query.limit)
     following = next_page("/v1/batches", page.next, query.limit)
-    document = {"batches": [summary_document(one) for one in page.batches], "next": following}
-    return json_answer(json_text(document), headers=link_to(following))
+    document = BatchList(batches=page.batches, next=following)
+    return model_answer(document, headers=link_to(following))
 
 
 @router.get(
