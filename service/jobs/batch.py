@@ -100,7 +100,7 @@ def summarise(
     last_end_at: float | None,
     cancel_requested: bool,
 ) -> BatchSummary:
-    """Return how a batch stands, of whose puzzles `num_jobs` have a job in each state.
+    """Return how a batch stands: `num_jobs` of its `num_puzzles` have a job in each state.
 
     Units: times in seconds since 1970; last_end_at is the last end of a job.
     """
