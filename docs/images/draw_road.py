@@ -52,7 +52,7 @@ STEPS = (
     Step("Run the segments", "hrm_core/engine/engine.py", 3, 3),
     Step("Decode, invert, vote", "service/solving/members.py", 4, 2),
     Step("Write the result", "service/worker/delivery.py", 4, 1),
-    Step("Return the answer", "service/api/waits.py", 4, 0),
+    Step("Return the answer", "service/api/routes/solve.py", 4, 0),
 )
 
 

@@ -1,46 +1,40 @@
-"""What must be right before a job is queued: checkpoints that know the puzzle, and fit it."""
+"""What must be right before a job is queued: its options, and checkpoints that know the puzzle."""
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Final
 
 from augment import CanvasError, Puzzle, Task, pointer_from_path, task_document
-from service.api.adapting import fill_budget
-from service.api.fleet import Fleet
+from service.api.bodies import BatchBody
+from service.api.context import Call, Context
 from service.api.problems import Problem, Refused, invalid_request
-from service.jobs import CheckpointRecord, NewJob
-from service.runtime.settings import Settings
-from service.wire.errors import UnknownPuzzle
+from service.jobs import BatchJob, CheckpointRecord, Failure, NewBatch, NewJob
+from service.jobs import Refused as RefusedPuzzle
+from service.runtime.settings import PREFIX, Settings
+from service.submission.challenges import Challenge
 from service.wire.options import SolveOptions
 from service.wire.problem import Fault
 
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A checkpoint that is to vote, and the option that names it."""
-
-    checkpoint: CheckpointRecord
-    pointer: str
+ADAPT_VARIANTS: Final = 64
+_BUDGET: Final = ("adapt_s", "adapt_steps", "adapt_variants")
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedOptions:
-    """How puzzles are to be solved: options with all that was left out filled in."""
+    """How puzzles are to be solved: options with all that was left out filled in.
+
+    `checkpoints` are those that vote, the main one first.
+    """
 
     options: SolveOptions
-    asked: tuple[_Asked, ...]
+    checkpoints: tuple[CheckpointRecord, ...]
 
 
-async def admit(
-    task: Task,
-    options: SolveOptions,
-    *,
-    owner: str,
-    idempotency_key: str | None,
-    share: int | None,
-    fleet: Fleet,
-    settings: Settings,
+async def make_job(
+    call: Call, task: Task, options: SolveOptions, idempotency_key: str | None
 ) -> NewJob:
     """Make a job of a task, with the options filled in.
 
@@ -48,21 +42,56 @@ async def admit(
     that does not fit it, for options that do not go together, and while no worker is there;
     UnknownCheckpoint; QueueUnavailable.
     """
-    resolved = await resolve_options(options, fleet, settings)
-    await check_puzzle(task.puzzle, resolved, fleet, settings)
+    resolved = await _resolve_options(options, call.context)
+    await _check_puzzle(task.puzzle, resolved, call.context)
     options = resolved.options
     document = task_bytes(task)
     chosen = options.model_dump_json().encode()
     return NewJob(
-        owner=owner,
+        owner=call.owner,
         name=task.puzzle.name,
         priority=options.priority,
         task=document,
         options=chosen,
-        fingerprint=sha256(b"\0".join((owner.encode(), document, chosen))).hexdigest(),
+        fingerprint=sha256(b"\0".join((call.owner.encode(), document, chosen))).hexdigest(),
         deadline_s=options.deadline_s,
         idempotency_key=idempotency_key,
-        share=share,
+        share=call.context.share,
+    )
+
+
+async def make_batch(call: Call, asked: BatchBody, idempotency_key: str | None) -> NewBatch:
+    """Make jobs of the puzzles that can be answered, and note of the others why they cannot.
+
+    Raises: Refused for options that do not go together, and while no worker is there;
+    UnknownCheckpoint; QueueUnavailable.
+    """
+    resolved = await _resolve_options(asked.options, call.context)
+    options = resolved.options.model_dump_json().encode()
+    digest = sha256(call.owner.encode() + b"\0" + asked.name.encode() + b"\0")
+    digest.update(options)
+    puzzles: dict[str, BatchJob | RefusedPuzzle] = {}
+    for challenge in asked.challenges:
+        document = b"" if challenge.task is None else task_bytes(challenge.task)
+        failure = await _failure_of(challenge, resolved, call.context)
+        if failure is None:
+            puzzles[challenge.puzzle_id] = BatchJob(challenge.puzzle_id, document)
+        else:
+            inputs = tuple(tuple(map(tuple, grid.to_rows())) for grid in challenge.inputs)
+            puzzles[challenge.puzzle_id] = RefusedPuzzle(failure, inputs)
+        await asyncio.sleep(0)  # a thousand of them take a second: others go on in between
+        # As ASCII: an id from a stranger's file may hold what UTF-8 cannot carry.
+        digest.update(f"{challenge.puzzle_id!a} {challenge.fault!a}".encode())
+        digest.update(document)
+    return NewBatch(
+        owner=call.owner,
+        name=asked.name,
+        options=options,
+        puzzles=puzzles,
+        fingerprint=digest.hexdigest(),
+        deadline_s=resolved.options.deadline_s,
+        idempotency_key=idempotency_key,
+        share=call.context.share,
     )
 
 
@@ -71,41 +100,96 @@ def task_bytes(task: Task) -> bytes:
     return json.dumps(task_document(task), separators=(",", ":")).encode()
 
 
-async def resolve_options(
-    options: SolveOptions, fleet: Fleet, settings: Settings
-) -> ResolvedOptions:
-    """Fill options in and find the checkpoints that they name.
+async def _failure_of(
+    challenge: Challenge, resolved: ResolvedOptions, context: Context
+) -> Failure | None:
+    """Return why no job can be made of a puzzle, None where one can."""
+    if challenge.task is None:
+        fault = challenge.fault
+        detail = "it is broken" if fault is None else f"{fault.pointer}: {fault.problem}"
+        return Failure("invalid_request", detail)
+    try:
+        await _check_puzzle(challenge.task.puzzle, resolved, context)
+    except Refused as error:
+        return Failure(error.problem.code, error.problem.detail)
+    return None
 
-    Raises: Refused for options that do not go together, and while no worker is there;
-    UnknownCheckpoint; QueueUnavailable.
-    """
-    options = fill_budget(options, settings)
-    asked = tuple(await _choose(options, fleet))
-    return ResolvedOptions(
-        options.model_copy(update={"checkpoint": asked[0].checkpoint.name}), asked
+
+async def _resolve_options(options: SolveOptions, context: Context) -> ResolvedOptions:
+    """Fill options in and find the checkpoints that they name."""
+    options = _fill_budget(options, context.settings)
+    checkpoints = [await context.fleet.choose(options.checkpoint)]
+    faults = []
+    for index, name in enumerate(options.ensemble):
+        if any(name == checkpoint.name for checkpoint in checkpoints):
+            fault = f"checkpoint {name!r} votes already; a checkpoint has one vote"
+            faults.append(Fault(fault, _pointer_to_member(index + 1)))
+        else:
+            checkpoints.append(await context.fleet.choose(name))
+    if faults:
+        raise invalid_request(faults)
+    chosen = options.model_copy(update={"checkpoint": checkpoints[0].name})
+    return ResolvedOptions(chosen, tuple(checkpoints))
+
+
+def _pointer_to_member(index: int) -> str:
+    """Return where the options name a checkpoint that votes."""
+    return f"/options/ensemble/{index - 1}" if index else "/options/checkpoint"
+
+
+def _fill_budget(options: SolveOptions, settings: Settings) -> SolveOptions:
+    """Fill in what was left out of an adaptation's budget; without adaptation there is none."""
+    if faults := _faults_of_budget(options, settings):
+        raise invalid_request(
+            [Fault(sentence, f"/options/{name}") for name, sentence in faults.items()]
+        )
+    if options.adapt == "never":
+        return options
+    cap_s = settings.adapt_max_s
+    default_s = min(settings.adapt_default_s, cap_s) if options.adapt_steps is None else cap_s
+    default_variants = min(ADAPT_VARIANTS, settings.adapt_max_variants)
+    return options.model_copy(
+        update={
+            "adapt_s": default_s if options.adapt_s is None else options.adapt_s,
+            "adapt_variants": options.adapt_variants or default_variants,
+        }
     )
 
 
-async def check_puzzle(
-    puzzle: Puzzle, resolved: ResolvedOptions, fleet: Fleet, settings: Settings
-) -> None:
-    """See that the checkpoints know a puzzle or are to be adapted to it, and that it fits them.
+def _faults_of_budget(options: SolveOptions, settings: Settings) -> Mapping[str, str]:
+    """Say what is wrong with which option: a budget without use, or above the operator's caps."""
+    if options.adapt == "never":
+        return {
+            name: "is only of use with adapt: auto or always"
+            for name in _BUDGET
+            if getattr(options, name) is not None
+        }
+    if settings.adapt_max_s == 0:
+        return {
+            "adapt": f"this service does not adapt checkpoints ({PREFIX}ADAPT_MAX_S is 0): leave "
+            "it out"
+        }
+    caps = {"adapt_s": settings.adapt_max_s, "adapt_variants": settings.adapt_max_variants}
+    return {
+        name: f"{asked:g} is more than this service allows: {cap:g} at the most"
+        for name, cap in caps.items()
+        if (asked := getattr(options, name)) is not None and asked > cap
+    }
 
-    Raises: Refused; QueueUnavailable.
-    """
-    for one in resolved.asked:
-        check_canvas(puzzle, one.checkpoint)
+
+async def _check_puzzle(puzzle: Puzzle, resolved: ResolvedOptions, context: Context) -> None:
+    """See that the checkpoints know a puzzle or are to be adapted to it, and that it fits them."""
+    for checkpoint in resolved.checkpoints:
+        _check_canvas(puzzle, checkpoint)
     if resolved.options.adapt == "never":
-        for one in resolved.asked:
-            if not await fleet.knows(one.checkpoint, puzzle.demonstrations_hash):
-                raise await _unknown_puzzle(puzzle, one, fleet, settings)
+        for index, checkpoint in enumerate(resolved.checkpoints):
+            if not await context.fleet.knows(checkpoint, puzzle.demonstrations_hash):
+                pointer = _pointer_to_member(index)
+                raise await _unknown_puzzle(puzzle, checkpoint, pointer, context)
 
 
-def check_canvas(puzzle: Puzzle, checkpoint: CheckpointRecord) -> None:
-    """See that demonstrations and test inputs fit a checkpoint's canvas.
-
-    Raises: Refused, naming the grids that do not.
-    """
+def _check_canvas(puzzle: Puzzle, checkpoint: CheckpointRecord) -> None:
+    """See that demonstrations and test inputs fit a checkpoint's canvas."""
     faults = tuple(
         Fault(str(CanvasError(*grid.size, checkpoint.canvas)), pointer_from_path(path))
         for path, grid in puzzle.misfits(checkpoint.canvas)
@@ -119,43 +203,25 @@ def check_canvas(puzzle: Puzzle, checkpoint: CheckpointRecord) -> None:
         raise Refused(Problem("canvas_exceeded", detail, faults))
 
 
-async def _choose(options: SolveOptions, fleet: Fleet) -> Sequence[_Asked]:
-    """Find the checkpoints that are to vote, the main one first."""
-    asked = [_Asked(await fleet.choose(options.checkpoint), "/options/checkpoint")]
-    faults = []
-    for index, name in enumerate(options.ensemble):
-        pointer = f"/options/ensemble/{index}"
-        if any(name == one.checkpoint.name for one in asked):
-            faults.append(
-                Fault(f"checkpoint {name!r} votes already; a checkpoint has one vote", pointer)
-            )
-        else:
-            asked.append(_Asked(await fleet.choose(name), pointer))
-    if faults:
-        raise invalid_request(faults)
-    return asked
-
-
 async def _unknown_puzzle(
-    puzzle: Puzzle, asked: _Asked, fleet: Fleet, settings: Settings
+    puzzle: Puzzle, checkpoint: CheckpointRecord, pointer: str, context: Context
 ) -> Refused:
-    checkpoint = asked.checkpoint
+    fleet = context.fleet
     puzzles_path = f"/v1/checkpoints/{checkpoint.name}/puzzles"
-    others = (await fleet.look()).checkpoints.values()
     known_to = [
         other.name
-        for other in others
+        for other in (await fleet.look()).checkpoints.values()
         if other.name != checkpoint.name and await fleet.knows(other, puzzle.demonstrations_hash)
     ]
     needs = "needs adaptation (test-time training on its demonstrations) first"
     if known_to:
-        hint = f"Checkpoint(s) {', '.join(known_to)} know it: name one in {asked.pointer}"
-    elif settings.adapt_max_s == 0:
+        hint = f"Checkpoint(s) {', '.join(known_to)} know it: name one in {pointer}"
+    elif context.settings.adapt_max_s == 0:
         hint = f"Any other puzzle {needs}, which this service does not do"
     else:
         hint = f'Any other puzzle {needs}: "auto" in /options/adapt asks for it'
     fault = f"checkpoint {checkpoint.name!r} has no trained rows for puzzle {puzzle.name!r}"
-    error = UnknownPuzzle(
+    detail = (
         f"{fault}, which is identified by its demonstrations, not by its name. It knows "
         f"{checkpoint.puzzles} puzzles, listed at {puzzles_path}. {hint}"
     )
@@ -165,5 +231,4 @@ async def _unknown_puzzle(
         "puzzles": puzzles_path,
         "known_to": known_to,
     }
-    problem = Problem("unknown_puzzle", str(error), (Fault(fault, asked.pointer),), members=members)
-    return Refused(problem)
+    return Refused(Problem("unknown_puzzle", detail, (Fault(fault, pointer),), members=members))

@@ -16,42 +16,20 @@ from starlette.responses import Response
 
 from augment import AugmentError
 from service.api import openapi
-from service.api.context import Context
+from service.api.auth import KnownHosts
+from service.api.context import Context, Waits
 from service.api.fleet import Fleet
-from service.api.hosts import KnownHosts
-from service.api.metrics import APIMetrics
-from service.api.observing import Observed
+from service.api.observing import GONE, APIMetrics, Observed
 from service.api.problems import Problem, problem_of, problem_of_status
-from service.api.routes import (
-    adapted,
-    batches,
-    checkpoints,
-    events,
-    health,
-    jobs,
-    metrics,
-    page,
-    solve,
-)
-from service.api.waits import Waits
+from service.api.routes import batches, checkpoints, events, jobs, keyless, solve
 from service.jobs import BatchStore, EventFeed, JobStore
 from service.runtime.settings import Settings
 from service.wire.errors import QueueUnavailable, ServiceError
 from service.wire.problem import Fault
 
-_ROUTERS: Final = (
-    solve.router,
-    jobs.router,
-    events.router,
-    batches.router,
-    checkpoints.router,
-    adapted.router,
-    health.router,
-    metrics.router,
-    page.router,
+_ROUTERS: Final = tuple(
+    module.router for module in (solve, jobs, events, batches, checkpoints, keyless)
 )
-# nginx's number for a sender that went away; nobody receives it, but logs and counts show it.
-_GONE: Final = 499
 
 
 def create_app(
@@ -73,16 +51,15 @@ def create_app(
         if feed is None:
             await opened_feed.start()
         waits = Waits()
-        fleet = Fleet(opened_store, settings.default_checkpoint)
         app.state.context = Context(
-            settings,
-            keys,
-            opened_store,
-            BatchStore(opened_store),
-            opened_feed,
-            fleet,
-            counts,
-            waits,
+            settings=settings,
+            keys=keys,
+            store=opened_store,
+            batches=BatchStore(opened_store),
+            feed=opened_feed,
+            fleet=Fleet(opened_store, settings.default_checkpoint),
+            metrics=counts,
+            waits=waits,
         )
         try:
             yield
@@ -100,6 +77,8 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         static_url="/docs-files",
+        default_response_class=Response,
+        generate_unique_id_function=lambda route: route.name,
     )
     for router in _ROUTERS:
         app.include_router(router)
@@ -151,7 +130,7 @@ async def _answer_status(request: Request, error: Exception) -> Response:
 
 
 async def _answer_nobody(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=_GONE)
+    return Response(status_code=GONE)
 
 
 def _allowed(path: str) -> list[str]:

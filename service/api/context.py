@@ -1,5 +1,8 @@
-"""What the routes of one app share, and who is calling."""
+"""What the routes of one app share, who is calling, and how waits end when the service stops."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -8,19 +11,44 @@ from starlette.requests import Request
 
 from service.api.auth import owner_of
 from service.api.fleet import Fleet
-from service.api.metrics import APIMetrics
-from service.api.waits import Waits
+from service.api.observing import APIMetrics
 from service.jobs import BatchStore, EventFeed, JobStore
 from service.runtime.key_ring import KeyRing
 from service.runtime.settings import Settings
 
 
+class Waits:
+    """The waits under way: a stopping service answers them now instead of cutting them off."""
+
+    def __init__(self) -> None:
+        self._timeouts: set[asyncio.Timeout] = set()
+        self.is_over = False
+
+    @asynccontextmanager
+    async def at_most(self, seconds: float) -> AsyncIterator[None]:
+        """Wait inside for so long, or until the service stops.
+
+        Raises: TimeoutError.
+        """
+        async with asyncio.timeout(0 if self.is_over else seconds) as timeout:
+            self._timeouts.add(timeout)
+            try:
+                yield
+            finally:
+                self._timeouts.discard(timeout)
+
+    def end(self) -> None:
+        """End all waits, and those that are still to come."""
+        self.is_over = True
+        now = asyncio.get_running_loop().time()
+        for timeout in self._timeouts:
+            if not timeout.expired():
+                timeout.reschedule(now)
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Everything that an app opened at its start.
-
-    `share` is how many jobs of one caller may wait; None where callers are not distinguished.
-    """
+    """Everything that an app opened at its start."""
 
     settings: Settings
     keys: KeyRing
@@ -33,7 +61,7 @@ class Context:
 
     @property
     def share(self) -> int | None:
-        """How many jobs of one caller may wait."""
+        """How many jobs of one caller may wait; None where callers are not distinguished."""
         if self.keys.num_owners < 2:
             return None
         return max(1, int(self.settings.max_queue_share * self.settings.max_queued))
@@ -57,16 +85,17 @@ async def open_context(request: Request) -> Context:
     return cast(Context, request.app.state.context)
 
 
-async def known_call(request: Request) -> Call:
+Opened = Annotated[Context, Depends(open_context)]
+
+
+async def known_call(request: Request, context: Opened) -> Call:
     """Return the owner of a request.
 
     Raises: Refused where a key is needed and none that fits is shown.
     """
-    context = cast(Context, request.app.state.context)
     owner = owner_of(request.headers, context.keys)
     request.state.owner = owner
     return Call(context, owner, request)
 
 
-Opened = Annotated[Context, Depends(open_context)]
 Known = Annotated[Call, Depends(known_call)]

@@ -1,17 +1,57 @@
-"""Job documents as bytes: what is stored as JSON is passed on as it is, never parsed and rewritten.
+"""The documents that the API answers with, and the answers made of them.
 
-An answer with many candidates is large; rewriting it would be most of the work of a request.
+What is stored as JSON is passed on as it is, never parsed and rewritten: an answer with many
+candidates is large, and rewriting it would be most of the work of a request.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import urlencode
 
+from pydantic import BaseModel
 from pydantic_core import from_json
+from starlette.responses import Response
 
-from service.jobs import Event, Job
+from augment import Grid
+from service.jobs import Batch, BatchEntry, Failure, Job, JobState, summarise
+from service.submission.challenges import NOTHING
+from service.wire.batch import BatchSummary
+from service.wire.document import utc
+from service.wire.job import JobLinks, JobSummary, ProgressSummary
+from voting import submission_document
+
+REFUSED = "refused"
+# A job is kept for as long as its batch is, so this takes an accident.
+_GONE = Failure("job_not_found", "its job is no longer kept")
+NUM_ATTEMPTS = 2
+
+
+def json_answer(
+    content: bytes, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer with a JSON document that no cache may keep."""
+    marked = {"Cache-Control": "no-store"} | dict(headers or {})
+    return Response(content, status, marked, "application/json")
+
+
+def model_answer(model: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with a small document."""
+    return json_answer(model.model_dump_json().encode(), headers=headers)
+
+
+def next_page(path: str, cursor: str | None, limit: int, *more: tuple[str, str]) -> str | None:
+    """Name the address of the page that begins at a cursor; None for none."""
+    if cursor is None:
+        return None
+    return f"{path}?{urlencode([('cursor', cursor), ('limit', limit), *more])}"
+
+
+def link_to(following: str | None) -> Mapping[str, str]:
+    """Name the following page, where there is one, in the Link header."""
+    return {} if following is None else {"Link": f'<{following}>; rel="next"'}
 
 
 def job_path(job_id: str) -> str:
@@ -21,80 +61,124 @@ def job_path(job_id: str) -> str:
 
 def job_document(job: Job) -> bytes:
     """Write a job with its progress and its result."""
-    return _spliced(
-        _head(job),
-        {
-            "options": job.options,
-            "progress": job.progress or b"null",
-            "result": job.result or b"null",
-        },
-    )
+    progress, result = job.progress or b"null", job.result or b"null"
+    return _job_bytes(job, options=job.options, progress=progress, result=result)
 
 
 def job_summary(job: Job) -> bytes:
     """Write a job without its result, and of its progress only the counts."""
-    progress = None if job.progress is None else from_json(job.progress)
-    if progress is not None:
-        progress.pop("tests", None)
-    return _spliced(_head(job) | {"progress": progress}, {"options": job.options})
+    progress = b"null"
+    if job.progress is not None:
+        progress = ProgressSummary.model_validate_json(job.progress).model_dump_json().encode()
+    return _job_bytes(job, options=job.options, progress=progress)
 
 
-def task_document(job: Job) -> bytes:
-    """Return the task that a job was made of."""
-    return job.task
-
-
-def job_list(jobs: tuple[Job, ...], next_path: str | None) -> bytes:
+def job_list(jobs: Sequence[Job], next_path: str | None) -> bytes:
     """Write a page of jobs."""
-    page = b"[" + b",".join(map(job_summary, jobs)) + b"]"
-    return _spliced({"next": next_path}, {"jobs": page})
+    page = b",".join(map(job_summary, jobs))
+    return b'{"next":%s,"jobs":[%s]}' % (json.dumps(next_path).encode(), page)
 
 
-def current_events(job: Job) -> tuple[Event, ...]:
-    """Return the state of a job as events: its state and, unless it has ended, its progress."""
-    state = Event.of_state(job)
-    if job.progress is None or state.is_last:
-        return (state,)
-    return (state, Event(job.last_event, job.id, "progress", job.progress, is_last=False))
-
-
-def time_text(seconds: float) -> str:
-    """Write a time (RFC 3339), in UTC.
-
-    Units: seconds since 1970.
-    """
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
-
-
-def _head(job: Job) -> dict[str, Any]:
-    return {
-        "id": job.id,
-        "state": job.state,
-        "name": job.name,
-        "priority": job.priority,
-        "created_at": time_text(job.created_at),
-        "started_at": _optional_time_text(job.started_at),
-        "finished_at": _optional_time_text(job.finished_at),
-        "attempts": job.attempts,
-        "cancel_requested": job.cancel_requested,
-        "error": None if job.failure is None else asdict(job.failure),
-        "links": {
-            "self": job_path(job.id),
-            "events": f"{job_path(job.id)}/events",
-            "task": f"{job_path(job.id)}/task",
-        },
-    }
-
-
-def _spliced(head: Mapping[str, Any], parts: Mapping[str, bytes]) -> bytes:
+def _job_bytes(job: Job, **parts: bytes) -> bytes:
+    """Write a job; `parts` are members that are JSON documents already."""
+    path = job_path(job.id)
+    head = JobSummary(
+        id=job.id,
+        state=job.state,
+        name=job.name,
+        priority=job.priority,
+        created_at=utc(job.created_at),
+        started_at=None if job.started_at is None else utc(job.started_at),
+        finished_at=None if job.finished_at is None else utc(job.finished_at),
+        attempts=job.attempts,
+        cancel_requested=job.cancel_requested,
+        error=job.failure,
+        links=JobLinks(self=path, events=f"{path}/events", task=f"{path}/task"),
+    )
+    members = head.model_dump_json(exclude={"options", "progress"}).encode()
     joined = b"".join(b',"%s":%s' % (name.encode(), part) for name, part in parts.items())
-    return _json(head)[:-1] + joined + b"}"
+    return members[:-1] + joined + b"}"
 
 
-def _json(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+@dataclass(frozen=True, slots=True)
+class BatchView:
+    """A batch and how its jobs stand."""
+
+    batch: Batch
+    jobs: Mapping[str, Job]
+
+    @property
+    def summary(self) -> BatchSummary:
+        """How it stands, without its puzzles."""
+        batch = self.batch
+        ends = [job.finished_at for job in self.jobs.values() if job.finished_at is not None]
+        return summarise(
+            batch.id,
+            batch.name,
+            len(batch.entries),
+            Counter(self._state_of(job_id) for job_id in batch.job_ids),
+            created_at=batch.created_at,
+            last_end_at=max(ends, default=None),
+            cancel_requested=batch.cancel_requested,
+        )
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.summary.state.is_final
+
+    def progress(self) -> dict[str, Any]:
+        """Write what changes, without the puzzles."""
+        return self.summary.model_dump(mode="json", include={"id", "state", "counts"})
+
+    def puzzle(self, entry: BatchEntry) -> dict[str, Any]:
+        """Write how a puzzle stands."""
+        job, refused = self.jobs.get(entry.job_id or ""), entry.refused
+        failure = _GONE if job is None else job.failure
+        failure = failure if refused is None else refused.failure
+        return {
+            "puzzle": entry.puzzle_id,
+            "state": REFUSED if entry.job_id is None else self._state_of(entry.job_id),
+            "job": entry.job_id,
+            "error": None if failure is None else asdict(failure),
+        }
+
+    def document(self) -> dict[str, Any]:
+        """Write the batch as JSON values."""
+        return self.summary.model_dump(mode="json") | {
+            "options": from_json(self.batch.options),
+            "puzzles": [self.puzzle(entry) for entry in self.batch.entries],
+        }
+
+    def _state_of(self, job_id: str) -> JobState:
+        job = self.jobs.get(job_id)
+        return JobState.FAILED if job is None else job.state
 
 
-def _optional_time_text(seconds: float | None) -> str | None:
-    return None if seconds is None else time_text(seconds)
+def json_text(document: Mapping[str, Any]) -> bytes:
+    """Write a document as ASCII: ids may hold unpaired surrogates, which UTF-8 cannot carry."""
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def submission_part(page: Sequence[tuple[BatchEntry, Job | None]]) -> str:
+    """Write the answers to some puzzles as members of a submission.
+
+    Where there is no answer, or none yet, the test input itself stands for it.
+    """
+    answers = {entry.puzzle_id: _answers(entry, job) for entry, job in page}
+    return json.dumps(submission_document(answers, NUM_ATTEMPTS))[1:-1]
+
+
+def _answers(entry: BatchEntry, job: Job | None) -> list[list[Grid]]:
+    if entry.refused is not None:
+        return [[Grid.from_rows(rows)] for rows in entry.refused.inputs]
+    if job is None:
+        return [[NOTHING]]
+    inputs = [Grid.from_rows(test["input"]) for test in from_json(job.task)["test"]]
+    if job.result is None:
+        return [[grid] for grid in inputs]
+    tests = from_json(job.result)["tests"]
+    return [
+        [Grid.from_rows(rows) for rows in test["attempts"]] or [grid]
+        for grid, test in zip(inputs, tests, strict=True)
+    ]

@@ -11,19 +11,13 @@ BATCH_ID: Final = "kQ3vT8sWc1Xn5bRy7ZpL2g"
 # ARC puzzle 6150a2bd.
 TASK: Final[dict[str, Any]] = {
     "train": [
-        {
-            "input": [[3, 3, 8], [3, 7, 0], [5, 0, 0]],
-            "output": [[0, 0, 5], [0, 7, 3], [8, 3, 3]],
-        },
-        {
-            "input": [[5, 5, 2], [1, 0, 0], [0, 0, 0]],
-            "output": [[0, 0, 0], [0, 0, 1], [2, 5, 5]],
-        },
+        {"input": [[3, 3, 8], [3, 7, 0], [5, 0, 0]], "output": [[0, 0, 5], [0, 7, 3], [8, 3, 3]]},
+        {"input": [[5, 5, 2], [1, 0, 0], [0, 0, 0]], "output": [[0, 0, 0], [0, 0, 1], [2, 5, 5]]},
     ],
     "test": [{"input": [[6, 3, 5], [6, 8, 0], [4, 0, 0]]}],
 }
-TASK_WITH_OPTIONS: Final[dict[str, Any]] = TASK | {
-    "name": "6150a2bd",
+NAMED_TASK: Final[dict[str, Any]] = TASK | {"name": "6150a2bd"}
+TASK_WITH_OPTIONS: Final[dict[str, Any]] = NAMED_TASK | {
     "options": {"checkpoint": "demo", "variants": 64, "stop_early": False, "deadline_s": 600},
 }
 TASK_TO_ADAPT_TO: Final[dict[str, Any]] = TASK | {
@@ -82,60 +76,39 @@ ADAPTING_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
         },
     },
 }
-_ANSWER: Final[dict[str, Any]] = {
-    "puzzle": "6150a2bd",
+_VOTES: Final = {"votes": 70, "abstained": 0}
+_VARIANTS: Final = {"variants_used": 70, "variants_asked": 128, "segments": 210}
+_CANDIDATE: Final = {"grid": _GRID, "count": 70, "share": 1.0}
+_MEMBER: Final[dict[str, Any]] = {
+    "checkpoint": "demo",
+    "checkpoint_sha256": "5f0c" * 16,
     "enrolled_as": "6150a2bd",
     "enrolment": "trained",
     "adaptation": None,
-    "checkpoint": "demo",
-    "checkpoint_sha256": "5f0c" * 16,
-    "halting": "act",
     "max_segments": 16,
+    "precision": "bfloat16",
+    "attention": "sdpa",
+    "slots": 128,
+}
+_ANSWER: Final[dict[str, Any]] = _MEMBER | {
+    "puzzle": "6150a2bd",
+    "halting": "act",
     "ranking": "count",
     "seed": 0,
     "stop_early": True,
     "device": "cuda:0",
-    "precision": "bfloat16",
-    "attention": "sdpa",
-    "slots": 128,
     "verified": True,
     "warnings": [],
-    "members": [
-        {
-            "checkpoint": "demo",
-            "checkpoint_sha256": "5f0c" * 16,
-            "enrolled_as": "6150a2bd",
-            "enrolment": "trained",
-            "adaptation": None,
-            "max_segments": 16,
-            "precision": "bfloat16",
-            "attention": "sdpa",
-            "slots": 128,
-        }
-    ],
+    "members": [_MEMBER],
     "tests": [
-        {
+        _VOTES
+        | _VARIANTS
+        | {
             "attempts": [_GRID],
-            "candidates": [{"grid": _GRID, "count": 70, "share": 1.0, "mean_q_halt": 0.98}],
+            "candidates": [_CANDIDATE | {"mean_q_halt": 0.98}],
             "distinct_candidates": 1,
-            "votes": 70,
-            "abstained": 0,
-            "variants_used": 70,
-            "variants_asked": 128,
-            "segments": 210,
             "decided_early": True,
-            "shares": [
-                {
-                    "checkpoint": "demo",
-                    "votes": 70,
-                    "abstained": 0,
-                    "variants_used": 70,
-                    "variants_asked": 128,
-                    "segments": 210,
-                    "share": 1.0,
-                    "side": 6,
-                }
-            ],
+            "shares": [_VOTES | _VARIANTS | {"checkpoint": "demo", "share": 1.0, "side": 6}],
         }
     ],
     "timings_s": {"queue": 0.002, "encode": 0.004, "run": 0.31, "vote": 0.006, "total": 0.322},
@@ -150,19 +123,25 @@ FINISHED_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
         "asked": 128,
         "decided": 1,
         "test_inputs": 1,
-        "tests": [
-            {
-                "votes": 70,
-                "abstained": 0,
-                "candidates": [{"grid": _GRID, "count": 70, "share": 1.0}],
-            }
-        ],
+        "tests": [_VOTES | {"candidates": [_CANDIDATE]}],
     },
     "result": _ANSWER,
 }
 _BATCH_STATES: Final = (
     *("queued", "running", "adapting", "succeeded", "failed", "cancelled", "refused"),
 )
+_PUZZLES: Final[list[dict[str, Any]]] = [
+    {"puzzle": "6150a2bd", "state": "succeeded", "job": JOB_ID, "error": None},
+    {
+        "puzzle": "broken",
+        "state": "refused",
+        "job": None,
+        "error": {
+            "code": "invalid_request",
+            "detail": "/broken/train: 0 demonstrations; a task has 1..10",
+        },
+    },
+]
 FINISHED_BATCH: Final[dict[str, Any]] = {
     "id": BATCH_ID,
     "state": "finished",
@@ -172,18 +151,7 @@ FINISHED_BATCH: Final[dict[str, Any]] = {
     "cancel_requested": False,
     "options": _OPTIONS | {"variants": 64, "priority": "batch"},
     "counts": {"total": 2} | dict.fromkeys(_BATCH_STATES, 0) | {"succeeded": 1, "refused": 1},
-    "puzzles": [
-        {"puzzle": "6150a2bd", "state": "succeeded", "job": JOB_ID, "error": None},
-        {
-            "puzzle": "broken",
-            "state": "refused",
-            "job": None,
-            "error": {
-                "code": "invalid_request",
-                "detail": "/broken/train: 0 demonstrations; a task has 1..10",
-            },
-        },
-    ],
+    "puzzles": _PUZZLES,
     "links": {
         "self": f"/v1/batches/{BATCH_ID}",
         "events": f"/v1/batches/{BATCH_ID}/events",
@@ -194,10 +162,7 @@ QUEUED_BATCH: Final[dict[str, Any]] = FINISHED_BATCH | {
     "state": "queued",
     "finished_at": None,
     "counts": FINISHED_BATCH["counts"] | {"queued": 1, "succeeded": 0},
-    "puzzles": [
-        FINISHED_BATCH["puzzles"][0] | {"state": "queued"},
-        FINISHED_BATCH["puzzles"][1],
-    ],
+    "puzzles": [_PUZZLES[0] | {"state": "queued"}, _PUZZLES[1]],
 }
 _ATTEMPTS: Final = {"attempt_1": _GRID, "attempt_2": _GRID}
 _OWN_INPUT: Final = TASK["test"][0]["input"]
@@ -239,6 +204,17 @@ ADAPTED: Final[dict[str, Any]] = {
     "links": {"self": "/v1/adapted/base-small-6150a2bd-5f0c5f0c"},
 }
 
+PUZZLE: Final[dict[str, Any]] = {
+    "name": "6150a2bd",
+    "demonstrations_sha256": "a1b2" * 16,
+    "variants": 64,
+    "task": NAMED_TASK,
+}
+_JOB_IN_LIST: Final = {name: QUEUED_JOB[name] for name in QUEUED_JOB if name != "result"}
+_BATCH_IN_LIST: Final = {
+    name: FINISHED_BATCH[name] for name in FINISHED_BATCH if name not in ("options", "puzzles")
+}
+
 # Of answers, by operation and status: name and document.
 ANSWERS: Final[Mapping[tuple[str, int], tuple[str, Mapping[str, Any]]]] = {
     ("solve", 200): ("solved", FINISHED_JOB),
@@ -246,32 +222,13 @@ ANSWERS: Final[Mapping[tuple[str, int], tuple[str, Mapping[str, Any]]]] = {
     ("submit_job", 200): ("solved", FINISHED_JOB),
     ("submit_job", 202): ("queued", QUEUED_JOB),
     ("get_job", 200): ("adapting", ADAPTING_JOB),
-    ("get_task", 200): ("6150a2bd", TASK | {"name": "6150a2bd"}),
-    ("get_puzzle", 200): (
-        "a public one",
-        {
-            "name": "6150a2bd",
-            "demonstrations_sha256": "a1b2" * 16,
-            "variants": 64,
-            "task": TASK | {"name": "6150a2bd"},
-        },
-    ),
+    ("get_task", 200): ("6150a2bd", NAMED_TASK),
+    ("get_puzzle", 200): ("a public one", PUZZLE),
     ("cancel_job", 200): ("cancelled", QUEUED_JOB | {"state": "cancelled"}),
-    ("list_jobs", 200): (
-        "the last page",
-        {"jobs": [{k: v for k, v in QUEUED_JOB.items() if k != "result"}], "next": None},
-    ),
+    ("list_jobs", 200): ("the last page", {"jobs": [_JOB_IN_LIST], "next": None}),
     ("submit_batch", 200): ("solved", FINISHED_BATCH),
     ("submit_batch", 202): ("queued", QUEUED_BATCH),
-    ("list_batches", 200): (
-        "the last page",
-        {
-            "batches": [
-                {k: v for k, v in FINISHED_BATCH.items() if k not in ("options", "puzzles")}
-            ],
-            "next": None,
-        },
-    ),
+    ("list_batches", 200): ("the last page", {"batches": [_BATCH_IN_LIST], "next": None}),
     ("get_batch", 200): ("solved", FINISHED_BATCH),
     ("cancel_batch", 200): ("too late to be cancelled", FINISHED_BATCH),
     ("get_submission", 200): ("of two puzzles", SUBMISSION),

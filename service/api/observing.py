@@ -1,24 +1,117 @@
-"""What happens around every request: an id, a line in the log, a count, and a net for faults."""
+"""What the API counts, and what is around every request: an id, a log line, a net for faults."""
 
 import re
 import secrets
 import time
+from functools import partial
 from typing import Any, Final
 
 import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.metrics import APIMetrics
 from service.api.problems import internal_problem
+from service.jobs import Depth, WorkerRecord
+from service.wire.options import PRIORITIES, Priority
 
 UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MAX_SHOWN_PATH: Final = 200
 _QUIET: Final = ("/health", "/metrics", "/web/")
-# The status that logs and counts show for a request that lost its sender before the answer.
-_GONE: Final = 499
+# nginx's number for a request that lost its sender before the answer, for logs and counts.
+GONE: Final = 499
+# From a look-up to the longest wait of a solve.
+_LATENCY_BUCKETS: Final = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0),
+)
+_WORKER_STATES: Final = ("starting", "ready", "stalled", "draining")
+
+
+class APIMetrics:
+    """Counts of requests and jobs, and the queue's depth as it was at the scrape."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        per_request = ("method", "route", "status")
+        self._requests = counter("hrm_arc_http_requests", "HTTP requests answered.", per_request)
+        self._latency = Histogram(
+            "hrm_arc_http_request_duration_seconds",
+            "Seconds from a request to the head of its answer.",
+            per_request,
+            buckets=_LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.in_progress = gauge(
+            "hrm_arc_http_requests_in_progress", "HTTP requests not yet answered in full."
+        )
+        self.event_streams = gauge("hrm_arc_event_streams", "Streams of events being sent.")
+        self._submitted = counter(
+            "hrm_arc_jobs_submitted", "Jobs queued by this process.", ("priority",)
+        )
+        self._queue_up = gauge("hrm_arc_queue_up", "1 if Redis answered at this scrape.")
+        self._waiting = gauge("hrm_arc_requests_waiting", "Jobs queued.", ("priority",))
+        self._oldest = gauge(
+            "hrm_arc_oldest_waiting_seconds",
+            "Seconds that the job at the head of the queue has waited.",
+            ("priority",),
+        )
+        self._running = gauge("hrm_arc_requests_running", "Jobs that workers hold.")
+        self._dead = gauge(
+            "hrm_arc_jobs_dead", "Jobs that used up their attempts and were not queued again."
+        )
+        self._workers = gauge("hrm_arc_workers", "Workers seen of late.", ("state",))
+        for priority in PRIORITIES:  # there from the start, or the first increase goes unseen
+            self._submitted.labels(priority)
+
+    def count_submitted(self, priority: Priority, num_jobs: int = 1) -> None:
+        """Count jobs that were queued."""
+        self._submitted.labels(priority).inc(num_jobs)
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answered request and how long its answer took.
+
+        Units: seconds from the request to the head of the answer.
+        """
+        self._requests.labels(method, route, status).inc()
+        self._latency.labels(method, route, status).observe(seconds)
+
+    def tell_queue(self, depth: Depth, workers: tuple[WorkerRecord, ...]) -> None:
+        """Set what was just read from the queue."""
+        self._queue_up.set(1)
+        self._running.set(depth.running)
+        self._dead.set(depth.dead)
+        for priority in PRIORITIES:
+            self._waiting.labels(priority).set(depth.waiting.get(priority, 0))
+            self._oldest.labels(priority).set(depth.oldest_waiting_s.get(priority, 0.0))
+        for state in _WORKER_STATES:
+            self._workers.labels(state).set(sum(worker.state == state for worker in workers))
+
+    def tell_queue_is_away(self) -> None:
+        """Leave out what cannot be read: an old number would pass for a new one."""
+        self._queue_up.set(0)
+        self._running.set(float("nan"))
+        self._dead.set(float("nan"))
+        for gauge in (self._waiting, self._oldest, self._workers):
+            gauge.clear()
+
+    def exposition(self) -> bytes:
+        """Write all of it in the text format."""
+        return generate_latest(self._registry)
 
 
 class Observed:
@@ -39,7 +132,7 @@ class Observed:
         state: dict[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id = _request_id(scope)
         started = time.perf_counter()
-        status, head_s = _GONE, 0.0
+        status, head_s = GONE, 0.0
 
         async def send_marked(message: Message) -> None:
             nonlocal status, head_s
@@ -57,7 +150,7 @@ class Observed:
                 await self._app(scope, receive, send_marked)
             except Exception:
                 self._log.exception("request failed", **_about(scope))
-                if status != _GONE:
+                if status != GONE:
                     raise  # too late for an answer: the server cuts the connection
                 await internal_problem().response()(scope, receive, send_marked)
             finally:

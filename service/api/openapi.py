@@ -1,15 +1,20 @@
-"""The OpenAPI document: what the framework makes of the routes, and what it cannot know."""
+"""The OpenAPI document: how routes describe their answers, and what the framework cannot know."""
 
+from collections.abc import Mapping
+from itertools import groupby
 from typing import Any, Final
 
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-from service.api.answers import problems
 from service.api.examples import ANSWERS
-from service.api.schemas import schemas
+from service.api.problems import CODES, MEDIA_TYPE, TYPE_PREFIX
 from service.wire.problem import Problem
 from service.wire.task import TaskBody
+
+Responses = dict[int | str, dict[str, Any]]
 
 TITLE: Final = "hrm-arc"
 VERSION: Final = "1"
@@ -45,6 +50,44 @@ _SCHEMES: Final[dict[str, Any]] = {
 }
 _NOT_OURS: Final = ("HTTPValidationError", "ValidationError")
 _GUARDED: Final = "/v1/"
+_HEADERS_OF_STATUS: Final[Mapping[int, tuple[str, ...]]] = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
+_HEADERS: Final[Mapping[str, str]] = {
+    "Allow": "The methods that the address takes.",
+    "Link": 'The next page, as rel="next".',
+    "Location": "The address of the job or batch.",
+    "Preference-Applied": "What was honoured of Prefer.",
+    "Retry-After": "Seconds after which to try again.",
+    "WWW-Authenticate": "The scheme of the key.",
+    "X-Request-ID": "The request's id, the caller's own where it sent one.",
+}
+
+
+def answers(model: type[BaseModel], description: str, *codes: str) -> Responses:
+    """Describe an answer with a document, and the problems that can come in its place."""
+    return {200: answer_doc(description, model=model), **problems(*codes)}
+
+
+def answer_doc(description: str, *headers: str, **members: Any) -> dict[str, Any]:
+    """Describe an answer with its headers; the request's id is on each."""
+    described = {
+        name: {"description": _HEADERS[name], "schema": {"type": "string"}}
+        for name in sorted({*headers, "X-Request-ID"})
+    }
+    return {"description": description, "headers": described, **members}
+
+
+def problems(*codes: str) -> Responses:
+    """Describe the problems that an address can answer with, whatever its kind `internal` too."""
+    by_status = sorted((CODES[code][0], code) for code in {*codes, "internal"})
+    return {
+        status: _problem_doc(status, [code for _, code in entries])
+        for status, entries in groupby(by_status, key=lambda entry: entry[0])
+    }
 
 
 def describe(routes: list[BaseRoute], *, needs_key: bool) -> dict[str, Any]:
@@ -56,7 +99,11 @@ def describe(routes: list[BaseRoute], *, needs_key: bool) -> dict[str, Any]:
         title=TITLE, version=VERSION, description=DESCRIPTION, tags=list(TAGS), routes=routes
     )
     components = document["components"]
-    components["schemas"] |= schemas(TaskBody, Problem)
+    _, own = models_json_schema(
+        [(TaskBody, "validation"), (Problem, "validation")],
+        ref_template="#/components/schemas/{model}",
+    )
+    components["schemas"] |= own["$defs"]
     for name in _NOT_OURS:
         components["schemas"].pop(name, None)
     for operations in document["paths"].values():
@@ -84,3 +131,27 @@ def _add_examples(operation: dict[str, Any]) -> None:
         if operation["operationId"] == operation_id:
             content = operation["responses"][str(status)]["content"]["application/json"]
             content["examples"] = {name: {"value": value}}
+
+
+def _problem_doc(status: int, codes: list[str]) -> dict[str, Any]:
+    examples = {
+        code: {
+            "value": {
+                "type": TYPE_PREFIX + code,
+                "title": CODES[code][1],
+                "status": status,
+                "detail": "a sentence that says what is wrong and how to fix it",
+                "code": code,
+            }
+        }
+        for code in codes
+    }
+    schema = {
+        "allOf": [{"$ref": "#/components/schemas/Problem"}],
+        "properties": {"code": {"enum": codes}, "status": {"const": status}},
+    }
+    return answer_doc(
+        "; or: ".join(CODES[code][1] for code in codes),
+        *_HEADERS_OF_STATUS.get(status, ()),
+        content={MEDIA_TYPE: {"schema": schema, "examples": examples}},
+    )

@@ -35,10 +35,9 @@ from service.wire.batch import (
 )
 from service.wire.checkpoint import Adapted, Checkpoint, KnownPuzzle
 from service.wire.errors import ClientError
-from service.wire.job import Failure, Job, JobState
+from service.wire.job import AdaptationProgress, Failure, Job, JobState, Progress, TestProgress
 from service.wire.options import InvalidOptions, SolveOptions
 from service.wire.problem import Fault
-from service.wire.progress import AdaptationProgress, Progress, TestProgress
 
 __all__ = [
     "AdaptationProgress",

@@ -28,8 +28,7 @@ from service.client.tasks import AnyChallenges, AnyTask
 from service.wire.answer import Answer
 from service.wire.batch import Batch, BatchProgress
 from service.wire.checkpoint import Adapted, Checkpoint
-from service.wire.job import Job
-from service.wire.progress import Progress
+from service.wire.job import Job, Progress
 from voting import Submission
 
 T = TypeVar("T")

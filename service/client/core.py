@@ -45,9 +45,8 @@ from service.client.tasks import AnyChallenges, AnyTask, batch_body, request_bod
 from service.wire.answer import Answer
 from service.wire.batch import Batch, BatchProgress, BatchState
 from service.wire.checkpoint import Adapted, Checkpoint
-from service.wire.job import Job, JobState
+from service.wire.job import Job, JobState, Progress
 from service.wire.options import SolveOptions
-from service.wire.progress import Progress
 from voting import Submission
 
 # The service sends a sign of life every 15 s; what is silent for three of them is gone.

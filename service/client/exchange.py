@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from service.wire.batch import BatchProgress
-from service.wire.progress import Progress
+from service.wire.job import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ from service.client.exchange import Reply
 from service.client.pages import BatchPage, JobPage, PuzzlePage
 from service.wire.batch import Batch, BatchProgress
 from service.wire.checkpoint import Adapted, Checkpoint
-from service.wire.job import Job
+from service.wire.job import Job, Progress
 from service.wire.problem import MAX_FAULTS, Fault
-from service.wire.progress import Progress
 from voting import Submission, VotingError, parse_submission
 
 T = TypeVar("T")

@@ -1,6 +1,6 @@
 """Jobs and their life in Redis."""
 
-from service.jobs.batch import Batch, BatchEntry, BatchJob, BatchSummary, NewBatch, Refused
+from service.jobs.batch import Batch, BatchEntry, BatchJob, NewBatch, Refused, summarise
 from service.jobs.batches import BatchPage, BatchStore, SubmittedBatch
 from service.jobs.claims import Claim, Claims, Renewal
 from service.jobs.feed import EventFeed
@@ -17,7 +17,6 @@ __all__ = [
     "BatchJob",
     "BatchPage",
     "BatchStore",
-    "BatchSummary",
     "CheckpointRecord",
     "Claim",
     "Claims",
@@ -40,4 +39,5 @@ __all__ = [
     "SubmittedBatch",
     "WorkerRecord",
     "event_order",
+    "summarise",
 ]

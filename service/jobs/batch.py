@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
 
+from service.wire.batch import BatchCounts, BatchLinks, BatchState, BatchSummary
+from service.wire.document import utc
 from service.wire.job import Failure, JobState
 
 Rows = tuple[tuple[int, ...], ...]
@@ -89,49 +90,57 @@ class Batch:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class BatchSummary:
-    """How a batch stands, without its puzzles: `num_jobs` by state, of `num_puzzles` puzzles.
+def summarise(
+    batch_id: str,
+    name: str,
+    num_puzzles: int,
+    num_jobs: Mapping[JobState, int],
+    *,
+    created_at: float,
+    last_end_at: float | None,
+    cancel_requested: bool,
+) -> BatchSummary:
+    """Return how a batch stands: `num_jobs` of its `num_puzzles` have a job in each state.
 
-    Units: created_at and finished_at (the last end of a job) in seconds since 1970.
+    Units: times in seconds since 1970; last_end_at is the last end of a job.
     """
+    is_final = all(state.is_final for state, number in num_jobs.items() if number)
+    if is_final:
+        is_cut = cancel_requested and num_jobs.get(JobState.CANCELLED, 0) > 0
+        state = BatchState.CANCELLED if is_cut else BatchState.FINISHED
+    else:
+        is_queued = num_jobs.get(JobState.QUEUED, 0) == sum(num_jobs.values())
+        state = BatchState.QUEUED if is_queued else BatchState.RUNNING
+    path = f"/v1/batches/{batch_id}"
+    return BatchSummary(
+        id=batch_id,
+        state=state,
+        name=name,
+        created_at=utc(created_at),
+        finished_at=utc(last_end_at or created_at) if is_final else None,
+        cancel_requested=cancel_requested,
+        counts=BatchCounts(
+            total=num_puzzles,
+            refused=num_puzzles - sum(num_jobs.values()),
+            **{one.value: num_jobs.get(one, 0) for one in JobState},
+        ),
+        links=BatchLinks(self=path, events=f"{path}/events", submission=f"{path}/submission.json"),
+    )
 
-    id: str
-    name: str
-    created_at: float
-    cancel_requested: bool
-    num_puzzles: int
-    num_jobs: Mapping[JobState, int]
-    finished_at: float | None
 
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing more happens by itself."""
-        return all(state.is_final for state, number in self.num_jobs.items() if number)
-
-    @property
-    def state(self) -> Literal["queued", "running", "finished", "cancelled"]:
-        """Cancelled: where that was asked for before the end."""
-        if self.is_final:
-            is_cut = self.num_jobs.get(JobState.CANCELLED, 0) > 0
-            return "cancelled" if self.cancel_requested and is_cut else "finished"
-        is_queued = self.num_jobs.get(JobState.QUEUED, 0) == sum(self.num_jobs.values())
-        return "queued" if is_queued else "running"
-
-    @classmethod
-    def from_reply(cls, batch_id: str, reply: Sequence[bytes]) -> "BatchSummary":
-        """Read what the script that counts a batch gives."""
-        name, created_ms, cancel, num_puzzles, last_end_ms, *counts = reply
-        states = [JobState(state.decode()) for state in counts[::2]]
-        return cls(
-            id=batch_id,
-            name=name.decode(),
-            created_at=int(created_ms) / 1000,
-            cancel_requested=bool(cancel),
-            num_puzzles=int(num_puzzles),
-            num_jobs=dict(zip(states, map(int, counts[1::2]), strict=True)),
-            finished_at=int(last_end_ms) / 1000 or None,
-        )
+def read_summary(batch_id: str, reply: Sequence[bytes]) -> BatchSummary:
+    """Read what the script that counts a batch gives."""
+    name, created_ms, cancel, num_puzzles, last_end_ms, *counts = reply
+    states = [JobState(state.decode()) for state in counts[::2]]
+    return summarise(
+        batch_id,
+        name.decode(),
+        int(num_puzzles),
+        dict(zip(states, map(int, counts[1::2]), strict=True)),
+        created_at=int(created_ms) / 1000,
+        last_end_at=int(last_end_ms) / 1000 or None,
+        cancel_requested=bool(cancel),
+    )
 
 
 def write_entries(entries: tuple[BatchEntry, ...]) -> bytes:

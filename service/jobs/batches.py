@@ -8,8 +8,8 @@ from service.jobs.batch import (
     Batch,
     BatchEntry,
     BatchJob,
-    BatchSummary,
     NewBatch,
+    read_summary,
     write_entries,
 )
 from service.jobs.connection import explained_async
@@ -18,6 +18,7 @@ from service.jobs.listing import read_page
 from service.jobs.lua import script
 from service.jobs.record import Job
 from service.jobs.store import JobStore
+from service.wire.batch import BatchSummary
 from service.wire.errors import (
     BatchNotFound,
     IdempotencyConflict,
@@ -136,7 +137,7 @@ class BatchStore:
         for batch_id in batch_ids:
             async with explained_async(self._store.redis):
                 reply = await self._count(keys=[keys.batch_key(batch_id)], args=[PREFIX, batch_id])
-            found.append(BatchSummary.from_reply(batch_id, reply) if reply else None)
+            found.append(read_summary(batch_id, reply) if reply else None)
         return found
 
 

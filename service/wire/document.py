@@ -1,6 +1,6 @@
 """What the documents of the service have in common: how they are read, times and grids."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import (
@@ -33,6 +33,14 @@ class Document(BaseModel):
 def is_none(value: object) -> bool:
     """Return whether a member is to be left out."""
     return value is None
+
+
+def utc(seconds: float) -> datetime:
+    """Return a time of the clock.
+
+    Units: seconds since 1970.
+    """
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 Time = Annotated[

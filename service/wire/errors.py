@@ -1,32 +1,4 @@
-"""The errors of the service; each carries the `code` that callers are answered with.
-
-::
-
-    ServiceError
-    ├── InputError              the person's input cannot be used as given
-    │   ├── DatasetError        the puzzles make no training set
-    │   ├── AdaptationError     a base cannot be adapted to these puzzles, or not like this
-    │   ├── PuzzleIndexError    a checkpoint's puzzles.json is missing or damaged
-    │   ├── AlignmentError      the alignment self-test has too little to go on
-    │   ├── SettingsError       a setting is unknown or has no use as given
-    │   └── EnrolmentError      the checkpoint cannot answer the puzzle
-    │       ├── UnknownPuzzle   it has no trained rows for it
-    │       └── UnknownCheckpoint   nobody serves a checkpoint of that name
-    ├── QueueError              the job layer
-    │   ├── QueueUnavailable    Redis cannot be reached, or takes no writes
-    │   │   ├── SubmissionInDoubt   it went away during a submission
-    │   │   └── NotDurable      what was submitted is queued, but not known to be on disk
-    │   ├── PuzzlesUnpublished  the list of a checkpoint's puzzles is missing
-    │   ├── QueueFull           no place for another job now
-    │   ├── IdempotencyConflict the key was used before, with another body
-    │   ├── JobNotFound         no such job, or no longer
-    │   ├── BatchNotFound       no such batch, or no longer
-    │   └── AdaptedNotFound     no worker keeps such an adapted checkpoint
-    ├── EmbeddedServerError     the embedded Valkey server does not run
-    ├── ClientError             a service answered a client with an error, or not at all
-    ├── HubError                a published checkpoint could not be fetched
-    └── PictureError            a picture of a puzzle could not be drawn
-"""
+"""The errors of the service; each carries the `code` that callers are answered with."""
 
 
 class ServiceError(Exception):
@@ -131,7 +103,6 @@ class QueueFull(QueueError):  # noqa: N818 - a state, not a mistake
     def __init__(self, sentence: str, *, retry_after_s: int, is_share: bool) -> None:
         super().__init__(sentence)
         self.retry_after_s = retry_after_s
-        self.is_share = is_share
         self.code = "queue_share_exceeded" if is_share else "queue_full"
 
 
@@ -147,8 +118,7 @@ class JobNotFound(QueueError):  # noqa: N818 - the wire's own word for it
     code = "job_not_found"
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"no job {job_id!r}: it never was, or its time to be kept has passed")
-        self.job_id = job_id
+        super().__init__(f"no job {job_id[:64]!r}: it never was, or its time to be kept has passed")
 
 
 class BatchNotFound(QueueError):  # noqa: N818 - the wire's own word for it
@@ -160,7 +130,6 @@ class BatchNotFound(QueueError):  # noqa: N818 - the wire's own word for it
         super().__init__(
             f"no batch {batch_id[:64]!r}: it never was, or its time to be kept has passed"
         )
-        self.batch_id = batch_id
 
 
 class AdaptedNotFound(QueueError):  # noqa: N818 - the wire's own word for it
@@ -173,7 +142,6 @@ class AdaptedNotFound(QueueError):  # noqa: N818 - the wire's own word for it
             f"no adapted checkpoint {adapted_id[:80]!r}: it never was, or was removed, or its "
             "worker is not there now (GET /v1/adapted lists those there are)"
         )
-        self.adapted_id = adapted_id
 
 
 class EmbeddedServerError(ServiceError):

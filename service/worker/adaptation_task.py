@@ -10,7 +10,7 @@ import structlog
 from augment import Puzzle
 from hrm_core import Adaptation, AdaptProgress, AdaptTurn, Checkpoint, Phase
 from service.adaptation.cache import AdaptationKey
-from service.wire.progress import AdaptationProgress, Progress
+from service.wire.job import AdaptationProgress, Progress
 from service.worker.messages import JOB_ERRORS, REPORT_EVERY_S
 
 # These end an adaptation and the jobs that wait for it, and nothing else.

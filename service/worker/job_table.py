@@ -11,7 +11,7 @@ from service.solving.members import Member
 from service.solving.solve import Solving
 from service.wire.answer import Answer, Candidate
 from service.wire.errors import InputError
-from service.wire.progress import Progress, TestProgress
+from service.wire.job import Progress, TestProgress
 from service.worker.messages import REPORT_EVERY_S
 from service.worker.request import SolveRequest, read_request
 from voting import Ranking, rank

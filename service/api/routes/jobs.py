@@ -1,50 +1,127 @@
 """`/v1/jobs`: submit, look up, list, cancel."""
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Header, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from service.api.answers import json_answer, link_to, next_page, problems, response_doc
-from service.api.context import Known
-from service.api.documents import job_document, job_list, job_path, task_document
-from service.api.examples import JOB_ID
-from service.api.routes.submission import BODY, PROBLEMS, IdempotencyKey, submit
-from service.api.schemas import JobsQuery
-from service.jobs import JobState
+from service.api.admission import make_job
+from service.api.bodies import JSON_TYPE, parse_task_body, read_json_body
+from service.api.context import Call, Known
+from service.api.documents import (
+    job_document,
+    job_list,
+    job_path,
+    json_answer,
+    link_to,
+    next_page,
+)
+from service.api.examples import JOB_ID, TASK, TASK_TO_ADAPT_TO, TASK_WITH_OPTIONS
+from service.api.openapi import answer_doc, answers, problems
+from service.jobs import JobState, Submitted
 from service.jobs.keys import is_id
 from service.wire.errors import JobNotFound
 from service.wire.job import Job, JobList
 from service.wire.task import Task
 
+# The body is read by hand, with a limit, so the framework does not know of it.
+BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": "An ARC task file as it is; `name` and `options` may be added.",
+        "content": {
+            JSON_TYPE: {
+                "schema": {"$ref": "#/components/schemas/TaskBody"},
+                "examples": {
+                    "a task file as it is": {"value": TASK},
+                    "with options": {"value": TASK_WITH_OPTIONS},
+                    "a puzzle that nobody trained on": {"value": TASK_TO_ADAPT_TO},
+                },
+            }
+        },
+    }
+}
+BATCH_PROBLEMS: Final = (
+    *("invalid_json", "unknown_checkpoint", "body_too_large", "request_timeout"),
+    *("unsupported_media_type", "invalid_request", "idempotency_conflict"),
+    *("queue_full", "queue_share_exceeded", "not_ready", "queue_unavailable", "not_durable"),
+)
+PROBLEMS: Final = (*BATCH_PROBLEMS, "unknown_puzzle", "canvas_exceeded")
+_PROBLEMS_OF_ONE: Final = ("job_not_found", "not_found", "queue_unavailable")
+
 router = APIRouter(tags=["jobs"])
 
-JobID = Annotated[str, Path(description="A job's id.", examples=[JOB_ID])]
+
+class PageQuery(BaseModel):
+    """Which page of one's jobs or batches."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: str | None = Field(
+        default=None, max_length=200, description="From `next`: where the page before ended."
+    )
+    limit: int = Field(default=20, ge=1, le=100)
 
 
-def checked_id(job_id: str) -> str:
+class JobsQuery(PageQuery):
+    """Which page of one's jobs, and what the list is narrowed to."""
+
+    state: list[JobState] = Field(
+        default_factory=list, max_length=6, description="Only jobs in these states."
+    )
+
+
+async def checked_id(
+    call: Known, job_id: Annotated[str, Path(description="A job's id.", examples=[JOB_ID])]
+) -> str:
     """Pass on what may be a job's id.
 
     Raises: JobNotFound for anything else, which must not become part of a key in Redis.
     """
     if not is_id(job_id):
-        raise JobNotFound(job_id[:64])
+        raise JobNotFound(job_id)
+    call.name_job(job_id)
     return job_id
+
+
+JobID = Annotated[str, Depends(checked_id)]
+# Printable ASCII, as every header can carry.
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[!-~]{1,255}$",
+        description="The same key and body give the same job, however often they are sent.",
+    ),
+]
+
+
+async def submit(call: Call, idempotency_key: str | None) -> Submitted:
+    """Read a request's body and queue it as a job.
+
+    Raises: Refused for a body that is no task, or a task that cannot be answered; QueueFull,
+    IdempotencyConflict, QueueUnavailable, PuzzlesUnpublished.
+    """
+    context = call.context
+    body = await read_json_body(call.request, context.settings.max_body_bytes)
+    new = await make_job(call, *parse_task_body(body), idempotency_key)
+    submitted = await context.store.submit(new)
+    call.name_job(submitted.job.id)
+    if submitted.is_new:
+        context.metrics.count_submitted(submitted.job.priority)
+    return submitted
 
 
 @router.post(
     "/v1/jobs",
-    operation_id="submit_job",
     summary="Submit a puzzle as a job",
     status_code=202,
-    response_class=Response,
     responses={
-        200: response_doc(
-            Job,
-            "The job that the same idempotency key and body gave before.",
-            headers=("Location",),
+        200: answer_doc(
+            "The job that the same idempotency key and body gave before.", "Location", model=Job
         ),
-        202: response_doc(Job, "The job is queued.", headers=("Location",)),
+        202: answer_doc("The job is queued.", "Location", model=Job),
         **problems(*PROBLEMS),
     },
     openapi_extra=BODY,
@@ -52,30 +129,22 @@ def checked_id(job_id: str) -> str:
 async def submit_job(call: Known, idempotency_key: IdempotencyKey = None) -> Response:
     """Queue the puzzle and answer at once with the job's address."""
     submitted = await submit(call, idempotency_key)
-    return json_answer(
-        job_document(submitted.job),
-        202 if submitted.is_new else 200,
-        {"Location": job_path(submitted.job.id)},
-    )
+    status, path = 202 if submitted.is_new else 200, job_path(submitted.job.id)
+    return json_answer(job_document(submitted.job), status, {"Location": path})
 
 
 @router.get(
     "/v1/jobs",
-    operation_id="list_jobs",
     summary="List jobs, newest first",
-    response_class=Response,
     responses={
-        200: response_doc(JobList, "Jobs without their answers.", headers=("Link",)),
+        200: answer_doc("Jobs without their answers.", "Link", model=JobList),
         **problems("invalid_request", "queue_unavailable"),
     },
 )
 async def list_jobs(call: Known, query: Annotated[JobsQuery, Query()]) -> Response:
     """List your jobs, a page at a time; `next` and the Link header name the following page."""
     page = await call.context.store.list(
-        call.owner,
-        states=[JobState(state) for state in query.state],
-        after=query.cursor,
-        limit=query.limit,
+        call.owner, states=query.state, after=query.cursor, limit=query.limit
     )
     states = [("state", state) for state in query.state]
     following = next_page("/v1/jobs", page.next, query.limit, *states)
@@ -84,50 +153,31 @@ async def list_jobs(call: Known, query: Annotated[JobsQuery, Query()]) -> Respon
 
 @router.get(
     "/v1/jobs/{job_id}",
-    operation_id="get_job",
     summary="Look a job up",
-    response_class=Response,
-    responses={
-        200: response_doc(Job, "The job as it stands."),
-        **problems("job_not_found", "not_found", "queue_unavailable"),
-    },
+    responses=answers(Job, "The job as it stands.", *_PROBLEMS_OF_ONE),
 )
 async def get_job(call: Known, job_id: JobID) -> Response:
     """Return the state of a job: its state, its progress while it runs, its answer at the end."""
-    job_id = checked_id(job_id)
-    call.name_job(job_id)
     return json_answer(job_document(await call.context.store.get(job_id, call.owner)))
 
 
 @router.get(
     "/v1/jobs/{job_id}/task",
-    operation_id="get_task",
     summary="Look a job's puzzle up",
-    response_class=Response,
-    responses={
-        200: response_doc(Task, "The task as it was sent, without options."),
-        **problems("job_not_found", "not_found", "queue_unavailable"),
-    },
+    responses=answers(Task, "The task as it was sent, without options.", *_PROBLEMS_OF_ONE),
 )
 async def get_task(call: Known, job_id: JobID) -> Response:
     """Give the task that a job was made of: what its answer is an answer to."""
-    job_id = checked_id(job_id)
-    call.name_job(job_id)
-    return json_answer(task_document(await call.context.store.get(job_id, call.owner)))
+    return json_answer((await call.context.store.get(job_id, call.owner)).task)
 
 
 @router.delete(
     "/v1/jobs/{job_id}",
-    operation_id="cancel_job",
     summary="Cancel a job",
-    response_class=Response,
-    responses={
-        200: response_doc(Job, "The job as it stands: a running one ends in a moment."),
-        **problems("job_not_found", "not_found", "queue_unavailable"),
-    },
+    responses=answers(
+        Job, "The job as it stands: a running one ends in a moment.", *_PROBLEMS_OF_ONE
+    ),
 )
 async def cancel_job(call: Known, job_id: JobID) -> Response:
     """Cancel a queued or running job; one that has ended stays as it is."""
-    job_id = checked_id(job_id)
-    call.name_job(job_id)
     return json_answer(job_document(await call.context.store.cancel(job_id, call.owner)))

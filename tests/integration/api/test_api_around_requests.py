@@ -235,7 +235,7 @@ def test_it_stops_when_told_and_says_so(served: Served) -> None:
 async def test_a_body_that_stops_coming_is_timed_out(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.api.body.GRACE_S", 0.1)
+    monkeypatch.setattr("service.api.bodies.GRACE_S", 0.1)
 
     async def stopping() -> AsyncIterator[bytes]:
         yield b"{"
@@ -250,8 +250,8 @@ async def test_a_body_that_stops_coming_is_timed_out(
 async def test_what_has_come_of_a_body_gives_the_rest_more_time(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.api.body.GRACE_S", 1.0)
-    monkeypatch.setattr("service.api.body.MIN_BYTES_PER_S", 0.1)
+    monkeypatch.setattr("service.api.bodies.GRACE_S", 1.0)
+    monkeypatch.setattr("service.api.bodies.MIN_BYTES_PER_S", 0.1)
     first, rest = (json.dumps(TASK).encode()[part] for part in (slice(50), slice(50, None)))
     grace_is_over = asyncio.Event()
     asyncio.get_running_loop().call_later(1.5, grace_is_over.set)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from service.api import create_app
-from service.api.public_tasks import find_public_task
+from service.api.routes.checkpoints import find_public_task
 from service.runtime.settings import Settings
 
 WEB = Path(__file__).parents[4] / "service" / "web"

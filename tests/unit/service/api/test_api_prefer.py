@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.api.prefer import Patience, read_patience
+from service.api.routes.solve import Patience, read_patience
 
 
 @pytest.mark.parametrize(
