@@ -20,7 +20,7 @@ from hrm_core.errors import (
     TrainingError,
 )
 from hrm_core.model.attention.choice import BACKEND_NAMES
-from hrm_core.model.config import ARC_CANVAS, ARC_VOCAB_SIZE, ModelConfig, parse_arch
+from hrm_core.model.config import ARC_CANVAS, ARC_VOCAB_SIZE, CLASS_PATHS, ModelConfig, parse_arch
 from hrm_core.training import (
     Adaptation,
     AdaptProgress,
@@ -37,6 +37,7 @@ __all__ = [
     "ARC_CANVAS",
     "ARC_VOCAB_SIZE",
     "BACKEND_NAMES",
+    "CLASS_PATHS",
     "AdaptProgress",
     "AdaptTurn",
     "Adaptation",

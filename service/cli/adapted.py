@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from service.adaptation.cache import FOLDER_NAME, AdaptedCache
-from service.cli import service_options as options
+from service.cli import options
 from service.cli.output import JSONOption, console, print_json
-from service.cli.vote_options import APIKeyOption
 from service.client import Adapted, Client
 from service.runtime.settings import Settings
 from service.wire.errors import AdaptationError, AdaptedNotFound
@@ -36,11 +35,12 @@ app = typer.Typer(
 @app.command("list")
 def list_command(
     url: URLOption = None,
-    api_key: APIKeyOption = None,
+    api_key: options.APIKeyOption = None,
     state_folder: options.StateFolderOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """List adapted checkpoints."""
+    options.check_api_key(url, api_key)
     found: Sequence[Adapted]
     owners: Sequence[str] = ()  # a service lists those of the caller, without an owner
     if url is not None:
@@ -70,10 +70,11 @@ def remove_command(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     url: URLOption = None,
-    api_key: APIKeyOption = None,
+    api_key: options.APIKeyOption = None,
     state_folder: options.StateFolderOption = None,
 ) -> None:
     """Remove adapted checkpoints; the next job of their puzzle adapts again."""
+    options.check_api_key(url, api_key)
     if bool(ids) == everything:
         raise typer.BadParameter("name the adapted checkpoints to remove, or give --all")
     if url is not None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from augment import Puzzle, replay_trm
 from hrm_core import Checkpoint, CheckpointError, compare_segments, open_checkpoint, pick_device
-from service.cli import engine_options as options
+from service.cli import options
 from service.cli.engine import make_engine, open_engine
 from service.cli.output import (
     JSONOption,

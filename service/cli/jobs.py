@@ -13,9 +13,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from service.api.documents import job_document, job_summary
-from service.cli import service_options as options
+from service.cli import options
 from service.cli.output import JSONOption, console, print_json
-from service.cli.vote_options import APIKeyOption
 from service.jobs import Job, JobState, JobStore
 from service.runtime.embedded import EmbeddedServer
 from service.runtime.key_ring import LOCAL_OWNER
@@ -56,11 +55,12 @@ def list_command(
     ] = None,
     limit: LimitOption = 50,
     url: URLOption = None,
-    api_key: APIKeyOption = None,
+    api_key: options.APIKeyOption = None,
     state_folder: options.StateFolderOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """List the jobs of an owner, the newest first."""
+    options.check_api_key(url, api_key)
     if url is not None:
         if owner is not None:
             raise typer.BadParameter("--owner: with --url, the API key determines the owner")
