@@ -12,8 +12,8 @@ from service.cli import options
 from service.cli.engine import finish_training, may_compile_training
 from service.cli.output import console, progress_line, stop_on_signals
 from service.cli.task_sources import read_tasks
-from service.runtime.engine_options import EngineOptions
-from service.runtime.folders import current_state_folder, tuned_folder
+from service.runtime.devices import EngineOptions
+from service.runtime.folders import state_subfolder
 
 DEFAULT_MINUTES = 10.0
 RECIPE = AdaptOptions()
@@ -111,7 +111,7 @@ def adapt_command(
         device=device,
         compile_step=may_compile_training(device, compiled),
         num_threads=threads,
-        tuned_folder=tuned_folder(current_state_folder()),
+        tuned_folder=state_subfolder("tuned"),
     )
     run = adaptation.run
     continuing = f"; continuing at step {run.step}" if run.step else ""

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from service.adaptation.cache import FOLDER_NAME, AdaptedCache
+from service.adaptation.cache import AdaptedCache
 from service.cli import options
 from service.cli.output import JSONOption, console, print_json
 from service.client import Adapted, Client
+from service.runtime.folders import state_subfolder
 from service.runtime.settings import Settings
 from service.wire.errors import AdaptationError, AdaptedNotFound
 
@@ -95,7 +96,7 @@ def remove_command(
 def _cache(state_folder: Path | None) -> AdaptedCache:
     settings = Settings.load(state_folder=state_folder)
     return AdaptedCache(
-        settings.state_folder.expanduser().absolute() / FOLDER_NAME, settings.adapt_cache_bytes
+        state_subfolder("adapted", settings.state_folder), settings.adapt_cache_bytes
     )
 
 

@@ -23,7 +23,7 @@ from service.cli.output import (
     working,
 )
 from service.cli.task_sources import TASKS_HELP, read_tasks
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
 from service.solving.puzzle_index import PUZZLES_NAME, index_document
 from service.solving.self_test.record import examine, keep

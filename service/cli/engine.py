@@ -9,8 +9,8 @@ import typer
 from augment import CanvasError, Task
 from hrm_core import Checkpoint, Engine, can_compile, open_checkpoint, pick_device
 from service.cli.output import console, notices, progress_bar, warn, working
-from service.runtime.engine_options import EngineOptions
-from service.runtime.folders import current_state_folder, tuned_folder
+from service.runtime.devices import EngineOptions
+from service.runtime.folders import state_subfolder
 from service.runtime.timing import seconds_since_start
 from service.solving import engines
 from service.solving.enrolment import RowIndex
@@ -36,7 +36,7 @@ def make_engine(
         options,
         say=notices.print,
         max_slots=num_samples,
-        tuned_folder=tuned_folder(current_state_folder()),
+        tuned_folder=state_subfolder("tuned"),
     )
 
 

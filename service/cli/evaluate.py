@@ -14,7 +14,7 @@ from service.cli import options
 from service.cli.engine import open_engine
 from service.cli.output import JSONOption, console, print_json, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
 from service.solving.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
 from service.solving.solve import Solving

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from service.cli.task_sources import TASKS_HELP
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.wire.options import Adapt, Halting, Ranking, SolveOptions
 
 DEFAULTS: Final = SolveOptions()

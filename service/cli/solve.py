@@ -21,7 +21,7 @@ from service.cli.output import JSONOption, console, print_json, progress_bar, wa
 from service.cli.task_sources import read_one_task
 from service.render.pictures import draw_answer
 from service.render.terminal import grids_table, pairs_table
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.runtime.folders import DEMO_NAME, demo_checkpoint
 from service.wire.answer import Answer, MemberAnswer, TestAnswer
 from service.wire.errors import ClientError

@@ -23,7 +23,7 @@ from service.cli.output import (
     stop_on_signals,
 )
 from service.cli.task_sources import read_challenge_set
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.runtime.folders import DEMO_NAME, demo_checkpoint
 from service.submission.output import Paths
 from service.submission.plan import Plan

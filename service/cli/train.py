@@ -23,8 +23,8 @@ from service.cli import options
 from service.cli.engine import finish_training, may_compile_training
 from service.cli.output import console, progress_line, stop_on_signals
 from service.cli.task_sources import read_tasks
-from service.runtime.engine_options import EngineOptions
-from service.runtime.folders import current_state_folder, tuned_folder
+from service.runtime.devices import EngineOptions
+from service.runtime.folders import state_subfolder
 from service.solving.puzzle_index import PUZZLES_NAME, index_document
 
 RECIPE = TrainSettings(num_steps=None)
@@ -164,7 +164,7 @@ def train_command(
         device=where,
         compile_step=compile_step,
         num_threads=threads,
-        tuned_folder=tuned_folder(current_state_folder()),
+        tuned_folder=state_subfolder("tuned"),
         start=None if start is None else start_from(open_checkpoint(start)),
     )
     console.print(

@@ -10,7 +10,7 @@ import hrm_core
 from bench.commands import app as bench
 from service.cli import main, options
 from service.cli.engine import make_engine
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 
 
 def test_the_options_name_what_the_engine_has() -> None:
