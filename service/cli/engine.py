@@ -140,10 +140,13 @@ def solve_locally(
     ]
     times = {"start_to_opened": opened_s, "start_to_ready": seconds_since_start()}
     _run(engines, solvings, times)
-    return [
-        _finish(task, solving, times, warnings)
-        for task, solving in zip(tasks, solvings, strict=True)
-    ]
+    answers = []
+    for task, solving in zip(tasks, solvings, strict=True):
+        answer = solving.answer(task.expected)
+        timings_s = answer.timings_s | {stage: round(value, 3) for stage, value in times.items()}
+        changes = {"warnings": tuple(warnings), "timings_s": timings_s}
+        answers.append(answer.model_copy(update=changes))
+    return answers
 
 
 def _enrol(
@@ -168,9 +171,3 @@ def _run(engines: Sequence[Engine], solvings: Sequence[Solving], times: dict[str
             bar.update(job, completed=sum(s.progress.num_outcomes for s in solvings))
 
         solve(engines, solvings, show)
-
-
-def _finish(task: Task, solving: Solving, times: dict[str, float], warnings: list[str]) -> Answer:
-    answer = solving.answer(task.expected)
-    timings_s = answer.timings_s | {stage: round(seconds, 3) for stage, seconds in times.items()}
-    return answer.model_copy(update={"warnings": tuple(warnings), "timings_s": timings_s})

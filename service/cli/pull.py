@@ -72,10 +72,8 @@ class PulledCheckpoint:
     """A checkpoint folder that was fetched.
 
     `commit` is the full commit of the revision, so that the same bytes can be fetched again.
-    `files` are the names now in `folder`.
     """
 
-    folder: Path
     repo: str
     commit: str
     files: tuple[str, ...]
@@ -116,7 +114,7 @@ def pull(source: str, folder: Path, path: str | None = None) -> PulledCheckpoint
             (staging / subfolder / name).replace(folder / name)
         for leftover in folder.glob(f"{_STAGING}*"):
             shutil.rmtree(leftover)
-    return PulledCheckpoint(folder, address.repo, commit, names)
+    return PulledCheckpoint(address.repo, commit, names)
 
 
 def _refuse_occupied(folder: Path) -> None:
