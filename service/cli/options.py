@@ -40,7 +40,8 @@ StopEarlyOption = Annotated[bool, solve_option("stop_early", "--stop-early/--who
 SeedOption = Annotated[int, solve_option("seed")]
 HaltOption = Annotated[
     Halting,
-    typer.Option(
+    solve_option(
+        "halting",
         "--halt",
         help="act: stop once q calls the answer right and it has settled. fixed: all segments.",
     ),

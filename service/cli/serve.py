@@ -1,7 +1,4 @@
-"""`hrm-arc serve`, `api` and `worker`: the whole service on this machine, or a part of it.
-
-Every setting is also a variable HRM_ARC_…, and most are only that.
-"""
+"""`hrm-arc serve`, `api` and `worker`: the whole service on this machine, or a part of it."""
 
 import os
 from contextlib import suppress

@@ -4,7 +4,6 @@ Votes on this machine and votes by a service are imported when they are used: a 
 without loading torch.
 """
 
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -222,11 +221,10 @@ def print_submitted(report: Report, paths: Paths) -> None:
     for puzzle in unanswered:
         if puzzle.reason is not None:
             by_code.setdefault(puzzle.reason.code, []).append(puzzle.challenge.puzzle_id)
-    counts = Counter({code: len(names) for code, names in by_code.items()})
-    for code, count in counts.most_common():
-        names = ", ".join(map(ascii_name, by_code[code][:NAMES_SHOWN]))
-        more = f" and {count - NAMES_SHOWN} more" if count > NAMES_SHOWN else ""
-        _print(f"not answered ({code}), {count}: {names}{more}")
+    for code, names in sorted(by_code.items(), key=lambda item: len(item[1]), reverse=True):
+        shown = ", ".join(map(ascii_name, names[:NAMES_SHOWN]))
+        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        _print(f"not answered ({code}), {len(names)}: {shown}{more}")
     scores = report.scores
     if scores is not None:
         _print(

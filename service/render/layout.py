@@ -156,7 +156,11 @@ def lay_out(
 
     Raises: PictureError for attempts and captions that do not belong to the task's test inputs.
     """
-    _check_lengths(task, attempts, captions)
+    num_test = len(task.puzzle.test)
+    if [len(grids) for grids in attempts] != [len(texts) for texts in captions]:
+        raise PictureError("every attempt needs a caption, and every caption an attempt")
+    if len(attempts) != num_test:
+        raise PictureError(f"{num_test} test inputs, but attempts at {len(attempts)}")
     cell = _cell_size(task, attempts)
     tests = _test_rows(task, attempts, captions, cell)
     # Two pairs are as wide as a test with two attempts, except for the gap between them.
@@ -224,16 +228,6 @@ def _add_panel(scene: Scene, panel: _Panel, centre: float, middle: float, cell: 
     for number, line in enumerate(panel.caption_lines()):
         y = top + height + _LINE + _CAPTION_LINE * number
         scene.words.append(Words(line, centre, y, _SMALL))
-
-
-def _check_lengths(
-    task: Task, attempts: Sequence[Sequence[Grid]], captions: Sequence[Sequence[str]]
-) -> None:
-    num_test = len(task.puzzle.test)
-    if [len(grids) for grids in attempts] != [len(texts) for texts in captions]:
-        raise PictureError("every attempt needs a caption, and every caption an attempt")
-    if len(attempts) != num_test:
-        raise PictureError(f"{num_test} test inputs, but attempts at {len(attempts)}")
 
 
 def _cell_size(task: Task, attempts: Sequence[Sequence[Grid]]) -> float:
