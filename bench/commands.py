@@ -65,6 +65,8 @@ def measure(
     unknown = set(part or ()) - set(PARTS)
     if unknown:
         raise typer.BadParameter(f"--part {', '.join(sorted(unknown))}: use {', '.join(PARTS)}")
+    if opening is None and "opening" in (part or ()):
+        raise typer.BadParameter("--part opening: give a folder made by `full-size` with --opening")
     if threads is not None:
         torch.set_num_threads(threads)
     present = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]

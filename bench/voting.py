@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from augment import Task
 from hrm_core import Checkpoint
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.solving.engines import make_engine
 from service.solving.enrolment import RowIndex
 from service.solving.evaluation import Evaluation, evaluate

@@ -28,6 +28,7 @@ from hrm_core.errors import TrainingError as TrainingError
 from hrm_core.model.attention_choice import BACKEND_NAMES as BACKEND_NAMES
 from hrm_core.model.config import ARC_CANVAS as ARC_CANVAS
 from hrm_core.model.config import ARC_VOCAB_SIZE as ARC_VOCAB_SIZE
+from hrm_core.model.config import CLASS_PATHS as CLASS_PATHS
 from hrm_core.model.config import ModelConfig as ModelConfig
 from hrm_core.model.config import parse_arch as parse_arch
 from hrm_core.training.adapt import Adaptation as Adaptation

@@ -15,7 +15,7 @@ from bench.tune.running import run_stage
 from bench.tune.stages import STAGES
 from hrm_core import HRMCoreError
 from hrm_core.device.measured import tuned_path, write_tuned
-from service.runtime.folders import current_state_folder, tuned_folder
+from service.runtime.folders import current_state_folder, state_subfolder
 
 DEFAULT_MINUTES = 30.0
 MIN_LEFT_S = 5.0
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     plan = replace(plan, precision=plan.precision_of(checkpoint))
-    path = tuned_path(tuned_folder(options.state_folder), device, checkpoint.config)
+    path = tuned_path(state_subfolder("tuned", options.state_folder), device, checkpoint.config)
     out: Path = options.out or path.with_suffix("")
     out.parent.mkdir(parents=True, exist_ok=True)
     lines = out.with_name(f"{out.name}.jsonl")

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from hrm_core.errors import ConfigError
 
@@ -16,9 +16,13 @@ ForwardDtype = Literal["bfloat16", "float16", "float32"]
 ARC_VOCAB_SIZE = 12
 ARC_CANVAS = 30
 
+CLASS_PATHS: Mapping[str, str] = {
+    "hrm": "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
+    "trm": "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
+}
+"""`arch.name` as in published configuration files."""
 _CLASS_NAMES: Mapping[str, Architecture] = {
-    "HierarchicalReasoningModel_ACTV1": "hrm",
-    "TinyRecursiveReasoningModel_ACTV1": "trm",
+    CLASS_PATHS[name].rpartition("@")[2]: name for name in get_args(Architecture)
 }
 _MAX_INTEGER = 1 << 16  # larger ones are mistakes, and would take all memory or time
 # TRM's repository carries a copy of HRM that also knows `mlp_t` and `pos_encodings: none`.
@@ -91,11 +95,9 @@ class ModelConfig:
     @property
     def class_path(self) -> str:
         """`arch.name` as in published configuration files."""
-        if self.architecture == "trm":
-            return "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1"
-        if self.mlp_t or self.pos_encodings == "none":
-            return "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1"
-        return "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1"
+        if self.architecture == "hrm" and (self.mlp_t or self.pos_encodings == "none"):
+            return f"{_EXTENDED_HRM}hrm@HierarchicalReasoningModel_ACTV1"
+        return CLASS_PATHS[self.architecture]
 
     def arch_document(self) -> dict[str, Any]:
         """Return the `arch` part of an `all_config.yaml` for this configuration."""

@@ -14,7 +14,6 @@ from service.jobs import AdaptedRecord
 from service.solving.adaptation_record import ADAPTATION_NAME, AdaptationRecord, read_adaptation
 from service.wire.errors import AdaptationError
 
-FOLDER_NAME = "adapted"
 _USED = ".used"
 _MADE = ".made"
 _LOCKS = ".locks"

@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 
-from augment import Puzzle
-from hrm_core import Adaptation, AdaptProgress, can_compile, open_checkpoint, pick_device
+from hrm_core import Adaptation, AdaptProgress, open_checkpoint
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
-from service.cli import engine_options as options
-from service.cli.engine import write_self_test
+from service.cli import options
+from service.cli.engine import finish_training, may_compile_training
 from service.cli.output import console, progress_line, stop_on_signals
-from service.cli.task_sources import TASKS_HELP, read_tasks
-from service.cli.train import BatchTokensOption
-from service.runtime.engine_options import EngineOptions
-from service.runtime.folders import current_state_folder, tuned_folder
+from service.cli.task_sources import read_tasks
+from service.runtime.devices import EngineOptions
+from service.runtime.folders import state_subfolder
 
 DEFAULT_MINUTES = 10.0
 RECIPE = AdaptOptions()
@@ -23,7 +21,7 @@ RECIPE = AdaptOptions()
 
 def adapt_command(
     base: Annotated[Path, typer.Argument(help="The pretrained checkpoint folder; only read.")],
-    tasks: Annotated[list[str], typer.Option("--tasks", help=TASKS_HELP)],
+    tasks: options.TasksOption,
     out: Annotated[Path, typer.Option("--out", help="The adapted checkpoint folder to make.")],
     steps: Annotated[
         int | None, typer.Option(help="Budget: optimiser steps; one is one segment of a batch.")
@@ -37,9 +35,7 @@ def adapt_command(
     variants: Annotated[
         int, typer.Option(min=1, help="Variants (rows) of each puzzle, which can vote.")
     ] = 64,
-    fitting: Annotated[
-        bool, typer.Option("--fitting", help="Leave out the puzzles that do not fit the canvas.")
-    ] = False,
+    fitting: options.FittingOption = False,
     rows_only: Annotated[
         bool, typer.Option("--rows-only", help="Leave the trunk as it is.")
     ] = False,
@@ -60,13 +56,11 @@ def adapt_command(
         ),
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1)] = RECIPE.batch_size,
-    batch_tokens: BatchTokensOption = RECIPE.batch_tokens,
+    batch_tokens: options.BatchTokensOption = RECIPE.batch_tokens,
     slice_size: options.SliceSizeOption = None,
     lr: Annotated[float, typer.Option(help="Rate of the trunk.")] = RECIPE.lr,
     row_lr: Annotated[float, typer.Option(help="Rate of the rows.")] = RECIPE.row_lr,
-    translate: Annotated[
-        bool, typer.Option("--translate/--no-translate", help="Move grids about on the canvas.")
-    ] = False,
+    translate: options.TranslateOption = False,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: options.DeviceOption = "auto",
     compiled: Annotated[
@@ -78,9 +72,7 @@ def adapt_command(
     ] = None,
     threads: options.ThreadsOption = None,
     canvas: options.CanvasOption = None,
-    snapshot_s: Annotated[
-        float, typer.Option(help="Seconds between snapshots.")
-    ] = RECIPE.snapshot_s,
+    snapshot_s: options.SnapshotOption = RECIPE.snapshot_s,
 ) -> None:
     """Adapt a pretrained checkpoint to new puzzles (test-time training), all of them together.
 
@@ -93,10 +85,8 @@ def adapt_command(
         puzzles = [puzzle for puzzle in puzzles if puzzle.fits(checkpoint.config.canvas)]
     if steps is None and minutes is None:
         minutes = DEFAULT_MINUTES
-    seconds = None if minutes is None else 60.0 * minutes
-    where = pick_device(device)
     recipe = AdaptOptions(
-        seconds=seconds,
+        seconds=None if minutes is None else 60.0 * minutes,
         steps=steps,
         num_variants=variants,
         batch_size=batch_size,
@@ -112,9 +102,6 @@ def adapt_command(
     )
     if compiled is None:
         compiled = is_worth_compiling(recipe)
-    if compiled and not can_compile(where):
-        console.print("No compiler found: training runs uncompiled, which is slower.")
-        compiled = False
     adaptation = prepare_adaptation(
         checkpoint,
         replace(checkpoint.config, crop=crop or checkpoint.config.crop),
@@ -122,21 +109,10 @@ def adapt_command(
         out,
         recipe,
         device=device,
-        compile_step=compiled,
+        compile_step=may_compile_training(device, compiled),
         num_threads=threads,
-        tuned_folder=tuned_folder(current_state_folder()),
+        tuned_folder=state_subfolder("tuned"),
     )
-    _introduce(adaptation, puzzles)
-    if not _adapt(adaptation):
-        console.print(
-            f"Stopped at step {adaptation.run.step}. The same command continues from here."
-        )
-        raise typer.Exit(130)
-    write_self_test(out, EngineOptions(device, num_threads=threads))
-    _conclude(adaptation, out)
-
-
-def _introduce(adaptation: Adaptation, puzzles: list[Puzzle]) -> None:
     run = adaptation.run
     continuing = f"; continuing at step {run.step}" if run.step else ""
     console.print(
@@ -145,14 +121,12 @@ def _introduce(adaptation: Adaptation, puzzles: list[Puzzle]) -> None:
         markup=False,
     )
     console.print(str(adaptation.record["held_out_note"]), markup=False)
-
-
-def _conclude(adaptation: Adaptation, out: Path) -> None:
-    run = adaptation.run
+    is_complete = _adapt(adaptation)
+    finish_training(out, EngineOptions(device, num_threads=threads), is_complete, run.step)
     early = ", stopped early: no further progress" if adaptation.stopped_early else ""
     share = adaptation.held_out_share
-    held_out = "" if share is None else f", held-out demonstrations {share:.1%} right{early}"
-    console.print(f"Done in {run.step} steps, {run.seconds:.0f} s{held_out}: {out}", markup=False)
+    checked = "" if share is None else f", held-out demonstrations {share:.1%} right{early}"
+    console.print(f"Done in {run.step} steps, {run.seconds:.0f} s{checked}: {out}", markup=False)
     console.print(f"Next: hrm-arc solve TASK --checkpoint {out}", markup=False)
 
 

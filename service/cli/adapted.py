@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from service.adaptation.cache import FOLDER_NAME, AdaptedCache
-from service.cli import service_options as options
+from service.adaptation.cache import AdaptedCache
+from service.cli import options
 from service.cli.output import JSONOption, console, print_json
-from service.cli.vote_options import APIKeyOption
 from service.client import Adapted, Client
+from service.runtime.folders import state_subfolder
 from service.runtime.settings import Settings
 from service.wire.errors import AdaptationError, AdaptedNotFound
 
@@ -36,11 +36,12 @@ app = typer.Typer(
 @app.command("list")
 def list_command(
     url: URLOption = None,
-    api_key: APIKeyOption = None,
+    api_key: options.APIKeyOption = None,
     state_folder: options.StateFolderOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """List adapted checkpoints."""
+    options.check_api_key(url, api_key)
     found: Sequence[Adapted]
     owners: Sequence[str] = ()  # a service lists those of the caller, without an owner
     if url is not None:
@@ -70,10 +71,11 @@ def remove_command(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     url: URLOption = None,
-    api_key: APIKeyOption = None,
+    api_key: options.APIKeyOption = None,
     state_folder: options.StateFolderOption = None,
 ) -> None:
     """Remove adapted checkpoints; the next job of their puzzle adapts again."""
+    options.check_api_key(url, api_key)
     if bool(ids) == everything:
         raise typer.BadParameter("name the adapted checkpoints to remove, or give --all")
     if url is not None:
@@ -94,7 +96,7 @@ def remove_command(
 def _cache(state_folder: Path | None) -> AdaptedCache:
     settings = Settings.load(state_folder=state_folder)
     return AdaptedCache(
-        settings.state_folder.expanduser().absolute() / FOLDER_NAME, settings.adapt_cache_bytes
+        state_subfolder("adapted", settings.state_folder), settings.adapt_cache_bytes
     )
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from augment import Puzzle, replay_trm
 from hrm_core import Checkpoint, CheckpointError, compare_segments, open_checkpoint, pick_device
-from service.cli import engine_options as options
+from service.cli import options
 from service.cli.engine import make_engine, open_engine
 from service.cli.output import (
     JSONOption,
@@ -23,7 +23,7 @@ from service.cli.output import (
     working,
 )
 from service.cli.task_sources import TASKS_HELP, read_tasks
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
 from service.solving.puzzle_index import PUZZLES_NAME, index_document
 from service.solving.self_test.record import examine, keep

@@ -1,18 +1,27 @@
-"""The engines of the command line, on checkpoints that have passed their self-test."""
+"""The engines of the command line, on checkpoints that have passed their self-test, and a solve."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hrm_core import Checkpoint, Engine, open_checkpoint
-from service.cli.output import console, notices, warn, working
-from service.runtime.engine_options import EngineOptions
-from service.runtime.folders import current_state_folder, tuned_folder
+import typer
+
+from augment import CanvasError, Task
+from hrm_core import Checkpoint, Engine, can_compile, open_checkpoint, pick_device
+from service.cli.output import console, notices, progress_bar, warn, working
+from service.runtime.devices import EngineOptions
+from service.runtime.folders import state_subfolder
+from service.runtime.timing import seconds_since_start
 from service.solving import engines
 from service.solving.enrolment import RowIndex
+from service.solving.members import Member
 from service.solving.self_test.record import examine, keep, read_examination
 from service.solving.self_test.run import MAX_DEMONSTRATIONS, run_self_test
+from service.solving.solve import Solving, solve
+from service.wire.answer import Answer
 from service.wire.checkpoint import Finding
-from service.wire.errors import AlignmentError
+from service.wire.errors import AlignmentError, EnrolmentError
+from service.wire.options import SolveOptions
 
 
 def make_engine(
@@ -27,7 +36,7 @@ def make_engine(
         options,
         say=notices.print,
         max_slots=num_samples,
-        tuned_folder=tuned_folder(current_state_folder()),
+        tuned_folder=state_subfolder("tuned"),
     )
 
 
@@ -56,9 +65,7 @@ def check_rows(engine: Engine, row_index: RowIndex) -> tuple[str, ...]:
             with working(f"first use of {name}: testing its rows"):
                 examination = examine(engine, row_index)
         except AlignmentError as error:
-            sentence = f"{name}: {error}"
-            warn(sentence)
-            return (sentence,)
+            return _warned(f"{name}: {error}")
         if not examination.changes:
             keep(checkpoint, examination.test)
     if examination.finding is Finding.MISALIGNED:
@@ -68,13 +75,30 @@ def check_rows(engine: Engine, row_index: RowIndex) -> tuple[str, ...]:
         )
     if examination.finding is Finding.ALIGNED:
         return ()
-    sentence = f"{name}: {examination.verdict}"
+    return _warned(f"{name}: {examination.verdict}")
+
+
+def _warned(sentence: str) -> tuple[str, ...]:
     warn(sentence)
     return (sentence,)
 
 
-def write_self_test(folder: Path, options: EngineOptions) -> None:
-    """Test a checkpoint that was just written with its names, keep the outcome and print it."""
+def may_compile_training(device: str, wanted: bool) -> bool:
+    """Return whether training is compiled, with a notice where that is wanted but not possible."""
+    if wanted and not can_compile(pick_device(device)):
+        console.print("No compiler found: training runs uncompiled, which is slower.")
+        return False
+    return wanted
+
+
+def finish_training(folder: Path, options: EngineOptions, is_complete: bool, step: int) -> None:
+    """Test a checkpoint that was just trained with its names, keep the outcome and print it.
+
+    Raises: typer.Exit with code 130 for a training that was stopped.
+    """
+    if not is_complete:
+        console.print(f"Stopped at step {step}. The same command continues from here.")
+        raise typer.Exit(130)
     checkpoint = open_checkpoint(folder)
     row_index = RowIndex(checkpoint)
     engine = make_engine(checkpoint, replace(options, compiled=False), MAX_DEMONSTRATIONS)
@@ -85,3 +109,65 @@ def write_self_test(folder: Path, options: EngineOptions) -> None:
         return  # a puzzle with few demonstrations and few variants cannot be tested
     keep(checkpoint, test)
     console.print(f"Self-test: {test.verdict}.", markup=False, soft_wrap=True)
+
+
+def solve_locally(
+    tasks: Sequence[Task],
+    folders: Sequence[Path],
+    chosen: SolveOptions,
+    engine_options: EngineOptions,
+    canvas: int | None,
+) -> list[Answer]:
+    """Solve puzzles with checkpoint folders that vote together, each in one engine.
+
+    Raises: AugmentError, HRMCoreError, ServiceError for what a checkpoint or the device cannot do.
+    """
+    row_indexes = [RowIndex(open_checkpoint(folder, canvas)) for folder in folders]
+    solvings = _enrol(tasks, row_indexes, chosen)
+    opened_s = seconds_since_start()
+    engines = [
+        make_engine(
+            row_index.checkpoint,
+            engine_options,
+            sum(solving.num_asked_of(index) for solving in solvings),
+        )
+        for index, row_index in enumerate(row_indexes)
+    ]
+    warnings = [
+        sentence
+        for engine, row_index in zip(engines, row_indexes, strict=True)
+        for sentence in check_rows(engine, row_index)
+    ]
+    times = {"start_to_opened": opened_s, "start_to_ready": seconds_since_start()}
+    _run(engines, solvings, times)
+    answers = []
+    for task, solving in zip(tasks, solvings, strict=True):
+        answer = solving.answer(task.expected)
+        timings_s = answer.timings_s | {stage: round(value, 3) for stage, value in times.items()}
+        changes = {"warnings": tuple(warnings), "timings_s": timings_s}
+        answers.append(answer.model_copy(update=changes))
+    return answers
+
+
+def _enrol(
+    tasks: Sequence[Task], row_indexes: Sequence[RowIndex], chosen: SolveOptions
+) -> list[Solving]:
+    members: list[list[Member]] = [[] for _ in tasks]
+    for row_index in row_indexes:
+        for task, mine in zip(tasks, members, strict=True):
+            try:
+                mine.append(Member.find(row_index, task.puzzle))
+            except CanvasError as error:  # it does not name the checkpoint
+                raise EnrolmentError(f"{row_index.checkpoint.folder}: {error}") from error
+    return [Solving(task.puzzle, mine, chosen) for task, mine in zip(tasks, members, strict=True)]
+
+
+def _run(engines: Sequence[Engine], solvings: Sequence[Solving], times: dict[str, float]) -> None:
+    with progress_bar() as bar:
+        job = bar.add_task("variants", total=sum(s.progress.num_asked for s in solvings))
+
+        def show() -> None:
+            times.setdefault("to_first_segment", seconds_since_start())
+            bar.update(job, completed=sum(s.progress.num_outcomes for s in solvings))
+
+        solve(engines, solvings, show)

@@ -10,12 +10,11 @@ from rich.text import Text
 
 from augment import Task
 from hrm_core import Engine, open_checkpoint
-from service.cli import engine_options as options
-from service.cli import vote_options as votes
+from service.cli import options
 from service.cli.engine import open_engine
 from service.cli.output import JSONOption, console, print_json, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
 from service.solving.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share
 from service.solving.solve import Solving
@@ -33,7 +32,7 @@ def evaluate_command(
     solutions: Annotated[
         Path | None, typer.Option(help="A Kaggle solutions JSON for the challenges given.")
     ] = None,
-    variants: votes.VariantsOption = votes.DEFAULTS.variants,
+    variants: options.VariantsOption = options.DEFAULTS.variants,
     max_side: Annotated[
         int | None,
         typer.Option(
@@ -42,11 +41,11 @@ def evaluate_command(
             "cells a side.",
         ),
     ] = None,
-    halt: options.HaltOption = votes.DEFAULTS.halting,
+    halt: options.HaltOption = options.DEFAULTS.halting,
     compare_halting: Annotated[
         bool, typer.Option("--compare-halting", help="Run the other halting too, and compare.")
     ] = False,
-    seed: votes.SeedOption = votes.DEFAULTS.seed,
+    seed: options.SeedOption = options.DEFAULTS.seed,
     device: options.DeviceOption = "auto",
     slots: options.SlotsOption = None,
     precision: options.PrecisionOption = None,

@@ -5,17 +5,15 @@ Redis is for operators: it needs no API key and has the jobs of all owners.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from service.api.documents import job_document, job_summary
-from service.cli import service_options as options
+from service.cli import options
 from service.cli.output import JSONOption, console, print_json
-from service.cli.vote_options import APIKeyOption
 from service.jobs import Job, JobState, JobStore
 from service.runtime.embedded import EmbeddedServer
 from service.runtime.key_ring import LOCAL_OWNER
@@ -56,21 +54,23 @@ def list_command(
     ] = None,
     limit: LimitOption = 50,
     url: URLOption = None,
-    api_key: APIKeyOption = None,
+    api_key: options.APIKeyOption = None,
     state_folder: options.StateFolderOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """List the jobs of an owner, the newest first."""
+    options.check_api_key(url, api_key)
     if url is not None:
         if owner is not None:
             raise typer.BadParameter("--owner: with --url, the API key determines the owner")
-        _print_jobs(_list_served(url, api_key, state or (), limit), as_json)
-        return
-
-    async def read(store: JobStore) -> Sequence[Job]:
-        return (await store.list(owner or LOCAL_OWNER, states=state or (), limit=limit)).jobs
-
-    _print_jobs(_summaries(_ask(state_folder, read)), as_json)
+        jobs = _list_served(url, api_key, state or (), limit)
+    else:
+        page = _ask(
+            state_folder,
+            lambda store: store.list(owner or LOCAL_OWNER, states=state or (), limit=limit),
+        )
+        jobs = _summaries(page.jobs)
+    _print_jobs(jobs, as_json)
 
 
 @app.command("dead")
@@ -125,18 +125,11 @@ def _ask(state_folder: Any, work: Callable[[JobStore], Awaitable[T]]) -> T:
         finally:
             await store.close()
 
-    with _queue_url(settings) as url:
-        return asyncio.run(run(url))
-
-
-@contextmanager
-def _queue_url(settings: Settings) -> Iterator[str]:
-    """Yield the address of Redis; the embedded server is adopted, or runs for this time only."""
     if settings.redis_url is not None:
-        yield settings.redis_url
-        return
+        return asyncio.run(run(settings.redis_url))
+    # The embedded server is adopted, or runs for this time only.
     with EmbeddedServer(settings.state_folder) as url:
-        yield url
+        return asyncio.run(run(url))
 
 
 def _summaries(jobs: Sequence[Job]) -> list[JobSummary]:

@@ -19,40 +19,29 @@ from service.wire.errors import ServiceError
 
 
 class Entry(NamedTuple):
-    """The module and name of a command, and its line in the list of commands."""
+    """The module of a command, which holds `NAME_command` or an `app`, and its line in the list."""
 
     module: str
-    name: str
     summary: str
 
 
 COMMANDS: Mapping[str, Entry] = MappingProxyType(
     {
-        "solve": Entry(
-            "solve", "solve_command", "Solve puzzles with a trained checkpoint, or by a service."
-        ),
-        "submit": Entry(
-            "submit", "submit_command", "Answer a whole challenges file, with a report on it."
-        ),
-        "serve": Entry("serve", "serve_command", "Run the whole service on this machine."),
-        "api": Entry("serve", "api_command", "Run the HTTP part of the service."),
-        "worker": Entry("serve", "worker_command", "Run a worker: one process for one device."),
-        "jobs": Entry("jobs", "app", "List, show, cancel and requeue the jobs of a service."),
-        "evaluate": Entry(
-            "evaluate", "evaluate_command", "Count the known puzzles that a checkpoint solves."
-        ),
-        "verify": Entry(
-            "checkpoints", "verify_command", "Check a checkpoint's rows, or its outputs."
-        ),
-        "inspect": Entry("checkpoints", "inspect_command", "Show what is in a checkpoint folder."),
-        "index": Entry(
-            "checkpoints", "index_command", "Write which puzzles a checkpoint's rows are."
-        ),
-        "pull": Entry("files", "pull_command", "Fetch a published checkpoint into a folder."),
-        "score": Entry("files", "score_command", "Score a submission by all three rules in use."),
-        "adapt": Entry("adapt", "adapt_command", "Adapt a checkpoint to puzzles without rows."),
-        "adapted": Entry("adapted", "app", "List and remove the adapted checkpoints of a service."),
-        "train": Entry("train", "train_command", "Train a model on the demonstrations of tasks."),
+        "solve": Entry("solve", "Solve puzzles with a trained checkpoint, or by a service."),
+        "submit": Entry("submit", "Answer a whole challenges file, with a report on it."),
+        "serve": Entry("serve", "Run the whole service on this machine."),
+        "api": Entry("serve", "Run the HTTP part of the service."),
+        "worker": Entry("serve", "Run a worker: one process for one device."),
+        "jobs": Entry("jobs", "List, show, cancel and requeue the jobs of a service."),
+        "evaluate": Entry("evaluate", "Count the known puzzles that a checkpoint solves."),
+        "verify": Entry("checkpoints", "Check a checkpoint's rows, or its outputs."),
+        "inspect": Entry("checkpoints", "Show what is in a checkpoint folder."),
+        "index": Entry("checkpoints", "Write which puzzles a checkpoint's rows are."),
+        "pull": Entry("pull", "Fetch a published checkpoint into a folder."),
+        "score": Entry("submit", "Score a submission by all three rules in use."),
+        "adapt": Entry("adapt", "Adapt a checkpoint to puzzles without rows."),
+        "adapted": Entry("adapted", "List and remove the adapted checkpoints of a service."),
+        "train": Entry("train", "Train a model on the demonstrations of tasks."),
     }
 )
 # The root of the errors of each package.
@@ -61,8 +50,6 @@ _ERROR_ROOTS = (
     ("voting.tally", "VotingError"),
     ("hrm_core.errors", "HRMCoreError"),
 )
-
-
 # The code of a service's refusal of a request without a valid key.
 UNAUTHORIZED = "unauthorized"
 
@@ -78,12 +65,12 @@ class LazyCommands(TyperGroup):
 
 def load_command(name: str) -> Any:
     """Import a command as Typer runs it."""
-    entry = COMMANDS[name]
-    found = getattr(import_module(f"service.cli.{entry.module}"), entry.name)
-    if not isinstance(found, typer.Typer):
-        command, found = found, typer.Typer(add_completion=False)
-        found.command(name)(command)
-    return typer.main.get_command(found)
+    module = import_module(f"service.cli.{COMMANDS[name].module}")
+    app = getattr(module, "app", None)
+    if app is None:
+        app = typer.Typer(add_completion=False)
+        app.command(name)(getattr(module, f"{name}_command"))
+    return typer.main.get_command(app)
 
 
 def make_app() -> typer.Typer:

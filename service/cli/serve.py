@@ -1,31 +1,64 @@
-"""`hrm-arc serve`, `api` and `worker`: the whole service on this machine, or a part of it.
-
-Every setting is also a variable HRM_ARC_…, and most are only that.
-"""
+"""`hrm-arc serve`, `api` and `worker`: the whole service on this machine, or a part of it."""
 
 import os
 from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from service.cli import service_options as options
+from service.cli.options import SlotsOption, StateFolderOption
 from service.cli.output import console
 from service.runtime.devices import isolate, taken_device
 from service.runtime.logs import configure_logging
 from service.runtime.settings import Settings
 from service.runtime.supervisor import Supervisor
 
+# Each option is a setting, and goes before its variable; None leaves the setting as it is.
+HostOption = Annotated[
+    str | None, typer.Option("--host", help="Address to listen on; default: this machine only.")
+]
+PortOption = Annotated[
+    int | None, typer.Option("--port", min=0, max=65_535, help="Port to listen on; default: 8400.")
+]
+CheckpointsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--checkpoints",
+        help="A checkpoint folder, or a folder of such. May be given several times. "
+        "Default: checkpoints.",
+    ),
+]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="auto, cpu, cuda:N or free (a GPU without a worker).")
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        help="Threads of a worker on the CPU; default: by size and free cores.",
+    ),
+]
+LogLevelOption = Annotated[
+    Literal["debug", "info", "warning", "error"] | None, typer.Option("--log-level")
+]
+LogFormatOption = Annotated[
+    Literal["auto", "json", "console"] | None,
+    typer.Option("--log-format", help="auto: console on a terminal, else JSON."),
+]
+
 
 def serve_command(
-    checkpoints: options.CheckpointsOption = None,
-    host: options.HostOption = None,
-    port: options.PortOption = None,
-    state_folder: options.StateFolderOption = None,
-    device: options.DeviceOption = None,
-    slots: options.SlotsOption = None,
-    threads: options.ThreadsOption = None,
-    log_level: options.LogLevelOption = None,
-    log_format: options.LogFormatOption = None,
+    checkpoints: CheckpointsOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    state_folder: StateFolderOption = None,
+    device: DeviceOption = None,
+    slots: SlotsOption = None,
+    threads: ThreadsOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
 ) -> None:
     """Run the whole service on this machine.
 
@@ -34,7 +67,7 @@ def serve_command(
     HRM_ARC_…, and most are only that.
     """
     settings = Settings.load(
-        checkpoints=options.as_tuple(checkpoints),
+        checkpoints=checkpoints or None,
         host=host,
         port=port,
         state_folder=state_folder,
@@ -50,10 +83,10 @@ def serve_command(
 
 
 def api_command(
-    host: options.HostOption = None,
-    port: options.PortOption = None,
-    log_level: options.LogLevelOption = None,
-    log_format: options.LogFormatOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
 ) -> None:
     """Run the HTTP part of the service.
 
@@ -69,12 +102,12 @@ def api_command(
 
 
 def worker_command(
-    checkpoints: options.CheckpointsOption = None,
-    device: options.DeviceOption = None,
-    slots: options.SlotsOption = None,
-    threads: options.ThreadsOption = None,
-    log_level: options.LogLevelOption = None,
-    log_format: options.LogFormatOption = None,
+    checkpoints: CheckpointsOption = None,
+    device: DeviceOption = None,
+    slots: SlotsOption = None,
+    threads: ThreadsOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
 ) -> None:
     """Run a worker: one process for one device.
 
@@ -82,7 +115,7 @@ def worker_command(
     HRM_ARC_…, and most are only that.
     """
     settings = Settings.load(
-        checkpoints=options.as_tuple(checkpoints),
+        checkpoints=checkpoints or None,
         device=device,
         slots=slots,
         threads=threads,

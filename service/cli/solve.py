@@ -1,22 +1,35 @@
 """`hrm-arc solve`: from puzzles to voted answers, on this machine or by a service.
 
-Each of the two is imported when it is used: a service is asked without loading torch.
+Engine and client are imported when they are used: a service is asked without loading torch.
 """
 
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.rule import Rule
+from rich.text import Text
 
-from service.cli import adaptation_options as adapting
-from service.cli import engine_options as options
-from service.cli import vote_options as votes
-from service.cli.answers import picture_answer, print_answer
-from service.cli.output import JSONOption, print_json
+from augment import Grid, Task
+from service.cli import options
+from service.cli.output import JSONOption, console, print_json, progress_bar, warn
 from service.cli.task_sources import read_one_task
-from service.runtime.engine_options import EngineOptions
+from service.render.pictures import draw_answer
+from service.render.terminal import grids_table, pairs_table
+from service.runtime.devices import EngineOptions
 from service.runtime.folders import DEMO_NAME, demo_checkpoint
+from service.wire.answer import Answer, MemberAnswer, TestAnswer
+from service.wire.errors import ClientError
+from service.wire.job import Job
 from service.wire.options import SolveOptions
+from service.wire.progress import Progress
+
+_VOTING = "variants"
 
 
 def solve_command(
@@ -32,19 +45,19 @@ def solve_command(
             "several times, all of them vote, and the first is the main one.",
         ),
     ] = None,
-    variants: votes.VariantsOption = votes.DEFAULTS.variants,
-    attempts: votes.AttemptsOption = votes.DEFAULTS.attempts,
-    halt: options.HaltOption = votes.DEFAULTS.halting,
-    max_segments: votes.MaxSegmentsOption = votes.DEFAULTS.max_segments,
-    ranking: votes.RankingOption = votes.DEFAULTS.ranking,
-    stop_early: votes.StopEarlyOption = votes.DEFAULTS.stop_early,
-    seed: votes.SeedOption = votes.DEFAULTS.seed,
-    url: votes.URLOption = None,
-    api_key: votes.APIKeyOption = None,
-    adapt: adapting.AdaptOption = "never",
-    adapt_minutes: adapting.AdaptMinutesOption = None,
-    adapt_steps: adapting.AdaptStepsOption = None,
-    adapt_variants: adapting.AdaptVariantsOption = None,
+    variants: options.VariantsOption = options.DEFAULTS.variants,
+    attempts: options.AttemptsOption = options.DEFAULTS.attempts,
+    halt: options.HaltOption = options.DEFAULTS.halting,
+    max_segments: options.MaxSegmentsOption = options.DEFAULTS.max_segments,
+    ranking: options.RankingOption = options.DEFAULTS.ranking,
+    stop_early: options.StopEarlyOption = options.DEFAULTS.stop_early,
+    seed: options.SeedOption = options.DEFAULTS.seed,
+    url: options.URLOption = None,
+    api_key: options.APIKeyOption = None,
+    adapt: options.AdaptOption = "never",
+    adapt_minutes: options.AdaptMinutesOption = None,
+    adapt_steps: options.AdaptStepsOption = None,
+    adapt_variants: options.AdaptVariantsOption = None,
     device: options.DeviceOption = "auto",
     slots: options.SlotsOption = None,
     precision: options.PrecisionOption = None,
@@ -65,6 +78,9 @@ def solve_command(
         raise typer.BadParameter("--image draws one puzzle: give one task")
     engine = EngineOptions(device, slots, precision, attention, compiled, threads)
     options.check_service_options(url, api_key, engine, canvas)
+    options.check_adaptation(
+        adapt, adapt_minutes, adapt_steps, adapt_variants, is_possible=url is not None
+    )
     chosen: dict[str, Any] = {
         "variants": variants,
         "attempts": attempts,
@@ -74,18 +90,20 @@ def solve_command(
         "stop_early": stop_early,
         "seed": seed,
     }
-    chosen |= adapting.adaptation_options(
-        *(adapt, adapt_minutes, adapt_steps, adapt_variants), by_service=url is not None
-    )
     read = [read_one_task(source) for source in tasks]
     if url is not None:
-        from service.cli.remote_solve import solve_remotely
-
         if checkpoint:
             chosen |= {"checkpoint": checkpoint[0], "ensemble": checkpoint[1:]}
-        solved = solve_remotely(read, url, api_key, SolveOptions.read(chosen))
+        adapting = {
+            "adapt": None if adapt == "never" else adapt,
+            "adapt_s": None if adapt_minutes is None else 60 * adapt_minutes,
+            "adapt_steps": adapt_steps,
+            "adapt_variants": adapt_variants,
+        }
+        chosen |= {name: value for name, value in adapting.items() if value is not None}
+        solved = asyncio.run(_solve_by_service(read, url, api_key, SolveOptions.read(chosen)))
     else:
-        from service.cli.local_solve import solve_locally
+        from service.cli.engine import solve_locally
 
         solved = solve_locally(
             read,
@@ -99,6 +117,142 @@ def solve_command(
         print_json(documents[0] if len(documents) == 1 else documents)
     else:
         for task, answer in zip(read, solved, strict=True):
-            print_answer(task, answer)
+            _print_answer(task, answer)
     if image is not None:  # last: an answer is printed even where its picture fails
-        picture_answer(read[0], solved[0], image)
+        draw_answer(
+            read[0],
+            [test.attempts for test in solved[0].tests],
+            [_captions(test) for test in solved[0].tests],
+            image,
+        )
+
+
+async def _solve_by_service(
+    tasks: Sequence[Task], url: str, api_key: str | None, chosen: SolveOptions
+) -> list[Answer]:
+    """Have puzzles solved by the service at an address, all at once.
+
+    Raises: ClientError when it refuses or fails on one of them; the others are then cancelled.
+    """
+    from service.client import AsyncClient, JobUnsuccessful
+
+    latest: dict[str, Progress] = {}
+    jobs: list[Job] = []
+    with progress_bar() as bar:
+        line = bar.add_task(_VOTING, total=None)
+
+        def show(job: Job, progress: Progress) -> None:
+            latest[job.id] = progress
+            # The number of variants is not known while a job waits or adapts.
+            is_known = len(latest) == len(tasks) and all(p.asked for p in latest.values())
+            bar.update(
+                line,
+                description=_description(latest.values()),
+                completed=sum(p.outcomes for p in latest.values()),
+                total=sum(p.asked for p in latest.values()) if is_known else None,
+            )
+
+        async with AsyncClient(url, api_key=api_key) as client:
+            try:
+                for task in tasks:
+                    jobs.append(await client.submit(task, **chosen.given))  # noqa: PERF401
+                waits = [client.wait(job, on_progress=partial(show, job)) for job in jobs]
+                ended = await asyncio.gather(*waits)
+            except BaseException:  # Ctrl-C included: the answers are no longer wanted
+                for job in jobs:
+                    with suppress(ClientError):
+                        await client.cancel(job)
+                raise
+    answers = []
+    for job in ended:
+        if job.result is None:
+            raise JobUnsuccessful(job)
+        for warning in job.result.warnings:
+            warn(warning)
+        answers.append(job.result)
+    return answers
+
+
+def _description(progresses: Iterable[Progress]) -> str:
+    adapting = [p.adaptation for p in progresses if p.adaptation is not None]
+    if not adapting:
+        return _VOTING
+    if len(adapting) > 1:
+        return f"adapting to {len(adapting)} puzzles"
+    (one,) = adapting
+    held_out = "" if one.held_out_share is None else f", held out {one.held_out_share:.0%} right"
+    return escape(f"adapting {one.checkpoint} ({one.used_share:.0%} of its budget{held_out})")
+
+
+def _print_answer(task: Task, answer: Answer) -> None:
+    """Print a puzzle and its answer, with a verdict where the expected output is known."""
+    puzzle = task.puzzle
+    console.print(Rule(Text(f"puzzle {puzzle.name}")))
+    console.print(pairs_table(puzzle.train))
+    for index, (grid, test, expected) in enumerate(
+        zip(puzzle.test, answer.tests, task.expected, strict=True), start=1
+    ):
+        titled = [(grid, f"test input {index}")]
+        titled += [
+            (attempt, f"attempt {number}: {caption}" if caption else f"attempt {number}")
+            for number, (attempt, caption) in enumerate(
+                zip(test.attempts, _captions(test), strict=True), start=1
+            )
+        ]
+        if expected is not None:
+            titled.append((expected, "expected"))
+        console.print(grids_table([titled]))
+        console.print(_vote_line(test), markup=False)
+        if len(test.shares) > 1:
+            console.print(_shares_line(test), markup=False)
+        if expected is not None:
+            console.print(_verdict(test, expected))
+    timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in answer.timings_s.items())
+    for member in answer.members:
+        console.print(_member_line(member), style="dim", markup=False)
+    console.print(
+        f"{answer.halting} halting, {answer.ranking} ranking, seed {answer.seed}; "
+        f"{answer.device}; {timings}",
+        style="dim",
+        markup=False,
+    )
+
+
+def _captions(test: TestAnswer) -> list[str]:
+    """Return the votes of each attempt; a service lists the first few candidates only."""
+    shown = [f"{c.count} votes, {c.share:.0%}" for c in test.candidates[: len(test.attempts)]]
+    return shown + [""] * (len(test.attempts) - len(shown))
+
+
+def _vote_line(test: TestAnswer) -> str:
+    early = ", decided early" if test.decided_early else ""
+    return (
+        f"{test.votes} vote(s) for {test.distinct_candidates} grid(s), "
+        f"{test.abstained} abstained, "
+        f"{test.variants_used} of {test.variants_asked} variants{early}, "
+        f"{test.segments} segments"
+    )
+
+
+def _shares_line(test: TestAnswer) -> str:
+    shares = (f"{one.checkpoint} {one.votes} ({one.share:.0%})" for one in test.shares)
+    return f"votes by checkpoint: {', '.join(shares)}"
+
+
+def _member_line(member: MemberAnswer) -> str:
+    adaptation, how = member.adaptation, ""
+    if adaptation is not None:
+        when = ", kept from before" if adaptation.reused else ""
+        how = f" ({adaptation.steps} steps, {adaptation.seconds:.0f} s{when})"
+    return (
+        f"{member.checkpoint} ({member.checkpoint_sha256[:12]}), {member.enrolment} rows{how}, "
+        f"at most {member.max_segments} segments; {member.precision}, "
+        f"attention {member.attention}, {member.slots} slots"
+    )
+
+
+def _verdict(test: TestAnswer, expected: Grid) -> str:
+    if expected not in test.attempts:
+        return "[bold red]wrong[/]: no attempt is the expected output"
+    number = test.attempts.index(expected) + 1
+    return f"[bold green]right[/]: attempt {number} is the expected output"

@@ -1,25 +1,38 @@
-"""`hrm-arc submit`: from a challenges file to a submission and a report on it.
+"""`hrm-arc submit` and `score`: from a challenges file to a submission, its report and its scores.
 
 Votes on this machine and votes by a service are imported when they are used: a service is asked
 without loading torch.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from service.cli import adaptation_options as adapting
-from service.cli import engine_options as options
-from service.cli import vote_options as votes
-from service.cli.output import JSONOption, print_json, stop_on_signals
-from service.cli.submit_view import print_submitted, submit_view
+from augment import read_solutions
+from service.cli import options
+from service.cli.output import (
+    JSONOption,
+    ProgressLine,
+    console,
+    notices,
+    print_json,
+    progress_line,
+    stop_on_signals,
+)
 from service.cli.task_sources import read_challenge_set
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.runtime.folders import DEMO_NAME, demo_checkpoint
 from service.submission.output import Paths
+from service.submission.plan import Plan
+from service.submission.report import Report
+from service.submission.run import Run
 from service.submission.session import SubmitConfig
 from service.wire.options import Adapt, SolveOptions
+from voting import read_submission, score
+
+NAMES_SHOWN = 10
 
 
 def submit_command(
@@ -45,9 +58,9 @@ def submit_command(
             "those that know a puzzle vote on it. With --url, names of checkpoints it serves.",
         ),
     ] = None,
-    url: votes.URLOption = None,
-    api_key: votes.APIKeyOption = None,
-    variants: votes.VariantsOption = votes.DEFAULTS.variants,
+    url: options.URLOption = None,
+    api_key: options.APIKeyOption = None,
+    variants: options.VariantsOption = options.DEFAULTS.variants,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -72,13 +85,13 @@ def submit_command(
             "each puzzle; default: the service's choice.",
         ),
     ] = None,
-    adapt_steps: adapting.AdaptStepsOption = None,
-    adapt_variants: adapting.AdaptVariantsOption = None,
-    halt: options.HaltOption = votes.DEFAULTS.halting,
-    max_segments: votes.MaxSegmentsOption = votes.DEFAULTS.max_segments,
-    ranking: votes.RankingOption = votes.DEFAULTS.ranking,
-    stop_early: votes.StopEarlyOption = votes.DEFAULTS.stop_early,
-    seed: votes.SeedOption = votes.DEFAULTS.seed,
+    adapt_steps: options.AdaptStepsOption = None,
+    adapt_variants: options.AdaptVariantsOption = None,
+    halt: options.HaltOption = options.DEFAULTS.halting,
+    max_segments: options.MaxSegmentsOption = options.DEFAULTS.max_segments,
+    ranking: options.RankingOption = options.DEFAULTS.ranking,
+    stop_early: options.StopEarlyOption = options.DEFAULTS.stop_early,
+    seed: options.SeedOption = options.DEFAULTS.seed,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over, and discard what an earlier run has left.")
     ] = False,
@@ -98,7 +111,7 @@ def submit_command(
     """
     engine = EngineOptions(device, slots, precision, attention, compiled, threads)
     options.check_service_options(url, api_key, engine, canvas)
-    adapting.check_budget_is_used(adapt, adapt_minutes, adapt_steps, adapt_variants)
+    options.check_adaptation(adapt, adapt_minutes, adapt_steps, adapt_variants)
     for name, value in (("--minutes", minutes), ("--adapt-minutes", adapt_minutes)):
         if value is not None and not 0 < value < float("inf"):
             raise typer.BadParameter(f"{name} {value:g}: give a time above 0")
@@ -124,7 +137,8 @@ def submit_command(
         canvas=canvas,
         engine=engine,
     )
-    with submit_view() as view, stop_on_signals() as should_stop:
+    with progress_line("getting ready") as line, stop_on_signals() as should_stop:
+        view = SubmitView(line)
         if url is not None:
             from service.client import AsyncClient
             from service.submission.remote import submit_remotely
@@ -143,3 +157,90 @@ def submit_command(
         print_submitted(submitted.report, paths)
     if submitted.was_stopped:
         raise typer.Exit(130)
+
+
+def score_command(
+    submission: Annotated[Path, typer.Argument(help="A Kaggle submission.json.")],
+    solutions: Annotated[Path, typer.Argument(help="A Kaggle solutions JSON.")],
+    as_json: JSONOption = False,
+) -> None:
+    """Score a submission by all three rules in use."""
+    scores = score(read_submission(submission), read_solutions(solutions))
+    if as_json:
+        print_json(asdict(scores))
+        return
+    console.print(f"{scores.solved_outputs} of {scores.num_outputs} test outputs solved")
+    console.print(f"{scores.solved_tasks} of {scores.num_tasks} tasks solved wholly")
+    console.print(f"per test output (Kaggle):        {scores.per_output:.2%}")
+    console.print(f"per task (ARC-AGI-2, HRM):       {scores.per_task:.2%}")
+    console.print(f"mean fraction per task (TRM):    {scores.mean_fraction:.2%}")
+
+
+class SubmitView:
+    """Shows puzzles, votes and the time left."""
+
+    def __init__(self, line: ProgressLine) -> None:
+        self._line = line
+        self._num_at_first = 0
+
+    def note(self, sentence: str) -> None:
+        """Print a sentence that is to stay."""
+        notices.print(sentence, markup=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """Show what is being done."""
+        self._line.update(text)
+
+    def begin(self, run: Run, plan: Plan) -> None:
+        """Show that the votes begin."""
+        self._num_at_first = plan.num_open
+        if not notices.is_terminal:
+            self.note(f"{plan.num_open} puzzle(s) to be voted on")
+        self.update(run, plan)
+
+    def update(self, run: Run, plan: Plan) -> None:
+        """Show how far the votes are: by time where it is limited, else by puzzles."""
+        text = f"{run.num_answered} of {len(run.challenges)} puzzles, {run.num_votes:,} votes"
+        budget_s, left_s = run.clock.budget_s, run.clock.left_s
+        if budget_s is None:
+            done, total = self._num_at_first - plan.num_open, self._num_at_first
+        else:
+            done, total = min(int(run.clock.elapsed_s), int(budget_s)), int(budget_s)
+        line = text if left_s is None else f"{text}, {left_s:.0f} s left"
+        self._line.update(text, completed=done, total=total, line=line)
+
+
+def print_submitted(report: Report, paths: Paths) -> None:
+    """Print what is answered, what is not and why, and the scores where they are known."""
+    num, unanswered = len(report.puzzles), report.unanswered
+    _print(
+        f"{num - len(unanswered)} of {num} puzzles answered, {report.num_votes:,} votes, "
+        f"{report.elapsed_s:.0f} s: {paths.out}"
+    )
+    by_code: dict[str, list[str]] = {}
+    for puzzle in unanswered:
+        if puzzle.reason is not None:
+            by_code.setdefault(puzzle.reason.code, []).append(puzzle.challenge.puzzle_id)
+    for code, names in sorted(by_code.items(), key=lambda item: len(item[1]), reverse=True):
+        shown = ", ".join(map(ascii_name, names[:NAMES_SHOWN]))
+        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        _print(f"not answered ({code}), {len(names)}: {shown}{more}")
+    scores = report.scores
+    if scores is not None:
+        _print(
+            f"score: {scores.per_output:.2%} per test output ({scores.solved_outputs} of "
+            f"{scores.num_outputs}), {scores.per_task:.2%} per task ({scores.solved_tasks} of "
+            f"{scores.num_tasks}), {scores.mean_fraction:.2%} mean fraction"
+        )
+    if not report.is_complete:
+        _print("Stopped: the same command continues from here.")
+    _print(f"report: {paths.page}")
+
+
+def ascii_name(name: str) -> str:
+    """Return a name in a form that can be printed."""
+    return name if name.isprintable() else ascii(name)
+
+
+def _print(text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)

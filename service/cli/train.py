@@ -9,48 +9,37 @@ import yaml
 from hrm_core import (
     ARC_CANVAS,
     ARC_VOCAB_SIZE,
+    CLASS_PATHS,
     Pretraining,
     TrainProgress,
     TrainSettings,
-    can_compile,
     open_checkpoint,
     parse_arch,
     pick_device,
     start_from,
 )
 from service.adaptation.dataset import build_dataset
-from service.cli import engine_options as options
-from service.cli.engine import write_self_test
-from service.cli.engine_options import ThreadsOption
+from service.cli import options
+from service.cli.engine import finish_training, may_compile_training
 from service.cli.output import console, progress_line, stop_on_signals
-from service.cli.task_sources import TASKS_HELP, read_tasks
-from service.runtime.engine_options import EngineOptions
-from service.runtime.folders import current_state_folder, tuned_folder
+from service.cli.task_sources import read_tasks
+from service.runtime.devices import EngineOptions
+from service.runtime.folders import state_subfolder
 from service.solving.puzzle_index import PUZZLES_NAME, index_document
 
 RECIPE = TrainSettings(num_steps=None)
-BatchTokensOption = Annotated[
-    int, typer.Option(min=1, help="With crop: positions in a batch; larger puzzles come in fewer.")
-]
-CLASS_PATHS = {
-    "hrm": "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
-    "trm": "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
-}
 
 
 def train_command(
     folder: Annotated[Path, typer.Argument(help="The checkpoint folder to make or to continue.")],
-    tasks: Annotated[list[str], typer.Option("--tasks", help=TASKS_HELP)],
+    tasks: options.TasksOption,
     steps: Annotated[
         int, typer.Option(min=1, help="Optimiser steps; one is one segment of a batch.")
     ],
     canvas: Annotated[int, typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas.")] = 30,
     crop: Annotated[
         bool,
-        typer.Option(
-            "--crop",
-            help="Limit the sequence to the puzzle's part of the canvas.",
-        ),
+        typer.Option("--crop", help="Limit the sequence to the puzzle's part of the canvas."),
     ] = False,
     max_crop: Annotated[
         int | None,
@@ -60,9 +49,7 @@ def train_command(
             "their rows, and the run can be continued with a larger value.",
         ),
     ] = None,
-    fitting: Annotated[
-        bool, typer.Option("--fitting", help="Leave out the puzzles that do not fit the canvas.")
-    ] = False,
+    fitting: options.FittingOption = False,
     variants: Annotated[int, typer.Option(min=1, help="Variants (rows) of each puzzle.")] = 1000,
     arch: Annotated[str, typer.Option(help="hrm or trm.")] = "hrm",
     hidden_size: Annotated[int, typer.Option(min=2)] = 512,
@@ -74,7 +61,7 @@ def train_command(
     exploration: Annotated[float, typer.Option(min=0, max=1)] = 0.1,
     precision: Annotated[str, typer.Option(help="bfloat16 or float32.")] = "bfloat16",
     batch_size: Annotated[int, typer.Option(min=1)] = RECIPE.batch_size,
-    batch_tokens: BatchTokensOption = RECIPE.batch_tokens,
+    batch_tokens: options.BatchTokensOption = RECIPE.batch_tokens,
     slice_size: options.SliceSizeOption = None,
     lr: Annotated[float, typer.Option(help="Rate of the trunk (Adam-atan2).")] = 1e-4,
     row_lr: Annotated[float, typer.Option(help="Rate of the rows (sign-SGD).")] = 1e-2,
@@ -90,9 +77,7 @@ def train_command(
     weight_decay: Annotated[float, typer.Option()] = 0.1,
     row_weight_decay: Annotated[float, typer.Option()] = 0.1,
     ema: Annotated[float, typer.Option(min=0, max=1, help="Decay of the average; 0: none.")] = 0.0,
-    translate: Annotated[
-        bool, typer.Option("--translate/--no-translate", help="Move grids about on the canvas.")
-    ] = True,
+    translate: options.TranslateOption = True,
     q_continue: Annotated[
         bool,
         typer.Option(
@@ -109,12 +94,12 @@ def train_command(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: options.DeviceOption = "auto",
     compile_step: Annotated[
         bool, typer.Option("--compile/--no-compile", help="Compile the step.")
     ] = True,
-    threads: ThreadsOption = None,
-    snapshot_s: Annotated[float, typer.Option(help="Seconds between snapshots.")] = 300.0,
+    threads: options.ThreadsOption = None,
+    snapshot_s: options.SnapshotOption = 300.0,
 ) -> None:
     """Train a model on the demonstrations of tasks; Ctrl-C stops, the same command continues.
 
@@ -151,9 +136,7 @@ def train_command(
         vocab_size=ARC_VOCAB_SIZE, seq_len=canvas**2, num_rows=len(dataset.identifiers)
     )
     where = pick_device(device)
-    if compile_step and not can_compile(where):
-        console.print("No compiler found: training runs uncompiled, which is slower.")
-        compile_step = False
+    compile_step = may_compile_training(device, compile_step)
     folder.mkdir(parents=True, exist_ok=True)  # an error here comes before the training, not after
     run = Pretraining(
         folder,
@@ -184,7 +167,7 @@ def train_command(
         device=where,
         compile_step=compile_step,
         num_threads=threads,
-        tuned_folder=tuned_folder(current_state_folder()),
+        tuned_folder=state_subfolder("tuned"),
         start=None if start is None else start_from(open_checkpoint(start), dataset.identifiers),
     )
     console.print(
@@ -193,10 +176,8 @@ def train_command(
         + (f"; continuing at step {run.step}" if run.step else ""),
         markup=False,
     )
-    if not _train(run, steps):
-        console.print(f"Stopped at step {run.step}. The same command continues from here.")
-        raise typer.Exit(130)
-    write_self_test(folder, EngineOptions(device, num_threads=threads))
+    is_complete = _train(run, steps)
+    finish_training(folder, EngineOptions(device, num_threads=threads), is_complete, run.step)
     console.print(f"Done: {folder}", markup=False)
 
 
@@ -218,10 +199,7 @@ def _train(run: Pretraining, num_steps: int) -> bool:
                 f"loss {progress.lm_loss:.3f}, right {progress.right_share:.1%}, "
                 f"{progress.steps_per_s:.2f} steps/s"
             )
-            line.update(
-                text,
-                completed=progress.step,
-                line=f"step {progress.step} of {num_steps}: {text}",
-            )
+            step = progress.step
+            line.update(text, completed=step, line=f"step {step} of {num_steps}: {text}")
 
         return run.train(show, should_stop)

@@ -10,7 +10,6 @@ from rich.align import Align
 from rich.cells import cell_len
 from rich.color import Color
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.measure import Measurement
 from rich.segment import Segment
 from rich.style import Style
 from rich.table import Table
@@ -70,10 +69,6 @@ class _Cells:
             if num_shown < width:
                 yield Segment("~")  # the terminal is narrower than the grid
             yield Segment.line()
-
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        width = self.grid.size[1]
-        return Measurement(width, 2 * width).with_maximum(options.max_width)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,16 @@
-"""The devices that workers can use, found without loading torch."""
+"""The devices that workers can use, and the options of an engine on one; loads no torch."""
 
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Self
 
 from filelock import FileLock, Timeout
 
+from service.runtime.folders import state_subfolder
 from service.wire.errors import ServiceError, SettingsError
 
 # Present wherever a program can reach a GPU: the drivers of NVIDIA, of AMD, and of Windows for WSL.
@@ -27,6 +30,34 @@ except EngineError as error:
     print(error, file=sys.stderr)
     sys.exit({UNUSABLE_CODE})
 """
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """Where and how an engine runs; None, or "auto", leaves the choice to the engine.
+
+    `slots` None: as many as were measured to be worth it and fit. `precision` None: the
+    checkpoint's, or bfloat16 for float32 where the processor is clearly faster in it. `compiled`
+    None: on CUDA only. `num_threads` None: by the network's size and the free cores.
+    """
+
+    device: str = "auto"
+    slots: int | None = None
+    precision: str | None = None
+    attention: str = "auto"
+    compiled: bool | None = None
+    num_threads: int | None = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names of the options that differ from their defaults."""
+        return tuple(
+            field.name for field in fields(self) if getattr(self, field.name) != field.default
+        )
+
+    def fill(self, other: Self) -> Self:
+        """Return these options, with those that were left open taken from others."""
+        return replace(other, **{name: getattr(self, name) for name in self.given})
 
 
 def list_devices(wanted: str) -> tuple[str, ...]:
@@ -105,7 +136,7 @@ def taken_device(wanted: str, state_folder: Path) -> Iterator[str]:
     if wanted != FREE:
         yield wanted
         return
-    folder = state_folder.expanduser() / "devices"
+    folder = state_subfolder("devices", state_folder)
     folder.mkdir(parents=True, exist_ok=True)
     num_gpus = count_gpus()
     for index in range(num_gpus):

@@ -13,9 +13,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
+from service.runtime.folders import state_subfolder
 from service.runtime.tether import kill_tethered, start_tethered
 from service.wire.errors import EmbeddedServerError
 
@@ -58,7 +58,7 @@ class EmbeddedServer:
     """
 
     def __init__(self, state_folder: Path) -> None:
-        self.folder = state_folder.expanduser().absolute() / "valkey"
+        self.folder = state_subfolder("valkey", state_folder)
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: Path | None = None
 
@@ -66,12 +66,7 @@ class EmbeddedServer:
         self.start()
         return self.url
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
     @property

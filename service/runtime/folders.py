@@ -3,12 +3,15 @@
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_state_path
 
 from service.wire.errors import InputError
 
 DEMO_NAME = "demo"
+# Adapted checkpoints, compiled networks, locks of devices, measured choices, and the queue.
+Subfolder = Literal["adapted", "compiled", "devices", "tuned", "valkey"]
 
 
 def default_state_folder() -> Path:
@@ -21,9 +24,9 @@ def current_state_folder() -> Path:
     return Path(os.environ.get("HRM_ARC_STATE_FOLDER") or default_state_folder())
 
 
-def tuned_folder(state_folder: Path) -> Path:
-    """Return the folder that holds what was measured to be fastest on this machine."""
-    return state_folder.expanduser().absolute() / "tuned"
+def state_subfolder(name: Subfolder, state_folder: Path | None = None) -> Path:
+    """Return a folder inside a state folder, by default inside that of this environment."""
+    return (state_folder or current_state_folder()).expanduser().absolute() / name
 
 
 def shipped_checkpoints() -> Path:

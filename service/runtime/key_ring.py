@@ -10,16 +10,10 @@ LOCAL_OWNER: Final = "local"
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
-    owner: str
-    digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys that callers need; an empty ring needs none."""
+    """The keys that callers need, as owners and hashes; an empty ring needs none."""
 
-    keys: tuple[_Key, ...] = ()
+    keys: tuple[tuple[str, bytes], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -36,19 +30,19 @@ class KeyRing:
     @property
     def num_owners(self) -> int:
         """The number of different owners."""
-        return len({key.owner for key in self.keys})
+        return len({owner for owner, _ in self.keys})
 
     def owner_of(self, key: str) -> str | None:
         """Return the owner of a key, or None for a key that is not on the ring."""
-        digest = _digest(key)
-        owner = None
-        for known in self.keys:  # all of them: the time taken must not reveal which one matches
-            if hmac.compare_digest(known.digest, digest):
-                owner = known.owner
-        return owner
+        given = _digest(key)
+        found = None
+        for owner, digest in self.keys:  # all: the time taken must not reveal which one matches
+            if hmac.compare_digest(digest, given):
+                found = owner
+        return found
 
 
-def _parse_entry(position: int, entry: str) -> _Key:
+def _parse_entry(position: int, entry: str) -> tuple[str, bytes]:
     owner, colon, key = (part.strip() for part in entry.rpartition(":"))
     if not key or (colon and not owner):
         missing = "key" if not key else "owner"
@@ -56,7 +50,7 @@ def _parse_entry(position: int, entry: str) -> _Key:
             f"entry {position} has no {missing}: write owner:key, with commas between entries"
         )
     digest = _digest(key)
-    return _Key(owner or f"key-{digest.hex()[:8]}", digest)
+    return owner or f"key-{digest.hex()[:8]}", digest
 
 
 def _digest(key: str) -> bytes:

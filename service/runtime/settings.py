@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.runtime.folders import default_state_folder, shipped_checkpoints
 from service.runtime.key_ring import KeyRing
 from service.wire.errors import SettingsError

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from subprocess import Popen
 from types import FrameType
@@ -47,10 +47,6 @@ class Restarts:
     backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE_S, MAX_PAUSE_S))
     started_at: float = 0.0
     start_at: float = 0.0
-
-    def note_start(self, now: float) -> None:
-        """Record that the part was started."""
-        self.started_at = now
 
     def note_end(self, now: float) -> float:
         """Record that the part ended, and return the pause before its next start."""
@@ -93,12 +89,7 @@ class Part:
             log.warning("part ended", name=self.name, code=code, restart_in_s=pause_s)
         if now >= self.restarts.start_at:
             self.process = start_tethered(self.command, environment=self.environment)
-            self.restarts.note_start(now)
-
-    def ask_to_stop(self) -> None:
-        """Ask the process to finish its work and end."""
-        if self.process is not None and self.is_running:
-            self.process.terminate()
+            self.restarts.started_at = now
 
     def kill(self) -> None:
         """End the process at once."""
@@ -148,7 +139,7 @@ class Supervisor:
         url = self._settings.redis_url
         if url is None:
             self._server = EmbeddedServer(self._settings.state_folder).start()
-            self._server_restarts.note_start(time.monotonic())
+            self._server_restarts.started_at = time.monotonic()
             url = self._server.url
             self._say(f"Jobs are kept in {self._server.folder} (embedded Valkey).")
             if self._server.pid is None:
@@ -205,7 +196,7 @@ class Supervisor:
         log.warning("part ended", name="valkey", next_restart_in_s=pause_s)
         try:
             server.start()
-            self._server_restarts.note_start(now)
+            self._server_restarts.started_at = now
         except EmbeddedServerError as error:
             log.error("valkey does not start", reason=str(error))
 
@@ -214,7 +205,8 @@ class Supervisor:
             self._say("Stopping: running jobs may finish. Ctrl-C again ends them at once.")
         # The API first, so that no job arrives while the workers finish.
         for part in self._parts:
-            part.ask_to_stop()
+            if part.process is not None:
+                part.process.terminate()
         deadline = time.monotonic() + self._settings.grace_s + STOP_MARGIN_S
         num_before = self._num_signals
         while any(part.is_running for part in self._parts):
@@ -265,11 +257,9 @@ def check_port(host: str, port: int) -> int:
 def answers_ready(host: str, port: int) -> bool:
     """Whether the service reports that it is ready."""
     reachable = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
-    connection = http.client.HTTPConnection(reachable, port, timeout=2.0)
     try:
-        connection.request("GET", "/health/ready")
-        return connection.getresponse().status == http.HTTPStatus.OK
+        with closing(http.client.HTTPConnection(reachable, port, timeout=2.0)) as connection:
+            connection.request("GET", "/health/ready")
+            return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False
-    finally:
-        connection.close()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hrm_core import Checkpoint, CropEngine, Engine, EngineConfig, can_compile, pick_device
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 
 
 def wants_compile(device: str, wanted: bool | None) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 from augment import Puzzle
 from hrm_core import AdaptProgress, Checkpoint, can_compile, pick_device
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
-from service.runtime.engine_options import EngineOptions
-from service.runtime.folders import current_state_folder, tuned_folder
+from service.runtime.devices import EngineOptions
+from service.runtime.folders import state_subfolder
 from service.solving.adaptation_record import ADAPTATION_NAME, read_adaptation
 from service.solving.enrolment import RowIndex
 from service.submission.run import Refusal, Run
@@ -105,7 +105,7 @@ def adapt_checkpoint(
         device=engine.device,
         compile_step=is_worth_compiling(options) and can_compile(pick_device(engine.device)),
         num_threads=engine.num_threads,
-        tuned_folder=tuned_folder(current_state_folder()),
+        tuned_folder=state_subfolder("tuned"),
     )
     return folder if adaptation.adapt(show, should_stop) else None
 

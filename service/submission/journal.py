@@ -12,7 +12,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from augment import PuzzleError
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.submission.votes import RoundVotes
 from service.wire.errors import InputError
 

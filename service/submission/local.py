@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hrm_core import Engine, open_checkpoint
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
 from service.submission.adapting import adapt_for_session, remove_adaptation
 from service.submission.challenges import ChallengeSet

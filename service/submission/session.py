@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.submission.challenges import ChallengeSet
 from service.submission.journal import Journal
 from service.submission.output import Paths, SubmissionFile

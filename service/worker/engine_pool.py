@@ -12,7 +12,7 @@ from hrm_core import (
     pick_device,
     release_memory,
 )
-from service.runtime.folders import tuned_folder
+from service.runtime.folders import state_subfolder
 from service.runtime.settings import Settings
 from service.solving.engines import make_engine
 from service.solving.enrolment import RowIndex
@@ -37,7 +37,7 @@ def engine_maker(settings: Settings, say: Callable[[str], None]) -> MakeEngine:
         options=settings.engine_options,
         say=say,
         max_slots=MAX_SLOTS[pick_device(settings.device).type],
-        tuned_folder=tuned_folder(settings.state_folder),
+        tuned_folder=state_subfolder("tuned", settings.state_folder),
     )
 
 

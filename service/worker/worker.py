@@ -12,11 +12,10 @@ from typing import Any, Literal
 import structlog
 
 from hrm_core import keep_compiled, pick_device
-from service.adaptation.cache import FOLDER_NAME as ADAPTED_FOLDER
 from service.adaptation.cache import AdaptedCache
 from service.jobs import Claims, WorkerRecord
 from service.runtime.devices import show_device
-from service.runtime.folders import tuned_folder
+from service.runtime.folders import state_subfolder
 from service.runtime.settings import Settings
 from service.runtime.timing import Backoff
 from service.solving.engines import wants_compile
@@ -67,7 +66,7 @@ class Worker:
         self._leases = Leases()
         self._delivery = Delivery(claims, self._leases, self.metrics)
         self._adapted = AdaptedCache(
-            settings.state_folder.expanduser().absolute() / ADAPTED_FOLDER,
+            state_subfolder("adapted", settings.state_folder),
             settings.adapt_cache_bytes,
         )
         adaptations = AdaptationTurns(
@@ -78,7 +77,7 @@ class Worker:
             num_threads=settings.threads,
             snapshot_s=settings.adapt_snapshot_s,
             compiles=wants_compile(settings.device, settings.compile),
-            tuned_folder=tuned_folder(settings.state_folder),
+            tuned_folder=state_subfolder("tuned", settings.state_folder),
             is_enabled=settings.adapt_max_s > 0,
         )
         self._engine = EngineLoop(
@@ -257,7 +256,7 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
     """
     url = settings.queue_url
     # In the state folder, where a restarted worker finds its compiled network.
-    keep_compiled(settings.state_folder.expanduser().absolute() / "compiled")
+    keep_compiled(state_subfolder("compiled", settings.state_folder))
     claims = Claims(
         url,
         worker_id=_make_id(settings),

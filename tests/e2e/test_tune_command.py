@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hrm_core import Engine, EngineConfig, open_checkpoint
-from service.runtime.folders import tuned_folder
+from service.runtime.folders import state_subfolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +37,7 @@ def test_a_sitting_on_the_cpu_measures_all_stages_and_engines_go_by_it(
     assert "% of peak" in done.stdout
 
     checkpoint = open_checkpoint(tiny_folder)
-    folder = tuned_folder(tmp_path)
+    folder = state_subfolder("tuned", tmp_path)
     (record,) = folder.glob("*.json")
     wanted = json.loads(record.read_text())["tuned"]["num_slots"]
     before = torch.get_num_threads()

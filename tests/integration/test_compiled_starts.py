@@ -28,8 +28,8 @@ from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
 from service.wire.options import SolveOptions
-from service.runtime.engine_options import EngineOptions
-from service.runtime.folders import tuned_folder
+from service.runtime.devices import EngineOptions
+from service.runtime.folders import state_subfolder
 from service.worker import run_worker  # all that a worker has loaded when it says where
 
 folder, task, state = map(Path, sys.argv[1:])
@@ -42,7 +42,7 @@ puzzle = read_task(task).puzzle
 def make():
     return make_engine(
         checkpoint, EngineOptions("cpu", slots=4, compiled=True), say=sys.exit,
-        tuned_folder=tuned_folder(state),
+        tuned_folder=state_subfolder("tuned", state),
     )
 
 engine = make()

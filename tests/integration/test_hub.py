@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from service.runtime.hub import HubAddress, pull
+from service.cli.pull import HubAddress, pull
 from service.wire.errors import HubError
 
 pytest.importorskip("huggingface_hub")
@@ -55,7 +55,7 @@ PULL = """
 import sys
 from pathlib import Path
 from service.wire.errors import HubError
-from service.runtime.hub import pull
+from service.cli.pull import pull
 source, folder, path = sys.argv[1:]
 try:
     pulled = pull(source, Path(folder), path or None)

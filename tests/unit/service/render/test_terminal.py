@@ -4,7 +4,6 @@ import io
 
 import pytest
 from rich.color import Color, ColorSystem
-from rich.columns import Columns
 from rich.console import Console, RenderableType
 
 from augment import Grid, Pair
@@ -144,12 +143,3 @@ def test_a_terminal_without_unicode_gets_an_ascii_arrow() -> None:
 
 def test_a_title_is_no_markup() -> None:
     assert plain(grid_panel(SMALL, "[red]a[/red]"))[0] == "[red]a[/red]"
-
-
-def test_panels_fit_into_columns_of_other_layouts() -> None:
-    lines = plain(Columns([grid_panel(ALL, "input"), grid_panel(ALL, "output")]))
-
-    assert (
-        lines == ["input     output", "0 1 2 3 4 0 1 2 3 4", "5 6 7 8 9 5 6 7 8 9"]
-        or lines[1].count("0 1 2 3 4") == 2
-    )

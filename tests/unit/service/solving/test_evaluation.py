@@ -9,7 +9,7 @@ import yaml
 
 from augment import CropChoice, Grid, Puzzle, Task
 from hrm_core import Engine, open_checkpoint
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.solving.engines import make_engine
 from service.solving.enrolment import RowIndex
 from service.solving.evaluation import Evaluation, evaluate, known_tasks, same_attempts_share

@@ -8,7 +8,7 @@ import pytest
 
 from augment import Task, parse_task
 from service.adaptation.prepare import AdaptOptions
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.solving.adaptation_record import read_adaptation
 from service.solving.enrolment import RowIndex
 from service.submission.adapting import adapt_checkpoint, choose_puzzles, remove_adaptation

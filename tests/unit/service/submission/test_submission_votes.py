@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from augment import Grid
-from service.runtime.engine_options import EngineOptions
+from service.runtime.devices import EngineOptions
 from service.submission.journal import Journal
 from service.submission.plan import Plan, Round, round_stops
 from service.submission.votes import InputVotes, RoundVotes, Standing

@@ -1,4 +1,4 @@
-"""Fetches a published checkpoint folder from the Hugging Face hub."""
+"""`hrm-arc pull`: fetches a published checkpoint folder from the Hugging Face hub."""
 
 import re
 import shutil
@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from service.cli.output import console
 from service.wire.errors import HubError
 
 # A revision is a branch, a tag, a commit or a reference such as refs/pr/1, so it may hold slashes.
@@ -20,6 +23,23 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 # loader would not open (`*_all_preds.*` are the training run's predictions).
 _CONFIG = "all_config.yaml"
 _STAGING = ".pull-"
+
+
+def pull_command(
+    source: Annotated[str, typer.Argument(help="hf:ORG/REPO or hf:ORG/REPO@REVISION.")],
+    out: Annotated[Path, typer.Option(help="The folder to put the checkpoint into.")],
+    path: Annotated[
+        str | None, typer.Option(help="The checkpoint's folder inside the repository.")
+    ] = None,
+) -> None:
+    """Fetch a published checkpoint from the Hugging Face hub into a folder."""
+    pulled = pull(source, out, path)
+    console.print(
+        f"{out}: {len(pulled.files)} files of {pulled.repo} at commit {pulled.commit[:12]}; "
+        f"`hrm-arc inspect {out}` shows what they hold",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +72,8 @@ class PulledCheckpoint:
     """A checkpoint folder that was fetched.
 
     `commit` is the full commit of the revision, so that the same bytes can be fetched again.
-    `files` are the names now in `folder`.
     """
 
-    folder: Path
     repo: str
     commit: str
     files: tuple[str, ...]
@@ -96,7 +114,7 @@ def pull(source: str, folder: Path, path: str | None = None) -> PulledCheckpoint
             (staging / subfolder / name).replace(folder / name)
         for leftover in folder.glob(f"{_STAGING}*"):
             shutil.rmtree(leftover)
-    return PulledCheckpoint(folder, address.repo, commit, names)
+    return PulledCheckpoint(address.repo, commit, names)
 
 
 def _refuse_occupied(folder: Path) -> None:

@@ -1,15 +1,18 @@
-"""The layout of an answer's picture: the positions of its grids and texts."""
+"""The layout of an answer's picture: the positions and sizes of its grids and texts."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from math import sqrt
+from typing import Literal
 
 from augment import Grid, Task
-from service.render.pictures.scene import INK, Cells, Frame, Scene, Words
 from service.wire.errors import PictureError
 
+INK = "#222222"
+LINES = "#666666"
+LINE_WIDTH = 0.5
 # All lengths are inches, all font sizes points.
 _MARGIN = 0.35
 _GAP = 0.34  # between panels, wide enough for the arrow
@@ -28,6 +31,65 @@ _PAD = 0.045  # between a grid and its frame
 _SMALL = 8
 _RIGHT = "#0B7A28"
 _WRONG = "#B3261E"
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """A grid in its colours, with fine lines between the cells.
+
+    Units: inches; `cell` is the side of a cell.
+    """
+
+    grid: Grid
+    left: float
+    top: float
+    cell: float
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame around a grid; dashes distinguish it without its colour.
+
+    Units: inches.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    colour: str
+    is_dashed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One line of text, centred vertically.
+
+    Units: position in inches, size in points.
+    """
+
+    text: str
+    x: float
+    y: float
+    size: int
+    colour: str = INK
+    is_bold: bool = False
+    anchor: Literal["left", "center"] = "center"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A whole picture: its elements, with their positions and sizes.
+
+    Units: width and height in inches.
+    """
+
+    title: str
+    width: float
+    height: float
+    cells: list[Cells] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    words: list[Words] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,102 +156,78 @@ def lay_out(
 
     Raises: PictureError for attempts and captions that do not belong to the task's test inputs.
     """
-    _check_lengths(task, attempts, captions)
+    num_test = len(task.puzzle.test)
+    if [len(grids) for grids in attempts] != [len(texts) for texts in captions]:
+        raise PictureError("every attempt needs a caption, and every caption an attempt")
+    if len(attempts) != num_test:
+        raise PictureError(f"{num_test} test inputs, but attempts at {len(attempts)}")
     cell = _cell_size(task, attempts)
     tests = _test_rows(task, attempts, captions, cell)
     # Two pairs are as wide as a test with two attempts, except for the gap between them.
     widest = max([_LINE_WIDTH, *(row.width + _BLOCK_GAP for row in tests)])
     rows = (*_demonstration_rows(task, cell, widest), *tests)
     width = 2 * _MARGIN + max([_MIN_WIDTH, *(row.width for row in rows)])
-    name = task.puzzle.name
-    sheet = _Sheet(cell)
-    title = textwrap.shorten(name, max(12, int(width / 0.12)), placeholder=" …")
-    sheet.write(Words(title, _MARGIN, _MARGIN, 13, is_bold=True, anchor="left"))
+    height = sum(row.height(cell) for row in rows) + _ROW_GAP * (len(rows) - 1)
+    scene = Scene(task.puzzle.name, width, _HEADING + height + 2 * _MARGIN)
+    title = textwrap.shorten(scene.title, max(12, int(width / 0.12)), placeholder=" …")
+    scene.words.append(Words(title, _MARGIN, _MARGIN, 13, is_bold=True, anchor="left"))
     top = _MARGIN + _HEADING
     for row in rows:
-        sheet.add_row(row, top)
+        _add_row(scene, row, top, cell)
         top += row.height(cell) + _ROW_GAP
-    return Scene(
-        name,
-        width,
-        top - _ROW_GAP + _MARGIN,
-        tuple(sheet.cells),
-        tuple(sheet.frames),
-        tuple(sheet.words),
+    return scene
+
+
+def _add_row(scene: Scene, row: _Row, top: float, cell: float) -> None:
+    if row.heading:
+        scene.words.append(Words(row.heading, _MARGIN, top + 0.12, 10, is_bold=True, anchor="left"))
+        top += _HEADING
+    middle = top + _TITLE + row.tallest(cell) / 2
+    left = _MARGIN
+    for block in row.blocks:
+        for index, panel in enumerate(block):
+            if index == 1:
+                # Between the edges of the two grids, which may be narrower than their columns.
+                edge = left - _GAP - (block[0].column - block[0].grid_width(cell)) / 2
+                start = left + (panel.column - panel.grid_width(cell)) / 2
+                scene.words.append(Words("→", (edge + start) / 2, middle, 13))
+            _add_panel(scene, panel, left + panel.column / 2, middle, cell)
+            left += panel.column + _GAP
+        left += _BLOCK_GAP - _GAP
+
+
+def _add_panel(scene: Scene, panel: _Panel, centre: float, middle: float, cell: float) -> None:
+    """Add a panel with its grid centred at (centre, middle)."""
+    width, height = panel.grid_width(cell), panel.grid_height(cell)
+    left, top = centre - width / 2, middle - height / 2
+    colour = {None: INK, True: _RIGHT, False: _WRONG}[panel.right]
+    verdict = {None: "", True: ": right", False: ": wrong"}[panel.right]
+    scene.words.append(
+        Words(
+            panel.title + verdict,
+            centre,
+            top - _LINE * 0.9,
+            _SMALL,
+            colour,
+            is_bold=panel.right is not None,
+        )
     )
-
-
-@dataclass(slots=True)
-class _Sheet:
-    """Collects the elements of a scene, with cells of one size."""
-
-    cell: float
-    cells: list[Cells] = field(default_factory=list)
-    frames: list[Frame] = field(default_factory=list)
-    words: list[Words] = field(default_factory=list)
-
-    def write(self, words: Words) -> None:
-        self.words.append(words)
-
-    def add_row(self, row: _Row, top: float) -> None:
-        if row.heading:
-            self.write(Words(row.heading, _MARGIN, top + 0.12, 10, is_bold=True, anchor="left"))
-            top += _HEADING
-        middle = top + _TITLE + row.tallest(self.cell) / 2
-        left = _MARGIN
-        for block in row.blocks:
-            for index, panel in enumerate(block):
-                if index == 1:
-                    # Between the edges of the two grids, which may be narrower than their columns.
-                    edge = left - _GAP - (block[0].column - block[0].grid_width(self.cell)) / 2
-                    start = left + (panel.column - panel.grid_width(self.cell)) / 2
-                    self.write(Words("→", (edge + start) / 2, middle, 13))
-                self._add_panel(panel, left + panel.column / 2, middle)
-                left += panel.column + _GAP
-            left += _BLOCK_GAP - _GAP
-
-    def _add_panel(self, panel: _Panel, centre: float, middle: float) -> None:
-        """Add a panel with its grid centred at (centre, middle)."""
-        width, height = panel.grid_width(self.cell), panel.grid_height(self.cell)
-        left, top = centre - width / 2, middle - height / 2
-        colour = {None: INK, True: _RIGHT, False: _WRONG}[panel.right]
-        verdict = {None: "", True: ": right", False: ": wrong"}[panel.right]
-        self.write(
-            Words(
-                panel.title + verdict,
-                centre,
-                top - _LINE * 0.9,
-                _SMALL,
+    if panel.grid is not None:
+        scene.cells.append(Cells(panel.grid, left, top, cell))
+    if panel.right is not None:
+        scene.frames.append(
+            Frame(
+                left - _PAD,
+                top - _PAD,
+                width + 2 * _PAD,
+                height + 2 * _PAD,
                 colour,
-                is_bold=panel.right is not None,
+                is_dashed=not panel.right,
             )
         )
-        if panel.grid is not None:
-            self.cells.append(Cells(panel.grid, left, top, self.cell))
-        if panel.right is not None:
-            self.frames.append(
-                Frame(
-                    left - _PAD,
-                    top - _PAD,
-                    width + 2 * _PAD,
-                    height + 2 * _PAD,
-                    colour,
-                    is_dashed=not panel.right,
-                )
-            )
-        for number, line in enumerate(panel.caption_lines()):
-            y = top + height + _LINE + _CAPTION_LINE * number
-            self.write(Words(line, centre, y, _SMALL))
-
-
-def _check_lengths(
-    task: Task, attempts: Sequence[Sequence[Grid]], captions: Sequence[Sequence[str]]
-) -> None:
-    num_test = len(task.puzzle.test)
-    if [len(grids) for grids in attempts] != [len(texts) for texts in captions]:
-        raise PictureError("every attempt needs a caption, and every caption an attempt")
-    if len(attempts) != num_test:
-        raise PictureError(f"{num_test} test inputs, but attempts at {len(attempts)}")
+    for number, line in enumerate(panel.caption_lines()):
+        y = top + height + _LINE + _CAPTION_LINE * number
+        scene.words.append(Words(line, centre, y, _SMALL))
 
 
 def _cell_size(task: Task, attempts: Sequence[Sequence[Grid]]) -> float:

@@ -1,0 +1,186 @@
+"""The options that several commands have in common; loads no torch.
+
+Those of a solve take their bounds and their help from `SolveOptions`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from service.cli.task_sources import TASKS_HELP
+from service.runtime.devices import EngineOptions
+from service.wire.options import Adapt, Halting, Ranking, SolveOptions
+
+DEFAULTS: Final = SolveOptions()
+ARC_CANVAS = 30
+# The engine's list loads torch; a test checks that both are equal.
+BACKEND_NAMES = ("sdpa", "matmul", "blocked", "flash3", "flash3_fwd", "flash2")
+_SOLVE_SCHEMA = SolveOptions.model_json_schema()["properties"]
+
+
+def solve_option(name: str, *flags: str, help: str | None = None) -> Any:
+    """Return the command-line option of a solve option, with its bounds and description."""
+    schema = _SOLVE_SCHEMA[name]
+    kinds = [kind for kind in schema.get("anyOf", [schema]) if kind.get("type") != "null"]
+    return typer.Option(
+        *flags or (f"--{name.replace('_', '-')}",),
+        min=kinds[0].get("minimum"),
+        max=kinds[0].get("maximum"),
+        help=help or str(schema.get("description", "")).replace("`", ""),
+    )
+
+
+# A vote.
+VariantsOption = Annotated[int | None, solve_option("variants")]
+AttemptsOption = Annotated[int, solve_option("attempts")]
+MaxSegmentsOption = Annotated[int | None, solve_option("max_segments")]
+RankingOption = Annotated[Ranking, solve_option("ranking")]
+StopEarlyOption = Annotated[bool, solve_option("stop_early", "--stop-early/--whole-vote")]
+SeedOption = Annotated[int, solve_option("seed")]
+HaltOption = Annotated[
+    Halting,
+    solve_option(
+        "halting",
+        "--halt",
+        help="act: stop once q calls the answer right and it has settled. fixed: all segments.",
+    ),
+]
+
+# An engine.
+FolderArgument = Annotated[Path, typer.Argument(help="A checkpoint folder, as published.")]
+CanvasOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas, where the folder does not say."),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+SlotsOption = Annotated[
+    int | None,
+    typer.Option("--slots", min=1, help="Samples on the device at once; default: by free memory."),
+]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        help="float32, bfloat16 or float16; default: the checkpoint's, or bfloat16 for float32 "
+        "where the processor is clearly faster in it.",
+    ),
+]
+AttentionOption = Annotated[
+    str, typer.Option("--attention", help=f"auto, {', '.join(BACKEND_NAMES)}.")
+]
+CompileOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--compile/--no-compile", help="torch.compile the step; default: on CUDA, not on the CPU."
+    ),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        help="Threads on the CPU; default: OMP_NUM_THREADS, else by size and free cores.",
+    ),
+]
+
+# Training on this machine.
+TasksOption = Annotated[list[str], typer.Option("--tasks", help=TASKS_HELP)]
+FittingOption = Annotated[
+    bool, typer.Option("--fitting", help="Leave out the puzzles that do not fit the canvas.")
+]
+BatchTokensOption = Annotated[
+    int, typer.Option(min=1, help="With crop: positions in a batch; larger puzzles come in fewer.")
+]
+SliceSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--slice-size",
+        min=1,
+        help="Samples of a batch that go through the network at a time; default: as many as fit "
+        "into memory, and half as many when it runs out.",
+    ),
+]
+TranslateOption = Annotated[
+    bool, typer.Option("--translate/--no-translate", help="Move grids about on the canvas.")
+]
+SnapshotOption = Annotated[float, typer.Option(help="Seconds between snapshots.")]
+
+# A service, and adaptation by it.
+URLOption = Annotated[
+    str | None, typer.Option("--url", help="Have a service solve, such as http://HOST:8400.")
+]
+APIKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key",
+        help="For --url. Others on this machine may see it here: better in HRM_ARC_API_KEY.",
+    ),
+]
+StateFolderOption = Annotated[
+    Path | None, typer.Option("--state-folder", help="Where jobs outlive the service.")
+]
+AdaptOption = Annotated[
+    Adapt,
+    solve_option(
+        "adapt",
+        help="With --url: train on the demonstrations first; auto: where a checkpoint has no rows "
+        "for the puzzle.",
+    ),
+]
+AdaptMinutesOption = Annotated[
+    float | None,
+    typer.Option("--adapt-minutes", help="At the most; default: the service's own choice."),
+]
+AdaptStepsOption = Annotated[int | None, solve_option("adapt_steps")]
+AdaptVariantsOption = Annotated[int | None, solve_option("adapt_variants")]
+
+
+def check_api_key(url: str | None, api_key: str | None) -> None:
+    """Check that --api-key comes with --url.
+
+    Raises: typer.BadParameter.
+    """
+    if url is None and api_key is not None:
+        raise typer.BadParameter("--api-key is for a service: give its --url too")
+
+
+def check_service_options(
+    url: str | None, api_key: str | None, engine: EngineOptions, canvas: int | None
+) -> None:
+    """Check that options of an engine come without --url, and --api-key with it.
+
+    Raises: typer.BadParameter.
+    """
+    check_api_key(url, api_key)
+    names = {"compiled": "--compile", "num_threads": "--threads"}
+    given = [names.get(name, f"--{name}") for name in engine.given]
+    if canvas is not None:
+        given.append("--canvas")
+    if url is not None and given:
+        raise typer.BadParameter(
+            f"{', '.join(given)}: with --url, the service's worker decides that"
+        )
+
+
+def check_adaptation(
+    adapt: Adapt,
+    minutes: float | None,
+    steps: int | None,
+    variants: int | None,
+    *,
+    is_possible: bool = True,
+) -> None:
+    """Check that a budget comes with an adaptation, and either only where one is possible.
+
+    Raises: typer.BadParameter.
+    """
+    budget = {"--adapt-minutes": minutes, "--adapt-steps": steps, "--adapt-variants": variants}
+    names = [name for name, value in budget.items() if value is not None]
+    if not is_possible and (names or adapt != "never"):
+        raise typer.BadParameter(
+            f"{', '.join(names or ['--adapt'])}: a service does that, give its --url. Here, "
+            "`hrm-arc adapt` makes an adapted checkpoint, which --checkpoint then takes"
+        )
+    if names and adapt == "never":
+        raise typer.BadParameter(f"{', '.join(names)}: give --adapt auto or --adapt always too")
