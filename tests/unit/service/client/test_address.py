@@ -3,7 +3,7 @@
 import pytest
 
 from service.client import Client, ClientError
-from service.client.address import Address
+from service.client.drivers import Address
 
 
 @pytest.mark.parametrize(
