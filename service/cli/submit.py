@@ -17,7 +17,7 @@ from service.cli.submit_view import print_submitted, submit_view
 from service.cli.task_sources import read_challenge_set
 from service.runtime.engine_options import EngineOptions
 from service.runtime.folders import DEMO_NAME, demo_checkpoint
-from service.submission.output import Paths
+from service.submission.files import Paths
 from service.submission.session import SubmitConfig
 from service.wire.options import Adapt, SolveOptions
 

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from service.cli.output import ProgressLine, console, notices, progress_line
-from service.submission.output import Paths
-from service.submission.plan import Plan
+from service.submission.files import Paths
 from service.submission.report import Report
-from service.submission.run import Run
+from service.submission.run import Plan, Run
 
 NAMES_SHOWN = 10
 

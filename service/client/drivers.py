@@ -4,10 +4,8 @@ import asyncio
 import inspect
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import httpx
@@ -32,79 +30,15 @@ API_KEY_NAME = "HRM_ARC_API_KEY"
 CONNECT_TIMEOUT_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A service's address and what every request to it carries.
-
-    Units: timeout_s is how long it may keep silent while it answers.
-    """
-
-    url: str
-    timeout_s: float
-    headers: Mapping[str, str] = field(repr=False)
-
-    @classmethod
-    def of(cls, url: str, api_key: str | None, timeout_s: float) -> "Address":
-        """Check an address and a key; without a key, take the one in the environment.
-
-        Raises: ClientError.
-        """
-        try:
-            parsed = httpx.URL(url)
-        except httpx.InvalidURL:
-            parsed = httpx.URL("")
-        if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise ClientError(f"{url!r} is no address of a service: give one like {DEFAULT_URL}")
-        if parsed.userinfo:
-            raise ClientError(
-                f"the address of {parsed.host} holds a user or password: the service knows API "
-                f"keys alone. Give the key as such, or in {API_KEY_NAME}"
-            )
-        api_key = api_key or os.environ.get(API_KEY_NAME)
-        headers = {"User-Agent": "hrm-arc", "Accept": "application/json"}
-        if api_key:
-            if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
-                raise ClientError(
-                    "the API key holds a blank or a character that no header can carry: give it as "
-                    "the service's operator did"
-                )
-            headers["Authorization"] = f"Bearer {api_key}"
-        return cls(url, timeout_s, headers)
-
-    def request(
-        self, http: "Http", request: Request, silence_s: float | None = None
-    ) -> httpx.Request:
-        """Turn a request into httpx's.
-
-        Units: silence_s in seconds, instead of the address's own.
-        """
-        read_s = self.timeout_s + request.patience_s if silence_s is None else silence_s
-        return http.build_request(
-            request.method,
-            request.path,
-            params=list(request.query),
-            headers=dict(request.headers),
-            content=request.content,
-            timeout=httpx.Timeout(
-                self.timeout_s, connect=CONNECT_TIMEOUT_S, read=read_s, pool=None
-            ),
-        )
-
-    def unreachable(self, error: httpx.RequestError) -> ServiceUnreachable:
-        """Say that the service did not answer, and how."""
-        reason = str(error) or type(error).__name__
-        return ServiceUnreachable(
-            f"no answer from {self.url} ({reason}): is a service running there? Start one with "
-            "`hrm-arc serve`"
-        )
-
-
 T = TypeVar("T")
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 
 
 class Driver(Generic[Http]):
-    """What the drivers have in common: an address, and httpx's client for it."""
+    """What the drivers have in common: a service's address, who asks, and httpx's client.
+
+    Raises: ClientError for an address or a key that cannot be used.
+    """
 
     http_class: type[Http]
 
@@ -116,14 +50,41 @@ class Driver(Generic[Http]):
         timeout_s: float = 30.0,
         retries: Retries | None = None,
     ) -> None:
-        self._address = Address.of(url, api_key, timeout_s)
+        _check_url(url)
+        self.url = url
+        self._timeout_s = timeout_s
         self._retries = retries or Retries()
         self._clock: Callable[[], float] = time.monotonic
         # Connections are not counted: as many jobs may be waited for as there are.
         self._http: Http = self.http_class(
             base_url=url,
-            headers=dict(self._address.headers),
+            headers=_headers(api_key or os.environ.get(API_KEY_NAME)),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
+        )
+
+    def _prepare(self, request: Request, silence_s: float | None = None) -> httpx.Request:
+        """Turn a request into httpx's.
+
+        Units: silence_s in seconds, instead of the usual time.
+        """
+        read_s = self._timeout_s + request.patience_s if silence_s is None else silence_s
+        return self._http.build_request(
+            request.method,
+            request.path,
+            params=list(request.query),
+            headers=dict(request.headers),
+            content=request.content,
+            timeout=httpx.Timeout(
+                self._timeout_s, connect=CONNECT_TIMEOUT_S, read=read_s, pool=None
+            ),
+        )
+
+    def _unreachable(self, error: httpx.RequestError) -> ServiceUnreachable:
+        """Say that the service did not answer, and how."""
+        reason = str(error) or type(error).__name__
+        return ServiceUnreachable(
+            f"no answer from {self.url} ({reason}): is a service running there? Start one with "
+            "`hrm-arc serve`"
         )
 
 
@@ -135,12 +96,7 @@ class BlockingDriver(Driver[httpx.Client]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -162,14 +118,14 @@ class BlockingDriver(Driver[httpx.Client]):
                 try:
                     outcome = self._perform(effect, stack)
                 except httpx.RequestError as failure:
-                    error = self._address.unreachable(failure)
+                    error = self._unreachable(failure)
 
     def _perform(self, effect: Effect, stack: ExitStack) -> Any:
         match effect:
             case Send(request):
-                return self._http.send(self._address.request(self._http, request))
+                return self._http.send(self._prepare(request))
             case Listen(request, silence_s):
-                prepared = self._address.request(self._http, request, silence_s)
+                prepared = self._prepare(request, silence_s)
                 response = self._http.send(prepared, stream=True)
                 stack.callback(response.close)
                 return response.iter_bytes() if _is_stream(response) else None
@@ -192,12 +148,7 @@ class AsyncDriver(Driver[httpx.AsyncClient]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -219,14 +170,14 @@ class AsyncDriver(Driver[httpx.AsyncClient]):
                 try:
                     outcome = await self._perform(effect, stack)
                 except httpx.RequestError as failure:
-                    error = self._address.unreachable(failure)
+                    error = self._unreachable(failure)
 
     async def _perform(self, effect: Effect, stack: AsyncExitStack) -> Any:
         match effect:
             case Send(request):
-                return await self._http.send(self._address.request(self._http, request))
+                return await self._http.send(self._prepare(request))
             case Listen(request, silence_s):
-                prepared = self._address.request(self._http, request, silence_s)
+                prepared = self._prepare(request, silence_s)
                 response = await self._http.send(prepared, stream=True)
                 stack.push_async_callback(response.aclose)
                 return response.aiter_bytes() if _is_stream(response) else None
@@ -247,3 +198,30 @@ def _is_stream(response: httpx.Response) -> bool:
     """Distinguish a stream of events from a refusal."""
     kind = response.headers.get("content-type", "")
     return response.status_code == 200 and kind.startswith("text/event-stream")
+
+
+def _check_url(url: str) -> None:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL("")
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ClientError(f"{url!r} is no address of a service: give one like {DEFAULT_URL}")
+    if parsed.userinfo:
+        raise ClientError(
+            f"the address of {parsed.host} holds a user or password: the service knows API "
+            f"keys alone. Give the key as such, or in {API_KEY_NAME}"
+        )
+
+
+def _headers(api_key: str | None) -> dict[str, str]:
+    """Return what every request carries."""
+    headers = {"User-Agent": "hrm-arc", "Accept": "application/json"}
+    if api_key:
+        if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
+            raise ClientError(
+                "the API key holds a blank or a character that no header can carry: give it as "
+                "the service's operator did"
+            )
+        headers["Authorization"] = f"Bearer {api_key}"
+    return headers

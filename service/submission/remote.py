@@ -15,8 +15,7 @@ from service.client import (
     TestAnswer,
 )
 from service.submission.challenges import ChallengeSet
-from service.submission.plan import Plan, Round
-from service.submission.run import Refusal, Run
+from service.submission.run import Plan, Refusal, Round, Run
 from service.submission.session import ProgressView, SubmitConfig, SubmitSession, Submitted
 from service.submission.votes import InputVotes, RoundVotes
 from service.wire.options import SolveOptions

@@ -1,17 +1,21 @@
 """The report as one HTML page, without scripts and without anything from elsewhere."""
 
 import base64
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from augment import Task, write_atomically
 from service.render.pictures import answer_svg, drawable
-from service.submission.report.charts import calibration_chart, curve_chart
-from service.submission.report.document import CANDIDATES_SHOWN, PuzzleReport, Report
+from service.submission.report import CANDIDATES_SHOWN, Bin, CurvePoint, PuzzleReport, Report
+from voting import Scores
 
+_SIZE = (5.2, 3.4)  # inches
+_FIRST, _TWO, _GREY = "#B45309", "#0B63A5", "#777777"
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --right: #0b7a28; --wrong: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --right: #5fd07f; --wrong: #ff8a80; } }
@@ -53,7 +57,7 @@ def report_page(report: Report) -> Iterator[str]:
     yield f"<main>\n<h1>{title}</h1>\n"
     yield _summary(report)
     if report.scores is not None:
-        yield _scores(report)
+        yield _scores(report.scores)
     yield _charts(report)
     if report.unanswered:
         yield _unanswered(report)
@@ -82,10 +86,7 @@ def _summary(report: Report) -> str:
     )
 
 
-def _scores(report: Report) -> str:
-    scores = report.scores
-    if scores is None:
-        return ""
+def _scores(scores: Scores) -> str:
     rows = (
         ("per test output (Kaggle)", scores.per_output),
         ("per task (ARC-AGI-2, HRM)", scores.per_task),
@@ -223,3 +224,70 @@ def _worded(value: object) -> str:
 
 def _name(puzzle: PuzzleReport) -> str:
     return escape(drawable(puzzle.challenge.puzzle_id))
+
+
+def curve_chart(points: Sequence[CurvePoint]) -> bytes:
+    """Draw the share of test inputs solved by the number of votes."""
+    figure, axes = _axes("votes on each test input", "test inputs solved")
+    numbers = [point.num_ballots for point in points]
+    twos, firsts = [p.two_share for p in points], [p.first_share for p in points]
+    # They differ in markers and line styles as well as in colour.
+    axes.plot(numbers, twos, "o-", color=_TWO, label="in two attempts")
+    axes.plot(numbers, firsts, "s--", color=_FIRST, label="in the first attempt")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(numbers, [str(number) for number in numbers])
+    axes.minorticks_off()
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def calibration_chart(bins: Sequence[Bin]) -> bytes:
+    """Draw how often first attempts are right by their share of the votes."""
+    figure, axes = _axes("share of the votes for the first attempt", "first attempts right")
+    axes.plot([0, 1], [0, 1], ":", color=_GREY, label="perfect calibration")
+    axes.bar(
+        [(one.low + one.high) / 2 for one in bins],
+        [one.right_share for one in bins],
+        width=[0.9 * (one.high - one.low) for one in bins],
+        color=_TWO,
+        alpha=0.25,
+    )
+    axes.plot(
+        [one.mean_confidence for one in bins],
+        [one.right_share for one in bins],
+        "o",
+        color=_TWO,
+        label="test inputs (their number beside)",
+    )
+    for one in bins:
+        axes.annotate(
+            str(one.num_inputs),
+            (one.mean_confidence, one.right_share),
+            xytext=(5, -9 if one.right_share > 0.5 else 4),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    axes.set_xlim(0, 1.05)
+    figure.legend(frameon=False, loc="outside upper left", fontsize=8)
+    return _svg(figure)
+
+
+def _axes(across: str, up: str) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure  # here: it takes half a second to import
+    from matplotlib.ticker import PercentFormatter
+
+    figure = Figure(figsize=_SIZE, layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.set_ylim(0, 1.05)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def _svg(figure: Any) -> bytes:
+    file = io.BytesIO()
+    # Without the date, so that equal numbers give equal pictures.
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
