@@ -61,9 +61,8 @@ def print_submitted(report: Report, paths: Paths) -> None:
         f"{report.elapsed_s:.0f} s: {paths.out}"
     )
     by_code: dict[str, list[str]] = {}
-    for puzzle in unanswered:
-        if puzzle.reason is not None:
-            by_code.setdefault(puzzle.reason.code, []).append(puzzle.challenge.puzzle_id)
+    for puzzle_id, reason in unanswered.items():
+        by_code.setdefault(reason.code, []).append(puzzle_id)
     counts = Counter({code: len(names) for code, names in by_code.items()})
     for code, count in counts.most_common():
         names = ", ".join(map(ascii_name, by_code[code][:NAMES_SHOWN]))

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import httpx
 
 from service.client.errors import ServiceProblem, ServiceUnreachable
-from service.client.replies import UNEXPLAINED, problem_of
+from service.client.replies import UNEXPLAINED, D, problem_of, read
 from service.client.requests import Request
 from service.runtime.timing import backoff_s
 
@@ -131,6 +131,15 @@ def send(request: Request, retries: Retries) -> Steps[httpx.Response]:
         if pause_s is None:
             raise error
         yield Pause(pause_s)
+
+
+def ask(model: type[D], request: Request, retries: Retries) -> Steps[D]:
+    """Send a request and read the document that answers it.
+
+    Raises: ServiceProblem, ServiceUnreachable, BadReply.
+    """
+    response = yield from send(request, retries)
+    return read(model, response.content, response.status_code)
 
 
 def _is_passing(problem: ServiceProblem) -> bool:

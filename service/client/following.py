@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from service.client.errors import BatchUnfinished, JobUnfinished, ServiceUnreachable
-from service.client.exchange import HangUp, Listen, NextChunk, Pause, Report, Retries, Steps, send
+from service.client.exchange import HangUp, Listen, NextChunk, Pause, Report, Retries, Steps, ask
 from service.client.replies import read, read_object
 from service.client.requests import Request
 from service.runtime.timing import backoff_s
@@ -80,8 +80,7 @@ class Following(Generic[Followed]):
                 is_mute = yield from self._listen()
                 num_mute = num_mute + 1 if is_mute else 0
                 num_pauses = num_pauses if is_mute else 0
-            response = yield from send(Request("GET", self.path), self.retries)
-            found = read(self.kind.model, response.content)
+            found = yield from ask(self.kind.model, Request("GET", self.path), self.retries)
             if found.state.is_final:
                 return found
             remaining_s = self.deadline - self.clock()

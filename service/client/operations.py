@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 from service.client.drivers import AsyncDriver, BlockingDriver
 from service.client.errors import JobUnsuccessful, ServiceProblem
-from service.client.exchange import Retries, Steps, send
+from service.client.exchange import Retries, Steps, ask, send
 from service.client.following import BATCH, JOB, Followed, Following, Kind
-from service.client.replies import BatchPage, D, JobPage, PuzzlePage, read, read_submission
+from service.client.replies import BatchPage, D, JobPage, PuzzlePage, read_submission
 from service.client.requests import (
     AnyChallenges,
     AnyTask,
@@ -230,8 +230,7 @@ class Operations:
         yield from send(request, self._retries)
 
     def _ask(self, model: type[D], request: Request) -> Steps[D]:
-        response = yield from send(request, self._retries)
-        return read(model, response.content, response.status_code)
+        return ask(model, request, self._retries)
 
     def _deadline(self, wait_s: float | None) -> float:
         return inf if wait_s is None else self._clock() + wait_s

@@ -146,9 +146,10 @@ class Report:
     bins: tuple[Bin, ...]
 
     @property
-    def unanswered(self) -> tuple[PuzzleReport, ...]:
-        """The puzzles with a test input that has no attempt."""
-        return tuple(puzzle for puzzle in self.puzzles if puzzle.reason is not None)
+    def unanswered(self) -> dict[str, Refusal]:
+        """The puzzles with a test input that has no attempt, and why."""
+        reasons = {puzzle.challenge.puzzle_id: puzzle.reason for puzzle in self.puzzles}
+        return {puzzle_id: one for puzzle_id, one in reasons.items() if one is not None}
 
     @property
     def num_votes(self) -> int:
@@ -167,9 +168,8 @@ class Report:
             "answered": len(self.puzzles) - len(self.unanswered),
             "votes": self.num_votes,
             "unanswered": [
-                {"puzzle": puzzle.challenge.puzzle_id, **puzzle.reason._asdict()}
-                for puzzle in self.unanswered
-                if puzzle.reason is not None
+                {"puzzle": puzzle_id, **reason._asdict()}
+                for puzzle_id, reason in self.unanswered.items()
             ],
             "scores": None if self.scores is None else asdict(self.scores),
             "curve": [asdict(point) for point in self.curve],

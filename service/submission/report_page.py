@@ -11,7 +11,15 @@ from typing import Any
 
 from augment import Task, write_atomically
 from service.render.pictures import answer_svg, drawable
-from service.submission.report import CANDIDATES_SHOWN, Bin, CurvePoint, PuzzleReport, Report
+from service.submission.report import (
+    CANDIDATES_SHOWN,
+    Bin,
+    CurvePoint,
+    PuzzleReport,
+    Report,
+    TestReport,
+)
+from service.submission.run import Refusal
 from voting import Scores
 
 _SIZE = (5.2, 3.4)  # inches
@@ -52,7 +60,7 @@ def write_report(report: Report, json_path: Path, page_path: Path) -> None:
 
 def report_page(report: Report) -> Iterator[str]:
     """Yield the page in parts: hundreds of puzzles with their grids take megabytes."""
-    title = escape(drawable(f"Submission to {report.title}"))
+    title = _text(f"Submission to {report.title}")
     yield f"{_HEAD}<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
     yield f"<main>\n<h1>{title}</h1>\n"
     yield _summary(report)
@@ -60,7 +68,7 @@ def report_page(report: Report) -> Iterator[str]:
         yield _scores(report.scores)
     yield _charts(report)
     if report.unanswered:
-        yield _unanswered(report)
+        yield _unanswered(report.unanswered)
     yield "<h2>Puzzles</h2>\n"
     for puzzle in report.puzzles:
         yield _puzzle(puzzle)
@@ -73,7 +81,7 @@ def _summary(report: Report) -> str:
     state = "" if report.is_complete else " The run is not complete: the same command continues it."
     settings = "".join(
         f"<tr><th scope='row'>{escape(name.replace('_', ' '))}</th>"
-        f"<td>{escape(drawable(_worded(value)))}</td></tr>"
+        f"<td>{_text(_worded(value))}</td></tr>"
         for name, value in report.settings.items()
         if value not in (None, [], ())  # not set
     )
@@ -138,15 +146,13 @@ def _figure(svg: bytes, alt: str, caption: str) -> str:
     )
 
 
-def _unanswered(report: Report) -> str:
-    reasons = [puzzle.reason for puzzle in report.unanswered if puzzle.reason is not None]
-    counts = Counter(reason.code for reason in reasons)
+def _unanswered(reasons: Mapping[str, Refusal]) -> str:
+    counts = Counter(reason.code for reason in reasons.values())
     numbers = ", ".join(f"{code}: {num}" for code, num in counts.most_common())
     rows = "".join(
-        f"<tr><th scope='row'>{_name(puzzle)}</th><td>{escape(puzzle.reason.code)}</td>"
-        f"<td>{escape(drawable(puzzle.reason.detail))}</td></tr>\n"
-        for puzzle in report.unanswered
-        if puzzle.reason is not None
+        f"<tr><th scope='row'>{_text(puzzle_id)}</th><td>{escape(reason.code)}</td>"
+        f"<td>{_text(reason.detail)}</td></tr>\n"
+        for puzzle_id, reason in reasons.items()
     )
     return (
         f"<h2>Not answered</h2>\n<p>The submission has the test input in place of an answer. "
@@ -169,38 +175,35 @@ def _puzzle(puzzle: PuzzleReport) -> str:
     picture, task = "", puzzle.challenge.task
     if task is not None:
         picture = f"<div class='wide'>{_picture(puzzle, task)}</div>\n"
-    tables = "".join(_votes_table(number, puzzle) for number in range(1, len(puzzle.tests) + 1))
+    tables = "".join(_votes_table(number, test) for number, test in enumerate(puzzle.tests, 1))
+    name = _text(puzzle.challenge.puzzle_id)
     return (
-        f"<details><summary><b>{_name(puzzle)}</b>{verdict}, {votes}</summary>\n"
+        f"<details><summary><b>{name}</b>{verdict}, {votes}</summary>\n"
         f"{picture}{tables}</details>\n"
     )
 
 
 def _picture(puzzle: PuzzleReport, task: Task) -> str:
     """Draw the puzzle like `hrm-arc solve --image`."""
-    num_inputs = len(task.puzzle.test)
-    tests = puzzle.tests or (None,) * num_inputs
-    expected = tuple(None if test is None else test.expected for test in tests)
-    attempts = [() if test is None else test.attempts for test in tests]
+    tests, num_inputs = puzzle.tests, len(task.puzzle.test)
+    expected = tuple(test.expected for test in tests) or (None,) * num_inputs
+    attempts = [test.attempts for test in tests] or [()] * num_inputs
     captions = [
-        []
-        if test is None
-        else [f"{c.count} votes, {c.share:.0%}" for c in test.candidates[: len(test.attempts)]]
+        [f"{c.count} votes, {c.share:.0%}" for c in test.candidates[: len(test.attempts)]]
         for test in tests
-    ]
+    ] or [[]] * num_inputs
     label = f"Puzzle {puzzle.challenge.puzzle_id}: demonstrations, test inputs and attempts"
     return answer_svg(Task(task.puzzle, expected), attempts, captions, label=label)
 
 
-def _votes_table(number: int, puzzle: PuzzleReport) -> str:
-    test = puzzle.tests[number - 1]
+def _votes_table(number: int, test: TestReport) -> str:
     rows = "".join(
         f"<tr><td>{rank}</td><td>{one.count}</td><td>{one.share:.1%}</td>"
         f"<td>{one.mean_q_halt:.3f}</td><td>{one.grid.size[0]} x {one.grid.size[1]}</td>"
         f"<td>{'expected' if one.grid == test.expected else ''}</td></tr>"
         for rank, one in enumerate(test.candidates[:CANDIDATES_SHOWN], start=1)
     )
-    heads: Sequence[str] = ("candidate", "votes", "share", "mean q", "size", "")
+    heads = ("candidate", "votes", "share", "mean q", "size", "")
     columns = "".join(f"<th scope='col'>{head}</th>" for head in heads)
     return (
         f"<div class='wide'><table><caption>Test input {number}: {test.votes.num_votes} votes for "
@@ -222,8 +225,8 @@ def _worded(value: object) -> str:
     return str(value)
 
 
-def _name(puzzle: PuzzleReport) -> str:
-    return escape(drawable(puzzle.challenge.puzzle_id))
+def _text(text: str) -> str:
+    return escape(drawable(text))
 
 
 def curve_chart(points: Sequence[CurvePoint]) -> bytes:
