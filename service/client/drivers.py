@@ -51,7 +51,7 @@ class Driver(Generic[Http]):
         retries: Retries | None = None,
     ) -> None:
         _check_url(url)
-        self.url = url
+        self._url = url
         self._timeout_s = timeout_s
         self._retries = retries or Retries()
         self._clock: Callable[[], float] = time.monotonic
@@ -83,7 +83,7 @@ class Driver(Generic[Http]):
         """Say that the service did not answer, and how."""
         reason = str(error) or type(error).__name__
         return ServiceUnreachable(
-            f"no answer from {self.url} ({reason}): is a service running there? Start one with "
+            f"no answer from {self._url} ({reason}): is a service running there? Start one with "
             "`hrm-arc serve`"
         )
 
@@ -103,22 +103,20 @@ class BlockingDriver(Driver[httpx.Client]):
         """Close the connections."""
         self._http.close()
 
-    def take(self, steps: Steps[T]) -> T:
+    def _take(self, steps: Steps[T]) -> T:
         """Take the steps of an operation, one effect after the other."""
         with ExitStack() as stack:
             outcome: Any = None
-            error: Exception | None = None
             while True:
                 try:
-                    effect = steps.send(outcome) if error is None else steps.throw(error)
+                    effect = _next_effect(steps, outcome)
                 except StopIteration as done:
                     value: T = done.value
                     return value
-                outcome = error = None
                 try:
                     outcome = self._perform(effect, stack)
                 except httpx.RequestError as failure:
-                    error = self._unreachable(failure)
+                    outcome = self._unreachable(failure)
 
     def _perform(self, effect: Effect, stack: ExitStack) -> Any:
         match effect:
@@ -155,22 +153,20 @@ class AsyncDriver(Driver[httpx.AsyncClient]):
         """Close the connections."""
         await self._http.aclose()
 
-    async def take(self, steps: Steps[T]) -> T:
+    async def _take(self, steps: Steps[T]) -> T:
         """Take the steps of an operation, one effect after the other."""
         async with AsyncExitStack() as stack:
             outcome: Any = None
-            error: Exception | None = None
             while True:
                 try:
-                    effect = steps.send(outcome) if error is None else steps.throw(error)
+                    effect = _next_effect(steps, outcome)
                 except StopIteration as done:
                     value: T = done.value
                     return value
-                outcome = error = None
                 try:
                     outcome = await self._perform(effect, stack)
                 except httpx.RequestError as failure:
-                    error = self._unreachable(failure)
+                    outcome = self._unreachable(failure)
 
     async def _perform(self, effect: Effect, stack: AsyncExitStack) -> Any:
         match effect:
@@ -192,6 +188,10 @@ class AsyncDriver(Driver[httpx.AsyncClient]):
                 if inspect.isawaitable(pending):
                     await pending
         return None
+
+
+def _next_effect(steps: Steps[Any], outcome: Any) -> Effect:
+    return steps.throw(outcome) if isinstance(outcome, Exception) else steps.send(outcome)
 
 
 def _is_stream(response: httpx.Response) -> bool:

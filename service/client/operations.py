@@ -63,7 +63,7 @@ class operation(Generic[P, T]):  # noqa: N801 - a decorator
 
         @functools.wraps(steps)
         def call(*arguments: P.args, **options: P.kwargs) -> Any:
-            return client.take(steps(*arguments, **options))
+            return client._take(steps(*arguments, **options))
 
         return call
 

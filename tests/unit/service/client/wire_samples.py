@@ -71,7 +71,7 @@ class DrivenClient(Operations):
     def __init__(self, drive: Drive) -> None:
         self._drive, self._retries, self._clock = drive, RETRIES, drive.clock
 
-    def take(self, steps: Steps[Any]) -> Any:
+    def _take(self, steps: Steps[Any]) -> Any:
         return self._drive.take(steps)
 
 
