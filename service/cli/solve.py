@@ -25,9 +25,8 @@ from service.runtime.devices import EngineOptions
 from service.runtime.folders import DEMO_NAME, demo_checkpoint
 from service.wire.answer import Answer, MemberAnswer, TestAnswer
 from service.wire.errors import ClientError
-from service.wire.job import Job
+from service.wire.job import Job, Progress
 from service.wire.options import SolveOptions
-from service.wire.progress import Progress
 
 _VOTING = "variants"
 

@@ -24,10 +24,9 @@ from service.cli.output import (
 from service.cli.task_sources import read_challenge_set
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import DEMO_NAME, demo_checkpoint
-from service.submission.output import Paths
-from service.submission.plan import Plan
+from service.submission.files import Paths
 from service.submission.report import Report
-from service.submission.run import Run
+from service.submission.run import Plan, Run
 from service.submission.session import SubmitConfig
 from service.wire.options import Adapt, SolveOptions
 from voting import read_submission, score
@@ -218,9 +217,8 @@ def print_submitted(report: Report, paths: Paths) -> None:
         f"{report.elapsed_s:.0f} s: {paths.out}"
     )
     by_code: dict[str, list[str]] = {}
-    for puzzle in unanswered:
-        if puzzle.reason is not None:
-            by_code.setdefault(puzzle.reason.code, []).append(puzzle.challenge.puzzle_id)
+    for puzzle_id, reason in unanswered.items():
+        by_code.setdefault(reason.code, []).append(puzzle_id)
     for code, names in sorted(by_code.items(), key=lambda item: len(item[1]), reverse=True):
         shown = ", ".join(map(ascii_name, names[:NAMES_SHOWN]))
         more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""

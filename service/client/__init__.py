@@ -1,10 +1,8 @@
 """A client of the service: `Client`, and `AsyncClient` for asyncio.
 
-Both drive the same core (`core.py`), which does no input or output.
+Both have the methods of `operations.py`, which do no input or output, and a driver that does.
 """
 
-from service.client.async_client import AsyncClient
-from service.client.client import Client
 from service.client.errors import (
     BadReply,
     BatchUnfinished,
@@ -13,8 +11,9 @@ from service.client.errors import (
     ServiceProblem,
     ServiceUnreachable,
 )
-from service.client.pages import BatchPage, JobPage, PuzzlePage
-from service.client.retries import Retries
+from service.client.exchange import Retries
+from service.client.operations import AsyncClient, Client
+from service.client.replies import BatchPage, JobPage, PuzzlePage
 from service.wire.answer import (
     AdaptationSummary,
     Answer,

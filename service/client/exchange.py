@@ -1,52 +1,38 @@
-"""What the client's core asks of the world, and what it gets.
+"""The effects that operations ask of a driver, and how a request is sent until it is answered.
 
-The core does no input or output: it is generators that yield an effect and are sent its outcome.
+Operations do no input or output: they are generators that yield an effect and are sent its outcome.
 Their driver, blocking or not, performs the effects; where the service cannot be reached, it
 throws `ServiceUnreachable` in.
 """
 
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+import random
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from service.wire.batch import BatchProgress
-from service.wire.job import Progress
+import httpx
 
+from service.client.errors import ServiceProblem, ServiceUnreachable
+from service.client.replies import UNEXPLAINED, D, problem_of, read
+from service.client.requests import Request
+from service.runtime.timing import backoff_s
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request. All of ours may be repeated: what makes a job carries its own key.
-
-    Units: patience_s are the seconds that the service may keep silent, beyond the usual.
-    """
-
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    query: tuple[tuple[str, str], ...] = ()
-    content: bytes | None = None
-    patience_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One HTTP reply; names of headers in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+# Too many requests or jobs, and a service that is about to be back.
+PASSING_STATUSES = frozenset({429, 503})
+# A proxy's words for the same. The service itself says 504 of a job that ended.
+PASSING_STATUSES_OF_PROXIES = frozenset({502, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a request; the outcome is a `Reply`."""
+    """Send a request; the outcome is the response, read."""
 
     request: Request
 
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Open a stream of events; the outcome is None, or the `Reply` that refuses it.
+    """Open a stream of events; the outcome is an iterator of its chunks, None where it is refused.
 
     Units: after silence_s seconds without a byte the stream counts as broken.
     """
@@ -58,6 +44,8 @@ class Listen:
 @dataclass(frozen=True, slots=True)
 class NextChunk:
     """Wait for bytes of the open stream; the outcome is None at its end."""
+
+    chunks: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +65,84 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Hand progress to the caller that waits."""
+    """Hand progress to the caller that waits; a driver for asyncio awaits what it returns."""
 
-    progress: Progress | BatchProgress
+    listener: Callable[[Any], Awaitable[None] | None]
+    progress: object
 
 
 Effect = Send | Listen | NextChunk | HangUp | Pause | Report
 T = TypeVar("T")
 Steps = Generator[Effect, Any, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often a request is sent again, and how long is waited before.
+
+    The pause doubles from `first_pause_s`; a service's Retry-After goes before it. A service that
+    names a time longer than `longest_pause_s` is not waited for.
+
+    Units: seconds.
+    """
+
+    most: int = 6
+    first_pause_s: float = 0.2
+    longest_pause_s: float = 30.0
+
+    def pause_s(self, num_failures: int, retry_after_s: float | None = None) -> float | None:
+        """Return the pause after so many failures in a row; None: give up.
+
+        A random part keeps many clients from coming back at the same moment.
+
+        Units: seconds.
+        """
+        if num_failures > self.most:
+            return None
+        if retry_after_s is None:
+            return backoff_s(num_failures, self.first_pause_s, self.longest_pause_s)
+        if retry_after_s > self.longest_pause_s:
+            return None
+        return retry_after_s + random.uniform(0, self.first_pause_s)
+
+
+def send(request: Request, retries: Retries) -> Steps[httpx.Response]:
+    """Send a request until it is answered, or there is no more use in it.
+
+    Raises: ServiceProblem, ServiceUnreachable.
+    """
+    num_failures = 0
+    while True:
+        error: ServiceProblem | ServiceUnreachable
+        retry_after_s = None
+        try:
+            response: httpx.Response = yield Send(request)
+        except ServiceUnreachable as unreachable:
+            error = unreachable
+        else:
+            if response.is_success:
+                return response
+            error = problem_of(response)
+            if not _is_passing(error):
+                raise error
+            retry_after_s = error.retry_after_s
+        num_failures += 1
+        pause_s = retries.pause_s(num_failures, retry_after_s)
+        if pause_s is None:
+            raise error
+        yield Pause(pause_s)
+
+
+def ask(model: type[D], request: Request, retries: Retries) -> Steps[D]:
+    """Send a request and read the document that answers it.
+
+    Raises: ServiceProblem, ServiceUnreachable, BadReply.
+    """
+    response = yield from send(request, retries)
+    return read(model, response.content, response.status_code)
+
+
+def _is_passing(problem: ServiceProblem) -> bool:
+    return problem.status in PASSING_STATUSES or (
+        problem.code == UNEXPLAINED and problem.status in PASSING_STATUSES_OF_PROXIES
+    )

@@ -2,147 +2,114 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import TypeAdapter, ValidationError
+import httpx
+from pydantic import BeforeValidator, ValidationError
 
 from augment import AugmentError
 from service.client.errors import BadReply, ServiceProblem
-from service.client.exchange import Reply
-from service.client.pages import BatchPage, JobPage, PuzzlePage
-from service.wire.batch import Batch, BatchProgress
-from service.wire.checkpoint import Adapted, Checkpoint
-from service.wire.job import Job, Progress
+from service.wire.batch import BatchSummary
+from service.wire.checkpoint import KnownPuzzle
+from service.wire.document import Document
+from service.wire.job import Job
 from service.wire.problem import MAX_FAULTS, Fault
 from voting import Submission, VotingError, parse_submission
 
-T = TypeVar("T")
-
-_JOB: Final = TypeAdapter(Job)
-_JOBS: Final = TypeAdapter(JobPage)
-_PROGRESS: Final = TypeAdapter(Progress)
-_CHECKPOINTS: Final = TypeAdapter(tuple[Checkpoint, ...])
-_PUZZLES: Final = TypeAdapter(PuzzlePage)
-_ADAPTED: Final = TypeAdapter(tuple[Adapted, ...])
-_BATCH: Final = TypeAdapter(Batch)
-_BATCHES: Final = TypeAdapter(BatchPage)
-_BATCH_PROGRESS: Final = TypeAdapter(BatchProgress)
+D = TypeVar("D", bound=Document)
 
 # The code of a refusal that is no problem document: a proxy's, or another program's.
 UNEXPLAINED: Final = "unexplained"
 
 
-def read_job(reply: Reply) -> Job:
-    """Read a job.
+def _cursor_of(address: object) -> str | None:
+    """Read the cursor out of a next page's address."""
+    if not isinstance(address, str):
+        return None
+    return next(iter(parse_qs(urlsplit(address).query).get("cursor", ())), None)
+
+
+class _Page(Document):
+    next: Annotated[str | None, BeforeValidator(_cursor_of)] = None
+
+
+class JobPage(_Page):
+    """Some jobs, the newest first; `next` is where the following page begins, None at the end."""
+
+    jobs: tuple[Job, ...]
+
+
+class BatchPage(_Page):
+    """Some batches, newest first; `next` is where the following page begins, None at the end."""
+
+    batches: tuple[BatchSummary, ...]
+
+
+class PuzzlePage(_Page):
+    """Some of a checkpoint's `total` puzzles; `next` is where the following page begins."""
+
+    puzzles: tuple[KnownPuzzle, ...]
+    total: int
+
+
+def read(model: type[D], text: bytes | str, status: int = 200) -> D:
+    """Read a document out of the body of a reply, or out of an event's data.
 
     Raises: BadReply.
     """
-    return _read(_JOB, _document(reply), reply.status)
+    try:
+        return model.model_validate(read_object(text, status), extra="ignore")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = "".join(f"/{key}" for key in first["loc"])
+        reason = f"{place}: {first['msg']}"
+    except AugmentError as error:
+        reason = str(error)
+    raise BadReply(status, f"the reply is not as agreed: {reason}")
 
 
-def read_jobs(reply: Reply) -> JobPage:
-    """Read a page of jobs.
-
-    Raises: BadReply.
-    """
-    return _read(_JOBS, _document(reply), reply.status)
-
-
-def read_checkpoints(reply: Reply) -> tuple[Checkpoint, ...]:
-    """Read a list of checkpoints.
-
-    Raises: BadReply.
-    """
-    return _read(_CHECKPOINTS, _document(reply).get("checkpoints"), reply.status)
-
-
-def read_puzzles(reply: Reply) -> PuzzlePage:
-    """Read a page of puzzles.
-
-    Raises: BadReply.
-    """
-    return _read(_PUZZLES, _document(reply), reply.status)
-
-
-def read_adapted(reply: Reply) -> tuple[Adapted, ...]:
-    """Read a list of adapted checkpoints.
-
-    Raises: BadReply.
-    """
-    return _read(_ADAPTED, _document(reply).get("adapted"), reply.status)
-
-
-def read_batch(reply: Reply) -> Batch:
-    """Read a batch.
-
-    Raises: BadReply.
-    """
-    return _read(_BATCH, _document(reply), reply.status)
-
-
-def read_batches(reply: Reply) -> BatchPage:
-    """Read a page of batches.
-
-    Raises: BadReply.
-    """
-    return _read(_BATCHES, _document(reply), reply.status)
-
-
-def read_batch_progress(data: str) -> BatchProgress:
-    """Read the data of an event of a batch.
-
-    Raises: BadReply.
-    """
-    return _read(_BATCH_PROGRESS, _parse(data, 200), 200)
-
-
-def read_submission(reply: Reply) -> Submission:
+def read_submission(response: httpx.Response) -> Submission:
     """Read a submission.
 
     Raises: BadReply.
     """
+    status = response.status_code
     try:
-        return parse_submission(_document(reply))
+        return parse_submission(read_object(response.content, status))
     except VotingError as error:
-        _refuse(reply.status, f"the reply is not as agreed: {error}")
+        raise BadReply(status, f"the reply is not as agreed: {error}") from None
 
 
-def read_progress(data: str) -> Progress:
-    """Read the data of a progress event.
-
-    Raises: BadReply.
-    """
-    return _read(_PROGRESS, _parse(data, 200), 200)
-
-
-def read_state(data: str) -> str:
-    """Read the state out of a state event's data.
+def read_object(text: bytes | str, status: int = 200) -> dict[str, Any]:
+    """Read a JSON object.
 
     Raises: BadReply.
     """
-    document = _parse(data, 200)
-    return str(document.get("state")) if isinstance(document, dict) else ""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise BadReply(status, "the reply is no JSON") from None
+    if not isinstance(document, dict):
+        raise BadReply(status, "the reply is JSON, but no object")
+    return document
 
 
-def problem_of(reply: Reply) -> ServiceProblem:
+def problem_of(response: httpx.Response) -> ServiceProblem:
     """Read why a request was refused; also from what is no problem document."""
     try:
-        document = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict) or "code" not in document:
-        return ServiceProblem(
-            status=reply.status,
-            code=UNEXPLAINED,
-            detail="it gives no reason. Is this the address of an hrm-arc service?",
-            retry_after_s=_retry_after_s(reply.headers),
-        )
+        document = read_object(response.content)
+    except BadReply:
+        document = {}
+    if "code" not in document:
+        question = "Is this the address of an hrm-arc service?"
+        document = {"code": UNEXPLAINED, "detail": f"it gives no reason. {question}"}
     return ServiceProblem(
-        status=reply.status,
+        status=response.status_code,
         code=str(document["code"]),
         detail=str(document.get("detail") or document.get("title") or "it gives no reason"),
         faults=_faults(document.get("errors")),
-        retry_after_s=_retry_after_s(reply.headers),
+        retry_after_s=_retry_after_s(response.headers),
         job_id=_job_id(_text(document, "instance")),
     )
 
@@ -171,32 +138,3 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Read the seconds to wait; a date says nothing to a clock that may be wrong."""
     text = headers.get("retry-after", "").strip()
     return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
-
-
-def _document(reply: Reply) -> dict[str, Any]:
-    document = _parse(reply.body, reply.status)
-    if not isinstance(document, dict):
-        _refuse(reply.status, "the reply is JSON, but no object")
-    return document
-
-
-def _parse(text: str | bytes, status: int) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        _refuse(status, "the reply is no JSON")
-
-
-def _read(adapter: TypeAdapter[T], document: Any, status: int) -> T:
-    try:
-        return adapter.validate_python(document, extra="ignore")
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = "".join(f"/{key}" for key in first["loc"])
-        _refuse(status, f"the reply is not as agreed: {place}: {first['msg']}")
-    except AugmentError as error:
-        _refuse(status, f"the reply is not as agreed: {error}")
-
-
-def _refuse(status: int, sentence: str) -> NoReturn:
-    raise BadReply(status, sentence) from None

@@ -1,16 +1,26 @@
 """`hrm-arc submit` on this machine: checkpoints are opened, adapted where wanted, and vote."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from augment import CanvasError, Puzzle
 from hrm_core import Engine, open_checkpoint
 from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
+from service.solving.members import Member
+from service.solving.solve import Solving, group_by_puzzle
 from service.submission.adapting import adapt_for_session, remove_adaptation
 from service.submission.challenges import ChallengeSet
-from service.submission.local_vote import LocalVote, Voters, enrol_all
+from service.submission.files import NUM_ATTEMPTS
+from service.submission.run import Plan, Refusal, Round, Run
 from service.submission.session import ProgressView, SubmitConfig, SubmitSession, Submitted
+from service.submission.votes import InputVotes, RoundVotes
+from service.wire.errors import InputError, UnknownPuzzle
+from service.wire.options import SolveOptions
+from voting import decided
 
+Voters = Mapping[str, tuple[Member, ...]]
 OpenEngine = Callable[[RowIndex, EngineOptions, int], Engine]
 
 
@@ -49,14 +59,12 @@ def _name(row_index: RowIndex) -> str:
 
 
 def _vote(session: SubmitSession, row_indexes: Sequence[RowIndex], open_engine: OpenEngine) -> None:
-    run, config = session.run, session.config
-    voters = enrol_all(run, row_indexes)
+    voters = enrol_all(session.run, row_indexes)
     plan = session.make_plan(is_whole=False)
-    if plan.num_open == 0:
-        return
-    engines = _open_engines(session, row_indexes, voters, open_engine)
-    vote = LocalVote(run, plan, voters, engines, config.options)
-    vote.run(session.show, session.should_stop)
+    if plan.num_open > 0:
+        engines = _open_engines(session, row_indexes, voters, open_engine)
+        vote = LocalVote(session.run, plan, voters, engines, session.config.options)
+        vote.run(session.show, session.should_stop)
 
 
 def _open_engines(
@@ -98,3 +106,170 @@ def _options_of(engine: Engine) -> EngineOptions:
         compiled=engine.config.compile,
         num_threads=engine.num_threads,
     )
+
+
+def enrol_all(run: Run, row_indexes: Sequence[RowIndex]) -> Voters:
+    """Return the checkpoints that know each puzzle; puzzles that none knows are refused.
+
+    Raises: EnrolmentError for a checkpoint that cannot answer any puzzle; InputError for two
+    checkpoints of the same name.
+    """
+    names = [_name(row_index) for row_index in row_indexes]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"two checkpoints are called {twice!r}: give each once, or rename one of the folders"
+        )
+    voters = {}
+    for challenge in run.challenges:
+        if challenge.task is None or challenge.puzzle_id in run.refusals:
+            continue
+        members, refusals = _enrol(challenge.task.puzzle, row_indexes)
+        if members:
+            voters[challenge.puzzle_id] = members
+        else:
+            run.refuse(challenge.puzzle_id, refusals[-1])
+    return voters
+
+
+def _enrol(
+    puzzle: Puzzle, row_indexes: Sequence[RowIndex]
+) -> tuple[tuple[Member, ...], list[Refusal]]:
+    members, refusals = [], []
+    for row_index in row_indexes:
+        try:
+            members.append(Member.find(row_index, puzzle))
+        except UnknownPuzzle as error:
+            refusals.append(Refusal("unknown_puzzle", str(error)))
+        except CanvasError as error:
+            folder = row_index.checkpoint.folder
+            refusals.append(Refusal("canvas_exceeded", f"{folder}: {error}"))
+    return tuple(members), refusals
+
+
+@dataclass(frozen=True, slots=True)
+class _Entered:
+    """A round that is in the engines."""
+
+    planned: Round
+    stop: int
+    num_left: int
+
+
+class LocalVote:
+    """Runs the rounds of a plan in engines of this process, one for each checkpoint.
+
+    `engines` are by checkpoint name.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        plan: Plan,
+        voters: Voters,
+        engines: Mapping[str, Engine],
+        options: SolveOptions,
+    ) -> None:
+        self._run, self._plan, self._voters = run, plan, voters
+        self._engines, self._options = engines, options
+        self._puzzles = {
+            one.puzzle_id: one.task.puzzle for one in run.challenges if one.task is not None
+        }
+        self._entered: dict[Solving, _Entered] = {}
+
+    def run(self, show: Callable[[], None], should_stop: Callable[[], bool]) -> None:
+        """Vote until the plan is done, the time is over, or `should_stop`.
+
+        When the time is over, incomplete rounds count as they are; a run that continues a stopped
+        one repeats them.
+        """
+        try:
+            while not should_stop() and not self._run.clock.is_over:
+                self._enter_more()
+                if not self._entered:
+                    return
+                for engine in self._engines.values():
+                    if not engine.is_idle:
+                        for solving, outcomes in group_by_puzzle(engine.step()).items():
+                            solving.receive(outcomes)
+                for solving in [one for one in self._entered if one.is_done]:
+                    self._finish(solving)
+                show()
+            if self._run.clock.is_over:
+                self._keep_parts()
+        finally:
+            for solving in self._entered:
+                solving.leave()
+            self._entered.clear()
+
+    def _enter_more(self) -> None:
+        # The samples of one step wait, so that no slot stays empty; more would only take memory.
+        while all(engine.num_waiting < engine.num_slots for engine in self._engines.values()):
+            planned = self._plan.take()
+            if planned is None:
+                return
+            self._enter(planned)
+
+    def _enter(self, planned: Round) -> None:
+        limit, seed = self._options.variants, self._options.seed
+        members = self._voters[planned.puzzle_id]
+        longest = max(len(member.puzzle_rows.variants) for member in members)
+        stop = min(longest, planned.stop or longest, limit or longest)
+        lengths = [min(len(member.puzzle_rows.variants), limit or longest) for member in members]
+        parts = [
+            replace(member, puzzle_rows=drawn)
+            for member in members
+            if (drawn := member.puzzle_rows.draw_more(planned.start, stop, seed)).variants
+        ]
+        if not parts:  # all have voted
+            self._plan.drop(planned.puzzle_id)
+            return
+        num_left = sum(max(0, length - stop) for length in lengths)
+        is_whole_vote = planned.start == 0 and num_left == 0
+        options = self._options.with_changes(
+            variants=None,
+            attempts=NUM_ATTEMPTS,
+            stop_early=self._options.stop_early and is_whole_vote,
+        )
+        solving = Solving(self._puzzles[planned.puzzle_id], parts, options)
+        self._entered[solving] = _Entered(planned, stop, num_left)
+        for index, part in enumerate(parts):
+            solving.enter(index, self._engines[part.name])
+
+    def _finish(self, solving: Solving) -> None:
+        entered = self._entered.pop(solving)
+        one = self._round(solving, entered)
+        self._run.record(replace(one, is_settled=self._is_settled(one, entered)))
+        self._plan.close(entered.planned.puzzle_id)
+
+    def _is_settled(self, one: RoundVotes, entered: _Entered) -> bool:
+        if entered.num_left == 0:
+            return True
+        if not self._options.stop_early:
+            return False
+        standing = self._run.standings[one.puzzle_id].add(one)
+        return all(
+            decided(votes.tally, entered.num_left, NUM_ATTEMPTS, self._run.ranking)
+            for votes in standing.votes
+        )
+
+    def _keep_parts(self) -> None:
+        for solving, entered in self._entered.items():
+            one = self._round(solving, entered)
+            if any(votes.num_ballots for votes in one.votes):
+                self._run.record(replace(one, is_partial=True))
+
+    def _round(self, solving: Solving, entered: _Entered) -> RoundVotes:
+        answer = solving.answer()
+        return RoundVotes(
+            puzzle_id=entered.planned.puzzle_id,
+            start=entered.planned.start,
+            stop=entered.stop,
+            votes=tuple(
+                InputVotes(tally, num_segments=test.segments)
+                for tally, test in zip(solving.tallies, answer.tests, strict=True)
+            ),
+            is_settled=False,
+            voters=tuple(member.name for member in solving.members),
+            elapsed_s=self._run.clock.elapsed_s,
+        )

@@ -6,17 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from hashlib import sha256
 
-from service.client import (
-    AsyncClient,
-    ClientError,
-    Job,
-    JobState,
-    ServiceProblem,
-    TestAnswer,
-)
+from service.client import AsyncClient, ClientError, Job, JobState, ServiceProblem, TestAnswer
 from service.submission.challenges import ChallengeSet
-from service.submission.plan import Plan, Round
-from service.submission.run import Refusal, Run
+from service.submission.run import Plan, Refusal, Round, Run
 from service.submission.session import ProgressView, SubmitConfig, SubmitSession, Submitted
 from service.submission.votes import InputVotes, RoundVotes
 from service.wire.options import SolveOptions
@@ -54,15 +46,10 @@ async def _vote(session: SubmitSession, client: AsyncClient) -> None:
     plan = session.make_plan(is_whole=True)
     async with client:
         if plan.num_open:
-            options = job_options(session.config)
+            main, *others = session.config.checkpoints or (None,)
+            options = session.config.options.with_changes(checkpoint=main, ensemble=tuple(others))
             vote = RemoteVote(session.run, plan, client, options, session.identity)
             await vote.run(session.show, session.should_stop)
-
-
-def job_options(config: SubmitConfig) -> SolveOptions:
-    """Return the options of every job."""
-    main = config.checkpoints[0] if config.checkpoints else None
-    return config.options.with_changes(checkpoint=main, ensemble=config.checkpoints[1:])
 
 
 class RemoteVote:
@@ -160,11 +147,9 @@ class RemoteVote:
 
 
 def _is_of_one_puzzle(problem: ServiceProblem) -> bool:
-    if problem.code in OF_ONE_PUZZLE:
-        return True
-    pointers = problem.pointers
-    return problem.code == "invalid_request" and not any(
-        pointer.startswith(OPTIONS_POINTER) for pointer in pointers
+    return problem.code in OF_ONE_PUZZLE or (
+        problem.code == "invalid_request"
+        and not any(pointer.startswith(OPTIONS_POINTER) for pointer in problem.pointers)
     )
 
 

@@ -8,11 +8,10 @@ from typing import Any, Final, Protocol
 
 from service.runtime.devices import EngineOptions
 from service.submission.challenges import ChallengeSet
-from service.submission.journal import Journal
-from service.submission.output import Paths, SubmissionFile
-from service.submission.plan import Plan, round_stops
-from service.submission.report import Report, make_report, write_report
-from service.submission.run import Clock, Run
+from service.submission.files import Journal, Paths, SubmissionFile
+from service.submission.report import Report, make_report
+from service.submission.report_page import write_report
+from service.submission.run import Clock, Plan, Run, round_stops
 from service.wire.errors import InputError
 from service.wire.options import SolveOptions
 from voting import Ranking

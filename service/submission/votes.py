@@ -141,11 +141,6 @@ class Standing:
         """The ballots of all test inputs that name a grid."""
         return sum(votes.num_votes for votes in self.votes)
 
-    @property
-    def num_ballots(self) -> int:
-        """The ballots of all test inputs."""
-        return sum(votes.num_ballots for votes in self.votes)
-
     def add(self, one: RoundVotes) -> "Standing":
         """Add the votes of a round; one that does not follow the last one is ignored."""
         num_rounds = self.num_rounds + 1

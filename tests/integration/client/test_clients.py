@@ -209,7 +209,7 @@ def test_a_full_queue_is_waited_for(client: Any, connect: Callable[..., Any], ta
 
 def _url(client: Any) -> str:
     inner = getattr(client, "_client", client)
-    return str(inner._address.url)
+    return str(inner._url)
 
 
 def test_a_lost_reply_makes_no_second_job(

@@ -3,7 +3,11 @@
 import pytest
 
 from service.client import Client, ClientError
-from service.client.address import Address
+
+
+def authorization_of(client: Client) -> str | None:
+    with client:
+        return client._http.headers.get("Authorization")
 
 
 @pytest.mark.parametrize(
@@ -18,11 +22,11 @@ def test_the_key_comes_from_the_argument_or_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("HRM_ARC_API_KEY", raising=False)
-    assert "Authorization" not in Address.of("http://a", None, 1).headers
+    assert authorization_of(Client("http://a")) is None
 
     monkeypatch.setenv("HRM_ARC_API_KEY", "of-the-environment")
-    assert Address.of("http://a", None, 1).headers["Authorization"] == "Bearer of-the-environment"
-    assert Address.of("http://a", "given", 1).headers["Authorization"] == "Bearer given"
+    assert authorization_of(Client("http://a")) == "Bearer of-the-environment"
+    assert authorization_of(Client("http://a", api_key="given")) == "Bearer given"
 
 
 @pytest.mark.parametrize("key", ["two\nlines", "left right", "schl\u00fcssel"])
@@ -41,4 +45,4 @@ def test_a_password_in_the_address_is_refused_without_showing_it() -> None:
 
 
 def test_the_key_is_not_shown() -> None:
-    assert "secret" not in repr(Address.of("http://a", "secret", 1))
+    assert "secret" not in repr(vars(Client("http://a", api_key="secret")))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.client.events import EventDecoder, StreamEvent
+from service.client.following import EventDecoder, StreamEvent
 
 TEXT = (
     ": ping\n\n"

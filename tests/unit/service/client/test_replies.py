@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from wire_samples import (
     adapting_document,
@@ -16,19 +17,25 @@ from wire_samples import (
 
 from augment import Grid
 from service.api.examples import ADAPTED
-from service.client import AdaptationSummary, BadReply, Fault, JobState
-from service.client.exchange import Reply
-from service.client.replies import (
-    problem_of,
-    read_adapted,
-    read_checkpoints,
-    read_job,
-    read_jobs,
-    read_progress,
-    read_puzzles,
+from service.client import (
+    AdaptationSummary,
+    BadReply,
+    Fault,
+    Job,
+    JobPage,
+    JobState,
+    Progress,
+    PuzzlePage,
 )
+from service.client.replies import problem_of, read
+from service.wire.checkpoint import AdaptedList, CheckpointList
 
+DATE = "Fri, 31 Dec 1999 23:59:59 GMT"
 SQUARE = Grid.from_rows([[1, 1], [1, 1]])
+
+
+def read_job(response: httpx.Response) -> Job:
+    return read(Job, response.content, response.status_code)
 
 
 def test_an_answer_is_read_with_its_grids() -> None:
@@ -124,9 +131,9 @@ def test_members_of_later_versions_are_passed_over() -> None:
 
 def test_progress_is_read_with_and_without_votes() -> None:
     document = progress_document(3)
-    whole = read_progress(reply(document).body.decode())
+    whole = read(Progress, reply(document).text)
     del document["tests"]
-    short = read_progress(reply(document).body.decode())
+    short = read(Progress, reply(document).text)
 
     assert (whole.outcomes, whole.asked) == (3, 8)
     assert whole.tests[0].candidates[0].grid == Grid.from_rows([[2]])
@@ -142,11 +149,11 @@ def test_the_progress_of_an_adaptation_is_read() -> None:
     assert job.progress.adaptation is not None
     adaptation = job.progress.adaptation
     assert (adaptation.phase, adaptation.steps, adaptation.loss) == ("all", 120, None)
-    assert read_progress(reply(progress_document(3)).body.decode()).adaptation is None
+    assert read(Progress, reply(progress_document(3)).text).adaptation is None
 
 
 def test_adapted_checkpoints_are_read() -> None:
-    (adapted,) = read_adapted(reply({"adapted": [ADAPTED], "total": 1}))
+    (adapted,) = read(AdaptedList, reply({"adapted": [ADAPTED], "total": 1}).content).adapted
 
     assert (adapted.id, adapted.bytes) == (ADAPTED["id"], 14_200_000)
     assert (adapted.variants, adapted.steps, adapted.complete) == (64, 300, True)
@@ -160,7 +167,7 @@ def test_a_page_gives_the_cursor_of_the_next(address: str | None, cursor: str | 
     summary = job_document("succeeded")
     del summary["result"]
 
-    page = read_jobs(reply({"jobs": [summary], "next": address}))
+    page = read(JobPage, reply({"jobs": [summary], "next": address}).content)
 
     assert page.next == cursor
     assert page.jobs[0].result is None
@@ -174,10 +181,10 @@ def test_checkpoints_and_puzzles_are_read() -> None:
     }
     puzzle = {"name": "square", "demonstrations_sha256": "cd", "variants": 6}
 
-    (read,) = read_checkpoints(reply({"checkpoints": [checkpoint]}))
-    page = read_puzzles(reply({"puzzles": [puzzle], "total": 1, "next": None}))
+    (found,) = read(CheckpointList, reply({"checkpoints": [checkpoint]}).content).checkpoints
+    page = read(PuzzlePage, reply({"puzzles": [puzzle], "total": 1, "next": None}).content)
 
-    assert (read.rows, read.puzzles, read.verified, read.default) == (
+    assert (found.rows, found.puzzles, found.verified, found.default) == (
         8,
         2,
         True,
@@ -193,13 +200,13 @@ def test_checkpoints_and_puzzles_are_read() -> None:
         (b"<html>", "no JSON"),
         (b"[]", "no object"),
         (b'{"id": "j1"}', "/state"),
-        (reply(job_document(state="resting")).body, "/state"),
+        (reply(job_document(state="resting")).content, "/state"),
         (b"[" * 100_000, "no JSON"),
     ],
 )
 def test_what_is_no_job_is_refused_with_the_place(body: bytes, said: str) -> None:
     with pytest.raises(BadReply, match=said) as caught:
-        read_job(Reply(200, {}, body))
+        read(Job, body)
 
     assert caught.value.status == 200
 
@@ -236,7 +243,7 @@ def test_a_problem_about_no_job_names_none(instance: object) -> None:
 
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"[]", b'{"detail": "x"}'])
 def test_a_refusal_without_a_problem_is_unexplained(body: bytes) -> None:
-    found = problem_of(Reply(502, {"retry-after": "Fri, 31 Dec 1999 23:59:59 GMT"}, body))
+    found = problem_of(httpx.Response(502, headers={"retry-after": DATE}, content=body))
 
     assert (found.status, found.code, found.retry_after_s) == (502, "unexplained", None)
     assert "hrm-arc service" in found.detail

@@ -1,17 +1,25 @@
-"""A driver that takes the core's steps with outcomes laid out beforehand, and documents."""
+"""A driver that takes steps with outcomes laid out beforehand, a client of it, and documents."""
 
 import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.client.exchange import Effect, HangUp, Pause, Reply, Report, Request, Send, Steps
+import httpx
+
+from service.client import Retries
+from service.client.exchange import Effect, HangUp, Listen, Pause, Report, Send, Steps
+from service.client.operations import Operations
+from service.client.requests import Request
+
+RETRIES = Retries(most=3, first_pause_s=0.1, longest_pause_s=10.0)
+STREAM = "chunks"  # what listening gives where a stream opens, in place of its chunks
 
 
 @dataclass
 class Drive:
     """Takes steps: what is sent, listened to and read takes the next outcome; the rest is noted.
 
-    A pause moves `now`, the time that a core made with `clock` sees.
+    A pause moves `now`, the time that a client made with `clock` sees.
     """
 
     outcomes: list[Any] = field(default_factory=list)
@@ -36,10 +44,14 @@ class Drive:
                 case Pause(seconds):
                     self.now += seconds
                     outcome = None
-                case Report() | HangUp():
+                case Report(listener, progress):
+                    outcome = listener(progress)
+                case HangUp():
                     outcome = None
                 case _:
                     outcome = self.outcomes.pop(0)
+            if isinstance(effect, Listen) and isinstance(outcome, httpx.Response):
+                outcome = None  # refused
 
     def of(self, kind: type) -> list[Any]:
         return [effect for effect in self.effects if isinstance(effect, kind)]
@@ -53,13 +65,23 @@ class Drive:
         return [effect.seconds for effect in self.of(Pause)]
 
 
-def reply(document: Any, status: int = 200, **headers: str) -> Reply:
+class DrivenClient(Operations):
+    """A client without network and clock."""
+
+    def __init__(self, drive: Drive) -> None:
+        self._drive, self._retries, self._clock = drive, RETRIES, drive.clock
+
+    def _take(self, steps: Steps[Any]) -> Any:
+        return self._drive.take(steps)
+
+
+def reply(document: Any, status: int = 200, **headers: str) -> httpx.Response:
     """Make a JSON reply; underscores in the names of headers become hyphens."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply(status, named, json.dumps(document).encode())
+    return httpx.Response(status, headers=named, content=json.dumps(document).encode())
 
 
-def problem(status: int, code: str, detail: str = "no", **more: Any) -> Reply:
+def problem(status: int, code: str, detail: str = "no", **more: Any) -> httpx.Response:
     """Make a problem; `retry_after` becomes its header."""
     headers = {"retry_after": str(more.pop("retry_after"))} if "retry_after" in more else {}
     document = {"type": f"urn:hrm-arc:problem:{code}", "title": code, "status": status}

@@ -13,8 +13,7 @@ from service.solving.adaptation_record import read_adaptation
 from service.solving.enrolment import RowIndex
 from service.submission.adapting import adapt_checkpoint, choose_puzzles, remove_adaptation
 from service.submission.challenges import challenges_of
-from service.submission.journal import Journal
-from service.submission.output import SubmissionFile
+from service.submission.files import Journal, SubmissionFile
 from service.submission.run import Clock, Run
 from service.wire.errors import AdaptationError
 from voting import Ranking

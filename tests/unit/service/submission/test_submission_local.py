@@ -11,11 +11,9 @@ from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
 from service.submission.challenges import challenges_of
-from service.submission.journal import Journal
-from service.submission.local_vote import LocalVote, enrol_all
-from service.submission.output import SubmissionFile
-from service.submission.plan import round_stops
-from service.submission.run import Clock, Run
+from service.submission.files import Journal, SubmissionFile
+from service.submission.local import LocalVote, enrol_all
+from service.submission.run import Clock, Run, round_stops
 from service.wire.options import SolveOptions
 from voting import Ranking, Tally
 

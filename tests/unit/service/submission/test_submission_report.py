@@ -11,10 +11,9 @@ import pytest
 
 from augment import Grid, Puzzle, Task, parse_task
 from service.submission.challenges import Challenge, check_challenges
-from service.submission.journal import Journal
-from service.submission.output import SubmissionFile, filled
-from service.submission.report import Report, make_report, write_report
-from service.submission.report.measures import Judged, calibration, vote_curve
+from service.submission.files import Journal, SubmissionFile, filled
+from service.submission.report import Report, TestReport, calibration, make_report, vote_curve
+from service.submission.report_page import write_report
 from service.submission.run import Clock, Refusal, Run
 from service.submission.votes import InputVotes, RoundVotes
 from voting import Q_ONE, GridVotes, Ranking, Tally, read_submission
@@ -124,9 +123,9 @@ def test_curve_and_calibration_are_of_the_inputs_with_votes(report: Report) -> N
     assert [(one.num_inputs, one.right_share) for one in report.bins] == [(1, 0.0), (1, 1.0)]
 
 
-def judged(expected: Grid, *counts: tuple[Grid, int], abstained: int = 0) -> Judged:
+def judged(expected: Grid, *counts: tuple[Grid, int], abstained: int = 0) -> TestReport:
     told = votes(*counts, abstained=abstained)
-    return Judged(told, told.candidates(Ranking.COUNT), expected)
+    return TestReport(told, told.candidates(Ranking.COUNT), expected)
 
 
 def test_one_vote_is_right_as_often_as_votes_are() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from augment import Grid
 from service.runtime.devices import EngineOptions
-from service.submission.journal import Journal
-from service.submission.plan import Plan, Round, round_stops
+from service.submission.files import Journal
+from service.submission.run import Plan, Round, round_stops
 from service.submission.votes import InputVotes, RoundVotes, Standing
 from service.wire.errors import InputError
 from voting import Q_ONE, GridVotes, Ranking, Tally
@@ -42,7 +42,7 @@ def test_rounds_that_follow_each_other_add_up() -> None:
 
     assert standing.votes == (replace(votes((A, 5), (B, 23), abstained=4), num_segments=14),)
     assert (standing.stop, standing.is_settled, standing.num_rounds) == (32, True, 2)
-    assert (standing.num_votes, standing.num_ballots) == (28, 32)
+    assert (standing.num_votes, standing.votes[0].num_ballots) == (28, 32)
 
 
 def test_who_voted_in_any_round_is_named() -> None:

@@ -1,11 +1,15 @@
-"""The core's steps, driven with outcomes laid out beforehand: no network, no clock."""
+"""The clients' operations with outcomes laid out beforehand: no network, no clock."""
 
 import json
 from typing import Any
 
+import httpx
 import pytest
 from wire_samples import (
+    RETRIES,
+    STREAM,
     Drive,
+    DrivenClient,
     adapting_document,
     event,
     job_document,
@@ -19,22 +23,16 @@ from service.client import (
     JobState,
     JobUnfinished,
     JobUnsuccessful,
-    Retries,
+    Progress,
     ServiceProblem,
     ServiceUnreachable,
 )
-from service.client.core import MAX_MUTE_STREAMS, Core
-from service.client.exchange import HangUp, Listen, NextChunk, Reply, Report
+from service.client.exchange import HangUp, Listen, NextChunk
+from service.client.following import MAX_MUTE_STREAMS
 
 GONE = ServiceUnreachable("no answer")
-STREAM = None  # what listening gives where a stream opens
 END = None  # what reading gives at a stream's end
-RETRIES = Retries(most=3, first_pause_s=0.1, longest_pause_s=10.0)
 TASK: dict[str, Any] = {"train": [], "test": [], "name": "square"}
-
-
-def core(drive: Drive) -> Core:
-    return Core(RETRIES, drive.clock)
 
 
 def queued(**more: Any) -> Any:
@@ -58,7 +56,7 @@ class TestSubmitting:
         drive = Drive([queued()])
         task = TASK | {"options": {"seed": 1, "variants": 4}}
 
-        drive.take(core(drive).submit(task, {"seed": 2}))
+        DrivenClient(drive).submit(task, seed=2)
 
         (request,) = drive.requests
         assert (request.method, request.path) == ("POST", "/v1/jobs")
@@ -71,9 +69,9 @@ class TestSubmitting:
         task = constant_tasks[0]
         drive = Drive([queued(), queued(), queued()])
 
-        drive.take(core(drive).submit(task, {}))
-        drive.take(core(drive).submit(task_folder / "square.json", {}))
-        drive.take(core(drive).submit(task.puzzle, {}))
+        DrivenClient(drive).submit(task)
+        DrivenClient(drive).submit(task_folder / "square.json")
+        DrivenClient(drive).submit(task.puzzle)
 
         sent = [json.loads(request.content or b"") for request in drive.requests]
         assert sent[:2] == [task_document(task)] * 2
@@ -82,8 +80,8 @@ class TestSubmitting:
     def test_tries_again_bear_one_key_and_other_jobs_another(self) -> None:
         drive = Drive([GONE, problem(503, "queue_unavailable"), queued(), queued()])
 
-        drive.take(core(drive).submit(TASK, {}))
-        drive.take(core(drive).submit(TASK, {}))
+        DrivenClient(drive).submit(TASK)
+        DrivenClient(drive).submit(TASK)
 
         keys = [request.headers["Idempotency-Key"] for request in drive.requests]
         assert len(keys) == 4
@@ -92,7 +90,7 @@ class TestSubmitting:
     def test_a_key_of_ones_own_is_sent(self) -> None:
         drive = Drive([queued()])
 
-        drive.take(core(drive).submit(TASK, {}, "mine"))
+        DrivenClient(drive).submit(TASK, idempotency_key="mine")
 
         assert drive.requests[0].headers["Idempotency-Key"] == "mine"
 
@@ -101,7 +99,7 @@ class TestTryingAgain:
     def test_the_service_names_the_pause(self) -> None:
         drive = Drive([problem(429, "queue_full", retry_after=4), succeeded()])
 
-        drive.take(core(drive).get("j1"))
+        DrivenClient(drive).get("j1")
 
         assert 4.0 <= drive.pauses_s[0] <= 4.1
 
@@ -109,7 +107,7 @@ class TestTryingAgain:
         drive = Drive([GONE] * 4)
 
         with pytest.raises(ServiceUnreachable):
-            drive.take(core(drive).get("j1"))
+            DrivenClient(drive).get("j1")
 
         assert len(drive.requests) == 1 + RETRIES.most
         for pause_s, longest_s in zip(drive.pauses_s, (0.1, 0.2, 0.4), strict=True):
@@ -119,7 +117,7 @@ class TestTryingAgain:
         drive = Drive([problem(429, "queue_full", retry_after=11)])
 
         with pytest.raises(ServiceProblem, match="queue_full"):
-            drive.take(core(drive).get("j1"))
+            DrivenClient(drive).get("j1")
 
         assert drive.pauses_s == []
 
@@ -128,7 +126,7 @@ class TestTryingAgain:
         drive = Drive([problem(status, "of_some_kind", "this is why")])
 
         with pytest.raises(ServiceProblem, match="this is why") as caught:
-            drive.take(core(drive).cancel("j1"))
+            DrivenClient(drive).cancel("j1")
 
         assert (caught.value.status, caught.value.code) == (status, "of_some_kind")
         assert len(drive.requests) == 1
@@ -136,18 +134,18 @@ class TestTryingAgain:
     def test_a_proxys_gateway_timeout_passes_but_a_jobs_deadline_does_not(self) -> None:
         proxy = reply("<html>", 504)
         drive = Drive([proxy, succeeded()])
-        assert drive.take(core(drive).get("j1")).id == "j1"
+        assert DrivenClient(drive).get("j1").id == "j1"
 
         drive = Drive([problem(504, "deadline_exceeded")])
         with pytest.raises(ServiceProblem):
-            drive.take(core(drive).get("j1"))
+            DrivenClient(drive).get("j1")
 
 
 class TestSolving:
     def test_one_request_is_enough_for_an_answer_soon(self) -> None:
         drive = Drive([succeeded()])
 
-        answer = drive.take(core(drive).solve(TASK, {}, wait_s=None, wants_progress=False))
+        answer = DrivenClient(drive).solve(TASK)
 
         (request,) = drive.requests
         assert request.path == "/v1/solve"
@@ -158,25 +156,26 @@ class TestSolving:
     def test_what_takes_longer_is_followed(self) -> None:
         drive = Drive([queued(), STREAM, state(1, "running"), state(2, "succeeded"), succeeded()])
 
-        answer = drive.take(core(drive).solve(TASK, {}, wait_s=None, wants_progress=False))
+        answer = DrivenClient(drive).solve(TASK)
 
         assert [request.path for request in drive.requests] == ["/v1/solve", "/v1/jobs/j1"]
         assert answer.enrolled_as == "square"
 
     def test_with_progress_the_stream_is_opened_at_once(self) -> None:
         drive = Drive([queued(), STREAM, progress(1, 3), state(2, "succeeded"), succeeded()])
+        told: list[Progress] = []
 
-        drive.take(core(drive).solve(TASK, {}, wait_s=None, wants_progress=True))
+        DrivenClient(drive).solve(TASK, on_progress=told.append)
 
         assert drive.requests[0].path == "/v1/jobs"
-        assert [tell.progress.outcomes for tell in drive.of(Report)] == [3]
+        assert [progress.outcomes for progress in told] == [3]
 
     @pytest.mark.parametrize(("end", "code"), [("failed", "engine_failed"), ("cancelled",) * 2])
     def test_a_job_without_an_answer_is_an_error(self, end: str, code: str) -> None:
         drive = Drive([reply(job_document(end))])
 
         with pytest.raises(JobUnsuccessful) as caught:
-            drive.take(core(drive).solve(TASK, {}, wait_s=None, wants_progress=False))
+            DrivenClient(drive).solve(TASK)
 
         assert caught.value.code == code
         assert caught.value.job.state == end
@@ -187,23 +186,23 @@ class TestSolving:
         drive = Drive([refusal, reply(job_document("failed", error=failure))])
 
         with pytest.raises(JobUnsuccessful, match="too late") as caught:
-            drive.take(core(drive).solve(TASK, {}, wait_s=None, wants_progress=False))
+            DrivenClient(drive).solve(TASK)
 
         assert caught.value.code == "deadline_exceeded"
 
     def test_the_time_to_wait_bounds_all_of_it(self) -> None:
         drive = Drive([queued(), STREAM, b": ping\n\n", reply(job_document("running"))])
-        steps = core(drive).solve(TASK, {}, wait_s=20.0, wants_progress=False)
+        take_time(drive, seconds_a_chunk=20.0)
 
         with pytest.raises(JobUnfinished, match="running after 20 s"):
-            _take_with_time(drive, steps, seconds_a_chunk=20.0)
+            DrivenClient(drive).solve(TASK, wait_s=20.0)
 
         assert drive.requests[0].headers["Prefer"] == "wait=20"
         assert drive.of(Listen)[0].silence_s == 20.0
 
 
-def _take_with_time(drive: Drive, steps: Any, seconds_a_chunk: float) -> Any:
-    """Take steps while every chunk takes so long."""
+def take_time(drive: Drive, seconds_a_chunk: float) -> None:
+    """Make every chunk of a drive take so long."""
     before = drive.outcomes
 
     class Slow(list[Any]):
@@ -213,7 +212,6 @@ def _take_with_time(drive: Drive, steps: Any, seconds_a_chunk: float) -> Any:
             return super().pop(*place)
 
     drive.outcomes = Slow(before)
-    return drive.take(steps)
 
 
 class TestFollowing:
@@ -226,13 +224,14 @@ class TestFollowing:
                 succeeded(),
             ]
         )
+        told: list[Progress] = []
 
-        job = drive.take(core(drive).wait("j1", None))
+        job = DrivenClient(drive).wait("j1", on_progress=told.append)
 
         first, second = drive.of(Listen)
         assert "Last-Event-ID" not in first.request.headers
         assert second.request.headers["Last-Event-ID"] == "2-0"
-        assert [tell.progress.outcomes for tell in drive.of(Report)] == [3, 5]
+        assert [progress.outcomes for progress in told] == [3, 5]
         assert job.state is JobState.SUCCEEDED
         assert len(drive.of(HangUp)) == 2
 
@@ -245,17 +244,18 @@ class TestFollowing:
                 succeeded(),
             ]
         )
+        told: list[Progress] = []
 
-        assert drive.take(core(drive).wait("j1", None)).state is JobState.SUCCEEDED
+        job = DrivenClient(drive).wait("j1", on_progress=told.append)
 
-        told = [tell.progress for tell in drive.of(Report)]
+        assert job.state is JobState.SUCCEEDED
         assert [progress.adaptation is not None for progress in told] == [True, False]
         assert len(drive.of(Listen)) == 2
 
     def test_a_job_that_ended_meanwhile_is_not_listened_to_again(self) -> None:
         drive = Drive([STREAM, state(1, "running"), END, succeeded()])
 
-        assert drive.take(core(drive).wait("j1", None)).state is JobState.SUCCEEDED
+        assert DrivenClient(drive).wait("j1").state is JobState.SUCCEEDED
 
         assert len(drive.of(Listen)) == 1
 
@@ -264,7 +264,7 @@ class TestFollowing:
         mute = [GONE, running, reply("<html>", 502), running, STREAM, END, running]
         drive = Drive([*mute, *[running] * 5, succeeded()])
 
-        assert drive.take(core(drive).wait("j1", None)).state is JobState.SUCCEEDED
+        assert DrivenClient(drive).wait("j1").state is JobState.SUCCEEDED
 
         assert len(drive.of(Listen)) == MAX_MUTE_STREAMS
         assert max(drive.pauses_s) <= 2.0
@@ -273,7 +273,7 @@ class TestFollowing:
         rounds = [STREAM, b": ping\n\n", END, reply(job_document("queued"))]
         drive = Drive([*rounds * 6, STREAM, state(1, "succeeded"), succeeded()])
 
-        drive.take(core(drive).wait("j1", None))
+        DrivenClient(drive).wait("j1")
 
         assert len(drive.of(Listen)) == 7
 
@@ -282,13 +282,13 @@ class TestFollowing:
         drive = Drive([missing, missing])
 
         with pytest.raises(ServiceProblem, match="job_not_found"):
-            drive.take(core(drive).wait("j1", None))
+            DrivenClient(drive).wait("j1")
 
     def test_waiting_no_time_asks_once(self) -> None:
         drive = Drive([reply(job_document("running"))])
 
         with pytest.raises(JobUnfinished) as caught:
-            drive.take(core(drive).wait("j1", 0.0))
+            DrivenClient(drive).wait("j1", wait_s=0.0)
 
         assert caught.value.job.state is JobState.RUNNING
         assert drive.of(Listen) == []
@@ -297,8 +297,10 @@ class TestFollowing:
         running = reply(job_document("running"))
         drive = Drive([STREAM, b": ping\n\n", running, STREAM, b": ping\n\n", running])
 
+        take_time(drive, seconds_a_chunk=15.0)
+
         with pytest.raises(JobUnfinished):
-            _take_with_time(drive, core(drive).wait("j1", 20.0), seconds_a_chunk=15.0)
+            DrivenClient(drive).wait("j1", wait_s=20.0)
 
         first, second = drive.of(Listen)
         assert first.silence_s == 20.0
@@ -310,17 +312,17 @@ class TestAddresses:
         page = reply({"puzzles": [], "total": 0, "next": None})
         drive = Drive([succeeded(), page])
 
-        drive.take(core(drive).get("../a b"))
-        drive.take(core(drive).puzzles("de/mo", None, None))
+        DrivenClient(drive).get("../a b")
+        DrivenClient(drive).puzzles("de/mo")
 
         paths = [request.path for request in drive.requests]
         assert paths == ["/v1/jobs/..%2Fa%20b", "/v1/checkpoints/de%2Fmo/puzzles"]
 
     def test_adapted_checkpoints_are_listed_and_removed(self) -> None:
-        drive = Drive([reply({"adapted": [], "total": 0}), Reply(204, {}, b"")])
+        drive = Drive([reply({"adapted": [], "total": 0}), httpx.Response(204)])
 
-        assert drive.take(core(drive).adapted()) == ()
-        assert drive.take(core(drive).remove_adapted("a b/c")) is None
+        assert DrivenClient(drive).adapted() == ()
+        assert DrivenClient(drive).remove_adapted("a b/c") is None
 
         assert [(request.method, request.path) for request in drive.requests] == [
             ("GET", "/v1/adapted"),
@@ -330,7 +332,7 @@ class TestAddresses:
     def test_lists_are_narrowed_and_paged(self) -> None:
         drive = Drive([reply({"jobs": [], "next": None})])
 
-        drive.take(core(drive).list((JobState.FAILED, "queued"), "c1", 5))
+        DrivenClient(drive).list(states=(JobState.FAILED, "queued"), after="c1", limit=5)
 
         query = (("state", "failed"), ("state", "queued"), ("cursor", "c1"), ("limit", "5"))
         assert drive.requests[0].query == query

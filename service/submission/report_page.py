@@ -1,17 +1,29 @@
 """The report as one HTML page, without scripts and without anything from elsewhere."""
 
 import base64
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from augment import Task, write_atomically
 from service.render.pictures import answer_svg, drawable
-from service.submission.report.charts import calibration_chart, curve_chart
-from service.submission.report.document import CANDIDATES_SHOWN, PuzzleReport, Report
+from service.submission.report import (
+    CANDIDATES_SHOWN,
+    Bin,
+    CurvePoint,
+    PuzzleReport,
+    Report,
+    TestReport,
+)
+from service.submission.run import Refusal
+from voting import Scores
 
+_SIZE = (5.2, 3.4)  # inches
+_FIRST, _TWO, _GREY = "#B45309", "#0B63A5", "#777777"
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --right: #0b7a28; --wrong: #b3261e; }
 @media (prefers-color-scheme: dark) { :root { --right: #5fd07f; --wrong: #ff8a80; } }
@@ -48,15 +60,15 @@ def write_report(report: Report, json_path: Path, page_path: Path) -> None:
 
 def report_page(report: Report) -> Iterator[str]:
     """Yield the page in parts: hundreds of puzzles with their grids take megabytes."""
-    title = escape(drawable(f"Submission to {report.title}"))
+    title = _text(f"Submission to {report.title}")
     yield f"{_HEAD}<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
     yield f"<main>\n<h1>{title}</h1>\n"
     yield _summary(report)
     if report.scores is not None:
-        yield _scores(report)
+        yield _scores(report.scores)
     yield _charts(report)
     if report.unanswered:
-        yield _unanswered(report)
+        yield _unanswered(report.unanswered)
     yield "<h2>Puzzles</h2>\n"
     for puzzle in report.puzzles:
         yield _puzzle(puzzle)
@@ -69,7 +81,7 @@ def _summary(report: Report) -> str:
     state = "" if report.is_complete else " The run is not complete: the same command continues it."
     settings = "".join(
         f"<tr><th scope='row'>{escape(name.replace('_', ' '))}</th>"
-        f"<td>{escape(drawable(_worded(value)))}</td></tr>"
+        f"<td>{_text(_worded(value))}</td></tr>"
         for name, value in report.settings.items()
         if value not in (None, [], ())  # not set
     )
@@ -82,10 +94,7 @@ def _summary(report: Report) -> str:
     )
 
 
-def _scores(report: Report) -> str:
-    scores = report.scores
-    if scores is None:
-        return ""
+def _scores(scores: Scores) -> str:
     rows = (
         ("per test output (Kaggle)", scores.per_output),
         ("per task (ARC-AGI-2, HRM)", scores.per_task),
@@ -137,15 +146,13 @@ def _figure(svg: bytes, alt: str, caption: str) -> str:
     )
 
 
-def _unanswered(report: Report) -> str:
-    reasons = [puzzle.reason for puzzle in report.unanswered if puzzle.reason is not None]
-    counts = Counter(reason.code for reason in reasons)
+def _unanswered(reasons: Mapping[str, Refusal]) -> str:
+    counts = Counter(reason.code for reason in reasons.values())
     numbers = ", ".join(f"{code}: {num}" for code, num in counts.most_common())
     rows = "".join(
-        f"<tr><th scope='row'>{_name(puzzle)}</th><td>{escape(puzzle.reason.code)}</td>"
-        f"<td>{escape(drawable(puzzle.reason.detail))}</td></tr>\n"
-        for puzzle in report.unanswered
-        if puzzle.reason is not None
+        f"<tr><th scope='row'>{_text(puzzle_id)}</th><td>{escape(reason.code)}</td>"
+        f"<td>{_text(reason.detail)}</td></tr>\n"
+        for puzzle_id, reason in reasons.items()
     )
     return (
         f"<h2>Not answered</h2>\n<p>The submission has the test input in place of an answer. "
@@ -168,38 +175,35 @@ def _puzzle(puzzle: PuzzleReport) -> str:
     picture, task = "", puzzle.challenge.task
     if task is not None:
         picture = f"<div class='wide'>{_picture(puzzle, task)}</div>\n"
-    tables = "".join(_votes_table(number, puzzle) for number in range(1, len(puzzle.tests) + 1))
+    tables = "".join(_votes_table(number, test) for number, test in enumerate(puzzle.tests, 1))
+    name = _text(puzzle.challenge.puzzle_id)
     return (
-        f"<details><summary><b>{_name(puzzle)}</b>{verdict}, {votes}</summary>\n"
+        f"<details><summary><b>{name}</b>{verdict}, {votes}</summary>\n"
         f"{picture}{tables}</details>\n"
     )
 
 
 def _picture(puzzle: PuzzleReport, task: Task) -> str:
     """Draw the puzzle like `hrm-arc solve --image`."""
-    num_inputs = len(task.puzzle.test)
-    tests = puzzle.tests or (None,) * num_inputs
-    expected = tuple(None if test is None else test.expected for test in tests)
-    attempts = [() if test is None else test.attempts for test in tests]
+    tests, num_inputs = puzzle.tests, len(task.puzzle.test)
+    expected = tuple(test.expected for test in tests) or (None,) * num_inputs
+    attempts = [test.attempts for test in tests] or [()] * num_inputs
     captions = [
-        []
-        if test is None
-        else [f"{c.count} votes, {c.share:.0%}" for c in test.candidates[: len(test.attempts)]]
+        [f"{c.count} votes, {c.share:.0%}" for c in test.candidates[: len(test.attempts)]]
         for test in tests
-    ]
+    ] or [[]] * num_inputs
     label = f"Puzzle {puzzle.challenge.puzzle_id}: demonstrations, test inputs and attempts"
     return answer_svg(Task(task.puzzle, expected), attempts, captions, label=label)
 
 
-def _votes_table(number: int, puzzle: PuzzleReport) -> str:
-    test = puzzle.tests[number - 1]
+def _votes_table(number: int, test: TestReport) -> str:
     rows = "".join(
         f"<tr><td>{rank}</td><td>{one.count}</td><td>{one.share:.1%}</td>"
         f"<td>{one.mean_q_halt:.3f}</td><td>{one.grid.size[0]} x {one.grid.size[1]}</td>"
         f"<td>{'expected' if one.grid == test.expected else ''}</td></tr>"
         for rank, one in enumerate(test.candidates[:CANDIDATES_SHOWN], start=1)
     )
-    heads: Sequence[str] = ("candidate", "votes", "share", "mean q", "size", "")
+    heads = ("candidate", "votes", "share", "mean q", "size", "")
     columns = "".join(f"<th scope='col'>{head}</th>" for head in heads)
     return (
         f"<div class='wide'><table><caption>Test input {number}: {test.votes.num_votes} votes for "
@@ -221,5 +225,72 @@ def _worded(value: object) -> str:
     return str(value)
 
 
-def _name(puzzle: PuzzleReport) -> str:
-    return escape(drawable(puzzle.challenge.puzzle_id))
+def _text(text: str) -> str:
+    return escape(drawable(text))
+
+
+def curve_chart(points: Sequence[CurvePoint]) -> bytes:
+    """Draw the share of test inputs solved by the number of votes."""
+    figure, axes = _axes("votes on each test input", "test inputs solved")
+    numbers = [point.num_ballots for point in points]
+    twos, firsts = [p.two_share for p in points], [p.first_share for p in points]
+    # They differ in markers and line styles as well as in colour.
+    axes.plot(numbers, twos, "o-", color=_TWO, label="in two attempts")
+    axes.plot(numbers, firsts, "s--", color=_FIRST, label="in the first attempt")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(numbers, [str(number) for number in numbers])
+    axes.minorticks_off()
+    axes.legend(frameon=False)
+    return _svg(figure)
+
+
+def calibration_chart(bins: Sequence[Bin]) -> bytes:
+    """Draw how often first attempts are right by their share of the votes."""
+    figure, axes = _axes("share of the votes for the first attempt", "first attempts right")
+    axes.plot([0, 1], [0, 1], ":", color=_GREY, label="perfect calibration")
+    axes.bar(
+        [(one.low + one.high) / 2 for one in bins],
+        [one.right_share for one in bins],
+        width=[0.9 * (one.high - one.low) for one in bins],
+        color=_TWO,
+        alpha=0.25,
+    )
+    axes.plot(
+        [one.mean_confidence for one in bins],
+        [one.right_share for one in bins],
+        "o",
+        color=_TWO,
+        label="test inputs (their number beside)",
+    )
+    for one in bins:
+        axes.annotate(
+            str(one.num_inputs),
+            (one.mean_confidence, one.right_share),
+            xytext=(5, -9 if one.right_share > 0.5 else 4),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    axes.set_xlim(0, 1.05)
+    figure.legend(frameon=False, loc="outside upper left", fontsize=8)
+    return _svg(figure)
+
+
+def _axes(across: str, up: str) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure  # here: it takes half a second to import
+    from matplotlib.ticker import PercentFormatter
+
+    figure = Figure(figsize=_SIZE, layout="constrained", facecolor="white")
+    axes = figure.add_subplot()
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.set_ylim(0, 1.05)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def _svg(figure: Any) -> bytes:
+    file = io.BytesIO()
+    # Without the date, so that equal numbers give equal pictures.
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()

@@ -1,18 +1,23 @@
-"""The report on a run as values: the votes on each puzzle, and scores where outputs are known."""
+"""The report on a run: the votes on each puzzle, and scores where outputs are known."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from augment import Grid
 from service.submission.challenges import Challenge
-from service.submission.output import NUM_ATTEMPTS, filled
-from service.submission.report.measures import Bin, CurvePoint, Judged, calibration, vote_curve
+from service.submission.files import NUM_ATTEMPTS, filled
 from service.submission.run import Refusal, Run
 from service.submission.votes import InputVotes, Standing
-from voting import Candidate, Scores, score
+from voting import Candidate, Ranking, Scores, score
 
 CANDIDATES_SHOWN = 5
+# Draws of votes for each point of the curve.
+NUM_DRAWS = 100
+NUM_BINS = 10
+MAX_POINTS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,32 @@ class TestReport:
         if self.expected is not None:
             document |= {"expected": self.expected.to_rows(), "right": self.is_right}
         return document
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """The accuracy with `num_ballots` ballots on each test input.
+
+    Units: shares of the test inputs, 0..1.
+    """
+
+    num_ballots: int
+    first_share: float
+    two_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Test inputs by the first attempt's share of the votes, from `low` to `high`.
+
+    Units: shares, 0..1; `right_share` of the first attempts.
+    """
+
+    low: float
+    high: float
+    num_inputs: int
+    mean_confidence: float
+    right_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +146,10 @@ class Report:
     bins: tuple[Bin, ...]
 
     @property
-    def unanswered(self) -> tuple[PuzzleReport, ...]:
-        """The puzzles with a test input that has no attempt."""
-        return tuple(puzzle for puzzle in self.puzzles if puzzle.reason is not None)
+    def unanswered(self) -> dict[str, Refusal]:
+        """The puzzles with a test input that has no attempt, and why."""
+        reasons = {puzzle.challenge.puzzle_id: puzzle.reason for puzzle in self.puzzles}
+        return {puzzle_id: one for puzzle_id, one in reasons.items() if one is not None}
 
     @property
     def num_votes(self) -> int:
@@ -136,9 +168,8 @@ class Report:
             "answered": len(self.puzzles) - len(self.unanswered),
             "votes": self.num_votes,
             "unanswered": [
-                {"puzzle": puzzle.challenge.puzzle_id, **puzzle.reason._asdict()}
-                for puzzle in self.unanswered
-                if puzzle.reason is not None
+                {"puzzle": puzzle_id, **reason._asdict()}
+                for puzzle_id, reason in self.unanswered.items()
             ],
             "scores": None if self.scores is None else asdict(self.scores),
             "curve": [asdict(point) for point in self.curve],
@@ -157,12 +188,7 @@ def make_report(
 ) -> Report:
     """Make the report of a run; `solutions` are those of all its challenges, or None."""
     puzzles = tuple(_puzzle(run, one, solutions) for one in run.challenges)
-    judged = [
-        Judged(test.votes, test.candidates, test.expected)
-        for puzzle in puzzles
-        for test in puzzle.tests
-        if test.expected is not None
-    ]
+    judged = [test for puzzle in puzzles for test in puzzle.tests if test.expected is not None]
     scores = None
     if solutions is not None:
         attempts = {
@@ -196,3 +222,75 @@ def _puzzle(
         for votes, expected in zip(standing.votes, known, strict=False)  # none: no votes
     )
     return PuzzleReport(challenge, tests, standing, run.reason(challenge.puzzle_id))
+
+
+def vote_curve(
+    judged: Sequence[TestReport], ranking: Ranking, seed: int = 0
+) -> tuple[CurvePoint, ...]:
+    """Estimate the accuracy with fewer ballots, by drawing from the ballots there are.
+
+    A test input with fewer ballots than a point needs counts with all of them.
+    """
+    largest = max((one.votes.num_ballots for one in judged), default=0)
+    if largest == 0:
+        return ()
+    points = []
+    for num in _point_sizes(largest):
+        rng = np.random.default_rng(0)
+        chances = [_chances(one, num, ranking, rng) for one in judged]
+        first, two = np.mean(chances, axis=0).tolist()
+        points.append(CurvePoint(num, first, two))
+    return tuple(points)
+
+
+def calibration(judged: Sequence[TestReport]) -> tuple[Bin, ...]:
+    """Compare the first attempts' shares of the votes with how often they are right."""
+    shares = [
+        (one.candidates[0].share, one.candidates[0].grid == one.expected)
+        for one in judged
+        if one.candidates
+    ]
+    bins = []
+    for index in range(NUM_BINS):
+        mine = [(share, right) for share, right in shares if min(int(share * NUM_BINS), 9) == index]
+        if mine:
+            confidences, rights = zip(*mine, strict=True)
+            bins.append(
+                Bin(
+                    index / NUM_BINS,
+                    (index + 1) / NUM_BINS,
+                    len(mine),
+                    sum(confidences) / len(mine),
+                    sum(rights) / len(mine),
+                )
+            )
+    return tuple(bins)
+
+
+def _point_sizes(largest: int) -> list[int]:
+    sizes = [2**power for power in range(MAX_POINTS) if 2**power < largest]
+    return [*sizes, largest]
+
+
+def _chances(
+    one: TestReport, num: int, ranking: Ranking, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Return how likely `num` ballots put the expected output first, and among the first two.
+
+    Votes for unlisted grids count like abstentions.
+    """
+    found = [i for i, candidate in enumerate(one.candidates) if candidate.grid == one.expected]
+    if not found:
+        return 0.0, 0.0
+    index = found[0]
+    if num >= one.votes.num_ballots:
+        return float(index == 0), float(index < 2)
+    counts = [candidate.count for candidate in one.candidates]
+    others = one.votes.num_ballots - sum(counts)
+    drawn = rng.multivariate_hypergeometric([*counts, others], num, size=NUM_DRAWS)[:, :-1]
+    q = np.array([candidate.mean_q_halt for candidate in one.candidates])
+    # With COUNT the mean of q decides only between equal counts, so it weighs less than one vote.
+    scores = drawn + 0.5 * q if ranking is Ranking.COUNT else drawn * q
+    is_there = drawn[:, index] > 0
+    num_better = ((scores > scores[:, [index]]) & (drawn > 0)).sum(axis=1)
+    return float(np.mean(is_there & (num_better == 0))), float(np.mean(is_there & (num_better < 2)))

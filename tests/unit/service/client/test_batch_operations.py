@@ -1,33 +1,25 @@
-"""The core's steps around batches, driven with outcomes laid out beforehand."""
+"""The clients' operations on batches, with outcomes laid out beforehand."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from wire_samples import Drive, event, problem, reply
+from wire_samples import STREAM, Drive, DrivenClient, event, problem, reply
 
 from augment import Grid, TaskFileError
 from service.client import (
     BadReply,
+    BatchProgress,
     BatchState,
     BatchUnfinished,
-    Retries,
     ServiceProblem,
     ServiceUnreachable,
 )
-from service.client.core import Core
-from service.client.exchange import Report
 
-RETRIES = Retries(most=3, first_pause_s=0.1, longest_pause_s=10.0)
 GONE = ServiceUnreachable("no answer")
-STREAM = None  # what listening gives where a stream opens
 NONE = {"queued": 0, "running": 0, "adapting": 0, "failed": 0, "cancelled": 0, "refused": 0}
 CHALLENGES: dict[str, Any] = {"a": {"train": [], "test": []}}
-
-
-def core(drive: Drive) -> Core:
-    return Core(RETRIES, drive.clock)
 
 
 def progress(state: str, num_succeeded: int) -> dict[str, Any]:
@@ -54,7 +46,7 @@ def document(state: str, num_succeeded: int = 0) -> dict[str, Any]:
 def test_a_mapping_goes_out_as_it_is_with_a_key_of_its_own() -> None:
     drive = Drive([GONE, reply(document("queued"), 202)])
 
-    batch = drive.take(core(drive).submit_batch(CHALLENGES, {"seed": 2}, "mine"))
+    batch = DrivenClient(drive).submit_batch(CHALLENGES, name="mine", seed=2)
 
     first, second = drive.requests
     assert first == second
@@ -74,11 +66,11 @@ def test_a_path_names_a_challenges_file(tmp_path: Path) -> None:
     path.write_text(json.dumps(CHALLENGES), encoding="utf-8")
     drive = Drive([reply(document("queued"), 202)])
 
-    drive.take(core(drive).submit_batch(str(path), {}))
+    DrivenClient(drive).submit_batch(str(path))
 
     assert json.loads(drive.requests[0].content or b"") == {"challenges": CHALLENGES}
     with pytest.raises(TaskFileError, match="no such file"):
-        drive.take(core(drive).submit_batch(tmp_path / "none.json", {}))
+        DrivenClient(drive).submit_batch(tmp_path / "none.json")
 
 
 def test_a_batch_is_followed_to_its_end_and_its_progress_told() -> None:
@@ -91,12 +83,13 @@ def test_a_batch_is_followed_to_its_end_and_its_progress_told() -> None:
             reply(document("finished", 2)),
         ]
     )
+    reported: list[BatchProgress] = []
 
-    batch = drive.take(core(drive).wait_batch("b1", None))
+    batch = DrivenClient(drive).wait_batch("b1", on_progress=reported.append)
 
-    (tell,) = drive.of(Report)
+    (seen,) = reported
     assert (batch.state, batch.counts.succeeded) == (BatchState.FINISHED, 2)
-    assert (tell.progress.counts.succeeded, tell.progress.puzzle.puzzle) == (1, "a")
+    assert (seen.counts.succeeded, seen.puzzle and seen.puzzle.puzzle) == (1, "a")
     assert drive.requests[-1].path == "/v1/batches/b1"
 
 
@@ -104,25 +97,25 @@ def test_waiting_ends_with_its_time() -> None:
     drive = Drive([reply(document("running"))])
 
     with pytest.raises(BatchUnfinished, match="batch b1 is running after 0 s"):
-        drive.take(core(drive).wait_batch("b1", 0.0))
+        DrivenClient(drive).wait_batch("b1", wait_s=0.0)
 
 
 def test_a_submission_comes_as_grids() -> None:
     attempts = {"attempt_1": [[1]], "attempt_2": [[2]]}
     drive = Drive([reply({"a": [attempts]}), reply({"a": [{"attempt_1": [[11]]}]})])
 
-    submission = drive.take(core(drive).submission("b1"))
+    submission = DrivenClient(drive).submission("b1")
 
     assert submission == {"a": ((Grid.from_rows([[1]]), Grid.from_rows([[2]])),)}
     assert drive.requests[0].path == "/v1/batches/b1/submission.json"
     with pytest.raises(BadReply, match="not as agreed"):
-        drive.take(core(drive).submission("b1"))
+        DrivenClient(drive).submission("b1")
 
 
 def test_cancelling_asks_once_and_a_refusal_is_told() -> None:
     drive = Drive([reply(document("cancelled")), problem(404, "batch_not_found")])
 
-    assert drive.take(core(drive).cancel_batch("b/1")).state is BatchState.CANCELLED
+    assert DrivenClient(drive).cancel_batch("b/1").state is BatchState.CANCELLED
     assert (drive.requests[0].method, drive.requests[0].path) == ("DELETE", "/v1/batches/b%2F1")
     with pytest.raises(ServiceProblem, match="batch_not_found"):
-        drive.take(core(drive).get_batch("none"))
+        DrivenClient(drive).get_batch("none")

@@ -1,22 +1,91 @@
-"""The journal of a submission: an append-only file from which a killed run continues."""
+"""The files of a submission: their paths, the submission, and the journal to continue from."""
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from augment import PuzzleError
+from augment import Grid, PuzzleError, write_atomically
 from service.runtime.devices import EngineOptions
+from service.submission.challenges import Challenge
 from service.submission.votes import RoundVotes
 from service.wire.errors import InputError
+from voting import submission_document
 
-VERSION = 2
+JOURNAL_VERSION = 2
+NUM_ATTEMPTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The path of a submission, and of the files that are named after it.
+
+    A run continues from the `journal`. The report is there as JSON and as a `page`; `adapted` is
+    the folder of the checkpoint adapted to the file's puzzles.
+    """
+
+    out: Path
+    journal: Path
+    report: Path
+    page: Path
+    adapted: Path
+
+    @classmethod
+    def of(cls, out: Path) -> "Paths":
+        """Check the path of the submission to write.
+
+        Raises: InputError for a folder, and for a file in a folder that does not exist.
+        """
+        if out.is_dir():
+            raise InputError(f"{out} is a folder: give a file, such as {out / 'submission.json'}")
+        if not out.parent.is_dir():
+            raise InputError(f"{out}: there is no folder {out.parent}; create it first")
+        endings = ("journal.jsonl", "report.json", "report.html", "adapted")
+        return cls(out, *(out.with_name(f"{out.stem}.{ending}") for ending in endings))
+
+
+class SubmissionFile:
+    """The attempts at each puzzle, kept as JSON text: one new answer costs no second encoding."""
+
+    def __init__(self, path: Path, challenges: Sequence[Challenge]) -> None:
+        self.path = path
+        self._inputs: Mapping[str, tuple[Grid, ...]] = {
+            one.puzzle_id: one.inputs for one in challenges
+        }
+        self._parts = {puzzle_id: _part(inputs, ()) for puzzle_id, inputs in self._inputs.items()}
+
+    def put(self, puzzle_id: str, attempts: Sequence[Sequence[Grid]]) -> bool:
+        """Set the attempts at a puzzle's test inputs; an input without any stands for itself.
+
+        Nothing is written yet; returns whether the file would change.
+        """
+        before = self._parts[puzzle_id]
+        self._parts[puzzle_id] = _part(self._inputs[puzzle_id], attempts)
+        return self._parts[puzzle_id] != before
+
+    def write(self) -> None:
+        """Write the submission.
+
+        Raises: OSError.
+        """
+        members = (f"{json.dumps(puzzle_id)}: {part}" for puzzle_id, part in self._parts.items())
+        write_atomically(self.path, [f"{{{', '.join(members)}}}"])
+
+
+def filled(inputs: Sequence[Grid], attempts: Sequence[Sequence[Grid]]) -> list[tuple[Grid, ...]]:
+    """Return the attempts at each input, or the input itself where there are none."""
+    tried = [*attempts, *[()] * (len(inputs) - len(attempts))]
+    return [tuple(mine) or (grid,) for grid, mine in zip(inputs, tried, strict=True)]
+
+
+def _part(inputs: tuple[Grid, ...], attempts: Sequence[Sequence[Grid]]) -> str:
+    (part,) = submission_document({"": filled(inputs, attempts)}, NUM_ATTEMPTS).values()
+    return json.dumps(part)
 
 
 class Journal:
@@ -60,18 +129,13 @@ class Journal:
             self._file = self._stack.enter_context(self.path.open("ab"))
             self._file.truncate(kept)
             if kept == 0:
-                self._append({"journal": VERSION, "run": self._identity})
+                self._append({"journal": JOURNAL_VERSION, "run": self._identity})
         except BaseException:
             self._stack.close()
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close the journal and release its lock."""
         self._stack.close()
 
@@ -123,7 +187,7 @@ class Journal:
             self.rounds.append(RoundVotes.from_document(document))
 
     def _check(self, document: Any) -> None:
-        if document["journal"] != VERSION:
+        if document["journal"] != JOURNAL_VERSION:
             raise InputError(
                 f"{self.path} was written by another version of hrm-arc: start over with --fresh"
             )
