@@ -68,7 +68,8 @@ def test_a_device_too_small_for_one_slot_is_refused(make_checkpoint: MakeCheckpo
     small = make_checkpoint("small")
     wide = {"hidden_size": 64, "pos_encodings": "learned", "puzzle_emb_ndim": 0}
     large = make_checkpoint("large", canvas=250, **wide)  # one state takes 15 MiB
-    message = run_in(8 * MIB, small, large, num_slots=4)
+    # With less room, the code that oneDNN generates crashes the process.
+    message = run_in(24 * MIB, small, large, num_slots=4)
     assert message.startswith("cpu has no memory left for even one slot")
 
 

@@ -528,7 +528,7 @@ def test_without_q_continue_a_sample_that_q_halt_doubts_goes_on_to_the_last_step
     assert [report.halted_share for report in progress] == [0.0, 0.0, 1.0]
 
 
-def test_a_run_from_a_start_takes_its_trunk_and_its_row_for_every_row_but_the_blank_one(
+def test_a_run_from_a_start_takes_its_trunk_and_its_rows_but_for_the_blank_one(
     tmp_path: Path, tiny_config: MakeConfig, arrays: TrainingArrays
 ) -> None:
     config = tiny_config(num_rows=3, **ARCHITECTURES["hrm"])
@@ -538,14 +538,14 @@ def test_a_run_from_a_start_takes_its_trunk_and_its_row_for_every_row_but_the_bl
         *(tmp_path, config, [arrays], SETTINGS, {}),
         device=CPU,
         compile_step=False,
-        start=Start(trunk, row),
+        start=Start(trunk, row, torch.tensor([2]), -row[None]),
     )
     for name, value in run.network.state_dict().items():
         assert torch.equal(value, trunk[name]), name
     assert run.average is not None
     for name, value in run.average.shadow.items():
         assert torch.equal(value, trunk[name]), name
-    assert torch.equal(run.table, torch.stack([torch.zeros(16), row, row]))
+    assert torch.equal(run.table, torch.stack([torch.zeros(16), row, -row]))
 
 
 def test_other_examples_left_out_are_another_run(
