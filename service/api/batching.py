@@ -8,7 +8,7 @@ from service.api.bodies import BatchBody
 from service.api.context import Call
 from service.api.problems import Refused as RefusedRequest
 from service.api.problems import problem_of
-from service.jobs import BatchJob, Failure, NewBatch, Refused
+from service.jobs import Failure, NewBatch, Refused
 from service.submission.challenges import Challenge
 
 
@@ -22,7 +22,7 @@ async def make_batch(
     options = resolved.options.model_dump_json().encode()
     digest = sha256(call.owner.encode() + b"\0" + asked.name.encode() + b"\0")
     digest.update(options)
-    puzzles: dict[str, BatchJob | Refused] = {}
+    puzzles: dict[str, bytes | Refused] = {}
     for challenge in asked.challenges:
         document = None if challenge.task is None else task_bytes(challenge.task)
         puzzles[challenge.puzzle_id] = await _make(call, challenge, resolved, document)
@@ -44,7 +44,7 @@ async def make_batch(
 
 async def _make(
     call: Call, challenge: Challenge, resolved: ResolvedOptions, document: bytes | None
-) -> BatchJob | Refused:
+) -> bytes | Refused:
     task, fault = challenge.task, challenge.fault
     if task is None or document is None:
         detail = "it is broken" if fault is None else f"{fault.pointer}: {fault.problem}"
@@ -54,7 +54,7 @@ async def _make(
     except RefusedRequest as error:
         problem = problem_of(error)
         return _refused(challenge, Failure(problem.code, problem.detail))
-    return BatchJob(challenge.puzzle_id, document)
+    return document
 
 
 def _refused(challenge: Challenge, failure: Failure) -> Refused:

@@ -9,8 +9,8 @@ from service.runtime.engine_options import EngineOptions
 from service.runtime.folders import current_state_folder, tuned_folder
 from service.solving import engines
 from service.solving.enrolment import RowIndex
-from service.solving.self_test.record import examine, keep, read_examination
-from service.solving.self_test.run import MAX_DEMONSTRATIONS, run_self_test
+from service.solving.examination import examine, keep, read_examination
+from service.solving.self_test import MAX_DEMONSTRATIONS, run_self_test
 from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError
 

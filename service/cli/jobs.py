@@ -68,7 +68,7 @@ def list_command(
         return
 
     async def read(store: JobStore) -> Sequence[Job]:
-        return (await store.list(owner or LOCAL_OWNER, states=state or (), limit=limit)).jobs
+        return (await store.list(owner or LOCAL_OWNER, states=state or (), limit=limit)).items
 
     _print_jobs(_summaries(_ask(state_folder, read)), as_json)
 

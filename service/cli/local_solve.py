@@ -67,11 +67,11 @@ def _enrol(
 
 def _run(engines: Sequence[Engine], solvings: Sequence[Solving], times: dict[str, float]) -> None:
     with progress_bar() as bar:
-        job = bar.add_task("variants", total=sum(s.progress.num_asked for s in solvings))
+        job = bar.add_task("variants", total=sum(s.progress.asked for s in solvings))
 
         def show() -> None:
             times.setdefault("to_first_segment", seconds_since_start())
-            bar.update(job, completed=sum(s.progress.num_outcomes for s in solvings))
+            bar.update(job, completed=sum(s.progress.outcomes for s in solvings))
 
         solve(engines, solvings, show)
 

@@ -26,7 +26,7 @@ from service.cli.output import console, progress_line, stop_on_signals
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.runtime.engine_options import EngineOptions
 from service.runtime.folders import current_state_folder, tuned_folder
-from service.solving.puzzle_index import PUZZLES_NAME, index_document
+from service.solving.records import PUZZLES_NAME, index_document
 
 RECIPE = TrainSettings(num_steps=None)
 BatchTokensOption = Annotated[

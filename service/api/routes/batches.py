@@ -153,7 +153,7 @@ async def list_batches(call: Known, query: Annotated[BatchesQuery, Query()]) -> 
     """List your batches, a page at a time; `next` and the Link header name the following page."""
     page = await call.context.batches.list(call.owner, after=query.cursor, limit=query.limit)
     following = next_page("/v1/batches", page.next, query.limit)
-    document = {"batches": [summary_document(one) for one in page.batches], "next": following}
+    document = {"batches": [summary_document(one) for one in page.items], "next": following}
     return json_answer(json_text(document), headers=link_to(following))
 
 
