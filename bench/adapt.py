@@ -13,8 +13,8 @@ from bench.report import Cell, Section
 from bench.voting import Say, evaluate_whole, label_axes
 from hrm_core import Checkpoint, open_checkpoint
 from service.adaptation.prepare import AdaptOptions, prepare_adaptation
-from service.solving.adaptation_record import read_adaptation
 from service.solving.evaluation import Evaluation
+from service.solving.records import read_adaptation
 
 COLUMNS = (
     "start",
@@ -180,7 +180,7 @@ class _Run:
         if record is None:
             raise RuntimeError(f"{folder} has no record")
         found = evaluate_whole(checkpoint, self.tasks, self.device)
-        return Reading(self.arm, minutes, record.num_steps, record.held_out_share, found)
+        return Reading(self.arm, minutes, record.steps, record.held_out_share, found)
 
     def _kept(self, minutes: float) -> Path:
         return self.folder / f"{minutes:g}-minutes"

@@ -23,7 +23,7 @@ from hrm_core import (
     pick_device,
 )
 from service.adaptation.dataset import build_dataset
-from service.solving.puzzle_index import PUZZLES_NAME, index_document
+from service.solving.records import PUZZLES_NAME, index_document
 
 COLUMNS = (
     "network",

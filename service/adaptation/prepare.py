@@ -14,12 +14,16 @@ from hrm_core import (
     pick_device,
     start_from,
 )
-from service.adaptation.dataset import build_dataset
-from service.adaptation.held_out import HeldOut, hold_out
+from service.adaptation.dataset import HeldOut, build_dataset, hold_out
 from service.runtime.key_ring import LOCAL_OWNER
-from service.solving.adaptation_record import ADAPTATION_NAME, read_adaptation, write_adaptation
 from service.solving.enrolment import check_kind
-from service.solving.puzzle_index import PUZZLES_NAME, index_document
+from service.solving.records import (
+    ADAPTATION_NAME,
+    PUZZLES_NAME,
+    index_document,
+    read_adaptation,
+    write_adaptation,
+)
 from service.wire.errors import AdaptationError
 
 COMPILED_FROM_S = 300.0
@@ -196,9 +200,9 @@ def _check_folder(folder: Path, base: Checkpoint | None) -> None:
                 f"{folder} holds something other than an adaptation: give an empty or a new folder"
             )
         return
-    if record.is_complete:
+    if record.complete:
         raise AdaptationError(
-            f"{folder} holds an adaptation that is complete ({record.num_steps} steps, "
+            f"{folder} holds an adaptation that is complete ({record.steps} steps, "
             f"{record.seconds:.0f} s): give another folder, or remove it"
         )
     if record.base_sha256 != (base.sha256 if base else None):

@@ -11,7 +11,7 @@ from augment import CanvasError, Puzzle, Task, pointer_from_path, task_document
 from service.api.bodies import BatchBody
 from service.api.context import Call, Context
 from service.api.problems import Problem, Refused, invalid_request
-from service.jobs import BatchJob, CheckpointRecord, Failure, NewBatch, NewJob
+from service.jobs import CheckpointRecord, Failure, NewBatch, NewJob
 from service.jobs import Refused as RefusedPuzzle
 from service.runtime.settings import PREFIX, Settings
 from service.submission.challenges import Challenge
@@ -70,12 +70,12 @@ async def make_batch(call: Call, asked: BatchBody, idempotency_key: str | None) 
     options = resolved.options.model_dump_json().encode()
     digest = sha256(call.owner.encode() + b"\0" + asked.name.encode() + b"\0")
     digest.update(options)
-    puzzles: dict[str, BatchJob | RefusedPuzzle] = {}
+    puzzles: dict[str, bytes | RefusedPuzzle] = {}
     for challenge in asked.challenges:
         document = b"" if challenge.task is None else task_bytes(challenge.task)
         failure = await _failure_of(challenge, resolved, call.context)
         if failure is None:
-            puzzles[challenge.puzzle_id] = BatchJob(challenge.puzzle_id, document)
+            puzzles[challenge.puzzle_id] = document
         else:
             inputs = tuple(tuple(map(tuple, grid.to_rows())) for grid in challenge.inputs)
             puzzles[challenge.puzzle_id] = RefusedPuzzle(failure, inputs)

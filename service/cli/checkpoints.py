@@ -25,9 +25,9 @@ from service.cli.output import (
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
-from service.solving.puzzle_index import PUZZLES_NAME, index_document
-from service.solving.self_test.record import examine, keep
-from service.solving.self_test.run import MAX_DEMONSTRATIONS
+from service.solving.examination import examine, keep
+from service.solving.records import PUZZLES_NAME, index_document
+from service.solving.self_test import MAX_DEMONSTRATIONS
 from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError, InputError
 

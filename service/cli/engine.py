@@ -14,9 +14,9 @@ from service.runtime.folders import state_subfolder
 from service.runtime.timing import seconds_since_start
 from service.solving import engines
 from service.solving.enrolment import RowIndex
+from service.solving.examination import examine, keep, read_examination
 from service.solving.members import Member
-from service.solving.self_test.record import examine, keep, read_examination
-from service.solving.self_test.run import MAX_DEMONSTRATIONS, run_self_test
+from service.solving.self_test import MAX_DEMONSTRATIONS, run_self_test
 from service.solving.solve import Solving, solve
 from service.wire.answer import Answer
 from service.wire.checkpoint import Finding
@@ -164,10 +164,10 @@ def _enrol(
 
 def _run(engines: Sequence[Engine], solvings: Sequence[Solving], times: dict[str, float]) -> None:
     with progress_bar() as bar:
-        job = bar.add_task("variants", total=sum(s.progress.num_asked for s in solvings))
+        job = bar.add_task("variants", total=sum(s.progress.asked for s in solvings))
 
         def show() -> None:
             times.setdefault("to_first_segment", seconds_since_start())
-            bar.update(job, completed=sum(s.progress.num_outcomes for s in solvings))
+            bar.update(job, completed=sum(s.progress.outcomes for s in solvings))
 
         solve(engines, solvings, show)

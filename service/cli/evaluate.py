@@ -89,8 +89,8 @@ def _run(
             progress = [solving.progress for solving in solvings]
             bar.update(
                 job,
-                completed=sum(p.num_outcomes for p in progress),
-                total=sum(p.num_asked for p in progress),
+                completed=sum(p.outcomes for p in progress),
+                total=sum(p.asked for p in progress),
             )
 
         return evaluate(engine, row_index, tasks, chosen, show)

@@ -69,7 +69,7 @@ def list_command(
             state_folder,
             lambda store: store.list(owner or LOCAL_OWNER, states=state or (), limit=limit),
         )
-        jobs = _summaries(page.jobs)
+        jobs = _summaries(page.items)
     _print_jobs(jobs, as_json)
 
 

@@ -25,7 +25,7 @@ from service.cli.output import console, progress_line, stop_on_signals
 from service.cli.task_sources import read_tasks
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import state_subfolder
-from service.solving.puzzle_index import PUZZLES_NAME, index_document
+from service.solving.records import PUZZLES_NAME, index_document
 
 RECIPE = TrainSettings(num_steps=None)
 

@@ -1,32 +1,120 @@
-"""Batches as callers see them: submit, look up, cancel."""
+"""Batches, many puzzles that were sent together: submit, look up, cancel."""
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from service.jobs import keys
-from service.jobs.batch import (
-    Batch,
-    BatchEntry,
-    BatchJob,
-    NewBatch,
-    read_summary,
-    write_entries,
-)
 from service.jobs.connection import explained_async
-from service.jobs.keys import PREFIX
-from service.jobs.listing import read_page
-from service.jobs.lua import script
-from service.jobs.record import Job
+from service.jobs.listing import Page, read_page
+from service.jobs.record import Job, NewBatch, Refused
 from service.jobs.store import JobStore
-from service.wire.batch import BatchSummary
-from service.wire.errors import (
-    BatchNotFound,
-    IdempotencyConflict,
-    QueueUnavailable,
-    SubmissionInDoubt,
-)
+from service.wire.batch import BatchCounts, BatchLinks, BatchState, BatchSummary
+from service.wire.document import utc
+from service.wire.errors import BatchNotFound, QueueUnavailable, SubmissionInDoubt
+from service.wire.job import JobState
 
 PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEntry:
+    """A puzzle of a batch: its job, or why it has none."""
+
+    puzzle_id: str
+    job_id: str | None
+    refused: Refused | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as it was queued; its state is that of its jobs. `options` is a JSON document.
+
+    Units: created_at in seconds since 1970, by the clock of Redis.
+    """
+
+    id: str
+    owner: str
+    name: str
+    options: bytes
+    entries: tuple[BatchEntry, ...]
+    created_at: float
+    cancel_requested: bool
+
+    @property
+    def job_ids(self) -> tuple[str, ...]:
+        """The jobs of the puzzles that have one, in order."""
+        return tuple(entry.job_id for entry in self.entries if entry.job_id is not None)
+
+    @classmethod
+    def from_fields(cls, batch_id: str, fields: Mapping[bytes, bytes]) -> "Batch":
+        """Read a record's fields."""
+        return cls(
+            id=batch_id,
+            owner=fields[b"owner"].decode(),
+            name=fields[b"name"].decode(),
+            options=fields[b"options"],
+            entries=tuple(
+                BatchEntry(puzzle_id, job_id, refused and Refused.from_document(refused))
+                for puzzle_id, job_id, refused in json.loads(fields[b"entries"])
+            ),
+            created_at=int(fields[b"created_ms"]) / 1000,
+            cancel_requested=b"cancel" in fields,
+        )
+
+
+def summarise(
+    batch_id: str,
+    name: str,
+    num_puzzles: int,
+    num_jobs: Mapping[JobState, int],
+    *,
+    created_at: float,
+    last_end_at: float | None,
+    cancel_requested: bool,
+) -> BatchSummary:
+    """Return how a batch stands: `num_jobs` of its `num_puzzles` have a job in each state.
+
+    Units: times in seconds since 1970; last_end_at is the last end of a job.
+    """
+    is_final = all(state.is_final for state, number in num_jobs.items() if number)
+    if is_final:
+        is_cut = cancel_requested and num_jobs.get(JobState.CANCELLED, 0) > 0
+        state = BatchState.CANCELLED if is_cut else BatchState.FINISHED
+    else:
+        is_queued = num_jobs.get(JobState.QUEUED, 0) == sum(num_jobs.values())
+        state = BatchState.QUEUED if is_queued else BatchState.RUNNING
+    path = f"/v1/batches/{batch_id}"
+    return BatchSummary(
+        id=batch_id,
+        state=state,
+        name=name,
+        created_at=utc(created_at),
+        finished_at=utc(last_end_at or created_at) if is_final else None,
+        cancel_requested=cancel_requested,
+        counts=BatchCounts(
+            total=num_puzzles,
+            refused=num_puzzles - sum(num_jobs.values()),
+            **{one.value: num_jobs.get(one, 0) for one in JobState},
+        ),
+        links=BatchLinks(self=path, events=f"{path}/events", submission=f"{path}/submission.json"),
+    )
+
+
+def read_summary(batch_id: str, reply: Sequence[bytes]) -> BatchSummary:
+    """Read what the script that counts a batch gives."""
+    name, created_ms, cancel, num_puzzles, last_end_ms, *counts = reply
+    states = [JobState(state.decode()) for state in counts[::2]]
+    return summarise(
+        batch_id,
+        name.decode(),
+        int(num_puzzles),
+        dict(zip(states, map(int, counts[1::2]), strict=True)),
+        created_at=int(created_ms) / 1000,
+        last_end_at=int(last_end_ms) / 1000 or None,
+        cancel_requested=bool(cancel),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +125,11 @@ class SubmittedBatch:
     is_new: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BatchPage:
-    """Some of a list of batches; `next` is where to go on, None at its end."""
-
-    batches: tuple[BatchSummary, ...]
-    next: str | None
-
-
 class BatchStore:
     """Batches in Redis, beside the jobs they consist of."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
-        self._submit = store.redis.register_script(script("submit_batch"))
-        self._cancel = store.redis.register_script(script("cancel_batch"))
-        self._count = store.redis.register_script(script("count_batch"))
 
     async def submit(self, new: NewBatch) -> SubmittedBatch:
         """Queue all jobs of a batch or none, once per idempotency key.
@@ -60,30 +137,27 @@ class BatchStore:
         Raises: QueueFull; IdempotencyConflict for a key that came with another body before;
         SubmissionInDoubt; NotDurable.
         """
-        limits = self._store.limits
-        entries, jobs = _number(new)
-        arguments = [
-            *(PREFIX, keys.new_id(), new.owner, new.name, new.options, write_entries(entries)),
-            *(new.fingerprint, new.idempotency_key or ""),
-            *(limits.idempotency_ttl_s, limits.result_ttl_s),
-            *("" if new.deadline_s is None else new.deadline_s, limits.max_queued),
-            *("" if new.share is None else new.share, len(entries)),
-            *(part for job_id, job in jobs for part in (job_id, job.name, job.task)),
-        ]
-        reply = await self._store.submissions.run(self._submit, arguments)
-        outcome, about = (part.decode() for part in reply)
-        if outcome == "conflict":
-            raise IdempotencyConflict(
-                f"idempotency key {new.idempotency_key!r} was used before with another body "
-                f"(batch {about}): send the same body again, or a new key"
-            )
-        if outcome in ("full", "share"):
-            raise await self._store.queue_full(about, len(jobs), is_share=outcome == "share")
+        entries: list[list[Any]] = []
+        jobs: list[tuple[str, str, bytes]] = []
+        for puzzle_id, puzzle in new.puzzles.items():
+            if isinstance(puzzle, Refused):
+                entries.append([puzzle_id, None, asdict(puzzle)])
+            else:
+                job_id = keys.new_id()
+                entries.append([puzzle_id, job_id, None])
+                jobs.append((job_id, puzzle_id, puzzle))
+        # As ASCII: an id from a stranger's file may hold what UTF-8 cannot carry.
+        about, is_new, _ = await self._store.queue(
+            *("submit_batch", new),
+            [keys.new_id(), new.owner, new.name, new.options, json.dumps(entries)],
+            [len(entries), *(part for job in jobs for part in job)],
+            num_jobs=len(jobs),
+        )
         try:
             batch = await self.get(about, new.owner)
         except QueueUnavailable as error:
             raise SubmissionInDoubt(str(error)) from error
-        return SubmittedBatch(batch, is_new=outcome == "new")
+        return SubmittedBatch(batch, is_new)
 
     async def get(self, batch_id: str, owner: str | None = None) -> Batch:
         """Read a batch; of another owner than the one named, none is there.
@@ -96,18 +170,19 @@ class BatchStore:
             raise BatchNotFound(batch_id)
         return Batch.from_fields(batch_id, fields)
 
-    async def list(self, owner: str, *, after: str | None = None, limit: int = 20) -> BatchPage:
+    async def list(
+        self, owner: str, *, after: str | None = None, limit: int = 20
+    ) -> Page[BatchSummary]:
         """List an owner's batches, newest first.
 
         Raises: QueueError for a cursor that no list gave out.
         """
-        page = await read_page(
+        return await read_page(
             *(self._store.redis, keys.batches_key(owner), self._summaries),
             after=after,
             limit=limit,
             num_at_once=limit + 1,
         )
-        return BatchPage(*page)
 
     async def jobs(self, batch: Batch) -> dict[str, Job]:
         """Read a batch's jobs, without their results; one that is no longer kept is left out."""
@@ -117,7 +192,8 @@ class BatchStore:
         """Read a batch's puzzles with their jobs, results too, a page at a time."""
         for start in range(0, len(batch.entries), PAGE):
             page = batch.entries[start : start + PAGE]
-            found = await self._store.read_whole([e.job_id for e in page if e.job_id is not None])
+            job_ids = [entry.job_id for entry in page if entry.job_id is not None]
+            found = await self._store.read(job_ids, is_whole=True)
             yield [(entry, found.get(entry.job_id or "")) for entry in page]
 
     async def cancel(self, batch_id: str, owner: str | None = None) -> Batch:
@@ -126,31 +202,17 @@ class BatchStore:
         Raises: BatchNotFound.
         """
         batch = await self.get(batch_id, owner)
-        arguments = [PREFIX, batch_id, self._store.limits.result_ttl_s, *batch.job_ids]
+        ttl_s = self._store.result_ttl_s
         async with explained_async(self._store.redis):
-            await self._cancel(keys=[keys.batch_key(batch_id)], args=arguments)
+            await self._store.scripts("cancel_batch", batch_id, ttl_s, *batch.job_ids)
         return await self.get(batch_id, owner)
 
-    async def _summaries(self, batch_ids: Sequence[str]) -> Sequence[BatchSummary | None]:
-        found = []
+    async def _summaries(self, batch_ids: Sequence[str]) -> dict[str, BatchSummary]:
+        found = {}
         # A script each: one for all of them would keep Redis from others for too long.
         for batch_id in batch_ids:
             async with explained_async(self._store.redis):
-                reply = await self._count(keys=[keys.batch_key(batch_id)], args=[PREFIX, batch_id])
-            found.append(read_summary(batch_id, reply) if reply else None)
+                reply = await self._store.scripts("count_batch", batch_id)
+            if reply:
+                found[batch_id] = read_summary(batch_id, reply)
         return found
-
-
-def _number(
-    new: NewBatch,
-) -> tuple[tuple[BatchEntry, ...], Sequence[tuple[str, BatchJob]]]:
-    """Give each puzzle that a job is to be made of the job's id."""
-    entries, jobs = [], []
-    for puzzle_id, puzzle in new.puzzles.items():
-        if isinstance(puzzle, BatchJob):
-            job_id = keys.new_id()
-            entries.append(BatchEntry(puzzle_id, job_id))
-            jobs.append((job_id, puzzle))
-        else:
-            entries.append(BatchEntry(puzzle_id, None, puzzle))
-    return tuple(entries), jobs

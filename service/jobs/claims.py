@@ -4,15 +4,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.commands.core import Script
 from redis.exceptions import ResponseError
 
 from service.jobs import keys
-from service.jobs.connection import connect, explained
-from service.jobs.keys import GROUP, PREFIX
-from service.jobs.lua import script
-from service.jobs.record import Job, WorkerRecord, pairs
-from service.jobs.removals import REMOVALS_KEPT_S, removals
+from service.jobs.connection import Scripts, connect, explained
+from service.jobs.keys import GROUP
+from service.jobs.record import Job, pairs
+from service.jobs.served import WorkerRecord
 from service.wire.checkpoint import KnownPuzzle
 from service.wire.job import Failure, JobState
 from service.wire.options import PRIORITIES, Priority
@@ -20,15 +18,6 @@ from service.wire.options import PRIORITIES, Priority
 # How long a checkpoint's list of puzzles outlives the last worker that served it.
 PUZZLES_TTL_S = 86_400
 WORKER_TTL_S = 30
-_SCRIPTS = ("start", "renew", "progress", "turn", "forgive", "succeed", "end", "hand_back")
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A job that is this worker's to run, the how-many-eth time."""
-
-    job: Job
-    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +48,7 @@ class Claims:
         self._max_attempts = max_attempts
         self._result_ttl_s = result_ttl_s
         self._redis = connect(url)
-        self._scripts: dict[str, Script] = {
-            name: self._redis.register_script(script(name)) for name in _SCRIPTS
-        }
+        self._scripts = Scripts(self._redis)
         self._cancels_position: bytes | None = None
 
     def close(self) -> None:
@@ -75,14 +62,14 @@ class Claims:
         *,
         num_batch_places: int = 0,
         most_batch: int | None = None,
-    ) -> list[Claim]:
+    ) -> list[Job]:
         """Take waiting jobs, interactive ones first; wait for one when there is none.
 
         `num_batch_places` of the places go to batch jobs first, so that these never starve, and
         `most_batch` at the most, so that they leave some to interactive jobs that are to come. Jobs
         past their deadline or out of attempts are ended on the way.
         """
-        claims: list[Claim] = []
+        jobs: list[Job] = []
         most_batch = num_places if most_batch is None else min(most_batch, num_places)
         first = min(num_batch_places, most_batch)
         shares: tuple[tuple[Priority, int], ...] = (
@@ -92,46 +79,45 @@ class Claims:
         )
         with explained(self._redis):
             for priority, share in shares:
-                num = min(share, num_places - len(claims))
+                num = min(share, num_places - len(jobs))
                 if num > 0:
-                    claims += self._read((priority,), num, None)
-            if not claims and num_places > 0 and block_s > 0:
+                    jobs += self._read((priority,), num, None)
+            if not jobs and num_places > 0 and block_s > 0:
                 # COUNT is per stream, so with one place left only one stream can be waited for.
                 both = num_places > 1 and most_batch > 0
                 waited = PRIORITIES if both else PRIORITIES[:1]
-                claims += self._read(waited, 1, block_s)
-        return claims
+                jobs += self._read(waited, 1, block_s)
+        return jobs
 
-    def reclaim(self, num_places: int, held: Collection[str] = ()) -> list[Claim]:
+    def reclaim(self, num_places: int, held: Collection[str] = ()) -> list[Job]:
         """Take over jobs of workers that have not renewed the lease.
 
         Of the jobs `held`, which this worker works on, the leases are renewed, and no attempt is
         charged: they are not among those returned.
         """
-        claims: list[Claim] = []
+        jobs: list[Job] = []
         with explained(self._redis):
             for priority in PRIORITIES:
                 start: Any = "0-0"
-                while len(claims) < num_places:
-                    start, entries, *_ = self._autoclaim(priority, start, num_places - len(claims))
-                    claims += self._start_all(priority, entries, held)
+                while len(jobs) < num_places:
+                    start, entries, *_ = self._autoclaim(priority, start, num_places - len(jobs))
+                    jobs += self._start_all(priority, entries, held)
                     if start in (b"0-0", "0-0"):
                         break
-        return claims
+        return jobs
 
     def renew(self, job_ids: Collection[str]) -> Renewal:
         """Keep jobs for another lease."""
         ordered = list(job_ids)
         if not ordered:
             return Renewal(frozenset(), frozenset())
-        with explained(self._redis):
-            verdicts = self._run("renew", PREFIX, self.worker_id, *ordered)
-        by_verdict = dict(zip(ordered, verdicts, strict=True))
+        verdicts = self._run("renew", self.worker_id, *ordered)
+        by_verdict: dict[bytes, set[str]] = {}
+        for job_id, verdict in zip(ordered, verdicts, strict=True):
+            by_verdict.setdefault(verdict, set()).add(job_id)
         return Renewal(
-            lost=frozenset(job for job, verdict in by_verdict.items() if verdict == b"lost"),
-            cancelled=frozenset(
-                job for job, verdict in by_verdict.items() if verdict == b"cancelled"
-            ),
+            lost=frozenset(by_verdict.get(b"lost", ())),
+            cancelled=frozenset(by_verdict.get(b"cancelled", ())),
         )
 
     def listen(self, block_s: float) -> frozenset[str]:
@@ -152,19 +138,18 @@ class Claims:
 
     def progress(self, job_id: str, data: bytes) -> None:
         """Report how far a job is, as a JSON document."""
-        with explained(self._redis):
-            self._run("progress", PREFIX, self.worker_id, job_id, data)
+        self._run("progress", self.worker_id, job_id, data)
 
     def adapts(self, job_id: str) -> bool:
         """Report that a checkpoint is adapted for a job now; False when it is no longer this one's.
 
         Its progress until now is dropped. Reporting it again changes nothing.
         """
-        return self._turn(job_id, JobState.ADAPTING)
+        return bool(self._run("turn", self.worker_id, job_id, JobState.ADAPTING.value))
 
     def runs(self, job_id: str) -> bool:
         """Report that a job is solved now, adapting being over; as `adapts` otherwise."""
-        return self._turn(job_id, JobState.RUNNING)
+        return bool(self._run("turn", self.worker_id, job_id, JobState.RUNNING.value))
 
     def forgive(self, job_id: str) -> bool:
         """Count this attempt as the first; False when the job is no longer this worker's.
@@ -172,13 +157,11 @@ class Claims:
         For work that the next attempt goes on from: however often its worker is killed, such a job
         gets nearer to its end.
         """
-        with explained(self._redis):
-            return bool(self._run("forgive", PREFIX, self.worker_id, job_id))
+        return bool(self._run("forgive", self.worker_id, job_id))
 
     def succeed(self, job_id: str, result: bytes) -> bool:
         """Write a job's result; False when it has ended already."""
-        with explained(self._redis):
-            return bool(self._run("succeed", PREFIX, job_id, result, self._result_ttl_s))
+        return bool(self._run("succeed", job_id, result, self._result_ttl_s))
 
     def fail(self, job_id: str, failure: Failure) -> bool:
         """End a job as failed; False when it is no longer this worker's."""
@@ -194,13 +177,8 @@ class Claims:
         Uncharged, the attempt does not count. The reason is reported should attempts run out.
         """
         charged = "1" if charge else "0"
-        with explained(self._redis):
-            return bool(
-                self._run(
-                    "hand_back",
-                    *(PREFIX, self.worker_id, job_id, charged, reason, self._result_ttl_s),
-                )
-            )
+        arguments = (self.worker_id, job_id, charged, reason, self._result_ttl_s)
+        return bool(self._run("hand_back", *arguments))
 
     def register(self, record: WorkerRecord) -> frozenset[str]:
         """Report that this worker lives; it counts as gone when this stops.
@@ -219,7 +197,7 @@ class Claims:
             pipeline = self._redis.pipeline(transaction=False)
             for _, key in index:
                 pipeline.expire(key, PUZZLES_TTL_S)
-            pipeline.set(keys.worker_key(record.id), record.to_json(), ex=WORKER_TTL_S)
+            pipeline.set(keys.worker_key(record.id), record.model_dump_json(), ex=WORKER_TTL_S)
             pipeline.zadd(keys.WORKERS, {record.id: now})
             pipeline.zremrangebyscore(keys.WORKERS, "-inf", now - WORKER_TTL_S)
             replies = pipeline.execute()
@@ -248,12 +226,11 @@ class Claims:
         Units: seconds since 1970 by the clock of Redis.
         """
         with explained(self._redis):
-            seconds, _ = self._redis.time()
-            return removals(
-                self._redis.zrangebyscore(
-                    keys.ADAPTED_REMOVED, seconds - REMOVALS_KEPT_S, "+inf", withscores=True
-                )
+            since = self._redis.time()[0] - keys.REMOVALS_KEPT_S
+            entries = self._redis.zrangebyscore(
+                keys.ADAPTED_REMOVED, since, "+inf", withscores=True
             )
+        return {member.decode(): when for member, when in entries}
 
     def leave(self) -> None:
         """Report that this worker ends; its unfinished jobs are handed back before."""
@@ -276,20 +253,11 @@ class Claims:
         if names.get(self.worker_id) == 0:
             self._redis.xgroup_delconsumer(queue, GROUP, self.worker_id)
 
-    def _turn(self, job_id: str, state: JobState) -> bool:
-        with explained(self._redis):
-            return bool(self._run("turn", PREFIX, self.worker_id, job_id, state.value))
-
     def _end(self, job_id: str, state: str, code: str, detail: str) -> bool:
-        with explained(self._redis):
-            return bool(
-                self._run(
-                    "end",
-                    *(PREFIX, self.worker_id, job_id, state, code, detail, self._result_ttl_s),
-                )
-            )
+        arguments = (self.worker_id, job_id, state, code, detail, self._result_ttl_s)
+        return bool(self._run("end", *arguments))
 
-    def _read(self, priorities: Sequence[Priority], num: int, block_s: float | None) -> list[Claim]:
+    def _read(self, priorities: Sequence[Priority], num: int, block_s: float | None) -> list[Job]:
         streams = {keys.queue_key(priority): ">" for priority in priorities}
         block = None if block_s is None else max(1, int(block_s * 1000))
         reply = self._in_group(
@@ -297,9 +265,9 @@ class Claims:
         )
         by_queue = {keys.queue_key(priority).encode(): priority for priority in priorities}
         return [
-            claim
+            job
             for queue, entries in reply or ()
-            for claim in self._start_all(by_queue[queue], entries)
+            for job in self._start_all(by_queue[queue], entries)
         ]
 
     def _autoclaim(self, priority: Priority, start: Any, num: int) -> Any:
@@ -328,21 +296,20 @@ class Claims:
 
     def _start_all(
         self, priority: Priority, entries: Sequence[Any], held: Collection[str] = ()
-    ) -> list[Claim]:
-        claims = []
+    ) -> list[Job]:
+        jobs = []
         for entry_id, fields in entries:
             if not fields:
                 continue  # deleted while pending: the server has dropped it
             job_id = fields[b"job"].decode()
             verdict, *record = self._run(
-                "start",
-                *(PREFIX, self.worker_id, priority, entry_id, job_id),
+                *("start", self.worker_id, priority, entry_id, job_id),
                 *(self._max_attempts, self._result_ttl_s, int(job_id in held)),
             )
             if verdict == b"run":
-                job = Job.from_fields(job_id, pairs(record[0]))
-                claims.append(Claim(job, job.attempts))
-        return claims
+                jobs.append(Job.from_fields(job_id, pairs(record[0])))
+        return jobs
 
     def _run(self, name: str, *arguments: Any) -> Any:
-        return self._scripts[name](keys=[keys.queue_key("interactive")], args=list(arguments))
+        with explained(self._redis):
+            return self._scripts(name, *arguments)

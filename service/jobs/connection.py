@@ -1,7 +1,9 @@
-"""How processes reach Redis: connections that neither hang for ever nor run out."""
+"""How processes reach Redis: connections that neither hang nor run out, scripts, durable writes."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
+from importlib import resources
 from queue import Empty
 from typing import Any
 
@@ -9,19 +11,30 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, MasterDownError, ReadOnlyError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    MasterDownError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.retry import Retry
 
-from service.wire.errors import QueueUnavailable
+from service.jobs import keys
+from service.wire.errors import NotDurable, QueueUnavailable, SubmissionInDoubt
 
 CONNECT_TIMEOUT_S = 3.0
 # Longer than any command takes and than any wait for new entries.
 SOCKET_TIMEOUT_S = 8.0
 MAX_CONNECTIONS = 64
+DURABLE_TIMEOUT_MS = 5_000
 # RESP2, since replies to stream reads have another shape in RESP3. Retries are the loops' affair:
 # a library that repeats a command on its own may run a script twice.
 _COMMON: dict[str, Any] = {
     "protocol": 2,
+    "max_connections": MAX_CONNECTIONS,
+    "timeout": SOCKET_TIMEOUT_S,
     "socket_timeout": SOCKET_TIMEOUT_S,
     "socket_connect_timeout": CONNECT_TIMEOUT_S,
     "health_check_interval": 0,
@@ -38,16 +51,7 @@ def connect(url: str) -> Any:
 
     Raises: QueueUnavailable for an address that is none.
     """
-    try:
-        pool = redis.BlockingConnectionPool.from_url(
-            url,
-            max_connections=MAX_CONNECTIONS,
-            timeout=SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            **_COMMON,
-        )
-    except ValueError as error:
-        raise QueueUnavailable(_no_address(error)) from error
+    pool = _pool(redis.BlockingConnectionPool, url, Retry(NoBackoff(), 0))
     return redis.Redis(connection_pool=pool)
 
 
@@ -56,17 +60,17 @@ def connect_async(url: str) -> Any:
 
     Raises: QueueUnavailable for an address that is none.
     """
-    try:
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
-            url,
-            max_connections=MAX_CONNECTIONS,
-            timeout=SOCKET_TIMEOUT_S,
-            retry=AsyncRetry(NoBackoff(), 0),
-            **_COMMON,
-        )
-    except ValueError as error:
-        raise QueueUnavailable(_no_address(error)) from error
+    pool = _pool(redis.asyncio.BlockingConnectionPool, url, AsyncRetry(NoBackoff(), 0))
     return redis.asyncio.Redis(connection_pool=pool)
+
+
+def _pool(kind: Any, url: str, retry: Retry | AsyncRetry) -> Any:
+    try:
+        return kind.from_url(url, retry=retry, **_COMMON)
+    except ValueError as error:
+        raise QueueUnavailable(
+            f"HRM_ARC_REDIS_URL is no address of a Redis ({error}): write redis://HOST:PORT/0"
+        ) from error
 
 
 @contextmanager
@@ -77,7 +81,7 @@ def explained(client: Any) -> Iterator[None]:
     except (RedisError, OSError) as error:
         if isinstance(error, _DEMOTED):
             _drop_connections(client.connection_pool)
-        raise QueueUnavailable(sentence(error)) from error
+        raise QueueUnavailable(_sentence(error)) from error
 
 
 @asynccontextmanager
@@ -90,7 +94,7 @@ async def explained_async(client: Any) -> AsyncIterator[None]:
             await client.connection_pool.disconnect()
             raise
     except (RedisError, OSError, TimeoutError) as error:
-        raise QueueUnavailable(sentence(error)) from error
+        raise QueueUnavailable(_sentence(error)) from error
 
 
 def _drop_connections(pool: redis.BlockingConnectionPool) -> None:
@@ -109,13 +113,97 @@ def _drop_connections(pool: redis.BlockingConnectionPool) -> None:
         pool.pool.put_nowait(connection)
 
 
-def _no_address(error: ValueError) -> str:
-    return f"HRM_ARC_REDIS_URL is no address of a Redis ({error}): write redis://HOST:PORT/0"
-
-
-def sentence(error: Exception) -> str:
+def _sentence(error: Exception) -> str:
     """Say what the library found; for the log."""
     # The messages of this library name host and port, and never a password.
     if isinstance(error, AuthenticationError):
         return "Redis refuses the password: check HRM_ARC_REDIS_URL"
     return f"Redis cannot be used now ({type(error).__name__}: {error})"
+
+
+class Scripts:
+    """The scripts that run inside Redis, for a client of either kind; each is a file in `scripts`.
+
+    A call returns what the client returns: a reply, or an awaitable of one.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._scripts = {name: client.register_script(text) for name, text in _read_all().items()}
+
+    def __call__(self, name: str, *arguments: Any, client: Any = None) -> Any:
+        """Run a script, on one connection of the client where that is given."""
+        # Any key will do: all have one hash tag.
+        return self._scripts[name](
+            keys=[keys.EVENTS], args=[keys.PREFIX, *arguments], client=client
+        )
+
+
+@cache
+def _read_all() -> dict[str, str]:
+    """Read the scripts, each with what all of them share in front."""
+    folder = resources.files("service.jobs") / "scripts"
+    texts = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
+    shared = texts.pop("shared.lua")
+    return {name.removesuffix(".lua"): f"{shared}\n{text}" for name, text in texts.items()}
+
+
+class Submissions:
+    """Runs the scripts that queue; a strict one returns once what they wrote is on disk."""
+
+    def __init__(self, client: Any, scripts: Scripts, *, is_strict: bool) -> None:
+        self._redis = client
+        self._scripts = scripts
+        self._is_strict = is_strict
+
+    async def check_writable(self) -> None:
+        """Check that Redis takes writes, and has a file to keep them in where that is asked for.
+
+        Raises: QueueUnavailable.
+        """
+        async with explained_async(self._redis):
+            # Passes every check of a write (replica, full disk, full memory), and changes nothing.
+            await self._redis.setrange(keys.WRITE_PROBE, 0, "")
+            if self._is_strict:
+                await self._redis.execute_command("WAITAOF", 1, 0, 1)
+
+    async def run(self, script: str, arguments: Sequence[Any]) -> Sequence[Any]:
+        """Run a script that queues; its reply begins with the outcome and the id of what it queued.
+
+        Raises: SubmissionInDoubt when no reply came; NotDurable; QueueUnavailable when nothing was
+        queued.
+        """
+        if not self._is_strict:
+            return await self._queue(script, arguments, self._redis)
+        await self.check_writable()  # before anything is queued that cannot be kept
+        # One connection for both: WAITAOF waits for what its own connection wrote.
+        async with explained_async(self._redis), self._redis.client() as one:
+            reply = await self._queue(script, arguments, one)
+            await self._wait_for_disk(one, *reply[:2])
+            return reply
+
+    async def _queue(self, script: str, arguments: Sequence[Any], client: Any) -> Sequence[Any]:
+        async with explained_async(self._redis):
+            try:
+                reply: Sequence[Any] = await self._scripts(script, *arguments, client=client)
+            except (ResponseError, BusyLoadingError):
+                raise  # refused, and nothing was queued
+            except (RedisError, OSError) as error:
+                raise SubmissionInDoubt(_sentence(error)) from error
+        return reply
+
+    async def _wait_for_disk(self, client: Any, outcome: bytes, queued_id: bytes) -> None:
+        """Wait until what a script wrote is on disk; one that refused a submission wrote nothing.
+
+        Raises: NotDurable.
+        """
+        if outcome not in (b"new", b"same"):
+            return
+        try:
+            async with explained_async(self._redis):
+                if outcome == b"same":  # written by another connection, and perhaps not kept yet
+                    await client.set(keys.FENCE, "")
+                num_kept, _ = await client.execute_command("WAITAOF", 1, 0, DURABLE_TIMEOUT_MS)
+        except QueueUnavailable as error:
+            raise NotDurable(queued_id.decode(), str(error)) from error
+        if num_kept < 1:
+            raise NotDurable(queued_id.decode(), f"it was not written in {DURABLE_TIMEOUT_MS} ms")

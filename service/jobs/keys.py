@@ -14,15 +14,14 @@ CANCELS: Final = f"{PREFIX}cancels"
 DEAD: Final = f"{PREFIX}dead"
 WAITING: Final = f"{PREFIX}waiting"
 WORKERS: Final = f"{PREFIX}workers"
-# Ids of adapted checkpoints that were asked to be removed, by when.
+# Ids of adapted checkpoints that were asked to be removed, by when (seconds, the clock of Redis).
 ADAPTED_REMOVED: Final = f"{PREFIX}adapted-removed"
+# A worker hears of it within a second; one that is away for longer comes back as another.
+REMOVALS_KEPT_S: Final = 3600.0
 # Never holds anything: writing nothing to it asks whether writes are taken.
 WRITE_PROBE: Final = f"{PREFIX}write-probe"
 # Written where a later WAITAOF needs a write of its own connection; its value means nothing.
 FENCE: Final = f"{PREFIX}fence"
-
-
-ID_BYTES: Final = 16
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -33,7 +32,7 @@ def is_id(text: str) -> bool:
 
 def new_id() -> str:
     """Make an id that nobody can guess, and that no command line takes for an option."""
-    while (job_id := secrets.token_urlsafe(ID_BYTES)).startswith("-"):
+    while (job_id := secrets.token_urlsafe(16)).startswith("-"):
         pass
     return job_id
 

@@ -1,15 +1,11 @@
-"""What the job layer knows: jobs, events, workers and the puzzles they can answer."""
+"""What the job layer keeps: jobs and events as they stand, and jobs and batches to be queued."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
-from urllib.parse import quote
 
-from service.runtime.key_ring import LOCAL_OWNER
-from service.wire.checkpoint import Adapted, AdaptedLinks, CheckpointRecord
 from service.wire.errors import QueueError
 from service.wire.job import Failure, JobState
 from service.wire.options import Priority
@@ -32,6 +28,40 @@ class NewJob:
     priority: Priority
     task: bytes
     options: bytes
+    fingerprint: str
+    deadline_s: float | None = None
+    idempotency_key: str | None = None
+    share: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A puzzle of a batch that no job was made of: why, and the rows of its test inputs."""
+
+    failure: Failure
+    inputs: tuple[tuple[tuple[int, ...], ...], ...]
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Refused":
+        """Read what `asdict` gives, from JSON."""
+        inputs = tuple(tuple(map(tuple, rows)) for rows in document["inputs"])
+        return cls(Failure(**document["failure"]), inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """A batch to be queued; its puzzles by id, in order: a task as a JSON document, or a refusal.
+
+    `options` is a JSON document, every job's. `fingerprint` distinguishes bodies of the same
+    idempotency key. `share`: how many of this owner's jobs may wait; None for no limit.
+
+    Units: deadline_s in seconds from now, each job's.
+    """
+
+    owner: str
+    name: str
+    options: bytes
+    puzzles: Mapping[str, bytes | Refused]
     fingerprint: str
     deadline_s: float | None = None
     idempotency_key: str | None = None
@@ -125,7 +155,8 @@ class Event:
         document: dict[str, Any] = {"id": job.id, "state": job.state, "attempts": job.attempts}
         if job.failure is not None:
             document["error"] = asdict(job.failure)
-        return cls(job.last_event, job.id, "state", json_bytes(document), job.state.is_final)
+        data = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+        return cls(job.last_event, job.id, "state", data, job.state.is_final)
 
 
 def event_order(event_id: str) -> tuple[int, int]:
@@ -137,94 +168,6 @@ def event_order(event_id: str) -> tuple[int, int]:
     if found is None:
         raise QueueError(f"{event_id!r} is no id of an event: leave Last-Event-ID out")
     return int(found[1]), int(found[2] or 0)
-
-
-@dataclass(frozen=True, slots=True)
-class AdaptedRecord:
-    """A checkpoint adapted to one puzzle, which a worker keeps.
-
-    `owner` is the caller of the job that made it, `base` the checkpoint it was made from.
-    `is_complete`: its training has ended; else it is a snapshot to continue from.
-
-    Units: `seconds` of training, `num_bytes` on disk; times in seconds since 1970.
-    """
-
-    id: str
-    base: str
-    base_sha256: str
-    puzzle_name: str
-    demonstrations_hash: str
-    num_variants: int
-    num_steps: int
-    seconds: float
-    held_out_share: float | None
-    num_bytes: int
-    made_at: float
-    used_at: float
-    is_complete: bool
-    owner: str = LOCAL_OWNER  # of records that workers of before write
-
-    def document(self) -> Adapted:
-        """Return what its owner may see."""
-        return Adapted(
-            id=self.id,
-            base=self.base,
-            base_sha256=self.base_sha256,
-            puzzle=self.puzzle_name,
-            demonstrations_sha256=self.demonstrations_hash,
-            variants=self.num_variants,
-            steps=self.num_steps,
-            seconds=self.seconds,
-            held_out_share=self.held_out_share,
-            bytes=self.num_bytes,
-            made_at=datetime.fromtimestamp(self.made_at, UTC),
-            used_at=datetime.fromtimestamp(self.used_at, UTC),
-            complete=self.is_complete,
-            links=AdaptedLinks(self=f"/v1/adapted/{quote(self.id, safe='')}"),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerRecord:
-    """What a worker publishes of itself.
-
-    Units: times in seconds since 1970; `seen_at` by the clock of Redis, written when read.
-    """
-
-    id: str
-    host: str
-    device: str
-    state: Literal["starting", "ready", "stalled", "draining"]
-    num_running: int
-    num_slots: int | None
-    checkpoints: tuple[CheckpointRecord, ...]
-    started_at: float
-    seen_at: float = 0.0
-    adapted: tuple[AdaptedRecord, ...] = ()
-
-    def to_json(self) -> bytes:
-        """Write the record as JSON."""
-        checkpoints = [checkpoint.model_dump(mode="json") for checkpoint in self.checkpoints]
-        return json_bytes(asdict(replace(self, checkpoints=())) | {"checkpoints": checkpoints})
-
-    @classmethod
-    def from_json(cls, data: bytes, seen_at: float) -> "WorkerRecord":
-        """Read a record written by `to_json`."""
-        document = json.loads(data)
-        # Workers of the version before wrote `num_rows` and the like; both may run for a while.
-        document["checkpoints"] = tuple(
-            CheckpointRecord.model_validate(
-                {name.removeprefix("num_"): value for name, value in entry.items()}
-            )
-            for entry in document["checkpoints"]
-        )
-        document["adapted"] = tuple(AdaptedRecord(**entry) for entry in document.get("adapted", ()))
-        return cls(**(document | {"seen_at": seen_at}))
-
-
-def json_bytes(document: object) -> bytes:
-    """Write a JSON document without blanks."""
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:

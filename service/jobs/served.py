@@ -1,18 +1,77 @@
 """What the workers serve: checkpoints, the puzzles these know, adapted checkpoints."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import quote
 
 from service.jobs import keys
 from service.jobs.connection import explained_async
-from service.jobs.record import AdaptedRecord, WorkerRecord
-from service.jobs.removals import REMOVALS_KEPT_S, removals
-from service.wire.checkpoint import CheckpointRecord, KnownPuzzle
+from service.runtime.key_ring import LOCAL_OWNER
+from service.wire.checkpoint import Adapted, AdaptedLinks, CheckpointRecord, KnownPuzzle
+from service.wire.document import Document
 from service.wire.errors import AdaptedNotFound, PuzzlesUnpublished
 
 # A record not renewed for this long is of a worker that is gone.
 WORKER_SEEN_S = 10.0
+
+
+class AdaptedRecord(Adapted):
+    """A checkpoint adapted to one puzzle, which a worker keeps.
+
+    `owner` is the caller of the job that made it.
+    """
+
+    owner: str = LOCAL_OWNER  # of records that workers of before write
+
+    def document(self) -> Adapted:
+        """Return what its owner may see."""
+        links = AdaptedLinks(self=f"/v1/adapted/{quote(self.id, safe='')}")
+        return Adapted(**(dict(self) | {"links": links}))
+
+
+class WorkerRecord(Document):
+    """What a worker publishes of itself.
+
+    Units: times in seconds since 1970; `seen_at` by the clock of Redis, written when read.
+    """
+
+    id: str
+    host: str
+    device: str
+    state: Literal["starting", "ready", "stalled", "draining"]
+    num_running: int
+    num_slots: int | None
+    checkpoints: tuple[CheckpointRecord, ...]
+    started_at: float
+    seen_at: float = 0.0
+    adapted: tuple[AdaptedRecord, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: bytes, seen_at: float) -> "WorkerRecord":
+        """Read a record, also one of a worker of the version before; both may run for a while."""
+        document = json.loads(data)
+        for kind in ("checkpoints", "adapted"):
+            document[kind] = [
+                {_FORMER_NAMES.get(name, name): value for name, value in entry.items()}
+                for entry in document.get(kind, ())
+            ]
+        return cls.model_validate(document | {"seen_at": seen_at})
+
+
+_FORMER_NAMES = {
+    "num_rows": "rows",
+    "num_puzzles": "puzzles",
+    "num_parameters": "parameters",
+    "num_variants": "variants",
+    "num_steps": "steps",
+    "num_bytes": "bytes",
+    "is_complete": "complete",
+    "puzzle_name": "puzzle",
+    "demonstrations_hash": "demonstrations_sha256",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +174,15 @@ class ServedStore:
         """
         async with explained_async(self._redis):
             entries = await self._redis.zrange(keys.ADAPTED_REMOVED, 0, -1, withscores=True)
-        removed = removals(entries)
+        removed = {member.decode(): when for member, when in entries}
         found: dict[str, AdaptedRecord] = {}
         for worker in await self.workers():
             for record in worker.adapted:
                 if owner not in (None, record.owner):
                     continue
-                if record.made_at > removed.get(record.id, 0.0):
+                if record.made_at.timestamp() > removed.get(record.id, 0.0):
                     found[record.id] = max(found.get(record.id, record), record, key=_usefulness)
-        return tuple(sorted(found.values(), key=lambda one: (-one.made_at, one.id)))
+        return tuple(sorted(found.values(), key=lambda one: (-one.made_at.timestamp(), one.id)))
 
     async def remove_adapted(self, adapted_id: str, owner: str | None = None) -> None:
         """Ask the workers to remove an adapted checkpoint; it is listed no more.
@@ -137,7 +196,7 @@ class ServedStore:
             now = seconds + microseconds / 1e6
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.zadd(keys.ADAPTED_REMOVED, {adapted_id: now})
-            pipeline.zremrangebyscore(keys.ADAPTED_REMOVED, "-inf", now - REMOVALS_KEPT_S)
+            pipeline.zremrangebyscore(keys.ADAPTED_REMOVED, "-inf", now - keys.REMOVALS_KEPT_S)
             await pipeline.execute()
 
 
@@ -147,8 +206,8 @@ def _check_published(checkpoint: CheckpointRecord, num_there: int) -> None:
         raise PuzzlesUnpublished(checkpoint.name)
 
 
-def _usefulness(record: AdaptedRecord) -> tuple[bool, float]:
-    return record.is_complete, record.used_at
+def _usefulness(record: AdaptedRecord) -> tuple[bool, datetime]:
+    return record.complete, record.used_at
 
 
 def _known_puzzle(demonstrations_hash: str, entry: bytes) -> KnownPuzzle:

@@ -6,36 +6,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.commands.core import AsyncScript
-
 from service.jobs import keys
-from service.jobs.connection import connect_async, explained_async
-from service.jobs.keys import PREFIX
-from service.jobs.listing import read_page
-from service.jobs.lua import script
-from service.jobs.record import (
-    Event,
-    Job,
-    NewJob,
-    event_order,
-    pairs,
-)
+from service.jobs.connection import Scripts, Submissions, connect_async, explained_async
+from service.jobs.listing import Page, read_page
+from service.jobs.record import Event, Job, NewBatch, NewJob, event_order, pairs
 from service.jobs.served import ServedStore
-from service.jobs.submissions import Submissions
-from service.wire.errors import (
-    IdempotencyConflict,
-    JobNotFound,
-    QueueError,
-    QueueFull,
-)
+from service.wire.errors import IdempotencyConflict, JobNotFound, QueueError, QueueFull
 from service.wire.job import JobState
 from service.wire.options import PRIORITIES, Priority
 
-_SCRIPTS = ("submit", "cancel", "requeue", "events")
 _LISTED = (
-    *("owner", "name", "state", "priority", "options", "created_ms", "started_ms", "finished_ms"),
-    *("deadline_ms", "attempts", "worker", "cancel", "failure_code", "failure_detail"),
-    *("last_event", "progress"),
+    *(b"owner", b"name", b"state", b"priority", b"options", b"created_ms", b"started_ms"),
+    *(b"finished_ms", b"deadline_ms", b"attempts", b"worker", b"cancel", b"failure_code"),
+    *(b"failure_detail", b"last_event", b"progress"),
 )
 _LIST_PAGE = 200
 _EVENTS_PAGE = 500
@@ -47,14 +30,6 @@ class Submitted:
 
     job: Job
     is_new: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some of a list; `next` is where to go on, None at its end."""
-
-    jobs: tuple[Job, ...]
-    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +45,8 @@ class Depth:
     dead: int
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the store holds itself to.
-
-    Units: `…_s` in seconds.
-    """
-
-    max_queued: int
-    result_ttl_s: int
-    idempotency_ttl_s: int
-
-
 class JobStore:
-    """Jobs in Redis, for an event loop.
-
-    `served` is what the workers serve. `submissions` runs what queues.
+    """Jobs in Redis, for an event loop; `served` is what the workers serve.
 
     Raises: QueueUnavailable, in every method, when Redis does not answer.
     """
@@ -100,13 +61,12 @@ class JobStore:
         strict_durability: bool = False,
     ) -> None:
         self.redis = client
-        self.limits = Limits(max_queued, result_ttl_s, idempotency_ttl_s)
-        self.submissions = Submissions(client, is_strict=strict_durability)
-        self._reading = asyncio.Lock()
-        self._scripts: dict[str, AsyncScript] = {
-            name: client.register_script(script(name)) for name in _SCRIPTS
-        }
+        self.result_ttl_s = result_ttl_s
+        self._max_queued, self._idempotency_ttl_s = max_queued, idempotency_ttl_s
+        self.scripts = Scripts(client)
+        self.submissions = Submissions(client, self.scripts, is_strict=strict_durability)
         self.served = ServedStore(client)
+        self._reading = asyncio.Lock()
 
     @classmethod
     def connect(cls, url: str, **limits: Any) -> "JobStore":
@@ -123,17 +83,52 @@ class JobStore:
         Raises: QueueFull; IdempotencyConflict for a key that came with another body before;
         SubmissionInDoubt; NotDurable.
         """
-        job_id = keys.new_id()
-        outcome, about, *record = await self._run_submit(job_id, new)
-        if record:
-            job = Job.from_fields(about, pairs(record[0]))
-            return Submitted(job, is_new=outcome == "new")
-        if outcome == "conflict":
+        about, is_new, record = await self.queue(
+            *("submit", new),
+            [keys.new_id(), new.owner, new.priority, new.name, new.task, new.options],
+        )
+        return Submitted(Job.from_fields(about, pairs(record[0])), is_new)
+
+    async def queue(
+        self,
+        script: str,
+        new: NewJob | NewBatch,
+        head: Sequence[Any],
+        tail: Sequence[Any] = (),
+        *,
+        num_jobs: int = 1,
+    ) -> tuple[str, bool, Sequence[Any]]:
+        """Run a script that queues, with its own arguments before and after those of each.
+
+        Returns the id of what it queued, or of what the same idempotency key queued before; whether
+        it is new; and the rest of the reply.
+
+        Raises: as `submit`.
+        """
+        arguments = [
+            *(*head, new.fingerprint, new.idempotency_key or ""),
+            *(self._idempotency_ttl_s, self.result_ttl_s),
+            *("" if new.deadline_s is None else new.deadline_s, self._max_queued),
+            *("" if new.share is None else new.share, *tail),
+        ]
+        reply = await self.submissions.run(script, arguments)
+        outcome, about, rest = reply[0], reply[1].decode(), reply[2:]
+        if outcome == b"conflict":
+            kind = "job" if isinstance(new, NewJob) else "batch"
             raise IdempotencyConflict(
-                f"idempotency key {new.idempotency_key!r} was used before with another body (job "
-                f"{about}): send the same body again, or a new key"
+                f"idempotency key {new.idempotency_key!r} was used before with another body "
+                f"({kind} {about}): send the same body again, or a new key"
             )
-        raise await self.queue_full(about, 1, is_share=outcome == "share")
+        if outcome in (b"full", b"share"):
+            is_share = outcome == b"share"
+            which = "of yours wait, your part of the queue" if is_share else "wait"
+            what = "another one" if num_jobs == 1 else f"{num_jobs} more"
+            raise QueueFull(
+                f"{about} jobs {which}: no place for {what} now. Try again later",
+                retry_after_s=await self._retry_after_s(),
+                is_share=is_share,
+            )
+        return about, outcome == b"new", rest
 
     async def get(self, job_id: str, owner: str | None = None) -> Job:
         """Read a job; of another owner than the one named, none is there.
@@ -153,23 +148,22 @@ class JobStore:
         states: Collection[JobState] = (),
         after: str | None = None,
         limit: int = 50,
-    ) -> Page:
+    ) -> Page[Job]:
         """List an owner's jobs, newest first, without results.
 
         Raises: QueueError for a cursor that no list gave out.
         """
 
-        async def read(job_ids: Sequence[str]) -> Sequence[Job | None]:
-            jobs = await self._read_listed(job_ids)
-            return [job if job and (not states or job.state in states) else None for job in jobs]
+        async def read(job_ids: Sequence[str]) -> dict[str, Job]:
+            jobs = await self.read(job_ids)
+            return {job.id: job for job in jobs.values() if not states or job.state in states}
 
-        page = await read_page(
+        return await read_page(
             *(self.redis, keys.jobs_key(owner), read),
             after=after,
             limit=limit,
             num_at_once=_LIST_PAGE,
         )
-        return Page(*page)
 
     async def cancel(self, job_id: str, owner: str | None = None) -> Job:
         """Cancel a queued job at once, ask for it of a running one; leave an ended one alone.
@@ -178,9 +172,7 @@ class JobStore:
         """
         await self.get(job_id, owner)
         async with explained_async(self.redis):
-            await self._scripts["cancel"](
-                keys=[keys.job_key(job_id)], args=[PREFIX, job_id, self.limits.result_ttl_s]
-            )
+            await self.scripts("cancel", job_id, self.result_ttl_s)
         return await self.get(job_id)
 
     async def requeue(self, job_id: str) -> Job:
@@ -189,9 +181,7 @@ class JobStore:
         Raises: JobNotFound; QueueError for a job that did not fail.
         """
         async with explained_async(self.redis):
-            before = await self._scripts["requeue"](
-                keys=[keys.job_key(job_id)], args=[PREFIX, job_id]
-            )
+            before = await self.scripts("requeue", job_id)
         if before is None:
             raise JobNotFound(job_id)
         if before != b"failed":
@@ -203,14 +193,12 @@ class JobStore:
     async def dead(self, limit: int = 100) -> tuple[Job, ...]:
         """List jobs that used up their attempts, the latest first."""
         async with explained_async(self.redis):
-            ids = [
-                member.decode() for member in await self.redis.zrevrange(keys.DEAD, 0, limit - 1)
-            ]
-            jobs = await self._read_listed(ids)
-            gone = [job_id for job_id, job in zip(ids, jobs, strict=True) if job is None]
+            members = await self.redis.zrevrange(keys.DEAD, 0, limit - 1)
+            jobs = await self.read([member.decode() for member in members])
+            gone = [member for member in members if member.decode() not in jobs]
             if gone:
                 await self.redis.zrem(keys.DEAD, *gone)
-        return tuple(job for job in jobs if job is not None)
+        return tuple(jobs.values())
 
     async def events_since(self, job_id: str, event_id: str) -> tuple[Event, ...] | None:
         """Read a job's events after one; None when that one is older than what is kept.
@@ -251,36 +239,30 @@ class JobStore:
             num_dead = int(await self.redis.zcard(keys.DEAD))
         return Depth(waiting, num_running, oldest, num_dead)
 
-    async def queue_full(self, num_waiting: str, num_new: int, *, is_share: bool) -> QueueFull:
-        """Return the error for new jobs that the queue, or a caller's share, has no room for."""
-        which = "of yours wait, your part of the queue" if is_share else "wait"
-        what = "another one" if num_new == 1 else f"{num_new} more"
-        return QueueFull(
-            f"{num_waiting} jobs {which}: no place for {what} now. Try again later",
-            retry_after_s=await self._retry_after_s(),
-            is_share=is_share,
-        )
-
     async def read_listed(self, job_ids: Sequence[str]) -> dict[str, Job]:
         """Read jobs as lists show them, without results; those that are not kept are left out."""
         found = {}
         for start in range(0, len(job_ids), _LIST_PAGE):
-            jobs = await self._read_listed(job_ids[start : start + _LIST_PAGE])
-            found.update({job.id: job for job in jobs if job is not None})
+            found.update(await self.read(job_ids[start : start + _LIST_PAGE]))
         return found
 
-    async def read_whole(self, job_ids: Sequence[str]) -> dict[str, Job]:
-        """Read jobs with their results; those that are not kept are left out."""
+    async def read(self, job_ids: Sequence[str], *, is_whole: bool = False) -> dict[str, Job]:
+        """Read those of the jobs that are kept, unless whole without task and result."""
         async with explained_async(self.redis):
             pipeline = self.redis.pipeline(transaction=False)
             for job_id in job_ids:
-                pipeline.hgetall(keys.job_key(job_id))
+                if is_whole:
+                    pipeline.hgetall(keys.job_key(job_id))
+                else:
+                    pipeline.hmget(keys.job_key(job_id), _LISTED)
             rows = await pipeline.execute()
-        return {
-            job_id: Job.from_fields(job_id, fields)
-            for job_id, fields in zip(job_ids, rows, strict=True)
-            if b"state" in fields
-        }
+        found = {}
+        for job_id, row in zip(job_ids, rows, strict=True):
+            entries = row.items() if is_whole else zip(_LISTED, row, strict=True)
+            fields = {name: value for name, value in entries if value is not None}
+            if b"state" in fields:
+                found[job_id] = Job.from_fields(job_id, fields)
+        return found
 
     async def _read_events(self, job_id: str, after: str, last: str) -> tuple[Event, ...]:
         """Read a job's events after one up to its last, from among those of all jobs."""
@@ -289,48 +271,13 @@ class JobStore:
             # A page at a time in the whole process, so that Redis and its connections stay free
             # for others however many ask.
             async with self._reading:
-                following, entries = await self._scripts["events"](
-                    keys=[keys.EVENTS], args=[PREFIX, job_id, after, last, _EVENTS_PAGE]
-                )
+                following, entries = await self.scripts("events", job_id, after, last, _EVENTS_PAGE)
             found += (Event.from_fields(entry_id, pairs(flat)) for entry_id, flat in entries)
             after = following.decode()
         return tuple(found)
-
-    async def _run_submit(self, job_id: str, new: NewJob) -> tuple[Any, ...]:
-        arguments = [
-            *(PREFIX, job_id, new.owner, new.priority, new.name, new.task, new.options),
-            new.fingerprint,
-            *(new.idempotency_key or "", self.limits.idempotency_ttl_s, self.limits.result_ttl_s),
-            *("" if new.deadline_s is None else new.deadline_s, self.limits.max_queued),
-            "" if new.share is None else new.share,
-        ]
-        reply = await self.submissions.run(self._scripts["submit"], arguments)
-        outcome, about, *record = reply
-        return outcome.decode(), about.decode(), *record
 
     async def _retry_after_s(self) -> int:
         """Seconds until a place may be free, judging by how long the oldest waiting job has."""
         depth = await self.depth()
         num_waiting = max(1, sum(depth.waiting.values()))
         return max(1, math.ceil(max(depth.oldest_waiting_s.values()) / num_waiting))
-
-    async def _read_listed(self, job_ids: Sequence[str]) -> Sequence[Job | None]:
-        if not job_ids:
-            return []
-        async with explained_async(self.redis):
-            pipeline = self.redis.pipeline(transaction=False)
-            for job_id in job_ids:
-                pipeline.hmget(keys.job_key(job_id), _LISTED)
-            rows = await pipeline.execute()
-        return [
-            Job.from_fields(job_id, fields) if b"state" in fields else None
-            for job_id, row in zip(job_ids, rows, strict=True)
-            if (
-                fields := {
-                    name.encode(): value
-                    for name, value in zip(_LISTED, row, strict=True)
-                    if value is not None
-                }
-            )
-            is not None
-        ]

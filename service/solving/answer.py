@@ -1,13 +1,20 @@
-"""The answer to a test input, from the votes on it."""
+"""The answer to a test input, from the votes on it, and what single variants answered."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Final
 
-from augment import Grid
+import numpy as np
+
+from augment import Grid, Variant, decode_variants
+from hrm_core import Outcome
 from service.wire.answer import MemberShare, RankedCandidate, TestAnswer, VariantTrace
 from voting import Candidate, Ranking, Tally, rank
 
 CANDIDATES_SHOWN = 10
+# Of one test input. Traces are for people to inspect; tens of thousands of large grids would make
+# an answer of many megabytes.
+MAX_TRACED: Final = 1000
 
 
 def answer_test(
@@ -27,12 +34,6 @@ def answer_test(
     """
     candidates = rank(tally, ranking)
     attempts = tuple(candidate.grid for candidate in candidates[:num_attempts])
-    # What has no value is not among the members of the answer.
-    more: dict[str, Any] = {}
-    if traces is not None:
-        more["variants"] = tuple(traces)
-    if expected is not None:
-        more |= {"expected": expected, "right": expected in attempts}
     return TestAnswer(
         attempts=attempts,
         candidates=_named(candidates[:CANDIDATES_SHOWN], tallies),
@@ -44,7 +45,9 @@ def answer_test(
         segments=sum(share.segments for share in shares),
         decided_early=tally.num_ballots < num_variants,
         shares=tuple(shares),
-        **more,
+        variants=None if traces is None else tuple(traces),
+        expected=expected,
+        right=None if expected is None else expected in attempts,
     )
 
 
@@ -57,18 +60,42 @@ def _named(
     }
     named = []
     for one in candidates:
-        more: dict[str, Any] = {}
-        if len(counts) > 1:
-            more["by_checkpoint"] = {
-                name: count[one.grid] for name, count in counts.items() if one.grid in count
-            }
+        by_checkpoint = {
+            name: count[one.grid] for name, count in counts.items() if one.grid in count
+        }
         named.append(
             RankedCandidate(
                 grid=one.grid,
                 count=one.count,
                 share=one.share,
                 mean_q_halt=one.mean_q_halt,
-                **more,
+                by_checkpoint=by_checkpoint if len(counts) > 1 else None,
             )
         )
     return tuple(named)
+
+
+def read_traces(
+    outcomes: Sequence[Outcome], variants: Sequence[Variant], checkpoint: str
+) -> tuple[VariantTrace, ...]:
+    """Decode outcomes of one test input, each of the variant at its place."""
+    tokens = np.stack([outcome.tokens for outcome in outcomes])
+    return tuple(
+        VariantTrace(
+            dihedral=variant.dihedral,
+            palette=tuple(variant.palette),
+            checkpoint=checkpoint,
+            output=None if cells is None else Grid(cells),
+            q_halt=round(_sigmoid(outcome.q_halt_logit), 6),
+            segments=outcome.steps,
+        )
+        for cells, outcome, variant in zip(
+            decode_variants(tokens, variants), outcomes, variants, strict=True
+        )
+    )
+
+
+def _sigmoid(logit: float) -> float:
+    # exp of a negative number only: no overflow at either end.
+    small = math.exp(-abs(logit))
+    return (1.0 if logit >= 0 else small) / (1.0 + small)

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from augment import CanvasError, CropChoice, Dialect, Puzzle, Variant, choose_crop
 from hrm_core import ARC_VOCAB_SIZE, Checkpoint
-from service.solving.adaptation_record import AdaptationRecord, read_adaptation
-from service.solving.puzzle_index import PuzzleIndex, read_index
+from service.solving.records import AdaptationRecord, PuzzleIndex, read_adaptation, read_index
 from service.wire.errors import EnrolmentError, UnknownPuzzle
 
 # Puzzles with cached rows; 1,000 variants take a third of a megabyte.

@@ -1,7 +1,7 @@
 """Evaluation: the share of known puzzles' test inputs that a checkpoint solves."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from augment import Task
@@ -44,13 +44,7 @@ class Counts:
 
     def document(self) -> dict[str, Any]:
         """Return the counts as JSON values."""
-        return {
-            "tasks": self.num_tasks,
-            "test_inputs": self.num_test_inputs,
-            "solved_first": self.solved_first,
-            "solved_two": self.solved_two,
-            "single_variant_share": self.single_variant_share,
-        }
+        return {name.removeprefix("num_"): value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)

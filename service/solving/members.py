@@ -8,8 +8,8 @@ import numpy as np
 
 from augment import NUM_DIHEDRALS, CropChoice, Grid, Puzzle, encode_variants, touches_edge
 from hrm_core import Engine, Outcome, Sample
+from service.solving.answer import read_traces
 from service.solving.enrolment import PuzzleRows, RowIndex
-from service.solving.trace import read_traces
 from service.wire.answer import AdaptationSummary, MemberAnswer, MemberShare, VariantTrace
 from voting import Tally, count_ballots
 
@@ -156,7 +156,7 @@ class MemberVote:
         votes = count_ballots(
             np.stack([outcome.tokens for outcome in outcomes]),
             np.array([outcome.q_halt_logit for outcome in outcomes]),
-            [variants[_variant_index(outcome)] for outcome in outcomes],
+            [variants[outcome.sample_id.variant_index] for outcome in outcomes],
         )
         mine = self._votes[test_index]
         mine.tally = mine.tally.merge(votes)
@@ -212,21 +212,14 @@ class MemberVote:
         return tuple(traces[index] for index in sorted(traces))
 
     def _trace(self, votes: _InputVotes, outcomes: Sequence[Outcome]) -> None:
-        traced = [one for one in outcomes if _variant_index(one) < self._num_traced]
-        if not traced:
-            return
-        indices = [_variant_index(outcome) for outcome in traced]
         variants = self.member.puzzle_rows.variants
-        traces = read_traces(
-            np.stack([outcome.tokens for outcome in traced]),
-            [outcome.q_halt_logit for outcome in traced],
-            [outcome.steps for outcome in traced],
-            [variants[index] for index in indices],
-            self.member.name,
-        )
-        votes.traces.update(zip(indices, traces, strict=True))
-
-
-def _variant_index(outcome: Outcome) -> int:
-    sample_id: SampleId = outcome.sample_id
-    return sample_id.variant_index
+        traced = {
+            index: outcome
+            for outcome in outcomes
+            if (index := outcome.sample_id.variant_index) < self._num_traced
+        }
+        if traced:
+            traces = read_traces(
+                tuple(traced.values()), [variants[index] for index in traced], self.member.name
+            )
+            votes.traces.update(zip(traced, traces, strict=True))

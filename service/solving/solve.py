@@ -2,29 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from itertools import chain
 
 from augment import CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
-from service.solving.answer import answer_test
+from service.solving.answer import MAX_TRACED, answer_test
 from service.solving.members import Member, MemberVote
-from service.solving.trace import MAX_TRACED
 from service.wire.answer import Answer, MemberAnswer, VariantTrace
 from service.wire.errors import InputError
 from service.wire.options import SolveOptions
+from service.wire.job import ProgressSummary
 from voting import Ranking, Tally, decided
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Progress of one puzzle: outcomes received and asked for, test inputs decided and in all."""
-
-    num_outcomes: int
-    num_asked: int
-    num_decided: int
-    num_test_inputs: int
 
 
 class Solving:
@@ -86,14 +75,13 @@ class Solving:
         return tuple(self._tally(test_index) for test_index in range(len(self.puzzle.test)))
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> ProgressSummary:
         """The progress of the puzzle."""
-        num_inputs = len(self.puzzle.test)
-        return Progress(
-            num_outcomes=sum(vote.num_outcomes for vote in self._votes),
-            num_asked=sum(vote.num_asked for vote in self._votes),
-            num_decided=sum(self._is_closed),
-            num_test_inputs=num_inputs,
+        return ProgressSummary(
+            outcomes=sum(vote.num_outcomes for vote in self._votes),
+            asked=sum(vote.num_asked for vote in self._votes),
+            decided=sum(self._is_closed),
+            test_inputs=len(self.puzzle.test),
         )
 
     def num_asked_of(self, member_index: int) -> int:
@@ -144,6 +132,7 @@ class Solving:
         run_s = (self._finished_at or time.monotonic()) - self._started_at
         timings = self._timings_s | {"run": run_s}
         members = tuple(self._entered[index] for index in range(len(self._votes)))
+        num_variants = sum(vote.num_variants for vote in self._votes)
         outputs = expected or (None,) * len(self.puzzle.test)
         return Answer(
             **dict(members[0]),
@@ -160,7 +149,7 @@ class Solving:
                     tally,
                     self._ranking,
                     num_attempts=options.attempts,
-                    num_variants=self._num_variants,
+                    num_variants=num_variants,
                     shares=[vote.share(index, tally.num_votes) for vote in self._votes],
                     traces=self._traces(index) if options.trace else None,
                     expected=output,
@@ -169,10 +158,6 @@ class Solving:
             ),
             timings_s={stage: round(seconds, 6) for stage, seconds in timings.items()},
         )
-
-    @property
-    def _num_variants(self) -> int:
-        return sum(vote.num_variants for vote in self._votes)
 
     def _tally(self, test_index: int) -> Tally:
         return reduce(Tally.merge, (vote.tally(test_index) for vote in self._votes))
@@ -203,15 +188,12 @@ class Solving:
             self._enlarge_crops(test_index, only_complete=True)
             while not self.waiting and self._is_settled(test_index):
                 if not self._enlarge_crops(test_index):
-                    self._close(test_index)
+                    self._is_closed[test_index] = True
+                    for vote in self._votes:
+                        vote.drop(self, test_index)
                     break
         if self.is_done:
             self._finished_at = self._finished_at or time.monotonic()
-
-    def _close(self, test_index: int) -> None:
-        self._is_closed[test_index] = True
-        for vote in self._votes:
-            vote.drop(self, test_index)
 
     def _enlarge_crops(self, test_index: int, *, only_complete: bool = False) -> bool:
         """Replace the votes of members with too small a crop; return whether there were any.

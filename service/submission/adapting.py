@@ -9,8 +9,8 @@ from hrm_core import AdaptProgress, Checkpoint, can_compile, pick_device
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import state_subfolder
-from service.solving.adaptation_record import ADAPTATION_NAME, read_adaptation
 from service.solving.enrolment import RowIndex
+from service.solving.records import ADAPTATION_NAME, read_adaptation
 from service.submission.run import Refusal, Run
 from service.submission.session import SubmitConfig, SubmitSession
 from service.wire.errors import AdaptationError
@@ -130,10 +130,10 @@ def _options(config: SubmitConfig) -> AdaptOptions:
 
 def _is_made(folder: Path, puzzles: Sequence[Puzzle], base_sha256: str) -> bool:
     record = read_adaptation(folder)
-    if record is None or not record.is_complete:
+    if record is None or not record.complete:
         return False
     wanted = {puzzle.name: puzzle.demonstrations_hash for puzzle in puzzles}
-    if (record.base_sha256, record.demonstrations) != (base_sha256, wanted):
+    if (record.base_sha256, record.puzzles) != (base_sha256, wanted):
         raise AdaptationError(
             f"{folder} holds an adaptation of another base, or to other puzzles: start over with "
             "--fresh, or give another --out"

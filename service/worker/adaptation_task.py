@@ -44,17 +44,16 @@ class AdaptationTask:
         )
         if progress is not None:
             train = progress.train
-            adaptation = AdaptationProgress(
-                checkpoint=self.base_name,
-                phase=progress.phase.value,
-                used_share=progress.used_share,
-                steps=progress.step,
-                seconds=progress.seconds,
-                loss=None if train is None else train.lm_loss,
-                right_share=None if train is None else train.right_share,
-                held_out_share=progress.held_out_share,
-                held_out_note=note,
-            )
+            changes = {
+                "phase": progress.phase.value,
+                "used_share": progress.used_share,
+                "steps": progress.step,
+                "seconds": progress.seconds,
+                "loss": None if train is None else train.lm_loss,
+                "right_share": None if train is None else train.right_share,
+                "held_out_share": progress.held_out_share,
+            }
+            adaptation = adaptation.model_copy(update=changes)
         return Progress(
             outcomes=0,
             asked=0,

@@ -16,11 +16,11 @@ from service.solving.members import Member
 from service.wire.errors import AdaptationError
 from service.worker.adaptation_task import ENDING_ERRORS, AdaptationRun, AdaptationTask
 from service.worker.engine_pool import EnginePool
+from service.worker.job_table import SolveRequest
 from service.worker.messages import Change, Changed, Progressed, WorkerEvent
-from service.worker.request import SolveRequest
 
 # A step takes a second or two on a CPU; a slice keeps an engine waiting for a fraction of that.
-SLICE_SIZE = 24
+RECIPE = AdaptOptions(slice_size=24)
 # How often to try for an entry that another worker holds.
 TRY_EVERY_S = 1.0
 IDLE_S = 0.01
@@ -43,7 +43,6 @@ class AdaptationTurns:
         device: str,
         num_threads: int | None = None,
         snapshot_s: float = 20.0,
-        recipe: AdaptOptions | None = None,
         compiles: bool = False,
         tuned_folder: Path | None = None,
         is_enabled: bool = True,
@@ -53,8 +52,7 @@ class AdaptationTurns:
         self._cache = cache
         self._deliver = deliver
         self._device, self._num_threads = device, num_threads
-        recipe = recipe or AdaptOptions(slice_size=SLICE_SIZE)
-        self._recipe = replace(recipe, snapshot_s=snapshot_s)
+        self._recipe = replace(RECIPE, snapshot_s=snapshot_s)
         self._compiles = compiles and can_compile(pick_device(device))
         self._tuned_folder = tuned_folder
         self._is_enabled = is_enabled
@@ -220,7 +218,7 @@ class AdaptationTurns:
             if not lock.enter_context(self._cache.locked(task.id)):
                 return
             entry = self._cache.entry(task.id)
-            if entry is not None and entry.record.is_complete:
+            if entry is not None and entry.record.complete:
                 self._complete(task)
                 return
             key = task.key

@@ -32,13 +32,14 @@ class _Latest:
     data: bytes
 
 
-class Delivery:
+class Delivery(Thread):
     """A thread that writes events in their order: each until it is written, progress if possible.
 
     Separate from the main thread, which waits in Redis for new jobs while results must not wait.
     """
 
     def __init__(self, claims: Claims, leases: Leases, metrics: WorkerMetrics) -> None:
+        super().__init__(name="delivery", daemon=True)
         self._claims = claims
         self._leases = leases
         self._metrics = metrics
@@ -48,16 +49,6 @@ class Delivery:
         self._lock = Lock()
         self._gives_up = Event()
         self._log: Any = structlog.get_logger(__name__)
-        self._thread = Thread(target=self._run, name="delivery", daemon=True)
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the thread is running."""
-        return self._thread.is_alive()
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
 
     def put(self, event: WorkerEvent) -> None:
         """Queue an event, from any thread; only the latest unwritten progress of a job is kept."""
@@ -72,14 +63,14 @@ class Delivery:
                 latest = self._progress[event.job_id] = _Latest(event.job_id, event.data)
                 self._queue.put(latest)
 
-    def close(self, timeout_s: float) -> bool:
-        """Write what is queued and end; return False where the time did not suffice."""
+    def close(self, timeout_s: float) -> None:
+        """Write what is queued and end, or give up after a while."""
         self._queue.put(None)
-        self._thread.join(timeout_s)
+        self.join(timeout_s)
         self._gives_up.set()
-        return not self._thread.is_alive()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Write events until the delivery is closed."""
         claims = self._claims
         while (event := self._queue.get()) is not None:
             match event:
@@ -121,7 +112,6 @@ class Delivery:
         # Discarded first: were this worker to claim the job again before, it would take the job
         # for one that still runs here, and then drop it.
         self._leases.discard(job_id)
-        self._metrics.requests_running.set(len(self._leases))
         if self._retry(job_id, lambda: self._claims.hand_back(job_id, charge=False)):
             self._metrics.jobs_handed_back.inc()
             self._log.info("job handed back", job_id=job_id, charged=False)
@@ -131,8 +121,7 @@ class Delivery:
         is_first = self._retry(job_id, write)
         if is_first is None:
             return False
-        was_held = self._leases.discard(job_id) is not None
-        self._metrics.requests_running.set(len(self._leases))
+        was_held = self._leases.discard(job_id)
         # False: another worker was faster, or the job was ended meanwhile.
         self._metrics.jobs_ended.labels(name if is_first else "superseded").inc()
         return was_held and is_first

@@ -12,10 +12,10 @@ import structlog
 from hrm_core import DeviceMemoryError, Engine, Outcome
 from service.jobs import Failure
 from service.runtime.folders import default_checkpoint
-from service.solving.solve import group_by_puzzle
+from service.solving.solve import Solving, group_by_puzzle
 from service.wire.errors import SettingsError
 from service.worker.adaptation_turns import AdaptationTurns
-from service.worker.engine_pool import EnginePool
+from service.worker.engine_pool import EnginePool, ServedCheckpoint, open_checkpoints
 from service.worker.heartbeat import Watchdog
 from service.worker.job_table import ActiveJob, JobTable, Stage
 from service.worker.messages import (
@@ -33,11 +33,10 @@ from service.worker.messages import (
     WorkerEvent,
 )
 from service.worker.metrics import WorkerMetrics
-from service.worker.opening import ServedCheckpoint, open_checkpoints
 
 
-class EngineLoop:
-    """Runs jobs through the engines of a pool, many at once, in a thread.
+class EngineLoop(Thread):
+    """The thread that runs jobs through the engines of a pool, many at once.
 
     An error of JOB_ERRORS ends the job that it concerns. Any other error ends the loop and is kept
     in `error`, since an engine is not reliable after it (a CUDA error stays with the process).
@@ -55,6 +54,8 @@ class EngineLoop:
         default_checkpoint: str | None = None,
         allow_unverified: bool = False,
     ) -> None:
+        # A daemon, so that a device that hangs does not keep the process from ending.
+        super().__init__(name="engine", daemon=True)
         self.ready, self.ended = Event(), Event()
         self.error: Exception | None = None
         self.watchdog = Watchdog()
@@ -71,12 +72,6 @@ class EngineLoop:
         self._jobs = JobTable()
         self._is_stopping = False
         self._log: Any = structlog.get_logger(__name__)
-        # A daemon, so that a device that hangs does not keep the process from ending.
-        self._thread = Thread(target=self._run, name="engine", daemon=True)
-
-    def start(self) -> None:
-        """Load and test the checkpoints, then obey commands."""
-        self._thread.start()
 
     def send(self, command: EngineCommand) -> None:
         """Queue a command, from any thread."""
@@ -93,7 +88,8 @@ class EngineLoop:
                 job_ids.add(command.job.id)
         return frozenset(job_ids)
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Load and test the checkpoints, then obey commands."""
         try:
             self._open_checkpoints()
             self.ready.set()
@@ -187,7 +183,8 @@ class EngineLoop:
                         break
                     job.members.append(member)
                 else:
-                    job.gather_members()
+                    task, options = job.request.task, job.request.options
+                    job.solving = Solving(task.puzzle, job.members, options)
                     self._jobs.move(job, Stage.SOLVING)
 
     def _enter_engines(self) -> None:
@@ -302,9 +299,10 @@ class EngineLoop:
     def _end(self, event: Changed | Failed | Succeeded) -> None:
         """Remove a job, and deliver how it ended."""
         self._remove(event.job_id)
+        end = event.change.value if isinstance(event, Changed) else type(event).__name__.lower()
         reason = event.failure.code if isinstance(event, Failed) else None
         # Logged before the delivery: Redis may never receive it.
-        self._log.info("job leaves the engine", job_id=event.job_id, end=event.end, reason=reason)
+        self._log.info("job leaves the engine", job_id=event.job_id, end=end, reason=reason)
         self._deliver(event)
 
     def _remove(self, job_id: str) -> None:

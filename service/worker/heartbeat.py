@@ -53,11 +53,6 @@ class Watchdog:
         self._expected_since = None
 
     @property
-    def is_paused(self) -> bool:
-        """Whether no step is expected."""
-        return self._expected_since is None
-
-    @property
     def stalled_s(self) -> float:
         """Seconds beyond the time that a step may take; 0 while the engine works."""
         expected_since = self._expected_since
@@ -71,7 +66,7 @@ class Watchdog:
         return self.stalled_s > 0
 
 
-class Heartbeat:
+class Heartbeat(Thread):
     """Renews leases and registers the worker each second, and listens for cancellations.
 
     `send` takes commands for the engine loop; of a removal of an adapted checkpoint it gets one,
@@ -92,6 +87,7 @@ class Heartbeat:
         on_lost: Callable[[str], None],
         on_unpublished: Callable[[Collection[str]], None],
     ) -> None:
+        super().__init__(name="heartbeat", daemon=True)
         self._claims = claims
         self._leases = leases
         self._record = record
@@ -103,23 +99,14 @@ class Heartbeat:
         self._stopping = Event()
         self._is_disconnected = False
         self._log: Any = structlog.get_logger(__name__)
-        self._thread = Thread(target=self._run, name="heartbeat", daemon=True)
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether the thread is running."""
-        return self._thread.is_alive()
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
         """Stop renewing leases, and wait for the thread."""
         self._stopping.set()
-        self._thread.join(timeout_s)
+        self.join(timeout_s)
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Beat until stopped."""
         while not self._stopping.is_set():
             due = time.monotonic() + BEAT_EVERY_S
             try:

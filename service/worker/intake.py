@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from service.jobs import Claim, Claims, Job
+from service.jobs import Claims, Job
 from service.wire.errors import QueueUnavailable
 from service.worker.messages import StartJob
 from service.worker.metrics import WorkerMetrics
@@ -24,73 +24,67 @@ class Leases:
     """The jobs that a worker holds, from the claim until their end is written; thread-safe."""
 
     def __init__(self) -> None:
-        self._claims: dict[str, Claim] = {}
-        self._changed = Condition()
+        self._jobs: dict[str, Job] = {}
+        self._changed = Condition()  # may be entered again by the thread that holds it
 
     def __len__(self) -> int:
         with self._changed:
-            return len(self._claims)
+            return len(self._jobs)
 
     def __contains__(self, job_id: str) -> bool:
         with self._changed:
-            return job_id in self._claims
+            return job_id in self._jobs
 
     @property
-    def claims(self) -> tuple[Claim, ...]:
-        """The claims, the longest held first."""
+    def jobs(self) -> tuple[Job, ...]:
+        """The jobs, the longest held first."""
         with self._changed:
-            return tuple(self._claims.values())
+            return tuple(self._jobs.values())
 
     @property
     def job_ids(self) -> tuple[str, ...]:
         """The ids of the jobs."""
         with self._changed:
-            return tuple(self._claims)
+            return tuple(self._jobs)
 
     @property
     def num_batch(self) -> int:
         """The number of batch jobs."""
         with self._changed:
-            return sum(claim.job.priority == "batch" for claim in self._claims.values())
+            return sum(job.priority == "batch" for job in self._jobs.values())
 
     @property
     def has_isolated(self) -> bool:
         """Whether one of the jobs must run isolated."""
         with self._changed:
-            return self._has_isolated()
+            return any(map(is_isolated, self._jobs.values()))
 
     def num_free(self, max_jobs: int) -> int:
         """Return how many more jobs may be claimed; none beside an isolated one."""
         with self._changed:
-            return self._num_free(max_jobs)
+            return 0 if self.has_isolated else max(0, max_jobs - len(self._jobs))
 
-    def add(self, claim: Claim) -> None:
+    def add(self, job: Job) -> None:
         """Hold a job."""
         with self._changed:
-            self._claims[claim.job.id] = claim
+            self._jobs[job.id] = job
 
-    def discard(self, job_id: str) -> Claim | None:
-        """Hold a job no longer; return its claim, or None where it was not held."""
+    def discard(self, job_id: str) -> bool:
+        """Hold a job no longer; return whether it was held."""
         with self._changed:
-            claim = self._claims.pop(job_id, None)
+            was_held = self._jobs.pop(job_id, None) is not None
             self._changed.notify_all()
-            return claim
+            return was_held
 
     def wait_until_free(self, max_jobs: int, timeout_s: float) -> None:
         """Wait until one more job may be claimed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._num_free(max_jobs) > 0, timeout_s)
+            self._changed.wait_for(lambda: self.num_free(max_jobs) > 0, timeout_s)
 
     def wait_until_empty(self, timeout_s: float) -> bool:
         """Wait until no job is held; return whether that is so."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._claims, timeout_s)
-
-    def _has_isolated(self) -> bool:
-        return any(map(is_isolated, self._claims.values()))
-
-    def _num_free(self, max_jobs: int) -> int:
-        return 0 if self._has_isolated() else max(0, max_jobs - len(self._claims))
+            return self._changed.wait_for(lambda: not self._jobs, timeout_s)
 
 
 class Intake:
@@ -137,19 +131,19 @@ class Intake:
             return
         now = time.monotonic()
         if now >= self._next_reclaim:
-            claims = self._claims.reclaim(num_free, self._leases.job_ids)
+            jobs = self._claims.reclaim(num_free, self._leases.job_ids)
             # Set here only: while there is no room the reclaim stays due, and comes first after.
             self._next_reclaim = now + self._claims.lease_s / RECLAIMS_PER_LEASE
-            self._accept(claims, is_reclaimed=True, is_stopping=is_stopping)
-            if claims:
+            self._accept(jobs, is_reclaimed=True, is_stopping=is_stopping)
+            if jobs:
                 return
-        claims = self._claims.claim(
+        jobs = self._claims.claim(
             num_free,
             block_s=max(0.0, min(CLAIM_BLOCK_S, self._next_reclaim - now)),
             num_batch_places=self._min_batch(num_free),
             most_batch=self._max_batch(),
         )
-        self._accept(claims, is_reclaimed=False, is_stopping=is_stopping)
+        self._accept(jobs, is_reclaimed=False, is_stopping=is_stopping)
 
     def hand_back(self, job: Job, *, charge: bool, reason: str = "") -> None:
         """Put a job back into the queue; should Redis be away, its lease runs out instead."""
@@ -162,30 +156,28 @@ class Intake:
         self._log.info("job handed back", job_id=job.id, charged=charge)
 
     def _accept(
-        self, claims: Iterable[Claim], *, is_reclaimed: bool, is_stopping: Callable[[], bool]
+        self, jobs: Iterable[Job], *, is_reclaimed: bool, is_stopping: Callable[[], bool]
     ) -> None:
         """Start claimed jobs; of those to be isolated, at most one is held at a time."""
         self._claims_one = False
-        for claim in sorted(claims, key=is_isolated):
-            job = claim.job
+        for job in sorted(jobs, key=is_isolated):
             if job.id in self._leases:
                 continue  # its lease ran out while Redis was away, and it still runs here
             is_batch = job.priority == "batch"
             self._num_since_batch = 0 if is_batch else self._num_since_batch + 1
             if is_reclaimed:
                 self._metrics.jobs_reclaimed.inc()
-            if is_stopping() or (is_isolated(claim) and self._leases.has_isolated):
+            if is_stopping() or (is_isolated(job) and self._leases.has_isolated):
                 # If it waited here, it would be charged for a crash of the isolated job before it.
                 # From now on jobs are claimed one by one, until none is handed back.
                 self.hand_back(job, charge=False)
                 self._claims_one = True
                 continue
-            self._leases.add(claim)
-            self._metrics.requests_running.set(len(self._leases))
+            self._leases.add(job)
             self._log.info(
-                "job claimed", job_id=job.id, attempt=claim.attempt, reclaimed=is_reclaimed
+                "job claimed", job_id=job.id, attempt=job.attempts, reclaimed=is_reclaimed
             )
-            self._start(StartJob(job, _local_deadline(job), is_isolated(claim)))
+            self._start(StartJob(job, _local_deadline(job), is_isolated(job)))
 
     def _min_batch(self, num_free: int) -> int:
         """Return how many jobs to claim from batches first, also when room frees up one by one."""
@@ -198,9 +190,9 @@ class Intake:
         return max(0, self._max_jobs - num_kept - self._leases.num_batch)
 
 
-def is_isolated(claim: Claim) -> bool:
+def is_isolated(job: Job) -> bool:
     """Return whether a job must run with no other beside it."""
-    return claim.attempt >= ISOLATED_FROM_ATTEMPT
+    return job.attempts >= ISOLATED_FROM_ATTEMPT
 
 
 def _local_deadline(job: Job) -> float | None:

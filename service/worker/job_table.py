@@ -1,10 +1,11 @@
-"""The jobs of the engine loop, each in its stage."""
+"""The jobs of the engine loop: what each asks for, and its stage."""
 
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from augment import Task, parse_json, parse_task
 from hrm_core import Engine
 from service.jobs import CheckpointRecord, Job
 from service.solving.members import Member
@@ -12,11 +13,34 @@ from service.solving.solve import Solving
 from service.wire.answer import Answer, Candidate
 from service.wire.errors import InputError
 from service.wire.job import Progress, TestProgress
+from service.wire.options import SolveOptions
+from service.wire.task import DEFAULT_NAME
 from service.worker.messages import REPORT_EVERY_S
-from service.worker.request import SolveRequest, read_request
 from voting import Ranking, rank
 
 CANDIDATES_REPORTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SolveRequest:
+    """An owner's task, and how to solve it."""
+
+    owner: str
+    task: Task
+    options: SolveOptions
+
+
+def read_request(job: Job) -> SolveRequest:
+    """Check a job's task and options again: the version that queued it may be another one.
+
+    Raises: InputError, AugmentError.
+    """
+    document = parse_json(job.task, "the task")
+    if not isinstance(document, dict):
+        raise InputError("the task is not a JSON object")
+    # Jobs were written with their options among the members of the task once.
+    options = SolveOptions.read(document.pop("options", None) or job.options)
+    return SolveRequest(job.owner, parse_task(document, DEFAULT_NAME), options)
 
 
 class Stage(Enum):
@@ -83,14 +107,6 @@ class ActiveJob:
         num_enrolled = len(self.members)
         return self.checkpoints[num_enrolled] if num_enrolled < len(self.checkpoints) else None
 
-    def gather_members(self) -> None:
-        """Prepare the vote, once all members are enrolled.
-
-        Raises: InputError.
-        """
-        request = self.request
-        self.solving = Solving(request.task.puzzle, self.members, request.options)
-
     @property
     def queue_s(self) -> float:
         """Seconds from submission to the claim of this attempt, by the clock of Redis."""
@@ -109,15 +125,12 @@ class ActiveJob:
         """
         solving, progress = self.solving, self.solving.progress
         now = time.monotonic()
-        if not progress.num_outcomes or now - self.reported_at < REPORT_EVERY_S:
+        if not progress.outcomes or now - self.reported_at < REPORT_EVERY_S:
             return None
         self.reported_at = now
         ranking = Ranking(solving.options.ranking)
         return Progress(
-            outcomes=progress.num_outcomes,
-            asked=progress.num_asked,
-            decided=progress.num_decided,
-            test_inputs=progress.num_test_inputs,
+            **dict(progress),
             tests=tuple(
                 TestProgress(
                     votes=tally.num_votes,

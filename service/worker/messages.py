@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
 
 from augment import AugmentError, CanvasError
 from hrm_core import CheckpointError, HRMCoreError
@@ -92,11 +91,6 @@ class Changed:
     job_id: str
     change: Change
 
-    @property
-    def end(self) -> str:
-        """The word for it in the log, where the job has left."""
-        return self.change.value
-
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
@@ -113,7 +107,6 @@ class Succeeded:
     Units: `total_s` in seconds since its submission.
     """
 
-    end: ClassVar = "succeeded"
     job_id: str
     result: bytes
     total_s: float
@@ -123,7 +116,6 @@ class Succeeded:
 class Failed:
     """The reason why a job has no result."""
 
-    end: ClassVar = "failed"
     job_id: str
     failure: Failure
 

@@ -6,7 +6,6 @@ import signal
 import socket
 import time
 from collections.abc import Collection
-from types import FrameType
 from typing import Any, Literal
 
 import structlog
@@ -64,6 +63,7 @@ class Worker:
             folders, make_engine or engine_maker(settings, self._log.warning), settings.max_resident
         )
         self._leases = Leases()
+        self.metrics.requests_running.set_function(lambda: len(self._leases))
         self._delivery = Delivery(claims, self._leases, self.metrics)
         self._adapted = AdaptedCache(
             state_subfolder("adapted", settings.state_folder),
@@ -150,7 +150,7 @@ class Worker:
     @property
     def _is_dead(self) -> bool:
         """Whether one of the threads has ended or hangs."""
-        are_alive = self._heartbeat.is_alive and self._delivery.is_alive
+        are_alive = self._heartbeat.is_alive() and self._delivery.is_alive()
         return self._engine.ended.is_set() or self._is_hung or not are_alive
 
     @property
@@ -170,10 +170,9 @@ class Worker:
             self._publish(hashes)
 
     def _lose(self, job_id: str) -> None:
-        if self._leases.discard(job_id) is not None:
+        if self._leases.discard(job_id):
             self._log.warning("lease lost: another worker has the job", job_id=job_id)
             self.metrics.jobs_lost.inc()
-            self.metrics.requests_running.set(len(self._leases))
             self._engine.send(StopJob(job_id, is_lost=True))
 
     def _record(self) -> WorkerRecord:
@@ -209,10 +208,10 @@ class Worker:
         self._delivery.close(WRITE_TIMEOUT_S)
         self._heartbeat.stop(WRITE_TIMEOUT_S)
         untouched = self._engine.untouched() if self._engine.ended.is_set() else frozenset()
-        for claim in self._leases.claims:
-            charge = is_dead and claim.job.id not in untouched
-            self._intake.hand_back(claim.job, charge=charge, reason=reason)
-            self._leases.discard(claim.job.id)
+        for job in self._leases.jobs:
+            charge = is_dead and job.id not in untouched
+            self._intake.hand_back(job, charge=charge, reason=reason)
+            self._leases.discard(job.id)
         try:
             self._claims.leave()
         except QueueUnavailable as error:
@@ -257,20 +256,18 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
     url = settings.queue_url
     # In the state folder, where a restarted worker finds its compiled network.
     keep_compiled(state_subfolder("compiled", settings.state_folder))
+    # A restarted worker has another id, and none of the old leases.
+    worker_id = f"{settings.worker_id or socket.gethostname()}-{secrets.token_hex(3)}"
     claims = Claims(
         url,
-        worker_id=_make_id(settings),
+        worker_id=worker_id,
         lease_s=settings.lease_s,
         max_attempts=settings.max_attempts,
         result_ttl_s=settings.result_ttl_s,
     )
     worker = Worker(settings, claims, make_engine)
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        worker.stop()
-
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+        signal.signal(number, lambda *_: worker.stop())
     log: Any = structlog.get_logger(__name__)
     if settings.worker_metrics_port is not None:
         server = worker.metrics.serve(settings.host, settings.worker_metrics_port)
@@ -281,8 +278,3 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
         os._exit(code)  # an ordinary exit would wait for the device, perhaps forever
     claims.close()
     return code
-
-
-def _make_id(settings: Settings) -> str:
-    """Return an id of this process: a restarted worker has another, and none of the old leases."""
-    return f"{settings.worker_id or socket.gethostname()}-{secrets.token_hex(3)}"

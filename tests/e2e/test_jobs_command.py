@@ -37,7 +37,7 @@ def dead_job(queue: str) -> Job:
     """Return a job that crashed its worker once, which is as often as it may."""
     job = submit(queue, "deadly")
     claims = Claims(queue, worker_id="w", max_attempts=1)
-    assert [claim.job.id for claim in claims.claim(1, 0.1)] == [job.id]
+    assert [claim.id for claim in claims.claim(1, 0.1)] == [job.id]
     claims.hand_back(job.id, charge=True, reason="the worker crashed")
     assert claims.claim(1, 0.1) == []
     claims.close()

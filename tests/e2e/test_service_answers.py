@@ -49,7 +49,7 @@ def thousandfold(
 
     from bench.model import synthetic_checkpoint
     from hrm_core import ARC_VOCAB_SIZE, parse_arch, write_checkpoint
-    from service.solving.puzzle_index import PUZZLES_NAME, index_document
+    from service.solving.records import PUZZLES_NAME, index_document
 
     drawn = ((task, draw_variants(task.puzzle, NUM_ROWS, seed=0)) for task in known_tasks)
     task, variants = next(pair for pair in drawn if len(pair[1]) == NUM_ROWS)

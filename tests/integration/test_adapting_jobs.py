@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 import redis
@@ -109,7 +108,7 @@ def test_an_adapting_job_can_be_renewed_and_is_listed(
         time.sleep(0.1)
         assert worker.renew([adapting]).lost == frozenset()
         assert other.reclaim(4) == []
-    listed = desk(lambda store: store.list("anna", states=[JobState.ADAPTING])).jobs
+    listed = desk(lambda store: store.list("anna", states=[JobState.ADAPTING])).items
     assert [found.id for found in listed] == [adapting]
     assert desk(lambda store: store.depth()).running == 1
 
@@ -120,7 +119,7 @@ def test_an_adapting_job_whose_worker_is_silent_is_taken_over_as_running(
     worker.progress(adapting, b"{}")
     time.sleep(0.25)
     (claim,) = other.reclaim(4)
-    assert (claim.job.id, claim.attempt, claim.job.progress) == (adapting, 2, None)
+    assert (claim.id, claim.attempts, claim.progress) == (adapting, 2, None)
     assert desk.state(adapting) is JobState.RUNNING
     assert worker.renew([adapting]).lost == {adapting}
     assert not worker.runs(adapting)
@@ -159,7 +158,7 @@ def test_attempts_that_got_further_do_not_run_out(desk: Desk, worker: Claims) ->
     job_id = desk.submit(job())
     for _ in range(2 * MAX_ATTEMPTS):
         (claim,) = worker.claim(1, 0)
-        assert claim.attempt <= 2
+        assert claim.attempts <= 2
         assert worker.adapts(job_id)
         assert worker.forgive(job_id)
         assert desk(lambda store: store.get(job_id)).attempts == 1
@@ -172,54 +171,63 @@ def test_attempts_that_got_further_do_not_run_out(desk: Desk, worker: Claims) ->
 
 
 def record_of(name: str, made_at: float, **changes: object) -> AdaptedRecord:
-    record = AdaptedRecord(
-        id=name,
-        base="base",
-        base_sha256="ab" * 32,
-        puzzle_name="p",
-        demonstrations_hash="cd" * 32,
-        num_variants=64,
-        num_steps=10,
-        seconds=1.5,
-        held_out_share=None,
-        num_bytes=1000,
-        made_at=made_at,
-        used_at=made_at,
-        is_complete=True,
+    fields: dict[str, object] = {
+        "id": name,
+        "base": "base",
+        "base_sha256": "ab" * 32,
+        "puzzle": "p",
+        "demonstrations_sha256": "cd" * 32,
+        "variants": 64,
+        "steps": 10,
+        "seconds": 1.5,
+        "held_out_share": None,
+        "bytes": 1000,
+        "made_at": made_at,
+        "used_at": made_at,
+        "complete": True,
+    }
+    return AdaptedRecord.model_validate(fields | changes)
+
+
+def record_of_worker(worker_id: str, *adapted: AdaptedRecord) -> WorkerRecord:
+    return WorkerRecord(
+        id=worker_id,
+        host="host",
+        device="cpu",
+        state="ready",
+        num_running=0,
+        num_slots=8,
+        checkpoints=(),
+        started_at=5.0,
+        adapted=adapted,
     )
-    return replace(record, **changes)
 
 
 def register(claims: Claims, *adapted: AdaptedRecord) -> WorkerRecord:
-    record = WorkerRecord(
-        *(claims.worker_id, "host", "cpu", "ready", 0, 8, ()), started_at=5.0, adapted=adapted
-    )
+    record = record_of_worker(claims.worker_id, *adapted)
     claims.register(record)
     return record
 
 
 def test_what_a_worker_keeps_is_told_as_it_is(desk: Desk, worker: Claims) -> None:
-    kept = record_of("a", 5.0, held_out_share=0.25, is_complete=False)
+    kept = record_of("a", 5.0, held_out_share=0.25, complete=False)
     told = register(worker, kept)
     (found,) = desk(lambda store: store.served.workers())
-    assert replace(found, seen_at=0.0) == told
+    assert found.model_copy(update={"seen_at": 0.0}) == told
     assert desk(lambda store: store.served.adapted()) == (kept,)
 
 
 def test_what_a_worker_of_before_keeps_is_local() -> None:
-    record = WorkerRecord(
-        *("w", "host", "cpu", "ready", 0, 8, ()), started_at=5.0, adapted=(record_of("a", 5.0),)
-    )
-    document = json.loads(record.to_json())
-    del document["adapted"][0]["owner"]
+    document = json.loads(record_of_worker("w", record_of("a", 5.0)).model_dump_json())
+    (adapted,) = document["adapted"]
+    del adapted["owner"]
+    adapted["num_steps"], adapted["is_complete"] = adapted.pop("steps"), adapted.pop("complete")
     (kept,) = WorkerRecord.from_json(json.dumps(document).encode(), 1.0).adapted
-    assert kept.owner == "local"
+    assert (kept.owner, kept) == ("local", record_of("a", 5.0))
 
 
 def test_a_worker_of_before_keeps_nothing() -> None:
-    document = json.loads(
-        WorkerRecord("w", "host", "cpu", "ready", 0, 8, (), started_at=5.0).to_json()
-    )
+    document = json.loads(record_of_worker("w").model_dump_json())
     del document["adapted"]
     assert WorkerRecord.from_json(json.dumps(document).encode(), 1.0).adapted == ()
 
@@ -227,7 +235,7 @@ def test_a_worker_of_before_keeps_nothing() -> None:
 def test_adapted_checkpoints_of_all_workers_are_listed_once_the_newest_first(
     desk: Desk, worker: Claims, other: Claims
 ) -> None:
-    snapshot = record_of("shared", 3.0, is_complete=False, used_at=9.0)
+    snapshot = record_of("shared", 3.0, complete=False, used_at=9.0)
     used_later = record_of("old", 1.0, used_at=8.0)
     register(worker, record_of("old", 1.0), snapshot)
     register(other, record_of("new", 7.0), used_later, record_of("shared", 3.0))

@@ -10,8 +10,7 @@ import redis
 from job_desk import Desk, job
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.jobs import BatchJob, BatchStore, JobState, JobStore, NewBatch
-from service.jobs import submissions as submissions_module
+from service.jobs import BatchStore, JobState, JobStore, NewBatch, connection
 from service.runtime.embedded import EmbeddedServer
 from service.wire.errors import NotDurable, QueueUnavailable, SubmissionInDoubt
 
@@ -42,7 +41,7 @@ def strict(url: str) -> Desk:
 def never_on_disk(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the server leave its writes to the operating system, so that none is known to be kept."""
     client.config_set("appendfsync", "no")
-    monkeypatch.setattr(submissions_module, "DURABLE_TIMEOUT_MS", 100)
+    monkeypatch.setattr(connection, "DURABLE_TIMEOUT_MS", 100)
 
 
 def num_queued(url: str) -> int:
@@ -75,7 +74,7 @@ def test_a_job_not_known_to_be_on_disk_is_said_to_be_queued(
 
 @pytest.mark.usefixtures("never_on_disk")
 def test_a_batch_not_known_to_be_on_disk_is_said_to_be_queued(strict: Desk, url: str) -> None:
-    new = NewBatch("anna", "b", b"{}", {"p": BatchJob("p", b"{}")}, "f")
+    new = NewBatch("anna", "b", b"{}", {"p": b"{}"}, "f")
     with pytest.raises(NotDurable) as error:
         strict(lambda store: BatchStore(store).submit(new))
     assert strict(lambda store: BatchStore(store).get(error.value.id)).name == "b"
@@ -99,13 +98,13 @@ def test_a_submission_without_a_reply_is_in_doubt(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def submit(store: JobStore) -> None:
-        script = store._scripts["submit"]
+        script = store.scripts._scripts["submit"]
 
         async def lost_reply(**arguments: Any) -> None:
             await script(**arguments)
             raise RedisConnectionError("connection lost")
 
-        monkeypatch.setitem(store._scripts, "submit", lost_reply)
+        monkeypatch.setitem(store.scripts._scripts, "submit", lost_reply)
         await store.submit(job())
 
     for strict_durability in (False, True):

@@ -9,7 +9,6 @@ from job_desk import Desk, job
 
 from service.jobs import (
     Batch,
-    BatchJob,
     BatchStore,
     Claims,
     EventFeed,
@@ -37,9 +36,7 @@ def desk(url: str) -> Desk:
 
 
 def new_batch(num_jobs: int = 2, **more: Any) -> NewBatch:
-    puzzles: dict[str, BatchJob | Refused] = {
-        f"p{number}": BatchJob(f"p{number}", b"{}") for number in range(num_jobs)
-    }
+    puzzles: dict[str, bytes | Refused] = {f"p{number}": b"{}" for number in range(num_jobs)}
     fields = {"owner": "anna", "name": "mine", "options": b"{}", "fingerprint": "f"}
     return NewBatch(**(fields | {"puzzles": puzzles | {"\ud800": REFUSED}} | more))
 
@@ -65,8 +62,8 @@ def test_its_jobs_are_ordinary_ones(desk: Desk, url: str) -> None:
     batch = submit(desk, new_batch())
     worker = Claims(url, worker_id="one")
     claims = worker.claim(8, 0.1)
-    assert [claim.job.id for claim in claims] == list(batch.job_ids)
-    assert worker.succeed(claims[0].job.id, b'{"answer":1}')
+    assert [claim.id for claim in claims] == list(batch.job_ids)
+    assert worker.succeed(claims[0].id, b'{"answer":1}')
     worker.close()
 
     async def pages(store: JobStore) -> list[Any]:
@@ -110,14 +107,14 @@ def test_cancelling_leaves_what_has_ended(desk: Desk, url: str) -> None:
     batch = submit(desk, new_batch(3))
     worker = Claims(url, worker_id="one")
     ended, running = worker.claim(2, 0.1)
-    worker.succeed(ended.job.id, b"{}")
+    worker.succeed(ended.id, b"{}")
 
     cancelled = desk(lambda store: BatchStore(store).cancel(batch.id, "anna"))
 
     assert cancelled.cancel_requested
     states = [desk.state(job_id) for job_id in batch.job_ids]
     assert states == [JobState.SUCCEEDED, JobState.RUNNING, JobState.CANCELLED]
-    assert worker.renew([running.job.id]).cancelled == {running.job.id}
+    assert worker.renew([running.id]).cancelled == {running.id}
     worker.close()
     assert desk(lambda store: store.depth()).waiting["batch"] == 0
 
@@ -140,7 +137,7 @@ def test_nothing_of_a_batch_goes_before_all_of_it_has_ended(
 
     desk(lambda store: store.requeue(second))
     assert [fresh_redis.ttl(name) for name in (names[0], names[2])] == [-1, -1]
-    assert [claim.job.id for claim in worker.claim(1, 0.1)] == [second]
+    assert [claim.id for claim in worker.claim(1, 0.1)] == [second]
     worker.succeed(second, b"{}")
     worker.close()
     assert all(0 < fresh_redis.ttl(name) <= 60 for name in names)

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,7 +63,7 @@ def test_a_job_goes_from_queued_through_running_to_its_result(desk: Desk, worker
     job_id = desk.submit(job("p1", body='{"a":1}', priority="batch"))
     assert desk.state(job_id) is JobState.QUEUED
     (claim,) = worker.claim(4, 0.1)
-    assert (claim.job.id, claim.attempt, claim.job.task) == (job_id, 1, b'{"a":1}')
+    assert (claim.id, claim.attempts, claim.task) == (job_id, 1, b'{"a":1}')
     assert desk.state(job_id) is JobState.RUNNING
     worker.progress(job_id, b'{"outcomes":1}')
     assert desk(lambda store: store.get(job_id)).progress == b'{"outcomes":1}'
@@ -135,9 +134,9 @@ def test_a_share_is_free_again_when_its_job_waits_no_more(
 def test_interactive_jobs_go_first_and_batch_keeps_its_places(desk: Desk, worker: Claims) -> None:
     batch = [desk.submit(job(priority="batch")) for _ in range(3)]
     interactive = [desk.submit(job()) for _ in range(5)]
-    first = [claim.job.id for claim in worker.claim(3, 0, num_batch_places=1)]
+    first = [claim.id for claim in worker.claim(3, 0, num_batch_places=1)]
     assert first == [batch[0], *interactive[:2]]
-    rest = [claim.job.id for claim in worker.claim(9, 0)]
+    rest = [claim.id for claim in worker.claim(9, 0)]
     assert rest == [*interactive[2:], *batch[1:]]
 
 
@@ -146,16 +145,16 @@ def test_batch_leaves_places_to_interactive_jobs_that_are_to_come(
 ) -> None:
     batch = [desk.submit(job(priority="batch")) for _ in range(4)]
     first = worker.claim(8, 0, num_batch_places=1, most_batch=3)
-    assert [claim.job.id for claim in first] == batch[:3]
+    assert [claim.id for claim in first] == batch[:3]
     assert worker.claim(8, 0.05, num_batch_places=1, most_batch=0) == []
     interactive = desk.submit(job())
-    assert [claim.job.id for claim in worker.claim(8, 0, most_batch=0)] == [interactive]
+    assert [claim.id for claim in worker.claim(8, 0, most_batch=0)] == [interactive]
 
 
 def test_a_waiting_worker_wakes_when_a_job_comes(desk: Desk, worker: Claims) -> None:
     found: list[str] = []
     waiting = threading.Thread(
-        target=lambda: found.extend(claim.job.id for claim in worker.claim(2, 5.0))
+        target=lambda: found.extend(claim.id for claim in worker.claim(2, 5.0))
     )
     waiting.start()
     time.sleep(0.1)
@@ -172,7 +171,7 @@ def test_two_workers_never_run_one_job_together(desk: Desk, worker: Claims, othe
 
     def take(claims: Claims) -> None:
         while taken := claims.claim(1, 0.05):
-            found[claims.worker_id] += [claim.job.id for claim in taken]
+            found[claims.worker_id] += [claim.id for claim in taken]
 
     threads = [threading.Thread(target=take, args=(claims,)) for claims in (worker, other)]
     for thread in threads:
@@ -190,7 +189,7 @@ def test_a_job_whose_worker_is_silent_is_taken_over(
     assert other.reclaim(4) == []
     time.sleep(0.25)
     (claim,) = other.reclaim(4)
-    assert (claim.job.id, claim.attempt, claim.job.worker) == (job_id, 2, "two")
+    assert (claim.id, claim.attempts, claim.worker) == (job_id, 2, "two")
     assert worker.renew([job_id]).lost == {job_id}
 
 
@@ -283,7 +282,7 @@ def test_attempts_run_out_and_an_operator_queues_again(desk: Desk, worker: Claim
     job_id = desk.submit(job())
     for attempt in (1, 2, 3):
         (claim,) = worker.claim(1, 0)
-        assert claim.attempt == attempt
+        assert claim.attempts == attempt
         worker.hand_back(job_id, charge=True, reason=f"device lost {attempt}")
     assert worker.claim(1, 0.01) == []
     found = desk(lambda store: store.get(job_id))
@@ -310,7 +309,7 @@ def test_handing_back_uncharged_costs_no_attempt(desk: Desk, worker: Claims, oth
         assert worker.hand_back(job_id, charge=False)
         assert desk.state(job_id) is JobState.QUEUED
     (claim,) = other.claim(1, 0)
-    assert claim.attempt == 1
+    assert claim.attempts == 1
 
 
 def test_a_queued_job_is_cancelled_at_once(desk: Desk, worker: Claims) -> None:
@@ -347,7 +346,7 @@ def test_a_job_past_its_deadline_is_not_run(desk: Desk, worker: Claims) -> None:
     job_id = desk.submit(job(deadline_s=0.05))
     in_time = desk.submit(job(deadline_s=60))
     time.sleep(0.1)
-    assert [claim.job.id for claim in worker.claim(4, 0)] == [in_time]
+    assert [claim.id for claim in worker.claim(4, 0)] == [in_time]
     found = desk(lambda store: store.get(job_id))
     assert found.failure is not None
     assert found.failure.code == "deadline_exceeded"
@@ -360,15 +359,15 @@ def test_lists_are_an_owner_s_own_newest_first_in_pages(desk: Desk, worker: Clai
     seen, after = [], None
     while True:
         page = desk(lambda store, after=after: store.list("anna", after=after, limit=3))
-        seen += [found.id for found in page.jobs]
+        seen += [found.id for found in page.items]
         after = page.next
         if after is None:
             break
-        assert len(page.jobs) == 3
+        assert len(page.items) == 3
     assert sorted(seen) == sorted(ids)
     created = [desk(lambda store, i=i: store.get(i)).created_at for i in seen]
     assert created == sorted(created, reverse=True)
-    running = desk(lambda store: store.list("anna", states=[JobState.RUNNING])).jobs
+    running = desk(lambda store: store.list("anna", states=[JobState.RUNNING])).items
     assert {found.id for found in running} == set(ids[:2])
     with pytest.raises(QueueError, match="no cursor"):
         desk(lambda store: store.list("anna", after="x"))
@@ -381,7 +380,7 @@ def test_many_jobs_of_one_moment_are_all_listed(desk: Desk, url: str) -> None:
     seen, after = [], None
     while True:
         page = desk(lambda store, after=after: store.list("anna", after=after, limit=2))
-        seen += [found.id for found in page.jobs]
+        seen += [found.id for found in page.items]
         after = page.next
         if after is None:
             break
@@ -409,7 +408,7 @@ def test_results_are_forgotten_after_their_time(url: str) -> None:
     time.sleep(1.2)
     with pytest.raises(JobNotFound):
         desk.state(job_id)
-    assert desk(lambda store: store.list("anna")).jobs == ()
+    assert desk(lambda store: store.list("anna")).items == ()
     worker.close()
 
 
@@ -535,7 +534,16 @@ def record(worker_id: str) -> WorkerRecord:
         finding=Finding.ALIGNED,
         verdict="aligned",
     )
-    return WorkerRecord(worker_id, "host", "cpu", "ready", 0, 8, (checkpoint,), 5.0)
+    return WorkerRecord(
+        id=worker_id,
+        host="host",
+        device="cpu",
+        state="ready",
+        num_running=0,
+        num_slots=8,
+        checkpoints=(checkpoint,),
+        started_at=5.0,
+    )
 
 
 def publish(worker: Claims, checkpoint: CheckpointRecord, *names: str) -> None:
@@ -599,7 +607,7 @@ def test_a_missing_list_of_puzzles_is_noticed_by_its_worker_and_by_callers(
 
 def test_of_a_checkpoint_that_knows_no_puzzle_no_list_is_missed(desk: Desk, worker: Claims) -> None:
     none = record("one").checkpoints[0].model_copy(update={"puzzles": 0})
-    assert worker.register(replace(record("one"), checkpoints=(none,))) == frozenset()
+    assert worker.register(record("one").model_copy(update={"checkpoints": (none,)})) == frozenset()
     assert desk(lambda store: store.served.find_puzzle(none, "f" * 64)) is None
     assert desk(lambda store: store.served.puzzles(none)).total == 0
     desk(lambda store: store.served.check_published([none]))
@@ -610,7 +618,7 @@ def test_leaving_never_drops_a_job(desk: Desk, worker: Claims, other: Claims) ->
     worker.claim(1, 0)
     worker.leave()
     time.sleep(0.25)
-    assert [claim.job.id for claim in other.reclaim(1)] == [job_id]
+    assert [claim.id for claim in other.reclaim(1)] == [job_id]
 
 
 def test_queues_and_their_groups_come_back_after_everything_is_deleted(
@@ -620,7 +628,7 @@ def test_queues_and_their_groups_come_back_after_everything_is_deleted(
     with redis.Redis.from_url(url) as client:
         client.flushall()
     job_id = desk.submit(job())
-    assert [claim.job.id for claim in worker.claim(1, 0)] == [job_id]
+    assert [claim.id for claim in worker.claim(1, 0)] == [job_id]
 
 
 def test_an_unreachable_redis_is_said_so() -> None:

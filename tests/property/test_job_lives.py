@@ -89,8 +89,8 @@ class JobLives(RuleBasedStateMachine):
         claims = self.workers[name].claim(num, 0, num_batch_places=num_batch)
         assert len(claims) <= num
         for claim in claims:
-            assert claim.job.id in before
-            self._started(name, claim.job.id, claim.attempt)
+            assert claim.id in before
+            self._started(name, claim.id, claim.attempts)
 
     @rule(name=st.sampled_from(WORKERS))
     def take_over(self, name: str) -> None:
@@ -98,14 +98,14 @@ class JobLives(RuleBasedStateMachine):
         mine = set(self.held_by) & self.works_on[name]
         others = set(self.held_by) - mine
         claims = self.workers[name].reclaim(100, self.works_on[name])
-        found = {claim.job.id for claim in claims}
+        found = {claim.id for claim in claims}
         assert found <= others
         self.held_by.update(dict.fromkeys(mine, name))  # and no attempt is charged
         for job_id in others - found:  # out of attempts
             assert self.attempts[job_id] == MAX_ATTEMPTS
             self._ended(job_id, JobState.FAILED)
         for claim in claims:
-            self._started(name, claim.job.id, claim.attempt)
+            self._started(name, claim.id, claim.attempts)
 
     @rule(name=st.sampled_from(WORKERS))
     def crash(self, name: str) -> None:

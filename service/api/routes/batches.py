@@ -129,7 +129,7 @@ async def list_batches(call: Known, query: Annotated[PageQuery, Query()]) -> Res
     """List your batches, a page at a time; `next` and the Link header name the following page."""
     page = await call.context.batches.list(call.owner, after=query.cursor, limit=query.limit)
     following = next_page("/v1/batches", page.next, query.limit)
-    return model_answer(BatchList(batches=page.batches, next=following), link_to(following))
+    return model_answer(BatchList(batches=page.items, next=following), link_to(following))
 
 
 @router.get(

@@ -148,7 +148,7 @@ async def list_jobs(call: Known, query: Annotated[JobsQuery, Query()]) -> Respon
     )
     states = [("state", state) for state in query.state]
     following = next_page("/v1/jobs", page.next, query.limit, *states)
-    return json_answer(job_list(page.jobs, following), headers=link_to(following))
+    return json_answer(job_list(page.items, following), headers=link_to(following))
 
 
 @router.get(

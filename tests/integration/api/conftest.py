@@ -23,7 +23,6 @@ from service.api import create_app
 from service.api.examples import FINISHED_JOB, TASK
 from service.jobs import (
     CheckpointRecord,
-    Claim,
     Claims,
     Failure,
     Job,
@@ -75,7 +74,14 @@ class Worker:
         state: Literal["starting", "ready", "stalled", "draining"] = "ready",
     ) -> None:
         self._record = WorkerRecord(
-            "w1", "here", "cpu", state, 0, 8, checkpoints or (DEMO, OTHER), 0.0
+            id="w1",
+            host="here",
+            device="cpu",
+            state=state,
+            num_running=0,
+            num_slots=8,
+            checkpoints=checkpoints or (DEMO, OTHER),
+            started_at=0.0,
         )
         self.claims.register(self._record)
 
@@ -90,17 +96,17 @@ class Worker:
             if self._record is not None:
                 self.claims.register(self._record)
 
-    def claim(self) -> Claim:
+    def claim(self) -> Job:
         (claim,) = self.claims.claim(1, 5.0)
         return claim
 
-    def finish(self, claim: Claim | None = None) -> Job:
-        job = (claim or self.claim()).job
+    def finish(self, claim: Job | None = None) -> Job:
+        job = claim or self.claim()
         assert self.claims.succeed(job.id, ANSWER.encode())
         return job
 
     def fail(self, code: str, detail: str = "it went wrong") -> Job:
-        job = self.claim().job
+        job = self.claim()
         assert self.claims.fail(job.id, Failure(code, detail))
         return job
 
@@ -112,7 +118,7 @@ class Worker:
         def work() -> None:
             while not over.is_set():
                 for claim in self.claims.claim(8, 0.1):
-                    self.claims.succeed(claim.job.id, ANSWER.encode())
+                    self.claims.succeed(claim.id, ANSWER.encode())
 
         thread = threading.Thread(target=work)
         thread.start()

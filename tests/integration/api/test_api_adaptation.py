@@ -3,7 +3,6 @@
 import asyncio
 import json
 from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -54,7 +53,7 @@ async def test_a_puzzle_that_is_to_be_adapted_to_need_not_be_known(
     Job.model_validate_json(json.dumps(job), strict=True)
     assert (job["options"]["checkpoint"], job["options"]["ensemble"]) == ("other", ["demo"])
     claim = await asyncio.to_thread(worker.claim)
-    assert json.loads(claim.job.options) == job["options"]
+    assert json.loads(claim.options) == job["options"]
 
 
 @pytest.mark.parametrize(
@@ -175,8 +174,8 @@ async def test_an_adapting_job_shows_how_far_it_is(
 ) -> None:
     job = await submit(client, adapt="auto")
     claim = await asyncio.to_thread(worker.claim)
-    await asyncio.to_thread(worker.claims.adapts, claim.job.id)
-    await asyncio.to_thread(worker.claims.progress, claim.job.id, PROGRESS)
+    await asyncio.to_thread(worker.claims.adapts, claim.id)
+    await asyncio.to_thread(worker.claims.progress, claim.id, PROGRESS)
     document = (await client.get(job["links"]["self"])).json()
     Job.model_validate_json(json.dumps(document), strict=True)
     assert document["state"] == "adapting"
@@ -194,9 +193,9 @@ async def test_adapting_is_followed_to_the_answer(
     job = await submit(client, adapt="auto")
     following = await follow(client, job["links"]["events"])
     claim = await asyncio.to_thread(worker.claim)
-    await asyncio.to_thread(worker.claims.adapts, claim.job.id)
-    await asyncio.to_thread(worker.claims.progress, claim.job.id, PROGRESS)
-    await asyncio.to_thread(worker.claims.runs, claim.job.id)
+    await asyncio.to_thread(worker.claims.adapts, claim.id)
+    await asyncio.to_thread(worker.claims.progress, claim.id, PROGRESS)
+    await asyncio.to_thread(worker.claims.runs, claim.id)
     await asyncio.to_thread(worker.finish, claim)
     lines = (await following).text.split("\n")
     told = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
@@ -206,27 +205,35 @@ async def test_adapting_is_followed_to_the_answer(
 
 
 def kept(name: str, **changes: Any) -> AdaptedRecord:
-    record = AdaptedRecord(
-        id=name,
-        base="demo",
-        base_sha256=DEMO.sha256,
-        puzzle_name="p",
-        demonstrations_hash="c" * 64,
-        num_variants=64,
-        num_steps=300,
-        seconds=118.2,
-        held_out_share=0.25,
-        num_bytes=1000,
-        made_at=1_000_000.5,
-        used_at=1_000_060.0,
-        is_complete=True,
-    )
-    return replace(record, **changes)
+    fields: dict[str, Any] = {
+        "id": name,
+        "base": "demo",
+        "base_sha256": DEMO.sha256,
+        "puzzle": "p",
+        "demonstrations_sha256": "c" * 64,
+        "variants": 64,
+        "steps": 300,
+        "seconds": 118.2,
+        "held_out_share": 0.25,
+        "bytes": 1000,
+        "made_at": 1_000_000.5,
+        "used_at": 1_000_060.0,
+        "complete": True,
+    }
+    return AdaptedRecord.model_validate(fields | changes)
 
 
 def keep(worker: Worker, *adapted: AdaptedRecord) -> None:
     record = WorkerRecord(
-        *("w2", "here", "cpu", "ready", 0, 8, (DEMO,)), started_at=0.0, adapted=adapted
+        id="w2",
+        host="here",
+        device="cpu",
+        state="ready",
+        num_running=0,
+        num_slots=8,
+        checkpoints=(DEMO,),
+        started_at=0.0,
+        adapted=adapted,
     )
     worker.claims.register(record)
 

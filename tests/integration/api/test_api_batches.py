@@ -46,8 +46,8 @@ async def test_a_file_becomes_jobs_at_batch_priority(
     assert {job["id"] for job in jobs} == {puzzle["job"] for puzzle in batch["puzzles"]}
     assert {(job["priority"], job["options"]["checkpoint"]) for job in jobs} == {("batch", "demo")}
     claim = await asyncio.to_thread(worker.claim)
-    assert claim.job.name == "b"
-    assert json.loads(claim.job.task)["train"] == TASK["train"]
+    assert claim.name == "b"
+    assert json.loads(claim.task)["train"] == TASK["train"]
     assert (await client.get(batch["links"]["self"])).json()["state"] == "running"
 
 
@@ -158,9 +158,9 @@ async def test_cancelling_ends_what_waits_and_asks_for_what_runs(
     states = [puzzle["state"] for puzzle in cancelled["puzzles"]]
     assert states == ["succeeded", "running", "cancelled"]
     assert (cancelled["state"], cancelled["cancel_requested"]) == ("running", True)
-    renewal = await asyncio.to_thread(worker.claims.renew, [running.job.id])
-    assert renewal.cancelled == {running.job.id}
-    await asyncio.to_thread(worker.claims.cancelled, running.job.id)
+    renewal = await asyncio.to_thread(worker.claims.renew, [running.id])
+    assert renewal.cancelled == {running.id}
+    await asyncio.to_thread(worker.claims.cancelled, running.id)
     ended = (await client.get(batch["links"]["self"])).json()
     assert (ended["state"], ended["counts"]["cancelled"]) == ("cancelled", 2)
     assert (await client.delete(batch["links"]["self"])).status_code == 200

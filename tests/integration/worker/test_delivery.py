@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from service.jobs import Claim, Claims, Event, Job, JobState, JobStore, NewJob
+from service.jobs import Claims, Event, Job, JobState, JobStore, NewJob
 from service.worker.delivery import Delivery
 from service.worker.intake import Leases
 from service.worker.messages import Change, Changed, Progressed, Succeeded
@@ -42,9 +42,9 @@ class Bench:
         """Claim a job, as the worker's main thread does."""
         new = NewJob("anna", "p", "interactive", b"{}", b"{}", "f")
         self.ask(lambda store: store.submit(new))
-        return self.claim().job
+        return self.claim()
 
-    def claim(self) -> Claim:
+    def claim(self) -> Job:
         (claim,) = self.claims.claim(1, 1.0)
         self.leases.add(claim)
         return claim
@@ -67,7 +67,8 @@ class Bench:
         self.client.execute_command("CLIENT", "UNPAUSE")
 
     def finish(self) -> None:
-        assert self.delivery.close(TIMEOUT_S)
+        self.delivery.close(TIMEOUT_S)
+        assert not self.delivery.is_alive()
 
     def count(self, name: str) -> float:
         return self.metrics.registry.get_sample_value(f"hrm_arc_{name}_total") or 0.0
@@ -133,7 +134,7 @@ def test_only_the_latest_progress_that_waits_is_written(bench: Bench) -> None:
 def test_advancing_makes_this_attempt_the_first(bench: Bench) -> None:
     job_id = bench.start().id
     bench.claims.hand_back(job_id, charge=True)
-    assert bench.claim().attempt == 2
+    assert bench.claim().attempts == 2
     bench.delivery.put(Changed(job_id, Change.ADVANCED))
     bench.finish()
     assert bench.get(job_id).attempts == 1
@@ -146,10 +147,9 @@ def test_a_released_job_goes_back_uncharged_and_can_be_claimed_at_once(bench: Be
     (claim,) = bench.claims.claim(1, TIMEOUT_S)
     # Were this worker to claim it, it would not take it for a job that runs here.
     assert job.id not in bench.leases
-    assert (claim.job.id, claim.attempt) == (job.id, 1)
+    assert (claim.id, claim.attempts) == (job.id, 1)
     bench.finish()
     assert bench.count("jobs_handed_back") == 1
-    assert bench.metrics.registry.get_sample_value("hrm_arc_requests_running") == 0
 
 
 def test_a_job_that_another_worker_has_is_not_touched(bench: Bench) -> None:
@@ -184,7 +184,8 @@ def test_changes_and_ends_wait_for_redis_in_their_order(
     time.sleep(0.5)
     assert bench.events(job) == []
     away.symlink_to(valkey_url.removeprefix("unix://"))
-    assert delivery.close(TIMEOUT_S)
+    delivery.close(TIMEOUT_S)
+    assert not delivery.is_alive()
     late.close()
     assert bench.events(job) == ["adapting", "running", "succeeded"]
     assert job.id not in bench.leases
@@ -197,7 +198,8 @@ def test_a_change_of_a_lost_job_is_not_retried(bench: Bench, tmp_path: Path) -> 
     delivery.start()
     delivery.put(Changed(job.id, Change.ADAPTING))
     time.sleep(0.3)
-    assert delivery.is_alive  # and it tries again and again
+    assert delivery.is_alive()  # and it tries again and again
     bench.leases.discard(job.id)
-    assert delivery.close(TIMEOUT_S)
+    delivery.close(TIMEOUT_S)
+    assert not delivery.is_alive()
     nowhere.close()

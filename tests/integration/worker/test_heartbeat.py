@@ -14,6 +14,16 @@ from service.worker.messages import EngineCommand, RemoveAdapted
 
 TIMEOUT_S = 30.0
 Commands = list[EngineCommand]
+RECORD = WorkerRecord(
+    id="w",
+    host="host",
+    device="cpu",
+    state="ready",
+    num_running=0,
+    num_slots=8,
+    checkpoints=(),
+    started_at=0.0,
+)
 
 
 @pytest.fixture
@@ -28,7 +38,7 @@ def beat(valkey_url: str, fresh_redis: redis.Redis) -> Iterator[Callable[[], Com
             Heartbeat(
                 claims,
                 Leases(),
-                record=lambda: WorkerRecord("w", "host", "cpu", "ready", 0, 8, (), 0.0),
+                record=lambda: RECORD,
                 is_stalled=lambda: False,
                 send=commands.append,
                 on_lost=lambda job_id: None,

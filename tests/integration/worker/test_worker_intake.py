@@ -26,7 +26,7 @@ def spend_attempts(url: str, job_id: str, num: int) -> None:
         deadline = time.monotonic() + TIMEOUT_S
         while not (claimed := claims.claim(1, 0.2)):
             assert time.monotonic() < deadline
-        assert [claim.job.id for claim in claimed] == [job_id]
+        assert [claim.id for claim in claimed] == [job_id]
         assert claims.hand_back(job_id, charge=True, reason="a crash")
     claims.close()
 
@@ -61,7 +61,7 @@ def test_only_one_job_to_be_isolated_is_held(
     claims = Claims(valkey_url, worker_id="spender")
     for _ in range(2):
         for claim in claims.claim(3, 0.2):
-            claims.hand_back(claim.job.id, charge=claim.job.id != suspects[0])
+            claims.hand_back(claim.id, charge=claim.id != suspects[0])
     claims.close()
     running = start(SlowEngine)
 

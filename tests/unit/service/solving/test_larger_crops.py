@@ -99,7 +99,7 @@ def test_every_variant_votes_again_and_progress_counts_both(solved: Solve) -> No
     solving, (engine,) = solved(grid(5, 5))
 
     assert engine.sides == [4] * NUM_VARIANTS + [6] * NUM_VARIANTS
-    assert solving.progress.num_outcomes == solving.progress.num_asked == 2 * NUM_VARIANTS
+    assert solving.progress.outcomes == solving.progress.asked == 2 * NUM_VARIANTS
     (test,) = solving.answer().tests
     assert test.variants_used == test.variants_asked == NUM_VARIANTS
     assert test.segments == 2 * NUM_VARIANTS

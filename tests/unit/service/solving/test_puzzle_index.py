@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from augment import Grid, Pair, Puzzle, Task
-from service.solving.puzzle_index import PUZZLES_NAME, PuzzleIndex, index_document, read_index
+from service.solving import records
+from service.solving.records import PUZZLES_NAME, PuzzleIndex, index_document, read_index
 from service.wire.errors import PuzzleIndexError
 
 
@@ -35,11 +36,12 @@ def test_probes_carry_no_test_outputs(constant_tasks: tuple[Task, ...]) -> None:
 
 
 def test_probes_are_spread_over_the_puzzles(
-    puzzle_of: Callable[..., Puzzle], tmp_path: Path
+    puzzle_of: Callable[..., Puzzle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(records, "MAX_PROBES", 7)
     puzzles = [puzzle_of(f"p{number}", number) for number in range(10)]
 
-    index = written(tmp_path, index_document(puzzles, max_probes=7))
+    index = written(tmp_path, index_document(puzzles))
 
     assert index is not None
     names = [probe.name for probe in index.probes]
@@ -79,13 +81,14 @@ def test_a_folder_in_the_files_place_is_damage(tmp_path: Path) -> None:
         read_index(tmp_path)
 
 
-def test_probes_are_small_puzzles() -> None:
+def test_probes_are_small_puzzles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_PROBES", 5)
     puzzles = [
         Puzzle(f"p{i}", (Pair(Grid.from_rows([[1] * (1 + i % 4)]), Grid.from_rows([[2]])),), ())
         for i in range(12)
     ]
 
-    probes = index_document(puzzles, max_probes=5)["probes"]
+    probes = index_document(puzzles)["probes"]
 
     assert isinstance(probes, dict)
     assert set(probes) <= {f"p{i}" for i in range(12) if i % 4 < 2}

@@ -14,15 +14,14 @@ import yaml
 from augment import Grid, Task
 from hrm_core import Engine, EngineConfig, Outcome, open_checkpoint
 from service.solving.enrolment import RowIndex
-from service.solving.self_test.record import (
+from service.solving.examination import (
     SELF_TEST_NAME,
     Examination,
     examine,
     keep,
     read_examination,
 )
-from service.solving.self_test.result import Rival, SelfTest
-from service.solving.self_test.run import run_self_test
+from service.solving.self_test import Rival, SelfTest, run_self_test
 from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError, EnrolmentError
 

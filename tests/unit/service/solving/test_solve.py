@@ -9,9 +9,10 @@ from augment import CanvasError, Grid, Puzzle, Task
 from hrm_core import Engine
 from service.solving.enrolment import RowIndex
 from service.solving.members import Member
-from service.solving.solve import Progress, Solving, solve
+from service.solving.solve import Solving, solve
 from service.wire.answer import Answer
 from service.wire.options import Halting, Ranking, SolveOptions
+from service.wire.job import ProgressSummary
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -201,14 +202,16 @@ def test_progress_counts_up_to_all_that_was_asked(
     tiny_engine: Engine, tiny_row_index: RowIndex, puzzles: list[Puzzle]
 ) -> None:
     solving = Solving(puzzles[0], [Member.find(tiny_row_index, puzzles[0])], WHOLE)
-    seen: list[Progress] = [solving.progress]
+    seen: list[ProgressSummary] = [solving.progress]
 
     solve([tiny_engine], [solving], lambda: seen.append(solving.progress))
 
-    counts = [progress.num_outcomes for progress in seen]
+    counts = [progress.outcomes for progress in seen]
     assert counts == sorted(counts)
-    assert (seen[0].num_outcomes, seen[0].num_decided) == (0, 0)
-    assert seen[-1] == Progress(2 * NUM_VARIANTS, 2 * NUM_VARIANTS, 2, 2)
+    assert (seen[0].outcomes, seen[0].decided) == (0, 0)
+    assert seen[-1] == ProgressSummary(
+        outcomes=2 * NUM_VARIANTS, asked=2 * NUM_VARIANTS, decided=2, test_inputs=2
+    )
     assert solving.is_done
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from augment import Grid, Puzzle, Task, Variant, encode
-from hrm_core import Engine
+from hrm_core import Engine, HaltReason, Outcome
 from service.solving import solve as solve_module
+from service.solving.answer import read_traces
 from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
-from service.solving.trace import read_traces
 from service.wire.answer import Answer
 from service.wire.options import SolveOptions
 
@@ -48,7 +48,12 @@ def test_a_trace_has_the_variant_undone_and_none_where_it_abstained() -> None:
     grid = Grid.from_rows([[1, 2, 0], [3, 4, 5]])
     tokens = np.concatenate([encode([TURNED.apply_grid(grid)], 4), np.zeros((1, 16), np.int32)])
 
-    right, abstained = read_traces(tokens, [0.0, -1000.0], [3, 8], [TURNED, TURNED], "demo")
+    outcomes = [
+        Outcome("job", None, tokens[0], 0.0, 0.0, 3, HaltReason.Q_HALT),
+        Outcome("job", None, tokens[1], -1000.0, 0.0, 8, HaltReason.Q_HALT),
+    ]
+
+    right, abstained = read_traces(outcomes, [TURNED, TURNED], "demo")
 
     assert right.model_dump(mode="json") == {
         "dihedral": 3,

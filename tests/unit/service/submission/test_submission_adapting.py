@@ -9,8 +9,8 @@ import pytest
 from augment import Task, parse_task
 from service.adaptation.prepare import AdaptOptions
 from service.runtime.devices import EngineOptions
-from service.solving.adaptation_record import read_adaptation
 from service.solving.enrolment import RowIndex
+from service.solving.records import read_adaptation
 from service.submission.adapting import adapt_checkpoint, choose_puzzles, remove_adaptation
 from service.submission.challenges import challenges_of
 from service.submission.files import Journal, SubmissionFile
@@ -70,8 +70,8 @@ def test_only_puzzles_without_rows_that_fit_are_adapted_to(
 
     record = read_adaptation(folder)
     assert record is not None
-    assert list(record.demonstrations) == ["new"]
-    assert record.is_complete
+    assert list(record.puzzles) == ["new"]
+    assert record.complete
 
 
 def test_unknown_puzzles_beyond_the_canvas_are_refused_before_the_adaptation(
@@ -99,7 +99,7 @@ def test_always_adapts_to_known_ones_too(
 
     record = read_adaptation(folder)
     assert record is not None
-    assert set(record.demonstrations) == {task.puzzle.name for task in constant_tasks[:2]}
+    assert set(record.puzzles) == {task.puzzle.name for task in constant_tasks[:2]}
 
 
 def test_one_that_was_stopped_goes_on_and_a_complete_one_is_taken_as_it_is(

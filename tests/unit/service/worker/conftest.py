@@ -17,7 +17,8 @@ from hrm_core import ARC_VOCAB_SIZE, parse_arch, write_checkpoint
 from service.adaptation.cache import AdaptedCache
 from service.adaptation.prepare import AdaptOptions
 from service.jobs import Job, JobState
-from service.solving.puzzle_index import PUZZLES_NAME, index_document, read_index
+from service.solving.records import PUZZLES_NAME, index_document, read_index
+from service.worker import adaptation_turns
 from service.worker.adaptation_turns import AdaptationTurns
 from service.worker.engine_loop import EngineLoop
 from service.worker.engine_pool import EnginePool
@@ -131,7 +132,6 @@ class Engines:
             AdaptedCache(cache_folder, max_bytes=10**9),
             self.events.put,
             device="cpu",
-            recipe=AdaptOptions(num_variants=2, batch_size=4, slice_size=2),
             is_enabled=adapts,
         )
         self.loop = EngineLoop(
@@ -167,6 +167,13 @@ class Engines:
 
     def wait_until_ended(self) -> None:
         assert self.loop.ended.wait(TIMEOUT_S)
+
+
+@pytest.fixture(autouse=True)
+def small_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let adaptations take steps of a few samples."""
+    recipe = AdaptOptions(num_variants=2, batch_size=4, slice_size=2)
+    monkeypatch.setattr(adaptation_turns, "RECIPE", recipe)
 
 
 @pytest.fixture

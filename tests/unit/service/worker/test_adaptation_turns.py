@@ -15,18 +15,17 @@ from augment import Grid, Pair, Puzzle
 from bench.fake_engine import FakeEngine
 from hrm_core import Adaptation
 from service.adaptation.cache import AdaptedCache
-from service.adaptation.prepare import AdaptOptions, prepare_adaptation
+from service.adaptation.prepare import prepare_adaptation
 from service.jobs import Job
 from service.wire.errors import AdaptationError, UnknownPuzzle
 from service.worker import adaptation_turns
 from service.worker.adaptation_turns import AdaptationTurns
 from service.worker.engine_pool import EnginePool
+from service.worker.job_table import SolveRequest, read_request
 from service.worker.messages import Change
-from service.worker.request import SolveRequest, read_request
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-RECIPE = AdaptOptions(num_variants=2, batch_size=4, slice_size=2)
 MANY_TURNS = 1000
 
 Make = Callable[..., AdaptationTurns]
@@ -63,7 +62,7 @@ def make(tmp_path: Path, tiny_folder: Path, events: list[Any]) -> Make:
             EnginePool({"tiny": tiny_folder}, FakeEngine, max_resident=1),
             AdaptedCache(tmp_path / "adapted", max_bytes=10**9),
             events.append,
-            **{"device": "cpu", "snapshot_s": 3600.0, "recipe": RECIPE} | options,
+            **{"device": "cpu", "snapshot_s": 3600.0} | options,
         )
 
     return make

@@ -218,7 +218,7 @@ class ColdEngine(FakeEngine):
 
     def warm_up(self) -> None:
         self.is_cold = False
-        self.was_paused = self.loop.watchdog.is_paused
+        self.was_paused = self.loop.watchdog._expected_since is None
 
     def step(self) -> list[Outcome]:
         assert not self.is_cold

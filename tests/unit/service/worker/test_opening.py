@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from service.solving.adaptation_record import ADAPTATION_NAME
+from service.solving.records import ADAPTATION_NAME
 from service.wire.errors import SettingsError
 
 

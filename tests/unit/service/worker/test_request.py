@@ -8,7 +8,7 @@ import pytest
 from augment import Puzzle
 from service.jobs import Job
 from service.wire.errors import InputError
-from service.worker.request import read_request
+from service.worker.job_table import read_request
 
 
 def test_without_options_one_checkpoint_votes_and_none_is_adapted(

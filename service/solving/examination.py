@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from augment import Puzzle, write_atomically
 from hrm_core import Checkpoint, Engine
 from service.solving.enrolment import RowIndex
-from service.solving.self_test.result import Rival, SelfTest
-from service.solving.self_test.run import run_self_test
+from service.solving.self_test import SelfTest, run_self_test
 from service.wire.checkpoint import Finding
 
 SELF_TEST_NAME = "self_test.json"
@@ -48,6 +49,9 @@ class _Record:
     names_sha256: str
     settings: dict[str, Any]
     test: SelfTest
+
+
+_RECORD = TypeAdapter(_Record)
 
 
 def examine(
@@ -92,14 +96,8 @@ def keep(checkpoint: Checkpoint, test: SelfTest) -> None:
 def _read(folder: Path) -> _Record | None:
     """Read the kept self-test; a damaged file counts as none, since the test can be repeated."""
     try:
-        document = json.loads((folder / SELF_TEST_NAME).read_text(encoding="utf-8"))
-        test = document.pop("test")
-        rivals = {
-            name: None if test[name] is None else Rival(**test[name])
-            for name in ("other_puzzles", "other_variants")
-        }
-        return _Record(**document, test=SelfTest(**{**test, **rivals}))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return _RECORD.validate_json((folder / SELF_TEST_NAME).read_bytes())
+    except (OSError, ValueError):
         return None
 
 

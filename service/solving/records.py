@@ -1,0 +1,152 @@
+"""The JSON files beside a checkpoint that say which puzzles its rows are of.
+
+`puzzles.json` has the puzzles that its names stand for, and a few whole ones as probes. A name does
+not identify a puzzle, since different puzzles may have the same name, so the file maps each name to
+the hash of its demonstrations. `adaptation.json` has how an adapted checkpoint was made.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from augment import AugmentError, Puzzle, Task, parse_task, task_document, write_atomically
+from service.runtime.key_ring import LOCAL_OWNER
+from service.wire.answer import AdaptationSummary
+from service.wire.document import Document
+from service.wire.errors import AdaptationError, PuzzleIndexError
+
+PUZZLES_NAME = "puzzles.json"
+ADAPTATION_NAME = "adaptation.json"
+MAX_PROBES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class PuzzleIndex:
+    """Hash of the demonstrations by puzzle name, and the probes of the alignment self-test."""
+
+    demonstrations: dict[str, str]
+    probes: tuple[Puzzle, ...]
+
+
+def index_document(puzzles: Sequence[Puzzle]) -> dict[str, object]:
+    """Return the content of a `puzzles.json`; probes are small puzzles, without test outputs.
+
+    They are spread evenly over the smallest sizes that have enough: a checkpoint with crop answers
+    small puzzles sooner, and may have been trained on them first.
+    """
+    num_probes = min(MAX_PROBES, len(puzzles))
+    sides = [max(max(grid.size) for grid in puzzle.grids) for puzzle in puzzles]
+    max_side = sorted(sides)[num_probes - 1] if puzzles else 0
+    small = [one for one, side in zip(puzzles, sides, strict=True) if side <= max_side]
+    probes = [small[index * len(small) // num_probes] for index in range(num_probes)]
+    return {
+        "demonstrations": {puzzle.name: puzzle.demonstrations_hash for puzzle in puzzles},
+        "probes": {
+            puzzle.name: task_document(Task(puzzle, (None,) * len(puzzle.test)))
+            for puzzle in probes
+        },
+    }
+
+
+def read_index(folder: Path) -> PuzzleIndex | None:
+    """Read a checkpoint folder's `puzzles.json`, or None where it has none.
+
+    Raises: PuzzleIndexError when the file is damaged.
+    """
+    path = folder / PUZZLES_NAME
+    if not path.exists():
+        return None
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        demonstrations = {str(k): str(v) for k, v in document["demonstrations"].items()}
+        probes = tuple(parse_task(task, name).puzzle for name, task in document["probes"].items())
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        AugmentError,
+    ) as error:
+        raise PuzzleIndexError(
+            f"{path} is damaged ({error}): write it again with `hrm-arc index {folder} --tasks …`"
+        ) from error
+    return PuzzleIndex(demonstrations, probes)
+
+
+class Budget(Document):
+    """The budget of an adaptation; None where it had no such limit.
+
+    Units: seconds.
+    """
+
+    seconds: float | None
+    steps: int | None
+
+
+class AdaptationRecord(Document):
+    """The record of an adaptation.
+
+    `owner` is the caller of the job that made it, `local` where the file names none. `base` is None
+    for one that began with random weights. `puzzles` are the hashes of their demonstrations by
+    name. `held_out_share` is the last one checked, None where nothing was held out;
+    `held_out_note` describes what was.
+
+    Units: seconds of training.
+    """
+
+    owner: str = LOCAL_OWNER
+    base: str | None
+    base_sha256: str | None
+    puzzles: dict[str, str]
+    variants: int
+    steps: int
+    seconds: float
+    budget: Budget
+    held_out_share: float | None
+    held_out_note: str
+    stopped_early: bool
+    complete: bool
+
+    def covers(self, seconds: float | None, steps: int | None) -> bool:
+        """Return whether a budget would bring no more training than there was."""
+        if self.stopped_early:
+            return True
+        return all(
+            past is None or (new is not None and new <= past)
+            for new, past in ((seconds, self.budget.seconds), (steps, self.budget.steps))
+        )
+
+    def summary(self, *, is_reused: bool) -> AdaptationSummary:
+        """Return the summary that an answer contains."""
+        base, base_sha256 = self.base or "random weights", self.base_sha256 or ""
+        changes = {"base": base, "base_sha256": base_sha256, "reused": is_reused}
+        return AdaptationSummary(**(dict(self) | changes))
+
+
+def read_adaptation(folder: Path) -> AdaptationRecord | None:
+    """Read a checkpoint folder's `adaptation.json`, or None where it has none.
+
+    Raises: AdaptationError when the file is damaged.
+    """
+    path = folder / ADAPTATION_NAME
+    try:
+        return AdaptationRecord.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise AdaptationError(
+            f"{path} is damaged ({reason}): delete the folder and adapt again"
+        ) from error
+
+
+def write_adaptation(folder: Path, document: dict[str, Any]) -> None:
+    """Write a folder's `adaptation.json` in one move; make the folder where it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / ADAPTATION_NAME, [json.dumps(document)])

@@ -1,1 +1,0 @@
-"""The self-test of checkpoints: their rows fit their names, and how well they are trained."""
