@@ -11,8 +11,8 @@ from service.solving.answer import MAX_TRACED, answer_test
 from service.solving.members import Member, MemberVote
 from service.wire.answer import Answer, MemberAnswer, VariantTrace
 from service.wire.errors import InputError
-from service.wire.options import SolveOptions
 from service.wire.job import ProgressSummary
+from service.wire.options import SolveOptions
 from voting import Ranking, Tally, decided
 
 

@@ -11,8 +11,8 @@ from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
 from service.wire.answer import Answer
-from service.wire.options import Halting, Ranking, SolveOptions
 from service.wire.job import ProgressSummary
+from service.wire.options import Halting, Ranking, SolveOptions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

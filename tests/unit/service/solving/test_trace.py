@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from augment import Grid, Puzzle, Task, Variant, encode
-from hrm_core import Engine, HaltReason, Outcome
+from hrm_core import Engine, Outcome
+from hrm_core.engine.samples import HaltReason
 from service.solving import solve as solve_module
 from service.solving.answer import read_traces
 from service.solving.enrolment import RowIndex
