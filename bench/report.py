@@ -1,4 +1,7 @@
-"""Reports of measurements: tables on the screen, records as JSON and Markdown, the hardware."""
+"""Reports of measurements: tables on the screen, records as JSON and Markdown, plots, hardware.
+
+Libraries that draw are imported where they are used, since hosts for tuning may lack them.
+"""
 
 import json
 import os
@@ -12,20 +15,28 @@ import torch
 
 from hrm_core.device.device import lacks_half_precision, name_processor
 
-if TYPE_CHECKING:  # the tuning prints without it, on hosts that lack it
+if TYPE_CHECKING:
     from rich.console import Console
 
 Cell = str | int | float | None
+# The cells by column; the names of columns contain the units.
+Row = Mapping[str, Cell]
+# The label of a line, its points, and further arguments of matplotlib.
+Line = tuple[str, Sequence[tuple[float, float]], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table of measurements; the names of columns contain the units."""
+    """One table of measurements."""
 
     title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...] = ()
+    rows: Sequence[Row] = ()
     notes: tuple[str, ...] = ()
+
+
+def columns_of(rows: Sequence[Row]) -> list[str]:
+    """Return the columns of all rows, in the order in which they are first named."""
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def print_section(console: "Console", section: Section) -> None:
@@ -34,10 +45,11 @@ def print_section(console: "Console", section: Section) -> None:
 
     if section.rows:
         table = Table(title=section.title, title_justify="left")
-        for column in section.columns:
+        columns = columns_of(section.rows)
+        for column in columns:
             table.add_column(column, justify="right", overflow="fold")
         for row in section.rows:
-            table.add_row(*map(show_cell, row))
+            table.add_row(*(show_cell(row.get(column)) for column in columns))
         console.print(table)
     else:
         console.print(section.title, style="italic")
@@ -52,44 +64,38 @@ def verdict(is_met: bool) -> str:
 
 def write_record(path: Path, hardware: Mapping[str, Cell], sections: Sequence[Section]) -> None:
     """Write `path`.json with every digit, and `path`.md for reading."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     document = {
         "hardware": dict(hardware),
         "sections": [
             {
                 "title": section.title,
-                "rows": [dict(zip(section.columns, row, strict=True)) for row in section.rows],
+                "rows": [
+                    {name: row.get(name) for name in columns_of(section.rows)}
+                    for row in section.rows
+                ],
                 "notes": list(section.notes),
             }
             for section in sections
         ],
     }
-    path.with_name(f"{path.name}.json").write_text(json.dumps(document, indent=1) + "\n")
-    path.with_name(f"{path.name}.md").write_text(_markdown(path.name, hardware, sections))
-
-
-def _markdown(name: str, hardware: Mapping[str, Cell], sections: Sequence[Section]) -> str:
-    lines = [
-        f"# {name}",
-        "",
-        "; ".join(f"{key}: {show_cell(value)}" for key, value in hardware.items()),
-    ]
+    lines = [f"# {path.name}", "", describe(hardware)]
     for section in sections:
         lines += ["", f"## {section.title}", ""]
         if section.rows:
-            lines += [markdown_table(section.columns, section.rows), ""]
+            lines += [markdown_table(section.rows), ""]
         lines += [f"{note}  " for note in section.notes]
-    return "\n".join(lines).rstrip() + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_name(f"{path.name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    path.with_name(f"{path.name}.md").write_text("\n".join(lines).rstrip() + "\n")
 
 
-def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+def markdown_table(rows: Sequence[Row]) -> str:
     """Return a table, right-aligned, a line for each row."""
-    lines = [_markdown_row(columns), "|" + "--:|" * len(columns)]
-    return "\n".join([*lines, *(_markdown_row([show_cell(cell) for cell in row]) for row in rows)])
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    columns = columns_of(rows)
+    cells = [columns, *([show_cell(row.get(name)) for name in columns] for row in rows)]
+    lines = ["| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in cells]
+    lines.insert(1, "|" + "--:|" * len(columns))
+    return "\n".join(lines)
 
 
 def show_cell(cell: Cell) -> str:
@@ -97,6 +103,24 @@ def show_cell(cell: Cell) -> str:
     if cell is None:
         return "-"
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def draw_lines(path: Path, across: str, panels: Mapping[str, Sequence[Line]]) -> None:
+    """Draw panels of lines side by side, as a PNG; each panel by the label of its vertical axis."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5 + 2 * len(panels), 4.2), layout="constrained")
+    for axes, (up, lines) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        for label, points, style in lines:
+            axes.plot(*zip(*points, strict=True), label=label, **style)
+        axes.set_xlabel(across)
+        axes.set_ylabel(up)
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path, dpi=120)
 
 
 def describe_hardware() -> dict[str, Cell]:
@@ -115,3 +139,8 @@ def describe_hardware() -> dict[str, Cell]:
     if torch.cuda.is_available():
         facts["CUDA"] = torch.version.cuda
     return facts
+
+
+def describe(hardware: Mapping[str, Cell]) -> str:
+    """Return the hardware in one line."""
+    return "; ".join(f"{key}: {show_cell(value)}" for key, value in hardware.items())

@@ -1,23 +1,31 @@
-"""A service of real processes on this machine, for measurements and tests."""
+"""A service of real processes on this machine, for measurements and tests, and load on it.
 
-import http.client
+The load takes little of the processor that it shares with the service. A request of httpx costs a
+millisecond of the processor, half a core at the measured rates. Here the request's bytes are made
+once, and only the status and length of a reply are read.
+"""
+
+import asyncio
+import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from service.runtime.settings import PREFIX
+from service.runtime.supervisor import answers_ready, check_port
 from service.runtime.tether import kill_tethered, start_tethered
 
+HOST = "127.0.0.1"
 API = (sys.executable, "-m", "service.cli", "api")
 WORKER = (sys.executable, "-m", "service.cli", "worker")
-FAKE_WORKER = (sys.executable, "-m", "bench.fake_worker")
+FAKE_WORKER = (sys.executable, "-m", "bench.fake_engine")
 READY_LIMIT_S = 240.0  # a busy machine takes its time to import torch
 STOP_LIMIT_S = 40.0
 LOG_TAIL = 4000
@@ -53,12 +61,12 @@ def running_service(
 
     Raises: RuntimeError with the logs when it does not become ready.
     """
-    host, port = "127.0.0.1", free_port()
+    port = free_port()
     environment = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
     own = {
         "redis_url": redis_url,
         "checkpoints": str(checkpoints),
-        "host": host,
+        "host": HOST,
         "port": str(port),
         "allow_unverified": "true",
         # Not the caller's folder, which may contain adapted checkpoints.
@@ -70,10 +78,11 @@ def running_service(
     environment |= {f"{PREFIX}{k.upper()}": v for k, v in (own | dict(settings or {})).items()}
     # The networks are too small to gain from threads.
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-    with ExitStack() as stack:
-        api = stack.enter_context(running(API, log_folder / "api.log", environment))
-        computing = stack.enter_context(running(worker, log_folder / "worker.log", environment))
-        service = Service(host, port, api, computing)
+    with (
+        running(API, log_folder / "api.log", environment) as api,
+        running(worker, log_folder / "worker.log", environment) as computing,
+    ):
+        service = Service(HOST, port, api, computing)
         _wait_until_ready(service, log_folder)
         yield service
 
@@ -99,14 +108,12 @@ def running(
 
 def free_port() -> int:
     """Return a free port of this machine."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
+    return check_port(HOST, 0)
 
 
 def _wait_until_ready(service: Service, log_folder: Path) -> None:
     deadline = time.monotonic() + READY_LIMIT_S
-    while not _is_ready(service):
+    while not answers_ready(service.host, service.port):
         ended = [p for p in (service.api, service.worker) if p.poll() is not None]
         if ended or time.monotonic() > deadline:
             logs = [
@@ -118,12 +125,68 @@ def _wait_until_ready(service: Service, log_folder: Path) -> None:
         time.sleep(0.1)
 
 
-def _is_ready(service: Service) -> bool:
-    connection = http.client.HTTPConnection(service.host, service.port, timeout=2.0)
-    try:
-        connection.request("GET", "/health/ready")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The results of a run of load.
+
+    Units: seconds; `latencies_s` are from request to answer, sorted.
+    """
+
+    latencies_s: tuple[float, ...]
+    wall_s: float
+
+    @property
+    def rate(self) -> float:
+        """Answers per second."""
+        return len(self.latencies_s) / self.wall_s
+
+    def percentile_ms(self, percent: float) -> float:
+        """Return the latency that the given percentage of the answers does not exceed."""
+        last = len(self.latencies_s) - 1
+        return 1e3 * self.latencies_s[min(last, int(len(self.latencies_s) * percent / 100))]
+
+
+def load(service: Service, task: Mapping[str, Any], num_at_once: int, num_requests: int) -> Load:
+    """Post a task to be solved `num_requests` times over `num_at_once` connections.
+
+    Raises: RuntimeError for an answer other than 200.
+    """
+    body = json.dumps(task, separators=(",", ":")).encode()
+    lines = [
+        "POST /v1/solve HTTP/1.1",
+        f"Host: {service.host}:{service.port}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "",
+        "",
+    ]
+    request = "\r\n".join(lines).encode() + body
+    return asyncio.run(_load(service, request, num_at_once, num_requests))
+
+
+async def _load(service: Service, request: bytes, num_at_once: int, num_requests: int) -> Load:
+    left = iter(range(num_requests))
+    latencies_s: list[float] = []
+
+    async def work() -> None:
+        reader, writer = await asyncio.open_connection(service.host, service.port)
+        try:
+            for _ in left:
+                start = time.perf_counter()
+                writer.write(request)
+                await _read_answer(reader)
+                latencies_s.append(time.perf_counter() - start)
+        finally:
+            writer.close()
+
+    start = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(num_at_once)))
+    return Load(tuple(sorted(latencies_s)), time.perf_counter() - start)
+
+
+async def _read_answer(reader: asyncio.StreamReader) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+    body = await reader.readexactly(length)
+    if not head.startswith(b"http/1.1 200 "):
+        raise RuntimeError(f"{head.splitlines()[0].decode()}: {body[:500].decode()}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.tune.plan import Plan
+from bench.tune.plan import Plan, Row
 from hrm_core import Engine, EngineConfig, Halting, Sample, open_checkpoint
 from hrm_core.checkpoint.agreement import compare_segments
 
@@ -15,8 +15,6 @@ GOLDEN = ROOT / "tests" / "data" / "golden"
 DEMO = ROOT / "checkpoints" / "demo"
 NUM_VARIANTS = 16
 MIN_SHARE = 0.98
-
-Row = dict[str, object]
 
 
 def measure_gate(plan: Plan) -> Iterator[Row]:

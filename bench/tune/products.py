@@ -1,15 +1,16 @@
 """Products of a block: by the library, with compiled or fused epilogues, and in fp8."""
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.clock import time_call
-from bench.tune.plan import Plan
+from bench.clock import Call, time_call
+from bench.model import relative_error
+from bench.tune.plan import Plan, Row, failed
 from hrm_core import ModelConfig, can_compile
 from hrm_core.device.device import compiled
 from hrm_core.model.layers import rms_norm, rotary_tables, rotate, swiglu_width
@@ -20,15 +21,11 @@ SAMPLES = {"cpu": 2, "cuda": 32}
 # fits e4m3, with its largest number 448, for any values.
 FP8_SCALE = 16.0
 
-Row = dict[str, object]
-Call = Callable[[], object]
-
 
 def measure_products(plan: Plan) -> Iterator[Row]:
     """Time each product of a block: bare, with its epilogue, and compiled or fused with it."""
-    device = plan.where()
-    checkpoint = plan.open()
-    dtype: torch.dtype = getattr(torch, plan.precision_of(checkpoint))
+    device, checkpoint = plan.where(), plan.open()
+    dtype = plan.dtype_of(checkpoint)
     for name, flops, product, epilogue, fused in _cases(checkpoint.config, device, dtype):
         ways: dict[str, Call] = {"product": product, "plain": epilogue}
         if can_compile(device):
@@ -62,9 +59,8 @@ def measure_fp8(plan: Plan) -> Iterator[Row]:
         )
 
     exact = F.linear(x.float(), weight.float())
-    error = ((product().float() - exact).square().mean() / exact.square().mean()).sqrt().item()
     flops = 2 * rows * size * 2 * width
-    row: Row = {"product": "gate and up", "relative_error": error}
+    row: Row = {"product": "gate and up", "relative_error": relative_error(product(), exact)}
     yield _time(device, row | {"way": "fp8"}, flops, product)
     yield _time(device, row | {"way": "fp8, compiled"}, flops, compiled(product))
 
@@ -74,7 +70,7 @@ def _time(device: torch.device, row: Row, flops: float, call: Call) -> Row:
         try:
             times = time_call(call, ROUNDS[device.type], device)
         except RuntimeError as problem:
-            return row | {"failed": str(problem).splitlines()[0]}
+            return row | failed(problem)
     return row | {"seconds": times.median_s, "tflops": 1e-12 * flops / times.median_s}
 
 
@@ -105,7 +101,7 @@ def _cases(
         return rotate(q, cos_sin), rotate(k, cos_sin), v
 
     def fused(name: str, *arguments: object) -> object:
-        from hrm_core.model.fused_blocks import fused as kernels
+        from hrm_core.model import triton_kernels as kernels
 
         return getattr(kernels, name)(*arguments)
 

@@ -25,7 +25,7 @@ from service.runtime.embedded import find_binary
 from service.runtime.tether import kill_tethered, start_tethered
 
 ROOT = Path(__file__).parents[3]
-FAKE = ("-m", "bench.fake_worker")
+FAKE = ("-m", "bench.fake_engine")
 REAL = ("-m", "service.cli", "worker")
 # Importing torch takes most of it, on a busy machine very long.
 READY_S = 300.0

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from augment import Puzzle
-from bench.fake_engine import FakeEngine
-from bench.fake_worker import FailingEngine
+from bench.fake_engine import FailingEngine, FakeEngine
 from service.jobs import JobState
 from service.runtime.settings import Settings
 from service.wire.errors import SettingsError

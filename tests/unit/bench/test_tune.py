@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench.tune import running
-from bench.tune.choosing import choose, choose_kernels, passes, tables, with_choices
-from bench.tune.plan import Plan
-from bench.tune.running import run_stage
-from bench.tune.stages import STAGES
+from bench.tune import sitting
+from bench.tune.plan import Plan, choose, choose_kernels, passes, tables, with_choices
+from bench.tune.sitting import STAGES, run_stage
 from hrm_core.device.measured import Tuned
 
 ROOT = Path(__file__).parents[3]
@@ -92,7 +90,8 @@ def test_one_failed_check_of_the_gate_decides_against_the_settings() -> None:
 def test_the_table_gives_the_share_of_the_measured_peak() -> None:
     facts = [{"peak": "float32", "tflops": 10.0}, {"peak": "bfloat16", "tflops": 40.0}]
     step, *_ = tables({"facts": facts, "slots": steps("plain", of4=100.0)})
-    assert step.rows == (("plain", 4, 0.01, 100.0, 10.0, 25.0),)
+    assert list(step.rows[0].values()) == ["plain", 4, 0.01, 100.0, 10.0, 25.0]
+    assert len(step.rows) == 1
 
 
 @pytest.fixture
@@ -104,8 +103,8 @@ def stage_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         package.mkdir(parents=True)
         for folder in (package.parent, package):
             (folder / "__init__.py").touch()
-        (package / "running.py").write_text(program)
-        monkeypatch.setattr(running, "ROOT", tmp_path)
+        (package / "sitting.py").write_text(program)
+        monkeypatch.setattr(sitting, "ROOT", tmp_path)
 
     return put
 
@@ -143,7 +142,7 @@ class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in %r: raise ImportError(name)
 sys.meta_path.insert(0, Refuse())
-import bench.tune.command, bench.tune.running
+import bench.tune.sitting
 import service.solving.enrolment, service.solving.members
 import service.solving.records, service.solving.solve
 import bench.reference

@@ -7,7 +7,6 @@ import pytest
 
 from augment import Grid, Puzzle, Task, Variant, encode
 from hrm_core import Engine, Outcome
-from hrm_core.engine.samples import HaltReason
 from service.solving import solve as solve_module
 from service.solving.answer import read_traces
 from service.solving.enrolment import RowIndex
@@ -50,8 +49,8 @@ def test_a_trace_has_the_variant_undone_and_none_where_it_abstained() -> None:
     tokens = np.concatenate([encode([TURNED.apply_grid(grid)], 4), np.zeros((1, 16), np.int32)])
 
     outcomes = [
-        Outcome("job", None, tokens[0], 0.0, 0.0, 3, HaltReason.Q_HALT),
-        Outcome("job", None, tokens[1], -1000.0, 0.0, 8, HaltReason.Q_HALT),
+        Outcome("job", None, tokens[0], 0.0, 0.0, 3),
+        Outcome("job", None, tokens[1], -1000.0, 0.0, 8),
     ]
 
     right, abstained = read_traces(outcomes, [TURNED, TURNED], "demo")

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from augment import Grid, Puzzle, Task, task_document
-from bench.fake_engine import FakeEngine
-from bench.fake_worker import FailingEngine
+from bench.fake_engine import FailingEngine, FakeEngine
 from hrm_core import DeviceMemoryError, Outcome
 from service.jobs import Job
 from service.worker.messages import (
