@@ -54,7 +54,7 @@ class Visit:
         text = document if isinstance(document, str) else json.dumps(document)
         self.page.get_by_role("button", name="Open …", exact=True).click()
         self.page.get_by_label("Task JSON").fill(text)
-        self.page.get_by_role("button", name="Read", exact=True).click()
+        self.page.get_by_role("button", name="Load", exact=True).click()
 
     def clipboard(self) -> str:
         """Read what was copied."""
@@ -88,7 +88,9 @@ class Visit:
         """Set an option, with the options open."""
         self.page.locator("#more-options").evaluate("(details) => { details.open = true; }")
         field_ = self.page.locator(f'#options [name="{name}"]')
-        match field_.evaluate("(element) => element.type"):
+        match field_.first.evaluate("(element) => element.type"):
+            case "radio":
+                self.page.locator(f'#options [name="{name}"][value="{value}"]').check()
             case "checkbox":
                 field_.set_checked(value == "on")
             case "select-one":
