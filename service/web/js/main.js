@@ -184,7 +184,8 @@ function onJobChange() {
 function takePuzzle(task) {
   if (task === null || untaken !== follower.id) return;
   untaken = null;
-  if (!store.isEdited && !isSamePuzzle(store.draft, task)) store.load(readTask(task));
+  const isShown = isSamePuzzle(store.draft, task) && store.draft.name === task.name;
+  if (!store.isEdited && !isShown) store.load(readTask(task));
 }
 
 function onKey(event) {

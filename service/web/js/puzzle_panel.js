@@ -68,7 +68,7 @@ export class PuzzlePanel {
     byId("undo").disabled = !canUndo;
     byId("redo").disabled = !canRedo;
     const side = largestSide(gridsOf(draft).map(({ grid }) => grid));
-    setStyle(byId("puzzle"), { "--side": side });
+    setStyle(byId("puzzle"), { "--side": side, "--pair": widestPair(draft) });
     for (const part of ["train", "test"]) {
       byId(`${part}-pairs`).classList.toggle("is-small", side <= SMALL_SIDE);
       replace(
@@ -226,4 +226,10 @@ export class PuzzlePanel {
       remedies?.length > 0 ? h("div.row", {}, remedies) : null,
     );
   }
+}
+
+// The most columns that the two grids of a pair have together.
+function widestPair({ train, test }) {
+  const widths = ({ input, output }) => input[0].length + (output ?? input)[0].length;
+  return Math.max(...[...train, ...test].map(widths));
 }
