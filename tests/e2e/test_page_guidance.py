@@ -312,7 +312,7 @@ def test_words_are_explained_where_they_stand(visited: Visit) -> None:
     asked = page.get_by_role("button", name="What is meant by “votes”?").first
     asked.press("Enter")
     explained = page.locator(".help-text:popover-open")
-    expect(explained).to_contain_text("Votes tell how far the answers agree")
+    expect(explained).to_contain_text("Votes show how far the answers agree")
     expect(explained).to_be_in_viewport(ratio=1)
     page.keyboard.press("Escape")
     expect(explained).to_have_count(0)

@@ -11,7 +11,7 @@ export class AdaptedPanel {
   #api;
   #knowledge;
   #timer = 0;
-  #asked = null; // the one whose deletion is to be confirmed
+  #asked = null; // the id of the one that is about to be deleted
 
   constructor(api, knowledge) {
     this.#api = api;

@@ -24,7 +24,7 @@ export class AnswerPanel {
   #load;
   #ask;
   #stage = new StageView(byId("answer-stage"));
-  #told = null; // the progress that the time left was told with, and when
+  #timed = null; // the progress that was shown last, and since when
   #shownResult = null;
   #said = "";
   #isPressed = false;
@@ -95,7 +95,6 @@ export class AnswerPanel {
     const isOther = Boolean(task) && !isSamePuzzle(this.#store.draft, task);
     byId("answer-other").hidden = !isOther;
     byId("load-puzzle").hidden = !isOther;
-    byId("answer-body").classList.toggle("is-other", isOther);
     if (!isOther) return;
     const isChanged = job?.name === this.#store.draft.name;
     byId("answer-other").textContent = isChanged
@@ -121,8 +120,8 @@ export class AnswerPanel {
     if (share === null) bar.removeAttribute("value");
     else bar.value = share;
     byId("progress-text").textContent = text;
-    if (job.progress !== this.#told?.progress)
-      this.#told = { progress: job.progress, at: performance.now() };
+    if (job.progress !== this.#timed?.progress)
+      this.#timed = { progress: job.progress, at: performance.now() };
     this.#showTime();
     // Every quarter, not every variant: a screen reader is not to talk all the time.
     const said = share === null ? text : `${job.state}, ${percent(Math.floor(share * 4) / 4)}`;
@@ -140,7 +139,7 @@ export class AnswerPanel {
       place.textContent = all === null ? "" : `takes ${about(all)}`;
       return;
     }
-    const since = (performance.now() - this.#told.at) / 1000;
+    const since = (performance.now() - this.#timed.at) / 1000;
     place.textContent = `${left(Math.max(0, rest - since))}, of ${about(all ?? rest)}`;
   }
 

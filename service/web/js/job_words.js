@@ -45,7 +45,7 @@ export function stepOf({ phase }) {
 }
 
 // The seconds that an adaptation takes in all, and those that are left; null where nobody knows.
-// An older service tells only how much of the time it may take is used.
+// An older service says only which part of the time is used.
 export function timesOf(adaptation, options) {
   const { expected_s: expected, remaining_s: remaining, used_share: used } = adaptation;
   const all = expected ?? options?.adapt_s ?? null;

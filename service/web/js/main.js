@@ -37,9 +37,17 @@ const form = new OptionsForm();
 const forecast = new ForecastLine(store, knowledge, form);
 const jobs = new JobsPanel(api, { cancel, open: openJob });
 const adapted = new AdaptedPanel(api, knowledge);
-const submitter = new Submitter({ api, store, puzzle, form, knowledge, sent });
+const submitter = new Submitter({
+  api,
+  store,
+  puzzle,
+  form,
+  knowledge,
+  forecast: (draft) => forecast.of(draft),
+  sent,
+});
 let lastState = null;
-let untaken = null; // the id of a job whose puzzle is still to be taken over
+let untaken = null; // the id of a job with a puzzle that is still to be taken over
 new AnswerPanel(follower, store, editor, { load: edit, ask: () => cancel(follower.id) });
 new OpenDialog(api, knowledge, { forecast: (draft) => forecast.of(draft), load, solveAll });
 

@@ -51,7 +51,7 @@ export class SegmentPlayer {
     this.#play.textContent = "▶ Play";
   }
 
-  // Whoever takes a step by hand wants to stay there.
+  // A step that is taken by hand ends playing.
   #take(at) {
     this.stop();
     this.#at = Math.max(0, Math.min(at, this.#num - 1));

@@ -54,7 +54,7 @@ export class StageView {
     this.element = place;
   }
 
-  // Elements are kept and only filled anew, so that an open explanation stays open.
+  // Elements are kept and only filled again, so that an open explanation stays open.
   show(task, job) {
     if (task !== this.#task) this.#showInputs(task);
     const adaptation = job.state === "adapting" ? job.progress?.adaptation : null;

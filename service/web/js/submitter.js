@@ -15,15 +15,17 @@ export class Submitter {
   #puzzle;
   #form;
   #knowledge;
+  #forecast;
   #sent;
 
-  // `sent` gets a job that was queued and its task.
-  constructor({ api, store, puzzle, form, knowledge, sent }) {
+  // `forecast` says what becomes of a draft; `sent` gets a job that was queued and its task.
+  constructor({ api, store, puzzle, form, knowledge, forecast, sent }) {
     this.#api = api;
     this.#store = store;
     this.#puzzle = puzzle;
     this.#form = form;
     this.#knowledge = knowledge;
+    this.#forecast = forecast;
     this.#sent = sent;
   }
 
@@ -40,7 +42,7 @@ export class Submitter {
     if (pressed.getAttribute("aria-disabled") === "true") return;
     pressed.setAttribute("aria-disabled", "true");
     const task = taskDocument(this.#store.draft);
-    const options = { ...this.#form.options, ...once };
+    const options = { ...this.#learned(), ...this.#form.options, ...once };
     try {
       const job = await this.#api.submit({ ...task, options }, idempotencyKey());
       announce(`${job.name} is queued`);
@@ -50,6 +52,12 @@ export class Submitter {
     } finally {
       pressed.removeAttribute("aria-disabled");
     }
+  }
+
+  // Names the checkpoint that has learned the puzzle, where the default one has not.
+  #learned() {
+    const { kind, checkpoint } = this.#forecast(this.#store.draft);
+    return kind === "known" && !checkpoint.default ? { checkpoint: checkpoint.name } : {};
   }
 
   // Sends many puzzles as one batch; gives why it was refused, or null.

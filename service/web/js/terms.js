@@ -30,7 +30,7 @@ export const TERMS = {
   ],
   confidence: [
     "confidence",
-    "How often answers with such votes turned out right when this model was measured.",
+    "Confidence: how often answers with such votes were right when this model was measured.",
   ],
   deadline: ["time limit", "The job is given up when it is not done after so many seconds."],
   ensemble: ["also vote with", "Other models that answer too; all their votes count alike."],
@@ -75,7 +75,7 @@ export const TERMS = {
   ],
   vote: [
     "votes",
-    "One answer of one variant, turned back. Votes tell how far the answers agree, not whether they are right.",
+    "One answer of one variant, turned back. Votes show how far the answers agree, not whether they are right.",
   ],
   whole_vote: [
     "whole vote",

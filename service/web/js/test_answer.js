@@ -6,6 +6,7 @@ import { help, withHelp } from "./help.js";
 import { differences, isEqual, sizeText } from "./grids.js";
 import { candidateItem, scaleOf, verdict } from "./live_vote.js";
 import { tile } from "./pictures.js";
+import { TERMS } from "./terms.js";
 import { VariantWalk } from "./variant_walk.js";
 import { count, percent } from "./words.js";
 
@@ -69,9 +70,7 @@ export class TestAnswer {
       "div",
       {},
       h("div.attempts", {}, figures),
-      confidence?.length > 0
-        ? h("p.note.term-line", {}, withHelp("Confidence", "confidence"))
-        : null,
+      confidence?.length > 0 ? h("p.note.term-line", {}, TERMS.confidence[1]) : null,
     );
   }
 
