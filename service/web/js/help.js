@@ -1,5 +1,6 @@
 // A question mark beside a word that not everybody knows: pressed, it explains the word.
 
+import { announce } from "./announce.js";
 import { h, setStyle } from "./dom.js";
 import { TERMS } from "./terms.js";
 
@@ -17,7 +18,9 @@ export function help(term) {
     "?",
   );
   box.addEventListener("toggle", ({ newState }) => {
-    if (newState === "open") place(box, button);
+    if (newState !== "open") return;
+    place(box, button);
+    announce(text);
   });
   return h("span.help-place", {}, button, box);
 }

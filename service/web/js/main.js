@@ -74,8 +74,14 @@ start();
 async function start() {
   if (store.isFresh) await beginWithExample();
   route();
-  new ServiceStatus(api, askAll).look();
+  new ServiceStatus(api, comeBack).look();
   await askAll();
+}
+
+// What was refused while the service was away need not be any more.
+function comeBack() {
+  submitter.clear();
+  askAll();
 }
 
 // The checkpoints first: they ask for the key where one is needed.

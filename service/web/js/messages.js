@@ -3,6 +3,7 @@
 const MESSAGES = {
   not_ready:
     "The service is starting: its models are being loaded and tested. Solve once it says ready.",
+  unauthorized: "This service needs an API key.",
   unknown_puzzle: "This model has not learned this puzzle (names don’t matter).",
   job_not_found: "This job does not exist or has expired.",
   batch_not_found: "This batch does not exist or has expired.",

@@ -71,7 +71,7 @@ export class StageView {
       test.flatMap(({ input }, index) => [
         figure(test.length === 1 ? "Input" : `Test ${index + 1}`, input, sizeText(input)),
         h(
-          "div.attempt",
+          "div.staged",
           { "aria-hidden": "true" },
           h("strong", {}, "Answer"),
           h("div.open-answer", {}, "?"),
@@ -102,7 +102,7 @@ export class StageView {
 
 function figure(name, grid, caption) {
   return h(
-    "figure.attempt",
+    "figure.staged",
     {},
     h("figcaption", {}, h("strong", {}, name)),
     picture(grid, { label: `${name}, ${caption}` }),
