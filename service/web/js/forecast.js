@@ -10,15 +10,19 @@ import { about } from "./words.js";
 // The marks of puzzles, by kind of forecast: a word beside a puzzle, and what it means.
 export const MARKS = {
   known: ["known", "answered in seconds"],
-  adapted: ["adapted", "learned for you earlier, answered in seconds"],
+  adapted: ["adapted", "learned for you earlier, which is used again"],
   adapts: ["adapts", "learned first, then answered"],
   off: ["not learned", "no model has learned it, and adapting is off"],
   large: ["too large", "no model here reads grids of this size"],
 };
 
+// Training ends with the step that the time runs out in: a kept one has a little less than asked.
+const ENOUGH = 0.9;
+
 // Gives {kind, checkpoint, adaptS, side, canvas}; kind "pending" while the service is not known.
-// `choice` is what the options say: {checkpoint, adapt, adaptS}.
-export function forecastOf(draft, knowledge, { checkpoint: name, adapt, adaptS }) {
+// `choice` is what the options say: {checkpoint, adapt, adaptS, adaptVariants}.
+export function forecastOf(draft, knowledge, choice) {
+  const { checkpoint: name, adapt, adaptS, adaptVariants } = choice;
   const { checkpoints } = knowledge;
   const grids = gridsOf(draft).map(({ grid }) => grid);
   if (checkpoints.length === 0 || grids.some((grid) => grid.flat().includes(WRONG)))
@@ -34,7 +38,12 @@ export function forecastOf(draft, knowledge, { checkpoint: name, adapt, adaptS }
   if (base === undefined) return { kind: "large", side, canvas: largestCanvas(able, asked) };
   if (adapt === "never" || !canAdapt(checkpoints)) return { kind: "off", checkpoint: base };
   const kept = knowledge.adapted.some(
-    (one) => one.complete && one.demonstrations_sha256 === hash && one.base_sha256 === base.sha256,
+    (one) =>
+      one.complete &&
+      one.demonstrations_sha256 === hash &&
+      one.base_sha256 === base.sha256 &&
+      (adaptS === null || one.seconds >= ENOUGH * adaptS) &&
+      (adaptVariants === null || one.variants === adaptVariants),
   );
   return {
     kind: kept ? "adapted" : "adapts",
@@ -60,7 +69,7 @@ export function forecastText(forecast, adapt) {
     case "known":
       return `${checkpoint.name} has learned this puzzle: answered in seconds.`;
     case "adapted":
-      return `${checkpoint.name} was adapted to this puzzle earlier: answered in seconds.`;
+      return `${checkpoint.name} was adapted to this puzzle earlier, which is used again.`;
     case "adapts": {
       const time = adaptS === null ? "which takes minutes" : `up to ${about(adaptS)}`;
       return adapt === "always"

@@ -73,9 +73,14 @@ export class OptionsForm extends EventTarget {
 
   // What decides whether a puzzle is adapted to.
   get choice() {
-    const { checkpoint, adapt, adapt_s: time } = this.#form.elements;
-    const adaptS = time.value === "" ? null : Number(time.value);
-    return { checkpoint: checkpoint.value, adapt: adapt.value, adaptS };
+    const { elements } = this.#form;
+    const number = ({ value }) => (value === "" ? null : Number(value));
+    return {
+      checkpoint: elements.checkpoint.value,
+      adapt: elements.adapt.value,
+      adaptS: number(elements.adapt_s),
+      adaptVariants: number(elements.adapt_variants),
+    };
   }
 
   // Leads to the field of an option that the service pointed to.

@@ -13,7 +13,7 @@ const DRAFT = {
   test: [{ input: [[1], [2], [3], [4]], output: null }],
 };
 const HASH = demonstrationsHash(DRAFT);
-const AUTO = { checkpoint: "", adapt: "auto", adaptS: null };
+const AUTO = { checkpoint: "", adapt: "auto", adaptS: null, adaptVariants: null };
 const SMALL = { name: "small", sha256: "s", canvas: 6, default: true };
 const LARGE = { name: "large", sha256: "l", canvas: 12 };
 
@@ -65,8 +65,14 @@ test("a new puzzle is adapted to by a base that it fits, for as long as that tak
 });
 
 test("what was adapted to before is answered at once", () => {
-  const kept = { demonstrations_sha256: HASH, base_sha256: "s", complete: true };
-  assert.equal(forecastOf(DRAFT, knowledge([SMALL], {}, [kept]), AUTO).kind, "adapted");
+  const kept = { demonstrations_sha256: HASH, base_sha256: "s", complete: true, variants: 64 };
+  kept.seconds = 19.5;
+  const kind = (choice) =>
+    forecastOf(DRAFT, knowledge([SMALL], {}, [kept]), { ...AUTO, ...choice }).kind;
+  assert.equal(kind({}), "adapted");
+  assert.equal(kind({ adaptS: 20, adaptVariants: 64 }), "adapted");
+  assert.equal(kind({ adaptS: 40 }), "adapts");
+  assert.equal(kind({ adaptVariants: 8 }), "adapts");
   const unfinished = { ...kept, complete: false };
   assert.equal(forecastOf(DRAFT, knowledge([SMALL], {}, [unfinished]), AUTO).kind, "adapts");
 });
