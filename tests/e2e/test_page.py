@@ -392,8 +392,8 @@ def test_a_refused_puzzle_is_adapted_to_and_the_next_time_known(
             told = re.compile(r"from demo: [\d,]+ steps? in [\d.]+ s; .*" + end)
             expect(adapted).to_have_text(told)
             assert page.locator("#answer-tests .attempt").count() >= 1
-            page.locator("#forecast .is-adapted").wait_for()
             opened.choose("adapt", "auto")
+            page.locator("#forecast .is-adapted").wait_for()
             opened.solve()
         assert all("Failed to load resource" in text for text in opened.complaints)
 

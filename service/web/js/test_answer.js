@@ -25,7 +25,12 @@ export class TestAnswer {
     this.element = h(
       "section.test",
       { "aria-label": `${title}: answer` },
-      h("h3", {}, title, h("span.note", {}, this.#votesText()), help("vote")),
+      h(
+        "div.with-help",
+        {},
+        h("h3", {}, title, h("span.note", {}, this.#votesText())),
+        help("vote"),
+      ),
       this.#attempts(),
       test.attempts.length === 0 ? null : agreementView(test),
       this.#candidates(),
