@@ -110,6 +110,7 @@ function load(task) {
 
 function edit(task) {
   store.load(task);
+  byId("puzzle").scrollTop = 0;
   const { train, test } = task.draft;
   const parts = [count(train.length, "demonstration"), count(test.length, "test input")];
   announce(`${task.draft.name}: ${parts.join(", ")}`);
