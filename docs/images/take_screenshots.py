@@ -58,7 +58,7 @@ def take_page(url: str) -> None:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        page = browser.new_page(viewport={"width": 1180, "height": 760})
+        page = browser.new_page(viewport={"width": 1180, "height": 790})
         page.goto(url)
         page.locator("#status.is-ready").wait_for()
         page.locator("#open").click()

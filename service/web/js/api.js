@@ -49,8 +49,8 @@ export class API {
     return this.#json(`v1/checkpoints/${encodeURIComponent(name)}/puzzles/${hash}`);
   }
 
-  jobs(next = null) {
-    return this.#json(next?.slice(1) ?? "v1/jobs?limit=20");
+  jobs(next = null, limit = 20) {
+    return this.#json(next?.slice(1) ?? `v1/jobs?limit=${limit}`);
   }
 
   job(id) {
@@ -67,14 +67,38 @@ export class API {
 
   // The idempotency key makes one job of one press of the button, however often the network fails.
   submit(document, idempotencyKey) {
-    return this.#json("v1/jobs", {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey },
-      body: JSON.stringify(document),
-    });
+    return this.#post("v1/jobs", document, idempotencyKey);
   }
 
-  // Whether jobs will be worked on: {isReady, checkpoints}. Needs no key, so it asks for none.
+  batches(next = null) {
+    return this.#json(next?.slice(1) ?? "v1/batches?limit=20");
+  }
+
+  batch(id) {
+    return this.#json(`v1/batches/${id}`);
+  }
+
+  cancelBatch(id) {
+    return this.#json(`v1/batches/${id}`, { method: "DELETE" });
+  }
+
+  submitBatch(document, idempotencyKey) {
+    return this.#post("v1/batches", document, idempotencyKey);
+  }
+
+  async submission(id) {
+    return (await this.#fetch(`v1/batches/${id}/submission.json`, {})).blob();
+  }
+
+  adapted() {
+    return this.#json("v1/adapted");
+  }
+
+  async removeAdapted(id) {
+    await this.#fetch(`v1/adapted/${encodeURIComponent(id)}`, { method: "DELETE" });
+  }
+
+  // Whether jobs will be worked on: {isReachable, isReady, workers}. Needs no key, so it asks for none.
   async ready(signal) {
     let response;
     try {
@@ -106,7 +130,7 @@ export class API {
             last = event.id;
             pauseMs = FIRST_PAUSE_MS;
             notify(event.event, data);
-            if (event.event === "state" && isFinal(data.state)) return;
+            if (event.event !== "progress" && isFinal(data.state)) return;
           }
         }
       } catch (error) {
@@ -118,6 +142,14 @@ export class API {
       if (signal.aborted) return;
       pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
     }
+  }
+
+  #post(path, document, idempotencyKey) {
+    return this.#json(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "Idempotency-Key": idempotencyKey },
+      body: JSON.stringify(document),
+    });
   }
 
   async #json(path, options = {}) {
@@ -138,8 +170,9 @@ export class API {
       if (response.ok) return response;
       const problem = new Problem(await problemDocument(response), response.status);
       if (response.status !== 401) throw problem;
+      const reason = key ? "API key not recognised." : "This service needs an API key.";
       // Somebody may have typed a key while this was under way.
-      if (this.#keys.current === key && !(await this.#keys.ask(problem.message))) throw problem;
+      if (this.#keys.current === key && !(await this.#keys.ask(reason))) throw problem;
     }
   }
 }

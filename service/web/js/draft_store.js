@@ -23,6 +23,7 @@ export class DraftStore extends EventTarget {
     super();
     const kept = recall("draft");
     this.isFresh = kept === null;
+    this.isEdited = kept !== null; // whether something would be lost that was drawn here
     this.#steps = new UndoStack(
       kept === null ? { draft: emptyDraft(), faults: [] } : readTask(kept),
     );
@@ -44,8 +45,16 @@ export class DraftStore extends EventTarget {
     return this.#steps.canRedo;
   }
 
+  // The puzzle that a page begins with: there is nothing before it to go back to.
+  begin({ draft, faults }) {
+    this.#steps = new UndoStack({ draft, faults });
+    this.#changed();
+  }
+
   load({ draft, faults }) {
-    this.#set(draft, faults);
+    this.isEdited = false;
+    this.#steps.push({ draft, faults });
+    this.#changed();
   }
 
   rename(name) {
@@ -96,18 +105,22 @@ export class DraftStore extends EventTarget {
 
   // What the service found wrong takes the place of what was known.
   setFaults(faults) {
-    this.#set(this.draft, faults);
+    this.#steps.push({ draft: this.draft, faults });
+    this.#changed();
   }
 
   undo() {
+    this.isEdited = true;
     if (this.#steps.undo()) this.#changed();
   }
 
   redo() {
+    this.isEdited = true;
     if (this.#steps.redo()) this.#changed();
   }
 
   #set(draft, faults) {
+    this.isEdited = true;
     this.#steps.push({ draft, faults });
     this.#changed();
   }

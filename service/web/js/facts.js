@@ -1,23 +1,35 @@
 // What an answer was made with: all that is needed to repeat it.
 
 import { h } from "./dom.js";
+import { withHelp } from "./help.js";
 import { count, dateTime, percent, seconds } from "./words.js";
+
+const VERIFIED = { true: "passed", false: "not passed" };
 
 export function factsOf({ id, result, created_at: created }) {
   const facts = [
     ["Job", h("code", {}, id)],
     ["Asked", dateTime(created)],
     ...result.members.flatMap((member) => memberFacts(member)),
-    ["Self-test", result.warnings.length > 0 ? result.warnings.join(". ") : "passed"],
-    ["Halting", `${result.halting}, ${count(result.max_segments, "segment")} at most`],
-    ["Ranking", result.ranking],
-    ["Seed", String(result.seed)],
-    ["Early stop", result.stop_early ? "on: counts may be those of a part of the variants" : "off"],
+    [withHelp("Self-test", "self_test"), VERIFIED[result.verified] ?? "not said"],
+    [
+      withHelp("Halting", "halting"),
+      `${result.halting}, ${count(result.max_segments, "segment")} at most`,
+    ],
+    [withHelp("Ranking", "ranking"), result.ranking],
+    [withHelp("Seed", "seed"), String(result.seed)],
+    [
+      withHelp("Early stop", "whole_vote"),
+      result.stop_early ? "on: counts may be those of a part of the variants" : "off",
+    ],
     [
       "Runs on",
       `${result.device}, ${result.precision}, ${result.attention}, ${count(result.slots, "slot")}`,
     ],
-    ["Segments", result.tests.reduce((sum, test) => sum + test.segments, 0).toLocaleString("en")],
+    [
+      withHelp("Segments", "segment"),
+      result.tests.reduce((sum, test) => sum + test.segments, 0).toLocaleString("en"),
+    ],
     [
       "Time",
       Object.entries(result.timings_s)
@@ -37,7 +49,7 @@ function memberFacts({
 }) {
   const name = h("span", {}, `${checkpoint} `, h("code", { title: sha256 }, sha256.slice(0, 12)));
   const facts = [
-    ["Checkpoint", name],
+    [withHelp("Checkpoint", "checkpoint"), name],
     ["Known as", `${enrolled}, ${enrolment}`],
   ];
   if (adaptation) {
@@ -52,7 +64,7 @@ function memberFacts({
     const held = share === null ? note : `${percent(share)} right on what was held out`;
     const kept = reused ? ", kept from an earlier job" : "";
     facts.push([
-      "Adapted",
+      withHelp("Adapted", "adapt"),
       `from ${base}: ${count(steps, "step")} in ${seconds(taken)}; ${held}${kept}`,
     ]);
   }

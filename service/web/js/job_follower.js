@@ -30,8 +30,13 @@ export class JobFollower extends EventTarget {
       if (abort.signal.aborted) return;
       this.#show({ job, task });
       if (isFinal(job.state)) return;
-      await this.#api.follow(id, (kind, data) => this.#hear(kind, data), abort.signal);
-      if (!abort.signal.aborted) await this.#finish(id, abort.signal);
+      let last = null;
+      const hear = (kind, data) => {
+        last = data;
+        this.#hear(kind, data);
+      };
+      await this.#api.follow(id, hear, abort.signal);
+      if (!abort.signal.aborted) await this.#finish(id, last, abort.signal);
     } catch (error) {
       if (abort.signal.aborted) return;
       this.#show({ problem: error });
@@ -57,15 +62,19 @@ export class JobFollower extends EventTarget {
       this.#show({ isOffline: true });
       return;
     }
-    const changed =
-      kind === "progress" ? { progress: data } : { state: data.state, attempts: data.attempts };
     // The end is shown when its answer is there.
-    if (kind === "state" && isFinal(data.state)) return;
-    this.#show({ job: { ...this.view.job, ...changed }, isOffline: false });
+    if (kind !== "progress" && isFinal(data.state)) return;
+    const { job } = this.view;
+    const changed =
+      kind === "progress"
+        ? { progress: data, state: stateBy(data, job.state) }
+        : { state: data.state, attempts: data.attempts };
+    this.#show({ job: { ...job, ...changed }, isOffline: false });
   }
 
-  async #finish(id, signal) {
-    const job = await this.#api.job(id);
+  // The last event holds the whole job; that of an older service, only its state.
+  async #finish(id, last, signal) {
+    const job = last?.result !== undefined ? last : await this.#api.job(id);
     if (!signal.aborted) this.#show({ job, isOffline: false });
   }
 
@@ -78,4 +87,10 @@ export class JobFollower extends EventTarget {
     this.view = { ...this.view, ...changed };
     this.dispatchEvent(new Event("change"));
   }
+}
+
+// Progress says whether a job is adapting, whichever of two events comes first.
+function stateBy({ adaptation }, state) {
+  if (adaptation) return "adapting";
+  return state === "adapting" ? "running" : state;
 }

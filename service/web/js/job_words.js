@@ -1,6 +1,6 @@
 // Jobs in words, and their answers as text.
 
-import { count, percent, seconds } from "./words.js";
+import { count, percent } from "./words.js";
 
 export const STATE_WORDS = {
   queued: "queued",
@@ -11,38 +11,45 @@ export const STATE_WORDS = {
   cancelled: "cancelled",
 };
 
-const PHASES = {
-  waiting: "waiting for the device",
-  rows: "training rows",
-  all: "training all weights",
-  last: "last phase, on all demonstrations",
-};
+// The steps of an adaptation, as the service calls them; before the first it waits for the device.
+const STEPS = ["rows", "all", "last"];
 
 // How far a job is: a share or null where nobody knows, and a sentence.
 export function progressOf({ state, progress, cancel_requested: isCancelled }) {
-  if (isCancelled) return { share: null, text: "is being cancelled" };
-  if (state === "queued" || progress === null)
-    return { share: null, text: state === "queued" ? "waits for a worker" : "begins" };
+  if (isCancelled) return { share: null, text: "Cancelling …" };
+  if (state === "queued") return { share: null, text: "Waiting for a free worker" };
+  if (progress === null) return { share: null, text: "Starting …" };
   const { adaptation } = progress;
   if (state === "adapting" && adaptation) {
-    const parts = [
-      PHASES[adaptation.phase],
-      count(adaptation.steps, "step"),
-      seconds(adaptation.seconds),
-      adaptation.loss === null ? null : `loss ${adaptation.loss.toPrecision(3)}`,
-      adaptation.held_out_share === null
-        ? null
-        : `${percent(adaptation.held_out_share)} right on what was held out`,
-    ];
-    const text = `adapts ${adaptation.checkpoint}: ${parts.filter(Boolean).join(", ")}`;
-    return { share: Math.min(1, adaptation.used_share), text };
+    const { checkpoint, used_share: share } = adaptation;
+    const step = stepOf(adaptation);
+    const text =
+      step === null
+        ? `Adapting ${checkpoint}: waiting for its turn`
+        : `Adapting ${checkpoint}, step ${step + 1} of ${STEPS.length}`;
+    return { share: Math.min(1, share), text };
   }
   const { outcomes, asked, decided, test_inputs: inputs } = progress;
+  if (asked === 0) return { share: null, text: "Starting …" };
   const settled = inputs === 1 ? "" : `, ${decided} of ${inputs} test inputs settled`;
   return {
-    share: asked === 0 ? null : outcomes / asked,
+    share: outcomes / asked,
     text: `${outcomes.toLocaleString("en")} of ${count(asked, "variant")} have answered${settled}`,
   };
+}
+
+// The step that an adaptation is at, from 0; null while it waits for the device.
+export function stepOf({ phase }) {
+  const step = STEPS.indexOf(phase);
+  return step < 0 ? null : step;
+}
+
+// The seconds that an adaptation takes in all, and those that are left; null where nobody knows.
+// An older service says only which part of the time is used.
+export function timesOf(adaptation, options) {
+  const { expected_s: expected, remaining_s: remaining, used_share: used } = adaptation;
+  const all = expected ?? options?.adapt_s ?? null;
+  return { all, left: remaining ?? (all === null ? null : Math.max(0, all * (1 - used))) };
 }
 
 // A job in the few words that a tab has room for.

@@ -7,7 +7,7 @@ import { count, percent } from "./words.js";
 export function liveVote(test, index, task, editor) {
   const { votes, abstained, candidates } = test;
   const title = task.test.length === 1 ? "Votes so far" : `Test ${index + 1}: votes so far`;
-  const left = abstained === 0 ? "" : `, ${abstained} without a grid`;
+  const left = abstained === 0 ? "" : `, ${abstained} gave no valid grid`;
   return h(
     "section.test",
     { "aria-label": title },

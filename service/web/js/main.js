@@ -1,67 +1,116 @@
 // The page put together: the puzzle on one side, its answer on the other, the jobs beside them.
 
+import { AdaptedPanel } from "./adapted_panel.js";
 import { alarm, announce } from "./announce.js";
 import { AnswerPanel } from "./answer_panel.js";
-import { API, Problem, isFinal } from "./api.js";
+import { API, isFinal } from "./api.js";
 import { copyButton } from "./clipboard.js";
-import { byId, h, replace } from "./dom.js";
+import { byId } from "./dom.js";
 import { DraftStore } from "./draft_store.js";
 import { Editor } from "./editor.js";
 import { readExamples } from "./examples.js";
+import { ForecastLine } from "./forecast_line.js";
+import { explainAll } from "./help.js";
 import { JobFollower } from "./job_follower.js";
 import { JobsPanel } from "./jobs_panel.js";
 import { Keys } from "./keys.js";
+import { Knowledge } from "./knowledge.js";
+import { messageOf } from "./messages.js";
 import { OpenDialog } from "./open_dialog.js";
 import { OptionsForm } from "./options_form.js";
 import { PuzzlePanel } from "./puzzle_panel.js";
-import { emptyDraft, placeOf, readTask, taskDocument, taskText } from "./task.js";
+import { ServiceStatus } from "./service_status.js";
+import { Submitter } from "./submitter.js";
+import { emptyDraft, isSamePuzzle, readTask, taskText } from "./task.js";
 import { startTheme } from "./theme.js";
-import { count } from "./words.js";
+import { count, timeOfDay } from "./words.js";
 
-const LOOK_EVERY_MS = 15_000;
-const UNKNOWN_PUZZLE =
-  "The checkpoint has no trained rows for this puzzle: it was not trained on these " +
-  "demonstrations, whatever the name. It can be adapted to them first, which takes some time.";
+const NARROW = matchMedia("(max-width: 59.99rem)");
 
 const api = new API(new Keys());
 const store = new DraftStore();
 const editor = new Editor();
+const knowledge = new Knowledge(api);
 const follower = new JobFollower(api);
 const puzzle = new PuzzlePanel(store, editor);
 const form = new OptionsForm();
-const jobs = new JobsPanel(api, cancel);
-const opener = new OpenDialog(api, load);
+const forecast = new ForecastLine(store, knowledge, form);
+const jobs = new JobsPanel(api, { cancel, open: openJob });
+const adapted = new AdaptedPanel(api, knowledge);
+const submitter = new Submitter({
+  api,
+  store,
+  puzzle,
+  form,
+  knowledge,
+  forecast: (draft) => forecast.of(draft),
+  sent,
+});
 let lastState = null;
-new AnswerPanel(follower, editor, { load, ask: () => cancel(follower.id) });
+let untaken = null; // the id of a job with a puzzle that is still to be taken over
+new AnswerPanel(follower, store, editor, { load: edit, ask: () => cancel(follower.id) });
+new OpenDialog(api, knowledge, { forecast: (draft) => forecast.of(draft), load, solveAll });
 
+explainAll();
 startTheme();
 byId("options").addEventListener("submit", (event) => {
   event.preventDefault();
-  solve();
+  submitter.solve();
 });
-byId("new").addEventListener("click", () => load({ draft: emptyDraft(), faults: [] }));
+byId("new").addEventListener("click", () =>
+  load({ draft: emptyDraft(`drawn ${timeOfDay()}`), faults: [] }),
+);
 copyButton(byId("copy-task"), () => taskText(store.draft), "Puzzle");
 for (const link of document.querySelectorAll("a.skip")) link.addEventListener("click", skip);
-addEventListener("hashchange", route);
+addEventListener("hashchange", () => {
+  route();
+  if (follower.id !== null) showAnswer();
+});
 addEventListener("pagehide", () => store.save());
 addEventListener("keydown", onKey);
 follower.addEventListener("change", onJobChange);
 start();
 
 async function start() {
-  if (store.isFresh) await loadFirstExample();
+  if (store.isFresh) await beginWithExample();
   route();
-  look();
-  if (await askForCheckpoints()) jobs.refresh();
+  new ServiceStatus(api, comeBack).look();
+  await askAll();
 }
 
-async function loadFirstExample() {
+// What was refused while the service was away need not be any more.
+function comeBack() {
+  submitter.clear();
+  askAll();
+}
+
+// The checkpoints first: they ask for the key where one is needed.
+async function askAll() {
+  try {
+    await knowledge.refresh();
+  } catch (error) {
+    alarm(messageOf(error));
+    return;
+  }
+  form.setCheckpoints(knowledge.checkpoints);
+  jobs.refresh();
+  adapted.refresh();
+}
+
+async function beginWithExample() {
   const [first] = await readExamples();
-  if (first !== undefined) store.load(readTask(first.task));
+  if (first !== undefined) store.begin(readTask(first.task));
 }
 
+// Takes a puzzle; an answer that is shown is not its own, and stays in the list of jobs.
 function load(task) {
+  leaveJob();
+  edit(task);
+}
+
+function edit(task) {
   store.load(task);
+  byId("puzzle").scrollTop = 0;
   const { train, test } = task.draft;
   const parts = [count(train.length, "demonstration"), count(test.length, "test input")];
   announce(`${task.draft.name}: ${parts.join(", ")}`);
@@ -70,7 +119,13 @@ function load(task) {
     alarm(`${count(task.faults.length, "place")} of the puzzle ${verb} wrong`);
     puzzle.focusFaults();
   } else byId("puzzle-title").focus({ preventScroll: true });
-  show([]);
+  submitter.clear();
+}
+
+async function solveAll(tasks, name) {
+  const refusal = await submitter.solveAll(tasks, name);
+  jobs.refresh();
+  return refusal;
 }
 
 // The job that the address names is the one that is shown: a reload picks it up again.
@@ -78,10 +133,28 @@ function route() {
   const id = /^#job=([A-Za-z0-9_-]{1,64})$/.exec(location.hash)?.[1] ?? null;
   if (id === follower.id) return;
   jobs.setCurrent(id);
+  untaken = id;
   if (id === null) {
     follower.close();
     follower.dispatchEvent(new Event("change"));
   } else follower.open(id);
+}
+
+function leaveJob() {
+  if (follower.id === null) return;
+  history.pushState(null, "", location.pathname + location.search);
+  route();
+}
+
+function openJob(id) {
+  if (location.hash === `#job=${id}`) showAnswer();
+  else location.hash = `job=${id}`;
+}
+
+// Wherever on the page a job was chosen, its answer is what is looked at next.
+function showAnswer() {
+  byId("answer").scrollIntoView({ block: "start" });
+  byId("answer-title").focus({ preventScroll: true });
 }
 
 // The address is the job's: a link within the page must not take its place.
@@ -90,72 +163,13 @@ function skip(event) {
   document.querySelector(event.target.hash).focus();
 }
 
-async function solve() {
-  show([]);
-  if (!puzzle.check()) {
-    puzzle.focusFaults();
-    alarm("The puzzle is wrong in places: fix them first");
-    return;
-  }
-  if (!form.isValid) return;
-  const button = byId("solve");
-  if (button.getAttribute("aria-disabled") === "true") return;
-  button.setAttribute("aria-disabled", "true");
-  const task = taskDocument(store.draft);
-  try {
-    const job = await api.submit({ ...task, options: form.options }, idempotencyKey());
-    announce(`${job.name} is queued`);
-    jobs.setCurrent(job.id);
-    follower.open(job.id, { job, task });
-    location.hash = `job=${job.id}`;
-    jobs.refresh();
-    if (matchMedia("(max-width: 59.99rem)").matches) byId("answer").scrollIntoView();
-  } catch (error) {
-    refuse(error);
-  } finally {
-    button.removeAttribute("aria-disabled");
-  }
-}
-
-// What the service says no to is shown where it is: at grids, at options, else beside the button.
-function refuse(error) {
-  const errors = error instanceof Problem ? error.errors : [];
-  const atGrids = errors.filter(({ pointer }) => placeOf(pointer) !== null);
-  if (atGrids.length > 0) {
-    store.setFaults(atGrids.map(({ pointer, detail }) => ({ pointer, detail, isOfService: true })));
-    puzzle.focusFaults();
-  }
-  const message = error.code === "unknown_puzzle" ? UNKNOWN_PUZZLE : error.message;
-  alarm(message);
-  show([h("p", {}, message), h("div.row", {}, remedies(error))]);
-  const option = errors.find(
-    ({ pointer }) => pointer?.startsWith("/options/") && error.code === "invalid_request",
-  );
-  if (option !== undefined) form.focus(option.pointer);
-}
-
-function remedies(error) {
-  if (error.code !== "unknown_puzzle") return [];
-  const others = (error.document.known_to ?? []).map((name) =>
-    h("button", { type: "button", onclick: () => again("checkpoint", name) }, `Ask ${name}`),
-  );
-  const adapt = h(
-    "button",
-    { type: "button", onclick: () => again("adapt", "auto") },
-    "Adapt to it first",
-  );
-  return [...others, adapt];
-}
-
-function again(name, value) {
-  form.set(name, value);
-  byId("solve").focus();
-  solve();
-}
-
-function show(children) {
-  replace(byId("solve-problem"), children);
-  byId("solve-problem").hidden = children.length === 0;
+function sent(job, task) {
+  jobs.setCurrent(job.id);
+  follower.open(job.id, { job, task });
+  history.pushState(null, "", `#job=${job.id}`);
+  jobs.refresh();
+  const { top } = byId("answer").getBoundingClientRect();
+  if (top < 0 || NARROW.matches) byId("answer").scrollIntoView();
 }
 
 async function cancel(id) {
@@ -164,65 +178,38 @@ async function cancel(id) {
     else await api.cancel(id);
     announce("Asked to cancel");
   } catch (error) {
-    alarm(error.message);
+    alarm(messageOf(error));
   }
   jobs.refresh();
 }
 
 function onJobChange() {
-  const state = follower.view?.job?.state ?? null;
-  if (state !== null && state !== lastState && isFinal(state)) jobs.refresh();
+  const { job = null, task = null } = follower.view ?? {};
+  if (job !== null) jobs.mirror(job);
+  takePuzzle(task);
+  const state = job?.state ?? null;
+  if (state !== null && state !== lastState && lastState !== null && isFinal(state)) {
+    jobs.refresh();
+    adapted.refresh();
+  }
   lastState = state;
+}
+
+// The puzzle of a job that is opened is shown beside it, unless something drawn would be lost.
+function takePuzzle(task) {
+  if (task === null || untaken !== follower.id) return;
+  untaken = null;
+  const isShown = isSamePuzzle(store.draft, task) && store.draft.name === task.name;
+  if (!store.isEdited && !isShown) store.load(readTask(task));
 }
 
 function onKey(event) {
   if (document.querySelector("dialog[open]") !== null) return;
   const isWriting = event.target.matches("input, textarea, select");
-  if ((event.ctrlKey || event.metaKey) && event.key === "Enter") solve();
+  if ((event.ctrlKey || event.metaKey) && event.key === "Enter") submitter.solve();
   else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !isWriting) {
     if (event.shiftKey) store.redo();
     else store.undo();
   } else return;
   event.preventDefault();
-}
-
-async function askForCheckpoints() {
-  try {
-    const { checkpoints } = await api.checkpoints();
-    form.setCheckpoints(checkpoints);
-    opener.setCheckpoints(checkpoints);
-    return true;
-  } catch (error) {
-    alarm(error.message);
-    return false;
-  }
-}
-
-// Looks now and then whether jobs would be worked on; a service that comes back is asked again.
-async function look() {
-  const seen = await api.ready();
-  const status = byId("status");
-  const word = seen.isReady
-    ? "ready"
-    : seen.isReachable
-      ? "no worker is ready"
-      : "cannot be reached";
-  if (status.dataset.state !== word) {
-    const wasKnown = status.dataset.state !== undefined;
-    status.dataset.state = word;
-    status.className = seen.isReady ? "status is-ready" : "status is-away";
-    byId("status-text").textContent = seen.isReady
-      ? `ready, ${count(seen.workers, "worker")}`
-      : word;
-    if (wasKnown) announce(`The service: ${word}`);
-    if (wasKnown && seen.isReady) {
-      if (await askForCheckpoints()) jobs.refresh();
-    }
-  }
-  setTimeout(look, LOOK_EVERY_MS);
-}
-
-function idempotencyKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -4,9 +4,10 @@ import { announce } from "./announce.js";
 import { button, byId, h, replace } from "./dom.js";
 import { takeDrops } from "./drops.js";
 import { readExamples } from "./examples.js";
+import { MARKS, markOf } from "./forecast.js";
 import { largestSide, picture } from "./pictures.js";
 import { TaskError, readTask, readTasks } from "./task.js";
-import { count } from "./words.js";
+import { count, timeOfDay } from "./words.js";
 
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
 const SHOWN = 200;
@@ -14,15 +15,23 @@ const SHOWN = 200;
 export class OpenDialog {
   #dialog = byId("open-dialog");
   #api;
+  #knowledge;
+  #forecast;
   #load;
-  #checkpoints = [];
-  #known = new Map();
+  #solveAll;
+  #examples = [];
+  #known = [];
   #many = [];
+  #manyName = "";
 
-  // `load` takes a task that was chosen: {draft, faults}.
-  constructor(api, load) {
+  // `forecast` says what becomes of a draft; `load` takes a task that was chosen: {draft, faults};
+  // `solveAll` takes many, and a name for them.
+  constructor(api, knowledge, { forecast, load, solveAll }) {
     this.#api = api;
+    this.#knowledge = knowledge;
+    this.#forecast = forecast;
     this.#load = load;
+    this.#solveAll = solveAll;
     byId("open").addEventListener("click", () => this.open());
     byId("open-close").addEventListener("click", () => this.#dialog.close());
     byId("paste-load").addEventListener("click", () => this.#readPasted());
@@ -30,7 +39,17 @@ export class OpenDialog {
     byId("known-of").addEventListener("change", () => this.#listKnown());
     byId("known-filter").addEventListener("input", () => this.#showKnown());
     byId("many-filter").addEventListener("input", () => this.#showMany());
-    this.#listExamples();
+    byId("many-solve").addEventListener("click", () => this.#sendMany());
+    byId("marks").append(
+      ...Object.entries(MARKS).map(([kind, [, meaning]]) =>
+        h("li", {}, markOf({ kind, adaptS: null }), ` ${meaning}`),
+      ),
+    );
+    this.#readExamples();
+    knowledge.addEventListener("change", () => {
+      this.#listCheckpoints();
+      if (this.#dialog.open) this.#showMarks();
+    });
     takeDrops({ file: (file) => this.#readFile(file), text: (text) => this.take(text) });
   }
 
@@ -39,13 +58,16 @@ export class OpenDialog {
     this.#many = [];
     byId("many").hidden = true;
     this.#dialog.showModal();
-    byId("paste").focus();
+    byId("open-title").focus();
+    this.#showMarks();
     this.#listKnown();
   }
 
-  // Which checkpoints there are is known when the service has been asked.
-  setCheckpoints(checkpoints) {
-    this.#checkpoints = checkpoints.filter(({ puzzles }) => puzzles > 0);
+  get #checkpoints() {
+    return this.#knowledge.checkpoints.filter(({ puzzles }) => puzzles > 0);
+  }
+
+  #listCheckpoints() {
     const choice = byId("known-of");
     const before = choice.value;
     const options = this.#checkpoints.map(({ name, puzzles }) =>
@@ -56,11 +78,11 @@ export class OpenDialog {
       ),
     );
     choice.replaceChildren(...options);
-    byId("known").hidden = this.#checkpoints.length === 0;
+    byId("known").hidden = options.length === 0;
   }
 
   // Takes a text wherever it came from: one task is loaded, of many one is chosen here.
-  take(text, name) {
+  take(text, name = `pasted ${timeOfDay()}`) {
     let tasks;
     try {
       tasks = readTasks(text, name);
@@ -77,6 +99,7 @@ export class OpenDialog {
     }
     if (!this.#dialog.open) this.open();
     this.#many = tasks;
+    this.#manyName = name;
     byId("many").hidden = false;
     byId("many-filter").value = "";
     this.#showMany();
@@ -92,7 +115,7 @@ export class OpenDialog {
   #readPasted() {
     const text = byId("paste").value;
     if (text.trim() === "") {
-      this.#complain("There is nothing to read yet: paste a task's JSON.");
+      this.#complain("There is nothing to load yet: paste a task’s JSON.");
       byId("paste").focus();
       return;
     }
@@ -112,7 +135,7 @@ export class OpenDialog {
       this.#complain(`${file.name} is larger than 64 MB: no task file is.`);
       return;
     }
-    this.take(await file.text(), file.name.replace(/\.json$/i, "") || "puzzle");
+    this.take(await file.text(), file.name.replace(/\.json$/i, "") || undefined);
   }
 
   #complain(text) {
@@ -120,56 +143,67 @@ export class OpenDialog {
     byId("paste").setAttribute("aria-invalid", String(text !== ""));
   }
 
-  async #listExamples() {
+  async #readExamples() {
     const examples = await readExamples();
-    const items = examples.map(({ title, task }) => {
-      const read = readTask(task);
-      const [{ input, output }] = read.draft.train;
-      return h(
-        "li",
-        { style: { "--side": largestSide([input, output]) } },
-        h(
-          "button.example",
-          { type: "button", onclick: () => this.#choose(read) },
-          h("span.example-grids", {}, picture(input), picture(output)),
-          h("span.example-name", {}, read.draft.name),
-          h("span.example-title", {}, title),
-        ),
-      );
+    this.#examples = examples.map(({ title, task }) => ({ title, task: readTask(task) }));
+    this.#showMarks();
+  }
+
+  // The public puzzles, those that are answered soonest first.
+  #showMarks() {
+    const marked = this.#examples.map((example) => ({
+      ...example,
+      forecast: this.#forecast(example.task.draft),
+    }));
+    const kinds = Object.keys(MARKS);
+    const place = ({ forecast: { kind } }) => kinds.indexOf(kind);
+    marked.sort((one, other) => place(one) - place(other));
+    replace(
+      byId("examples"),
+      marked.map((example) => this.#exampleItem(example)),
+    );
+    const shown = new Set(marked.map(({ forecast }) => forecast.kind));
+    [...byId("marks").children].forEach((item, index) => {
+      item.hidden = !shown.has(kinds[index]);
     });
-    byId("examples").replaceChildren(...items);
+  }
+
+  #exampleItem({ title, task, forecast }) {
+    const [{ input, output }] = task.draft.train;
+    return h(
+      "li",
+      { style: { "--side": largestSide([input, output]) } },
+      h(
+        "button.example",
+        {
+          type: "button",
+          onclick: () => this.#choose(task),
+          "data-focus": `example-${task.draft.name}`,
+        },
+        h("span.example-grids", {}, picture(input), picture(output)),
+        h("span.example-name", {}, task.draft.name),
+        h("span.example-title", {}, title),
+        markOf(forecast),
+      ),
+    );
   }
 
   async #listKnown() {
-    const name = byId("known-of").value;
-    if (name === "") return;
-    if (!this.#known.has(name)) {
-      this.#noteKnown("Asking for its puzzles …");
-      try {
-        this.#known.set(name, await this.#allKnown(name));
-      } catch (error) {
-        this.#noteKnown(error.message);
-        return;
-      }
+    const checkpoint = this.#checkpoints.find(({ name }) => name === byId("known-of").value);
+    if (checkpoint === undefined) return;
+    this.#noteKnown("Asking for its puzzles …");
+    try {
+      this.#known = await this.#knowledge.puzzlesOf(checkpoint);
+    } catch (error) {
+      this.#noteKnown(error.message);
+      return;
     }
     this.#showKnown();
   }
 
-  async #allKnown(name) {
-    const puzzles = [];
-    let next = null;
-    do {
-      const page = await this.#api.puzzles(name, next);
-      puzzles.push(...page.puzzles);
-      next = page.next;
-    } while (next !== null);
-    return puzzles;
-  }
-
   #showKnown() {
     const wanted = byId("known-filter").value.trim().toLowerCase();
-    const all = this.#known.get(byId("known-of").value) ?? [];
-    const found = all.filter(({ name }) => name.toLowerCase().includes(wanted));
+    const found = this.#known.filter(({ name }) => name.toLowerCase().includes(wanted));
     const items = found.slice(0, SHOWN).map((puzzle) =>
       h(
         "li",
@@ -193,7 +227,7 @@ export class OpenDialog {
       const { task } = await this.#api.puzzle(checkpoint, puzzle.demonstrations_sha256);
       if (task === null) {
         this.#noteKnown(
-          `The grids of ${puzzle.name} are not at hand, it is no public puzzle: open its file.`,
+          `${puzzle.name} is not a public puzzle, so its grids are not here: open its file.`,
         );
         return;
       }
@@ -210,18 +244,33 @@ export class OpenDialog {
   #showMany() {
     const wanted = byId("many-filter").value.trim().toLowerCase();
     const found = this.#many.filter(({ draft }) => draft.name.toLowerCase().includes(wanted));
-    const items = found.slice(0, SHOWN).map((task) =>
-      h(
-        "li",
-        {},
-        button(task.draft.name, () => this.#choose(task), { class: "name" }),
-      ),
-    );
+    const items = found
+      .slice(0, SHOWN)
+      .map((task) =>
+        h(
+          "li",
+          {},
+          h(
+            "button.name",
+            { type: "button", onclick: () => this.#choose(task) },
+            task.draft.name,
+            " ",
+            markOf(this.#forecast(task.draft)),
+          ),
+        ),
+      );
     replace(byId("many-list"), items);
+    byId("many-solve").textContent = `Solve all ${this.#many.length} as a batch`;
     byId("many-note").textContent =
       found.length > SHOWN
         ? `The first ${SHOWN} of ${found.length.toLocaleString("en")}.`
         : count(found.length, "puzzle");
     announce(count(found.length, "puzzle"));
+  }
+
+  async #sendMany() {
+    const error = await this.#solveAll(this.#many, this.#manyName);
+    if (error === null) this.#dialog.close();
+    else this.#complain(error);
   }
 }

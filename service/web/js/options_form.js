@@ -1,8 +1,9 @@
 // How the puzzle is to be solved: the form as the options of a job, kept for the next time.
 
 import { byId, h, replace } from "./dom.js";
+import { canAdapt, usualAdaptS } from "./forecast.js";
 import { keep, recall } from "./keep.js";
-import { count } from "./words.js";
+import { about, count } from "./words.js";
 
 const NUMBERS = [
   "variants",
@@ -16,15 +17,19 @@ const NUMBERS = [
 const CHOICES = ["halting", "ranking", "adapt", "priority"];
 const FLAGS = ["whole_vote", "trace"];
 const ADAPTING = ["adapt_s", "adapt_variants"];
+const KEPT = "solve-options";
 
-export class OptionsForm {
+// Fires "change" when other options are chosen, by hand or from what the browser kept.
+export class OptionsForm extends EventTarget {
   #form = byId("options");
   #checkpoints = [];
 
   constructor() {
-    const kept = recall("options", {});
+    super();
+    const kept = recall(KEPT, {});
     for (const name of [...NUMBERS, ...CHOICES]) {
-      if (typeof kept[name] === "string") this.#form.elements[name].value = kept[name];
+      if (typeof kept[name] === "string" && kept[name] !== "")
+        this.#form.elements[name].value = kept[name];
     }
     for (const name of FLAGS) {
       if (typeof kept[name] === "boolean") this.#form.elements[name].checked = kept[name];
@@ -54,20 +59,28 @@ export class OptionsForm {
       .map(({ value }) => value)
       .filter((name) => name !== (elements.checkpoint.value || this.#defaultName));
     if (beside.length > 0) options.ensemble = beside;
-    const isAdapting = elements.adapt.value !== "never";
+    const isAdapting = canAdapt(this.#checkpoints) && elements.adapt.value !== "never";
     for (const name of NUMBERS) {
       const { value } = elements[name];
       if (value !== "" && (isAdapting || !ADAPTING.includes(name))) options[name] = Number(value);
     }
     for (const name of CHOICES) options[name] = elements[name].value;
+    if (!isAdapting) options.adapt = "never";
     options.stop_early = !elements.whole_vote.checked;
     options.trace = elements.trace.checked;
     return options;
   }
 
-  set(name, value) {
-    this.#form.elements[name].value = value;
-    this.#changed();
+  // What decides whether a puzzle is adapted to.
+  get choice() {
+    const { elements } = this.#form;
+    const number = ({ value }) => (value === "" ? null : Number(value));
+    return {
+      checkpoint: elements.checkpoint.value,
+      adapt: elements.adapt.value,
+      adaptS: number(elements.adapt_s),
+      adaptVariants: number(elements.adapt_variants),
+    };
   }
 
   // Leads to the field of an option that the service pointed to.
@@ -83,7 +96,7 @@ export class OptionsForm {
   setCheckpoints(checkpoints) {
     this.#checkpoints = checkpoints;
     const choice = this.#form.elements.checkpoint;
-    const before = choice.value || (recall("options", {}).checkpoint ?? "");
+    const before = choice.value || (recall(KEPT, {}).checkpoint ?? "");
     const options = checkpoints.map(({ name, finding, canvas, puzzles }) =>
       h(
         "option",
@@ -92,15 +105,29 @@ export class OptionsForm {
           (finding === "aligned" ? "" : `, ${finding}`),
       ),
     );
-    const standard = this.#defaultName;
     const first = h(
       "option",
       { value: "" },
-      standard === null ? "none is served now" : `${standard} (default)`,
+      checkpoints.length === 0 ? "none is served now" : "chosen for the puzzle",
     );
     choice.replaceChildren(first, ...options);
     if (![...choice.options].some(({ selected }) => selected)) choice.value = "";
+    this.#showAdapting();
     this.#showEnsemble();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  // How long adapting takes, or that this service does not do it.
+  #showAdapting() {
+    const isAble = canAdapt(this.#checkpoints);
+    const time = usualAdaptS(this.#checkpoints);
+    byId("adapt-none").hidden = isAble;
+    for (const radio of this.#form.elements.adapt) radio.disabled = !isAble;
+    byId("adapt-note").textContent =
+      time === null
+        ? "new puzzles are learned first, which takes minutes"
+        : `new puzzles are learned first, which takes up to ${about(time)}`;
+    byId("adapt-budget").hidden = !isAble || this.#form.elements.adapt.value === "never";
   }
 
   get #defaultName() {
@@ -135,25 +162,28 @@ export class OptionsForm {
 
   #changed() {
     const { elements } = this.#form;
-    byId("adapt-budget").hidden = elements.adapt.value === "never";
+    this.#showAdapting();
     this.#showEnsemble();
     const values = [...NUMBERS, ...CHOICES].map((name) => [name, elements[name].value]);
     const flags = FLAGS.map((name) => [name, elements[name].checked]);
     const checkpoint =
-      this.#checkpoints.length > 0 ? elements.checkpoint.value : recall("options", {}).checkpoint;
-    keep("options", Object.fromEntries([...values, ...flags, ["checkpoint", checkpoint ?? ""]]));
+      this.#checkpoints.length > 0 ? elements.checkpoint.value : recall(KEPT, {}).checkpoint;
+    keep(KEPT, Object.fromEntries([...values, ...flags, ["checkpoint", checkpoint ?? ""]]));
     this.#summarise();
+    this.dispatchEvent(new Event("change"));
   }
 
   // What is not as usual is shown beside the closed options.
   #summarise() {
     const { elements } = this.#form;
     const told = [];
+    if (elements.checkpoint.value !== "") told.push(elements.checkpoint.value);
     if (elements.variants.value !== "")
       told.push(count(Number(elements.variants.value), "variant"));
     if (elements.whole_vote.checked) told.push("whole vote");
     if (elements.halting.value !== "act") told.push("fixed halting");
-    if (elements.adapt.value !== "never") told.push(`adapt: ${elements.adapt.value}`);
+    if (elements.adapt.value === "never") told.push("no adapting");
+    if (elements.adapt.value === "always") told.push("adapt always");
     if (elements.priority.value !== "interactive") told.push("batch");
     if (elements.seed.value !== "") told.push(`seed ${elements.seed.value}`);
     byId("options-summary").textContent = told.join(" · ");

@@ -8,11 +8,13 @@ import { allFaults, gridsOf, placeOf, placeText } from "./task.js";
 import { count } from "./words.js";
 
 const SHOWN_FAULTS = 8;
+const SMALL_SIDE = 6; // up to this two pairs fit one line of a phone
 const WHAT = { train: "Demonstration", test: "Test" };
 
 export class PuzzlePanel {
   #store;
   #editor;
+  #reason = null;
 
   constructor(store, editor) {
     this.#store = store;
@@ -37,6 +39,12 @@ export class PuzzlePanel {
     return faults.length === 0;
   }
 
+  // What the service finds wrong, in the one box of faults: `reason` is its heading, if it has one.
+  setServiceFaults(faults, reason, remedies) {
+    this.#reason = { reason, remedies };
+    this.#store.setFaults(faults.map((fault) => ({ ...fault, isOfService: true })));
+  }
+
   // Leads the focus to what is wrong.
   focusFaults() {
     byId("faults").focus();
@@ -59,8 +67,10 @@ export class PuzzlePanel {
     if (document.activeElement !== byId("name")) byId("name").value = draft.name;
     byId("undo").disabled = !canUndo;
     byId("redo").disabled = !canRedo;
-    setStyle(byId("puzzle"), { "--side": largestSide(gridsOf(draft).map(({ grid }) => grid)) });
+    const side = largestSide(gridsOf(draft).map(({ grid }) => grid));
+    setStyle(byId("puzzle"), { "--side": side, "--pair": widestPair(draft) });
     for (const part of ["train", "test"]) {
+      byId(`${part}-pairs`).classList.toggle("is-small", side <= SMALL_SIDE);
       replace(
         byId(`${part}-pairs`),
         draft[part].map((_, index) => this.#pair(part, index)),
@@ -204,15 +214,22 @@ export class PuzzlePanel {
       ),
     );
     const rest = faults.length - items.length;
+    const own =
+      faults.length === 1 ? "One place is wrong" : `${count(faults.length, "place")} are wrong`;
+    const isOfService = faults.every((fault) => fault.isOfService);
+    const { reason, remedies } = isOfService && this.#reason ? this.#reason : {};
     replace(
       box,
-      h(
-        "h3",
-        {},
-        faults.length === 1 ? "One place is wrong" : `${count(faults.length, "place")} are wrong`,
-      ),
-      h("ul", {}, items),
+      h("h3", {}, reason ?? own),
+      h(reason ? "ul.is-short" : "ul", {}, items),
       rest > 0 ? h("p", {}, `and ${rest} more.`) : null,
+      remedies?.length > 0 ? h("div.row", {}, remedies) : null,
     );
   }
+}
+
+// The most columns that the two grids of a pair have together.
+function widestPair({ train, test }) {
+  const widths = ({ input, output }) => input[0].length + (output ?? input)[0].length;
+  return Math.max(...[...train, ...test].map(widths));
 }

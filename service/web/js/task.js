@@ -11,10 +11,10 @@ const GRIDS = ["input", "output"];
 
 export class TaskError extends Error {}
 
-export function emptyDraft() {
+export function emptyDraft(name = "puzzle") {
   const pair = () => ({ input: makeGrid(3, 3), output: makeGrid(3, 3) });
   return {
-    name: "puzzle",
+    name,
     train: [pair(), pair()],
     test: [{ input: makeGrid(3, 3), output: null }],
   };
@@ -209,6 +209,16 @@ export function allFaults(draft, faults) {
     });
   }
   return found;
+}
+
+// Whether a draft is the puzzle of a task, whatever the names and what is expected.
+export function isSamePuzzle(draft, task) {
+  const grids = ({ train, test }) =>
+    JSON.stringify([
+      train.map(({ input, output }) => [input, output]),
+      test.map(({ input }) => input),
+    ]);
+  return grids(draft) === grids(task);
 }
 
 // Every grid of a draft with its pointer.

@@ -2,9 +2,11 @@
 
 import { agreementView } from "./agreement_view.js";
 import { h } from "./dom.js";
+import { help, withHelp } from "./help.js";
 import { differences, isEqual, sizeText } from "./grids.js";
 import { candidateItem, scaleOf, verdict } from "./live_vote.js";
 import { tile } from "./pictures.js";
+import { TERMS } from "./terms.js";
 import { VariantWalk } from "./variant_walk.js";
 import { count, percent } from "./words.js";
 
@@ -23,7 +25,12 @@ export class TestAnswer {
     this.element = h(
       "section.test",
       { "aria-label": `${title}: answer` },
-      h("h3", {}, title, h("span.note", {}, this.#votesText())),
+      h(
+        "div.with-help",
+        {},
+        h("h3", {}, title, h("span.note", {}, this.#votesText())),
+        help("vote"),
+      ),
       this.#attempts(),
       test.attempts.length === 0 ? null : agreementView(test),
       this.#candidates(),
@@ -44,27 +51,35 @@ export class TestAnswer {
       decided_early: isEarly,
     } = this.#test;
     const parts = [`${count(votes, "vote")}`];
-    if (abstained > 0) parts.push(`${abstained} without a grid`);
+    if (abstained > 0) parts.push(`${abstained} gave no valid grid`);
     if (isEarly) parts.push(`settled after ${used} of ${count(asked, "variant")}`);
     return parts.join(" · ");
   }
 
   #attempts() {
-    const { attempts, candidates, expected } = this.#test;
+    const { attempts, candidates, expected, confidence = [] } = this.#test;
     const figures = [this.#figure(this.#input, "Input", null)];
     attempts.forEach((grid, place) => {
-      const { share, mean_q_halt: q } = candidates[place];
-      const caption = [`${percent(share)} of the votes · q ${q.toFixed(2)}`];
-      figures.push(this.#figure(grid, `Attempt ${place + 1}`, caption, expected ?? null));
+      const { share } = candidates[place];
+      const votes = `${percent(share)} of the votes`;
+      // A share of votes is no confidence: only a measured one is called so.
+      const known = confidence?.[place];
+      const captions = known === undefined ? [votes] : [`${percent(known)} confidence`, votes];
+      figures.push(this.#figure(grid, `Attempt ${place + 1}`, captions, expected ?? null));
     });
     if (attempts.length === 0) {
       figures.push(h("p.note", {}, "No attempt: none of the variants answered with a grid."));
     }
     if (expected) figures.push(this.#figure(expected, "Expected", null));
-    return h("div.attempts", {}, figures);
+    return h(
+      "div",
+      {},
+      h("div.attempts", {}, figures),
+      confidence?.length > 0 ? h("p.note.term-line", {}, TERMS.confidence[1]) : null,
+    );
   }
 
-  #figure(grid, name, caption, expected = null) {
+  #figure(grid, name, captions, expected = null) {
     const title = `Test ${this.#index + 1}: ${name.toLowerCase()}`;
     const marks = expected === null ? [] : (differences(grid, expected) ?? []);
     const isRight = expected === null ? null : isEqual(grid, expected);
@@ -77,7 +92,7 @@ export class TestAnswer {
       tile(grid, title, "Look closely", () => this.#editor.open({ title, grid, faults }), {
         marks,
       }),
-      h("span.caption", {}, caption ?? sizeText(grid)),
+      (captions ?? [sizeText(grid)]).map((caption) => h("span.caption", {}, caption)),
       isRight === false ? h("span.caption", {}, differenceText(grid, expected, marks)) : null,
     );
   }
@@ -97,6 +112,7 @@ export class TestAnswer {
       "details.all-candidates",
       { open: true },
       h("summary", {}, `Candidates (${distinct}${more})`),
+      h("p.note", {}, "Grids by their votes. ", withHelp("q", "q"), ` decides between equals.`),
       h("ol.candidates", { style: scaleOf(candidates) }, items),
     );
   }

@@ -1,14 +1,15 @@
 // Charts of what variants did: for whom they voted, and how many segments they took.
 
 import { h, svg } from "./dom.js";
+import { TERMS } from "./terms.js";
 import { segmentCounts } from "./votes.js";
 
 // What a variant voted for, by `sideOf`: the word for its colour, and words for people.
 export const SIDES = {
-  0: ["first", "for attempt 1"],
-  1: ["second", "for attempt 2"],
-  other: ["other", "for another grid"],
-  none: ["none", "no grid, no vote"],
+  0: ["first", "voted for attempt 1"],
+  1: ["second", "voted for attempt 2"],
+  other: ["other", "voted for another answer"],
+  none: ["none", "gave no valid grid"],
 };
 const STRIP_HEIGHT = 40;
 
@@ -86,6 +87,7 @@ export function segmentTable(traces) {
     "details.segments",
     {},
     h("summary", {}, "Segments per variant"),
+    h("p.note", {}, TERMS.segment[1]),
     h(
       "table",
       {},

@@ -2,8 +2,10 @@
 // that says once the variant is undone.
 
 import { h, replace, setStyle } from "./dom.js";
-import { COLOUR_NAMES, sizeText } from "./grids.js";
+import { COLOUR_NAMES, differences, sizeText } from "./grids.js";
+import { help } from "./help.js";
 import { largestSide, tile } from "./pictures.js";
+import { SegmentPlayer } from "./segment_player.js";
 import { SIDES, legendOf, segmentTable, stripOf } from "./variant_charts.js";
 import { applyVariant, describeColours, describeTurn, movedColours } from "./variants.js";
 import { sideOf } from "./votes.js";
@@ -20,6 +22,7 @@ export class VariantWalk {
   #strip = h("div.strip");
   #stage = h("div.walk-stage");
   #filter;
+  #player = null;
 
   constructor(input, { variants, attempts, variants_used: used }, index, editor) {
     this.#input = input;
@@ -43,7 +46,7 @@ export class VariantWalk {
       "details.walk",
       { open: true },
       h("summary", {}, `Variants (${variants.length}${rest})`),
-      h("div.walk-tools", {}, this.#filter, legendOf(this.#all)),
+      h("div.walk-tools", {}, help("variant"), this.#filter, legendOf(this.#all)),
       h("div.walk-line", {}, this.#strip, this.#slider),
       this.#stage,
       segmentTable(this.#all),
@@ -103,10 +106,16 @@ export class VariantWalk {
   }
 
   #showTrace(trace) {
+    this.#player?.stop();
     const input = applyVariant(this.#input, trace);
-    const output = trace.output === null ? null : applyVariant(trace.output, trace);
-    const grids = [input, ...(output === null ? [] : [output])];
-    setStyle(this.#stage, { "--side": largestSide(grids) });
+    const steps = trace.predictions ?? [trace.output];
+    const known = steps.filter((grid) => grid !== null);
+    const all = [input, ...known, ...known.map((grid) => applyVariant(grid, trace))];
+    setStyle(this.#stage, { "--side": largestSide(all) });
+    const grids = h("div.flow.walk-grids");
+    const show = (at) => replace(grids, this.#grids(input, trace, steps, at));
+    this.#player = steps.length > 1 ? new SegmentPlayer(steps.length, show) : null;
+    if (this.#player === null) show(0);
     const number = this.#shown.length;
     const step = (by) => () => this.#go((this.#place + by + number) % number);
     replace(
@@ -138,28 +147,42 @@ export class VariantWalk {
             " · ",
           ),
         ),
+        help("q"),
       ),
       h("p.walk-variant", {}, capital(describeTurn(trace)), "; ", swatches(trace)),
-      h(
-        "div.flow.walk-grids",
-        {},
-        this.#figure(input, "Transformed input"),
-        arrow(),
-        output === null
-          ? h("p.note", {}, "No grid: the variant abstained.")
-          : this.#figure(output, "Its output"),
-        output === null ? null : arrow(),
-        output === null ? null : this.#figure(trace.output, "Inverted"),
-      ),
+      grids,
+      this.#player?.element,
     );
   }
 
-  #figure(grid, name) {
+  // The input of the variant, what it answered after a segment, and that turned back, with the
+  // cells marked that the segment has changed.
+  #grids(input, trace, steps, at) {
+    const grid = steps[at];
+    const before = at > 0 ? steps[at - 1] : null;
+    const marks = grid && before ? (differences(grid, before) ?? []) : [];
+    const shown = [this.#figure(input, "Transformed input"), arrow()];
+    if (grid === null) {
+      const text = at === steps.length - 1 ? "It gave no valid grid." : "No valid grid yet.";
+      return [...shown, h("p.note", {}, text)];
+    }
+    return [
+      ...shown,
+      this.#figure(applyVariant(grid, trace), "Its output"),
+      arrow(),
+      this.#figure(grid, "Turned back", marks),
+    ];
+  }
+
+  #figure(grid, name, marks = []) {
     const title = `Test ${this.#index + 1}, variant ${this.#place + 1}: ${name.toLowerCase()}`;
     return h(
       "figure.figure",
       {},
-      tile(grid, title, "Look closely", () => this.#editor.open({ title, grid }), { focus: name }),
+      tile(grid, title, "Look closely", () => this.#editor.open({ title, grid }), {
+        focus: name,
+        marks,
+      }),
       h("figcaption.caption", {}, name, " ", h("span.size", {}, sizeText(grid))),
     );
   }

@@ -19,6 +19,30 @@ export function seconds(value) {
   return `${minutes} min ${Math.round(value - minutes * 60)} s`;
 }
 
+// A time nobody should take by the second: "about 2 minutes", or "about 2 min" in short.
+export function about(value, form = "words") {
+  const [one, many] = form === "words" ? ["minute", "minutes"] : ["min", "min"];
+  if (value < 90) return `about ${roundUp(value)} s`;
+  const minutes = Math.round(value / 60);
+  return `about ${count(minutes, one, many)}`;
+}
+
+// What is left of a wait: to the second only at its end.
+export function left(value) {
+  if (value < 1) return "almost done";
+  if (value < 90) return `${roundUp(value)} s left`;
+  return `about ${Math.round(value / 60)} min left`;
+}
+
+function roundUp(value) {
+  const step = value < 15 ? 1 : 5;
+  return Math.ceil(value / step) * step;
+}
+
+export function timeOfDay(date = new Date()) {
+  return date.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+}
+
 export function timeAgo(text, now = Date.now()) {
   const value = Math.max(0, (now - Date.parse(text)) / 1000);
   if (value < 10) return "just now";

@@ -88,3 +88,21 @@ test("a puzzle keeps one pair of each kind, and takes ten", () => {
   assert.ok(store.canAdd("train"));
   assert.deepEqual(store.grid(PLACE), [[0, 0]]);
 });
+
+test("before the puzzle that a page begins with there is nothing to go back to", () => {
+  const store = new DraftStore();
+  store.begin(readTask(TASK));
+  assert.ok(!store.canUndo);
+  assert.ok(!store.isEdited);
+});
+
+test("what was drawn would be lost, what was only opened would not", () => {
+  const store = opened(TASK);
+  assert.ok(!store.isEdited);
+  store.setGrid(PLACE, [[9, 9]]);
+  assert.ok(store.isEdited);
+  store.load(readTask(TASK));
+  assert.ok(!store.isEdited);
+  store.save();
+  assert.ok(new DraftStore().isEdited);
+});

@@ -52,6 +52,38 @@ test("a job in the middle is picked up, followed, and shown with its answer", as
   assert.deepEqual(follower.view.job.result, { tests: [] });
 });
 
+test("an answer that comes with the last event is not asked for", async () => {
+  const follower = new JobFollower(new API(keys()));
+  const ended = job("succeeded", { result: { tests: [] } });
+  const seen = await served(
+    [stream(event("1-0", "state", { state: "running" }) + event("2-0", "succeeded", ended))],
+    () => follower.open("j1", { job: job("queued"), task: TASK }),
+  );
+  assert.deepEqual(
+    seen.map(({ url }) => url),
+    ["/under/v1/jobs/j1/events"],
+  );
+  assert.deepEqual(follower.view.job, ended);
+});
+
+test("progress of an adaptation says that the job is adapting, and votes that it runs", async () => {
+  const follower = new JobFollower(new API(keys()));
+  const states = [];
+  follower.addEventListener("change", () => states.push(follower.view.job.state));
+  await served(
+    [
+      stream(
+        event("1-0", "state", { state: "running" }) +
+          event("2-0", "progress", { adaptation: { phase: "rows" } }) +
+          event("3-0", "progress", { outcomes: 1 }) +
+          event("4-0", "state", job("succeeded", { result: {} })),
+      ),
+    ],
+    () => follower.open("j1", { job: job("queued"), task: TASK }),
+  );
+  assert.deepEqual(states, ["queued", "queued", "running", "adapting", "running", "succeeded"]);
+});
+
 test("a job that has ended is not followed", async () => {
   const follower = new JobFollower(new API(keys()));
   const seen = await served(

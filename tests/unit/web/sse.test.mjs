@@ -103,7 +103,7 @@ test("a key is asked for once it is needed, and sent from then on", async () => 
     [json({ code: "unauthorized", detail: "send a key" }, 401), json({ jobs: [], next: null })],
     async () => assert.deepEqual(await new API(ring).jobs(), { jobs: [], next: null }),
   );
-  assert.deepEqual(asked, ["send a key"]);
+  assert.deepEqual(asked, ["This service needs an API key."]);
   assert.deepEqual(
     seen.map(({ headers }) => headers.authorization),
     [undefined, "Bearer right"],

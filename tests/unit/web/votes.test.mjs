@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { attemptsText, progressOf, titleOf, verdictOf } from "./js/job_words.js";
+import { attemptsText, progressOf, timesOf, titleOf, verdictOf } from "./js/job_words.js";
 import { describeColours, describeTurn } from "./js/variants.js";
 import * as votes from "./js/votes.js";
-import { percent, seconds, timeAgo } from "./js/words.js";
+import { about, left, percent, seconds, timeAgo } from "./js/words.js";
 
 const A = [
   [1, 2],
@@ -99,10 +99,22 @@ test("how far a job is", () => {
   };
   const { share, text } = progressOf({ state: "adapting", progress: { ...running, adaptation } });
   assert.equal(share, 0.5);
+  assert.equal(text, "Adapting base, step 2 of 3");
   assert.equal(
-    text,
-    "adapts base: training all weights, 1,200 steps, 1 min 1 s, 25% right on what was held out",
+    progressOf({
+      state: "adapting",
+      progress: { ...running, adaptation: { ...adaptation, phase: "waiting" } },
+    }).text,
+    "Adapting base: waiting for its turn",
   );
+  assert.equal(progressOf({ state: "running", progress: null }).text, "Starting …");
+});
+
+test("what is left of an adaptation is told by the service, or by the time it may take", () => {
+  const measured = { used_share: 0.5, expected_s: 90, remaining_s: 30 };
+  assert.deepEqual(timesOf(measured, { adapt_s: 60 }), { all: 90, left: 30 });
+  assert.deepEqual(timesOf({ used_share: 0.25 }, { adapt_s: 60 }), { all: 60, left: 45 });
+  assert.deepEqual(timesOf({ used_share: 0.25 }, {}), { all: null, left: null });
 });
 
 test("a tab tells how its job stands", () => {
@@ -139,6 +151,17 @@ test("times are told shortly", () => {
     "40 ms",
     "2.3 s",
     "1 min 15 s",
+  ]);
+  assert.deepEqual(
+    [3.2, 31, 75, 130].map((value) => about(value)),
+    ["about 4 s", "about 35 s", "about 75 s", "about 2 minutes"],
+  );
+  assert.equal(about(130, "s"), "about 2 min");
+  assert.deepEqual([0.2, 9.1, 61, 200].map(left), [
+    "almost done",
+    "10 s left",
+    "65 s left",
+    "about 3 min left",
   ]);
   const now = Date.parse("2026-11-22T10:00:00Z");
   assert.equal(timeAgo("2026-11-22T09:58:30Z", now), "1 min ago");
