@@ -67,7 +67,7 @@ import sys
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from hrm_core.model.fused_blocks import fused
+from hrm_core.model import triton_kernels as fused
 
 data = {"bfloat16": "*bf16", "float16": "*fp16"}[sys.argv[2]]
 numbers = dict.fromkeys(("M", "N", "K", "num_positions", "num_rotated"), "i32") | {"eps": "fp32"}
