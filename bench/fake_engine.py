@@ -40,13 +40,7 @@ class FakeEngine:
         return not self._waiting
 
     def add(
-        self,
-        samples,
-        *,
-        job,
-        halting=Halting.ACT,
-        max_segments=None,
-        priority=Priority.INTERACTIVE,
+        self, samples, *, job, halting=Halting.ACT, max_segments=None, priority=Priority.INTERACTIVE
     ) -> None:
         self._waiting += [(job, sample) for sample in samples]
 

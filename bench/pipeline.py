@@ -5,15 +5,7 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from augment import (
-    Grid,
-    Pair,
-    Puzzle,
-    Variant,
-    decode_variants,
-    draw_variants,
-    encode_variants,
-)
+from augment import Grid, Pair, Puzzle, Variant, decode_variants, draw_variants, encode_variants
 from bench.clock import Call, Times, time_call
 from bench.report import Row, Section, verdict
 from voting import count_ballots

@@ -13,14 +13,7 @@ import torch
 
 from bench.model import full_size_config, synthetic_checkpoint
 from bench.report import Section
-from hrm_core import (
-    Checkpoint,
-    Engine,
-    EngineConfig,
-    can_compile,
-    open_checkpoint,
-    pick_device,
-)
+from hrm_core import Checkpoint, Engine, EngineConfig, can_compile, open_checkpoint, pick_device
 from hrm_core.device.arithmetic import choose_arithmetic
 from hrm_core.device.measured import (
     GOOD_ENOUGH,
