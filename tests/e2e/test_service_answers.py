@@ -16,8 +16,9 @@ from service.client import Answer, AsyncClient, Client
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-# Bit-equal answers need the same number of slots on both roads.
+# Bit-equal answers need the same slots, precision and measured choices on both roads.
 SLOTS = 16
+PRECISION = "float32"
 NUM_ROWS = 1000
 LIMIT_S = 3600.0
 
@@ -90,16 +91,19 @@ def thousandfold(
 
 
 @pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the service's logs and state."""
+    return tmp_path_factory.mktemp("logs")
+
+
+@pytest.fixture(scope="module")
 def service(
-    emptied_url: str,
-    demo_folder: Path,
-    thousandfold: tuple[Task, Path],
-    tmp_path_factory: pytest.TempPathFactory,
+    emptied_url: str, demo_folder: Path, thousandfold: tuple[Task, Path], logs: Path
 ) -> Iterator[Service]:
     """Return a service with the demo checkpoint, and one that has 1,000 rows for a puzzle."""
-    logs = tmp_path_factory.mktemp("logs")
     settings = {
         "slots": str(SLOTS),
+        "precision": PRECISION,
         "checkpoints": f"{demo_folder}{os.pathsep}{thousandfold[1]}",
         "default_checkpoint": "demo",
     }
@@ -116,6 +120,7 @@ def test_jobs_at_once_are_answered_as_by_solving_here(
     service: Service,
     demo_folder: Path,
     known_tasks: tuple[Task, ...],
+    logs: Path,
     num_jobs: int,
     num_variants: int,
 ) -> None:
@@ -127,7 +132,9 @@ def test_jobs_at_once_are_answered_as_by_solving_here(
     answers = asyncio.run(solve_by(service, orders))
 
     assert len(answers) == num_jobs
-    for answer, attempts in zip(answers, solve_here(demo_folder, orders), strict=True):
+    tuned_folder = logs / "worker-state" / "tuned"
+    expected = solve_here(demo_folder, orders, tuned_folder)
+    for answer, attempts in zip(answers, expected, strict=True):
         assert answer.attempts == attempts
     tests = [test for answer in answers for test in answer.tests]
     assert {test.variants_used for test in tests} == {num_variants}
@@ -150,7 +157,7 @@ async def solve_by(service: Service, orders: list[Order]) -> list[Answer]:
         return await asyncio.gather(*waits)
 
 
-def solve_here(folder: Path, orders: list[Order]) -> list[Any]:
+def solve_here(folder: Path, orders: list[Order], tuned_folder: Path) -> list[Any]:
     import torch
 
     from hrm_core import Engine, EngineConfig, open_checkpoint
@@ -161,7 +168,10 @@ def solve_here(folder: Path, orders: list[Order]) -> list[Any]:
 
     checkpoint = open_checkpoint(folder)
     row_index = RowIndex(checkpoint)
-    engine = Engine(checkpoint, EngineConfig(torch.device("cpu"), num_slots=SLOTS))
+    config = EngineConfig(
+        torch.device("cpu"), num_slots=SLOTS, precision=PRECISION, tuned_folder=tuned_folder
+    )
+    engine = Engine(checkpoint, config)
     solvings = [
         Solving(
             order.task.puzzle,
