@@ -6,7 +6,7 @@ from pathlib import Path
 from augment import CanvasError, Task
 from hrm_core import Engine, open_checkpoint
 from service.cli.engine import check_rows, make_engine
-from service.cli.output import progress_bar
+from service.cli.output import progress_bar, warn
 from service.runtime.engine_options import EngineOptions
 from service.runtime.timing import seconds_since_start
 from service.solving.enrolment import RowIndex
@@ -78,5 +78,9 @@ def _run(engines: Sequence[Engine], solvings: Sequence[Solving], times: dict[str
 
 def _finish(task: Task, solving: Solving, times: dict[str, float], warnings: list[str]) -> Answer:
     answer = solving.answer(task.expected)
+    for sentence in answer.warnings:  # the others were printed by the test of the rows
+        warn(f"{task.puzzle.name}: {sentence}")
     timings_s = answer.timings_s | {stage: round(seconds, 3) for stage, seconds in times.items()}
-    return answer.model_copy(update={"warnings": tuple(warnings), "timings_s": timings_s})
+    return answer.model_copy(
+        update={"warnings": (*answer.warnings, *warnings), "timings_s": timings_s}
+    )

@@ -56,6 +56,7 @@ class AdaptationRecord:
             steps=self.num_steps,
             seconds=self.seconds,
             variants=self.num_variants,
+            puzzles=len(self.demonstrations),
             held_out_share=self.held_out_share,
             held_out_note=self.held_out_note,
             stopped_early=self.stopped_early,

@@ -18,6 +18,7 @@ def answer_test(
     num_attempts: int,
     num_variants: int,
     shares: Sequence[MemberShare],
+    confidence: tuple[float, ...] = (),
     traces: Sequence[VariantTrace] | None = None,
     expected: Grid | None = None,
 ) -> TestAnswer:
@@ -29,6 +30,8 @@ def answer_test(
     attempts = tuple(candidate.grid for candidate in candidates[:num_attempts])
     # What has no value is not among the members of the answer.
     more: dict[str, Any] = {}
+    if confidence:
+        more["confidence"] = confidence
     if traces is not None:
         more["variants"] = tuple(traces)
     if expected is not None:
