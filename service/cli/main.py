@@ -52,6 +52,9 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "score": Entry("files", "score_command", "Score a submission by all three rules in use."),
         "adapt": Entry("adapt", "adapt_command", "Adapt a checkpoint to puzzles without rows."),
         "adapted": Entry("adapted", "app", "List and remove the adapted checkpoints of a service."),
+        "calibrate": Entry(
+            "calibrate", "calibrate_command", "Fit how likely a checkpoint's answers are right."
+        ),
         "train": Entry("train", "train_command", "Train a model on the demonstrations of tasks."),
     }
 )
