@@ -1,15 +1,20 @@
 """`hrm-arc submit` on this machine: checkpoints are opened, adapted where wanted, and vote."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from augment import Grid
 from hrm_core import Engine, open_checkpoint
 from service.runtime.engine_options import EngineOptions
 from service.solving.enrolment import RowIndex
+from service.solving.members import Member
 from service.submission.adapting import adapt_for_session, remove_adaptation
 from service.submission.challenges import ChallengeSet
 from service.submission.local_vote import LocalVote, Voters, enrol_all
+from service.submission.output import NUM_ATTEMPTS
 from service.submission.session import ProgressView, SubmitConfig, SubmitSession, Submitted
+from voting import Ranking, Tally
 
 OpenEngine = Callable[[RowIndex, EngineOptions, int], Engine]
 
@@ -51,12 +56,19 @@ def _name(row_index: RowIndex) -> str:
 def _vote(session: SubmitSession, row_indexes: Sequence[RowIndex], open_engine: OpenEngine) -> None:
     run, config = session.run, session.config
     voters = enrol_all(run, row_indexes)
+    for puzzle_id, members in voters.items():
+        run.judges[puzzle_id] = partial(_judge, members[0], run.ranking)
     plan = session.make_plan(is_whole=False)
     if plan.num_open == 0:
         return
     engines = _open_engines(session, row_indexes, voters, open_engine)
     vote = LocalVote(run, plan, voters, engines, config.options)
     vote.run(session.show, session.should_stop)
+
+
+def _judge(main: Member, ranking: Ranking, tally: Tally, test_input: Grid) -> tuple[float, ...]:
+    """Return the main checkpoint's confidence in the attempts, by the votes of all."""
+    return main.confidence(tally, ranking, test_input, NUM_ATTEMPTS)
 
 
 def _open_engines(

@@ -1,7 +1,7 @@
 """The state of a run over a challenges file: the standing of each puzzle, kept on disk."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,12 +10,15 @@ from service.submission.challenges import Challenge
 from service.submission.journal import Journal
 from service.submission.output import NUM_ATTEMPTS, SubmissionFile
 from service.submission.plan import Plan
-from service.submission.votes import RoundVotes, Standing
-from voting import Ranking
+from service.submission.votes import InputVotes, RoundVotes, Standing
+from voting import Ranking, Tally
 
 BROKEN = "invalid_task"
 NO_TIME = "no_time"
 NO_GRID = "no_grid"
+
+Judge = Callable[[Tally, Grid], tuple[float, ...]]
+"""Returns the confidence of each attempt by the votes on a test input; empty without one."""
 
 
 class Refusal(NamedTuple):
@@ -74,6 +77,8 @@ class Run:
             for one in challenges
             if one.fault is not None
         }
+        # By puzzle; on this machine only, since a service gives its own.
+        self.judges: dict[str, Judge] = {}
         self._output = output
         for one in journal.rounds:
             if one.puzzle_id in self.standings:
@@ -99,6 +104,11 @@ class Run:
             tuple(one.grid for one in votes.candidates(self.ranking)[:NUM_ATTEMPTS])
             for votes in self.standings[puzzle_id].votes
         ]
+
+    def confidence(self, puzzle_id: str, votes: InputVotes, grid: Grid) -> tuple[float, ...]:
+        """Return the confidence of each attempt at a test input; empty where there is none."""
+        judge = self.judges.get(puzzle_id)
+        return votes.confidence if judge is None else judge(votes.tally, grid)
 
     def plan(self, stops: Sequence[int | None], *, is_whole: bool = False) -> Plan:
         """Plan the rounds of all puzzles that are neither broken nor refused."""

@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from service.submission.report.measures import Bin, CurvePoint
+from service.submission.report.measures import CurvePoint, FirstAttempts
 
 _SIZE = (5.2, 3.4)  # inches
 _FIRST, _TWO, _GREY = "#B45309", "#0B63A5", "#777777"
@@ -25,9 +25,10 @@ def curve_chart(points: Sequence[CurvePoint]) -> bytes:
     return _svg(figure)
 
 
-def calibration_chart(bins: Sequence[Bin]) -> bytes:
-    """Draw how often first attempts are right by their share of the votes."""
-    figure, axes = _axes("share of the votes for the first attempt", "first attempts right")
+def calibration_chart(first_attempts: FirstAttempts) -> bytes:
+    """Draw how often first attempts are right by their confidence or share of the votes."""
+    bins = first_attempts.bins
+    figure, axes = _axes(f"{first_attempts.measure} of the first attempt", "first attempts right")
     axes.plot([0, 1], [0, 1], ":", color=_GREY, label="perfect calibration")
     axes.bar(
         [(one.low + one.high) / 2 for one in bins],
@@ -37,7 +38,7 @@ def calibration_chart(bins: Sequence[Bin]) -> bytes:
         alpha=0.25,
     )
     axes.plot(
-        [one.mean_confidence for one in bins],
+        [one.mean_probability for one in bins],
         [one.right_share for one in bins],
         "o",
         color=_TWO,
@@ -45,8 +46,8 @@ def calibration_chart(bins: Sequence[Bin]) -> bytes:
     )
     for one in bins:
         axes.annotate(
-            str(one.num_inputs),
-            (one.mean_confidence, one.right_share),
+            str(one.num_samples),
+            (one.mean_probability, one.right_share),
             xytext=(5, -9 if one.right_share > 0.5 else 4),
             textcoords="offset points",
             fontsize=8,

@@ -7,23 +7,33 @@ from typing import Any
 from augment import Grid
 from service.submission.challenges import Challenge
 from service.submission.output import NUM_ATTEMPTS, filled
-from service.submission.report.measures import Bin, CurvePoint, Judged, calibration, vote_curve
+from service.submission.report.measures import (
+    CurvePoint,
+    FirstAttempts,
+    Judged,
+    calibration,
+    vote_curve,
+)
 from service.submission.run import Refusal, Run
 from service.submission.votes import InputVotes, Standing
-from voting import Candidate, Scores, score
+from voting import Candidate, Scores, calibration_error, score
 
 CANDIDATES_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
 class TestReport:
-    """The votes on one test input; `expected` is None where it is not known."""
+    """The votes on one test input; `expected` is None where it is not known.
+
+    `confidence` is for each attempt, and empty where the checkpoint has no calibration.
+    """
 
     __test__ = False  # its name would make pytest collect it
 
     votes: InputVotes
     candidates: tuple[Candidate, ...]
     expected: Grid | None
+    confidence: tuple[float, ...] = ()
 
     @property
     def attempts(self) -> tuple[Grid, ...]:
@@ -31,7 +41,7 @@ class TestReport:
         return tuple(one.grid for one in self.candidates[:NUM_ATTEMPTS])
 
     @property
-    def confidence(self) -> float:
+    def share(self) -> float:
         """The first attempt's share of the votes, 0..1."""
         return self.candidates[0].share if self.candidates else 0.0
 
@@ -44,7 +54,7 @@ class TestReport:
         """Return the votes as JSON values."""
         document: dict[str, Any] = {
             "attempts": [grid.to_rows() for grid in self.attempts],
-            "confidence": self.confidence,
+            "share": self.share,
             "votes": self.votes.num_votes,
             "abstained": self.votes.tally.abstained,
             "segments": self.votes.num_segments,
@@ -58,6 +68,8 @@ class TestReport:
                 for one in self.candidates[:CANDIDATES_SHOWN]
             ],
         }
+        if self.confidence:
+            document["confidence"] = list(self.confidence)
         if self.expected is not None:
             document |= {"expected": self.expected.to_rows(), "right": self.is_right}
         return document
@@ -79,9 +91,16 @@ class PuzzleReport:
         return None if None in rights or not rights else all(rights)
 
     @property
-    def confidence(self) -> float:
-        """The lowest confidence of its answers, 0..1."""
-        return min((test.confidence for test in self.tests), default=0.0)
+    def share(self) -> float:
+        """The lowest share of the votes of a first attempt, 0..1."""
+        return min((test.share for test in self.tests), default=0.0)
+
+    @property
+    def confidence(self) -> float | None:
+        """The lowest confidence of a first attempt, 0..1; None where a test input has none."""
+        firsts = [test.confidence[0] if test.confidence else None for test in self.tests]
+        known = [one for one in firsts if one is not None]
+        return min(known) if known and len(known) == len(firsts) else None
 
     def document(self) -> dict[str, Any]:
         """Return the puzzle as JSON values."""
@@ -89,6 +108,7 @@ class PuzzleReport:
             "puzzle": self.challenge.puzzle_id,
             "answered": self.reason is None,
             "reason": None if self.reason is None else self.reason._asdict(),
+            "share": self.share,
             "confidence": self.confidence,
             "rounds": self.standing.num_rounds,
             "voters": list(self.standing.voters),
@@ -98,7 +118,7 @@ class PuzzleReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The report on a run; `scores`, `curve` and `bins` only where every expected output is known.
+    """The report on a run; `scores`, `curve` and bins only where every expected output is known.
 
     `settings` are those of the run; `is_complete`: no votes are left to be taken.
 
@@ -112,7 +132,7 @@ class Report:
     puzzles: tuple[PuzzleReport, ...]
     scores: Scores | None
     curve: tuple[CurvePoint, ...]
-    bins: tuple[Bin, ...]
+    first_attempts: FirstAttempts
 
     @property
     def unanswered(self) -> tuple[PuzzleReport, ...]:
@@ -142,7 +162,11 @@ class Report:
             ],
             "scores": None if self.scores is None else asdict(self.scores),
             "curve": [asdict(point) for point in self.curve],
-            "calibration": [asdict(one) for one in self.bins],
+            "calibration": {
+                "of": self.first_attempts.measure,
+                "error": calibration_error(self.first_attempts.bins),
+                "bins": [asdict(one) for one in self.first_attempts.bins],
+            },
             "per_puzzle": [puzzle.document() for puzzle in self.puzzles],
         }
 
@@ -158,7 +182,7 @@ def make_report(
     """Make the report of a run; `solutions` are those of all its challenges, or None."""
     puzzles = tuple(_puzzle(run, one, solutions) for one in run.challenges)
     judged = [
-        Judged(test.votes, test.candidates, test.expected)
+        Judged(test.votes, test.candidates, test.expected, test.confidence[:1])
         for puzzle in puzzles
         for test in puzzle.tests
         if test.expected is not None
@@ -180,7 +204,7 @@ def make_report(
         puzzles=puzzles,
         scores=scores,
         curve=vote_curve(judged, run.ranking),
-        bins=calibration(judged),
+        first_attempts=calibration(judged),
     )
 
 
@@ -192,7 +216,14 @@ def _puzzle(
     if solutions is not None:
         known = solutions[challenge.puzzle_id]
     tests = tuple(
-        TestReport(votes, votes.candidates(run.ranking), expected)
-        for votes, expected in zip(standing.votes, known, strict=False)  # none: no votes
+        TestReport(
+            votes,
+            votes.candidates(run.ranking),
+            expected,
+            run.confidence(challenge.puzzle_id, votes, grid),
+        )
+        for votes, expected, grid in zip(  # none: no votes
+            standing.votes, known, challenge.inputs, strict=False
+        )
     )
     return PuzzleReport(challenge, tests, standing, run.reason(challenge.puzzle_id))

@@ -1,4 +1,4 @@
-"""Accuracy by the number of votes, and the calibration of confidence."""
+"""Accuracy by the number of votes, and the calibration of confidence or of the votes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,21 +7,24 @@ import numpy as np
 
 from augment import Grid
 from service.submission.votes import InputVotes
-from voting import Candidate, Ranking
+from voting import Candidate, Ranking, ReliabilityBin, reliability
 
 # Draws of votes for each point of the curve.
 NUM_DRAWS = 100
-NUM_BINS = 10
 MAX_POINTS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The votes on a test input with a known expected output."""
+    """The votes on a test input with a known expected output.
+
+    `confidence` holds the first attempt's, where there is one.
+    """
 
     votes: InputVotes
     candidates: tuple[Candidate, ...]
     expected: Grid
+    confidence: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +40,19 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
-    """Test inputs by the first attempt's share of the votes, from `low` to `high`.
+class FirstAttempts:
+    """First attempts that are right, by their confidence or share of the votes.
 
-    Units: shares, 0..1; `right_share` of the first attempts.
+    `are_confident`: by the confidence, which every one of them has.
     """
 
-    low: float
-    high: float
-    num_inputs: int
-    mean_confidence: float
-    right_share: float
+    bins: tuple[ReliabilityBin, ...]
+    are_confident: bool
+
+    @property
+    def measure(self) -> str:
+        """What the attempts are sorted by, in words."""
+        return "confidence" if self.are_confident else "share of the votes"
 
 
 def vote_curve(judged: Sequence[Judged], ranking: Ranking, seed: int = 0) -> tuple[CurvePoint, ...]:
@@ -67,28 +72,20 @@ def vote_curve(judged: Sequence[Judged], ranking: Ranking, seed: int = 0) -> tup
     return tuple(points)
 
 
-def calibration(judged: Sequence[Judged]) -> tuple[Bin, ...]:
-    """Compare the first attempts' shares of the votes with how often they are right."""
-    shares = [
-        (one.candidates[0].share, one.candidates[0].grid == one.expected)
-        for one in judged
-        if one.candidates
-    ]
-    bins = []
-    for index in range(NUM_BINS):
-        mine = [(share, right) for share, right in shares if min(int(share * NUM_BINS), 9) == index]
-        if mine:
-            confidences, rights = zip(*mine, strict=True)
-            bins.append(
-                Bin(
-                    index / NUM_BINS,
-                    (index + 1) / NUM_BINS,
-                    len(mine),
-                    sum(confidences) / len(mine),
-                    sum(rights) / len(mine),
-                )
-            )
-    return tuple(bins)
+def calibration(judged: Sequence[Judged]) -> FirstAttempts:
+    """Compare the first attempts' confidence with how often they are right.
+
+    Where one has no confidence, the shares of the votes are compared instead.
+    """
+    answered = [one for one in judged if one.candidates]
+    are_confident = bool(answered) and all(one.confidence for one in answered)
+    return FirstAttempts(
+        reliability(
+            [one.confidence[0] if are_confident else one.candidates[0].share for one in answered],
+            [one.candidates[0].grid == one.expected for one in answered],
+        ),
+        are_confident,
+    )
 
 
 def _point_sizes(largest: int) -> list[int]:

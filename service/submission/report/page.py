@@ -11,6 +11,7 @@ from augment import Task, write_atomically
 from service.render.pictures import answer_svg, drawable
 from service.submission.report.charts import calibration_chart, curve_chart
 from service.submission.report.document import CANDIDATES_SHOWN, PuzzleReport, Report
+from voting import calibration_error
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --right: #0b7a28; --wrong: #b3261e; }
@@ -113,16 +114,18 @@ def _charts(report: Report) -> str:
                 "The accuracy with fewer votes, estimated by drawing from those there are.",
             )
         )
-    if report.bins:
+    first = report.first_attempts
+    if first.bins:
         bins = "; ".join(
-            f"{one.low:.0%} to {one.high:.0%}: {one.right_share:.0%} of {one.num_inputs} right"
-            for one in report.bins
+            f"{one.low:.0%} to {one.high:.0%}: {one.right_share:.0%} of {one.num_samples} right"
+            for one in first.bins
         )
         figures.append(
             _figure(
-                calibration_chart(report.bins),
+                calibration_chart(first),
                 f"Calibration. {bins}",
-                "How often the first attempt is right, by its share of the votes.",
+                f"How often the first attempt is right, by its {first.measure}; expected "
+                f"calibration error {calibration_error(first.bins):.3f}.",
             )
         )
     return f"<h2>Votes</h2>\n{''.join(figures)}" if figures else ""
@@ -164,7 +167,12 @@ def _puzzle(puzzle: PuzzleReport) -> str:
     }[puzzle.is_right]
     if puzzle.reason is not None:
         verdict += f" not answered ({escape(puzzle.reason.code)})"
-    votes = f"{puzzle.standing.num_votes:,} votes, confidence {puzzle.confidence:.0%}"
+    sure = (
+        f"{puzzle.share:.0%} for the first attempt"
+        if puzzle.confidence is None
+        else f"confidence {puzzle.confidence:.0%}"
+    )
+    votes = f"{puzzle.standing.num_votes:,} votes, {sure}"
     picture, task = "", puzzle.challenge.task
     if task is not None:
         picture = f"<div class='wide'>{_picture(puzzle, task)}</div>\n"
@@ -184,7 +192,8 @@ def _picture(puzzle: PuzzleReport, task: Task) -> str:
     captions = [
         []
         if test is None
-        else [f"{c.count} votes, {c.share:.0%}" for c in test.candidates[: len(test.attempts)]]
+        else [f"confidence {one:.0%}" for one in test.confidence]
+        or [f"{c.count} votes, {c.share:.0%}" for c in test.candidates[: len(test.attempts)]]
         for test in tests
     ]
     label = f"Puzzle {puzzle.challenge.puzzle_id}: demonstrations, test inputs and attempts"
