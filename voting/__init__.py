@@ -1,5 +1,13 @@
-"""Ballots, tallies, rankings, submissions and scores."""
+"""Ballots, tallies, rankings, calibration, submissions and scores."""
 
+from voting.calibration import CalibrationError as CalibrationError
+from voting.calibration import Logistic as Logistic
+from voting.calibration import ReliabilityBin as ReliabilityBin
+from voting.calibration import brier_score as brier_score
+from voting.calibration import calibration_error as calibration_error
+from voting.calibration import cross_validate as cross_validate
+from voting.calibration import fit_logistic as fit_logistic
+from voting.calibration import reliability as reliability
 from voting.ranking import Candidate as Candidate
 from voting.ranking import Ranking as Ranking
 from voting.ranking import decided as decided

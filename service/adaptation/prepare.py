@@ -16,7 +16,8 @@ from hrm_core import (
 )
 from service.adaptation.dataset import HeldOut, build_dataset, hold_out
 from service.runtime.key_ring import LOCAL_OWNER
-from service.solving.enrolment import check_kind
+from service.solving.confidence import CONFIDENCE_NAME
+from service.solving.enrolment import RowIndex, check_kind
 from service.solving.records import (
     ADAPTATION_NAME,
     PUZZLES_NAME,
@@ -130,15 +131,19 @@ def prepare_adaptation(
         "held_out": dict(held_out.indices),
         "held_out_note": held_out.note,
     }
+    documents: dict[str, object] = {
+        "identifiers.json": list(dataset.identifiers),
+        PUZZLES_NAME: index_document(dataset.puzzles),
+    }
+    calibration = None if base is None else RowIndex(base).calibration
+    if calibration is not None:
+        documents[CONFIDENCE_NAME] = calibration.model_dump(mode="json")
     run = Pretraining(
         folder,
         replace(config, num_rows=len(dataset.identifiers)),
         dataset.arrays,
         options.train_settings(),
-        {
-            "identifiers.json": list(dataset.identifiers),
-            PUZZLES_NAME: index_document(dataset.puzzles),
-        },
+        documents,
         device=pick_device(device),
         compile_step=compile_step,
         num_threads=num_threads,

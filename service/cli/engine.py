@@ -143,8 +143,10 @@ def solve_locally(
     answers = []
     for task, solving in zip(tasks, solvings, strict=True):
         answer = solving.answer(task.expected)
+        for sentence in answer.warnings:  # the others were printed by the test of the rows
+            warn(f"{task.puzzle.name}: {sentence}")
         timings_s = answer.timings_s | {stage: round(value, 3) for stage, value in times.items()}
-        changes = {"warnings": tuple(warnings), "timings_s": timings_s}
+        changes = {"warnings": (*answer.warnings, *warnings), "timings_s": timings_s}
         answers.append(answer.model_copy(update=changes))
     return answers
 

@@ -37,7 +37,7 @@ def print_json(document: Any) -> None:
 
 def warn(sentence: str) -> None:
     """Print a warning to the error stream."""
-    notices.print(f"Warning: {sentence}.", style="yellow", markup=False, soft_wrap=True)
+    notices.print(f"Warning: {sentence.rstrip('.')}.", style="yellow", markup=False, soft_wrap=True)
 
 
 def progress_bar() -> Progress:

@@ -218,15 +218,22 @@ def _print_answer(task: Task, answer: Answer) -> None:
 
 
 def _captions(test: TestAnswer) -> list[str]:
-    """Return the votes of each attempt; a service lists the first few candidates only."""
+    """Return the confidence of each attempt, or where there is none, its votes.
+
+    A service lists the first few candidates only.
+    """
+    if test.confidence:
+        return [f"confidence {one:.0%}" for one in test.confidence]
     shown = [f"{c.count} votes, {c.share:.0%}" for c in test.candidates[: len(test.attempts)]]
     return shown + [""] * (len(test.attempts) - len(shown))
 
 
 def _vote_line(test: TestAnswer) -> str:
     early = ", decided early" if test.decided_early else ""
+    leading = [f"{one.count} ({one.share:.0%})" for one in test.candidates[: len(test.attempts)]]
+    of_attempts = f", of the attempts {', '.join(leading)}" if test.confidence else ""
     return (
-        f"{test.votes} vote(s) for {test.distinct_candidates} grid(s), "
+        f"{test.votes} vote(s) for {test.distinct_candidates} grid(s){of_attempts}, "
         f"{test.abstained} abstained, "
         f"{test.variants_used} of {test.variants_asked} variants{early}, "
         f"{test.segments} segments"

@@ -25,6 +25,7 @@ def answer_test(
     num_attempts: int,
     num_variants: int,
     shares: Sequence[MemberShare],
+    confidence: tuple[float, ...] = (),
     traces: Sequence[VariantTrace] | None = None,
     expected: Grid | None = None,
 ) -> TestAnswer:
@@ -36,6 +37,7 @@ def answer_test(
     attempts = tuple(candidate.grid for candidate in candidates[:num_attempts])
     return TestAnswer(
         attempts=attempts,
+        confidence=confidence,
         candidates=_named(candidates[:CANDIDATES_SHOWN], tallies),
         distinct_candidates=len(candidates),
         votes=sum(share.votes for share in shares),

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from augment import CanvasError, CropChoice, Dialect, Puzzle, Variant, choose_crop
 from hrm_core import ARC_VOCAB_SIZE, Checkpoint
+from service.solving.confidence import Calibration, read_calibration
 from service.solving.records import AdaptationRecord, PuzzleIndex, read_adaptation, read_index
 from service.wire.errors import EnrolmentError, UnknownPuzzle
 
@@ -107,6 +108,16 @@ class RowIndex:
         Raises: AdaptationError when its record is damaged.
         """
         return read_adaptation(self.checkpoint.folder)
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """The calibration of the checkpoint, or of the base that it was adapted from.
+
+        Raises: EnrolmentError when the file is damaged; AdaptationError.
+        """
+        adaptation, checkpoint = self.adaptation, self.checkpoint
+        fitted_for = checkpoint.sha256 if adaptation is None else adaptation.base_sha256
+        return None if fitted_for is None else read_calibration(checkpoint.folder, fitted_for)
 
     @cached_property
     def dialect(self) -> Dialect:

@@ -9,9 +9,10 @@ import numpy as np
 from augment import NUM_DIHEDRALS, CropChoice, Grid, Puzzle, encode_variants, touches_edge
 from hrm_core import Engine, Outcome, Sample
 from service.solving.answer import read_traces
+from service.solving.confidence import Calibration, VoteSource
 from service.solving.enrolment import PuzzleRows, RowIndex
 from service.wire.answer import AdaptationSummary, MemberAnswer, MemberShare, VariantTrace
-from voting import Tally, count_ballots
+from voting import Ranking, Tally, count_ballots
 
 
 class SampleId(NamedTuple):
@@ -26,13 +27,15 @@ class SampleId(NamedTuple):
 class Member:
     """A checkpoint that votes on a puzzle, under a name that is unique in the vote.
 
-    `crop` is the square on which it reads the puzzle's grids, and the larger ones to try.
+    `crop` is the square on which it reads the puzzle's grids, and the larger ones to try;
+    `calibration` is what gives its answers a confidence.
     """
 
     name: str
     puzzle_rows: PuzzleRows
     crop: CropChoice
     adaptation: AdaptationSummary | None = None
+    calibration: Calibration | None = None
 
     @classmethod
     def find(
@@ -42,8 +45,11 @@ class Member:
         *,
         name: str | None = None,
         adaptation: AdaptationSummary | None = None,
+        calibration: Calibration | None = None,
     ) -> "Member":
         """Find a checkpoint's rows for a puzzle; `name` None takes the folder's.
+
+        `calibration` None takes that of the folder, if it has one.
 
         Raises: UnknownPuzzle where it has none; EnrolmentError; CanvasError when a grid is larger
         than the canvas.
@@ -53,11 +59,29 @@ class Member:
         if adaptation is None and row_index.adaptation is not None:
             adaptation = row_index.adaptation.summary(is_reused=True)
         crop = row_index.crop_of(puzzle)
-        return cls(name or checkpoint.folder.resolve().name, puzzle_rows, crop, adaptation)
+        return cls(
+            name or checkpoint.folder.resolve().name,
+            puzzle_rows,
+            crop,
+            adaptation,
+            calibration or row_index.calibration,
+        )
 
     def draw(self, num_variants: int | None, seed: int) -> "Member":
         """Keep some of the variants, as `PuzzleRows.draw` does."""
         return replace(self, puzzle_rows=self.puzzle_rows.draw(num_variants, seed))
+
+    def confidence(
+        self, tally: Tally, ranking: Ranking, test_input: Grid, num_attempts: int
+    ) -> tuple[float, ...]:
+        """Return the probability of each attempt by the votes on a test input, the best first.
+
+        Empty where the checkpoint has no calibration for its kind of rows.
+        """
+        if self.calibration is None:
+            return ()
+        source = VoteSource.of(self.puzzle_rows.kind, self.adaptation)
+        return self.calibration.confidence(tally, ranking, test_input, num_attempts, source)
 
 
 @dataclass(slots=True)

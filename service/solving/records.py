@@ -125,7 +125,12 @@ class AdaptationRecord(Document):
     def summary(self, *, is_reused: bool) -> AdaptationSummary:
         """Return the summary that an answer contains."""
         base, base_sha256 = self.base or "random weights", self.base_sha256 or ""
-        changes = {"base": base, "base_sha256": base_sha256, "reused": is_reused}
+        changes = {
+            "base": base,
+            "base_sha256": base_sha256,
+            "puzzles": len(self.puzzles),
+            "reused": is_reused,
+        }
         return AdaptationSummary(**(dict(self) | changes))
 
 

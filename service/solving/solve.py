@@ -9,6 +9,7 @@ from augment import CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
 from service.solving.answer import MAX_TRACED, answer_test
 from service.solving.members import Member, MemberVote
+from service.solving.warnings import answer_warnings
 from service.wire.answer import Answer, MemberAnswer, VariantTrace
 from service.wire.errors import InputError
 from service.wire.job import ProgressSummary
@@ -134,6 +135,20 @@ class Solving:
         members = tuple(self._entered[index] for index in range(len(self._votes)))
         num_variants = sum(vote.num_variants for vote in self._votes)
         outputs = expected or (None,) * len(self.puzzle.test)
+        tests = tuple(
+            answer_test(
+                {vote.member.name: vote.tally(index) for vote in self._votes},
+                tally,
+                self._ranking,
+                num_attempts=options.attempts,
+                num_variants=num_variants,
+                shares=[vote.share(index, tally.num_votes) for vote in self._votes],
+                confidence=self._confidence(index, tally),
+                traces=self._traces(index) if options.trace else None,
+                expected=output,
+            )
+            for index, (tally, output) in enumerate(zip(self.tallies, outputs, strict=True))
+        )
         return Answer(
             **dict(members[0]),
             puzzle=self.puzzle.name,
@@ -143,20 +158,15 @@ class Solving:
             seed=options.seed,
             stop_early=options.stop_early,
             device=self._device,
-            tests=tuple(
-                answer_test(
-                    {vote.member.name: vote.tally(index) for vote in self._votes},
-                    tally,
-                    self._ranking,
-                    num_attempts=options.attempts,
-                    num_variants=num_variants,
-                    shares=[vote.share(index, tally.num_votes) for vote in self._votes],
-                    traces=self._traces(index) if options.trace else None,
-                    expected=output,
-                )
-                for index, (tally, output) in enumerate(zip(self.tallies, outputs, strict=True))
-            ),
+            tests=tests,
+            warnings=answer_warnings(members, self.puzzle.test, [one.attempts for one in tests]),
             timings_s={stage: round(seconds, 6) for stage, seconds in timings.items()},
+        )
+
+    def _confidence(self, test_index: int, tally: Tally) -> tuple[float, ...]:
+        """Return the main member's confidence in the attempts, by the votes of all."""
+        return self._votes[0].member.confidence(
+            tally, self._ranking, self.puzzle.test[test_index], self.options.attempts
         )
 
     def _tally(self, test_index: int) -> Tally:

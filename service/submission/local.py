@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from augment import CanvasError, Puzzle
+from augment import CanvasError, Grid, Puzzle
 from hrm_core import Engine, open_checkpoint
 from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
@@ -18,7 +19,7 @@ from service.submission.session import ProgressView, SubmitConfig, SubmitSession
 from service.submission.votes import InputVotes, RoundVotes
 from service.wire.errors import InputError, UnknownPuzzle
 from service.wire.options import SolveOptions
-from voting import decided
+from voting import Ranking, Tally, decided
 
 Voters = Mapping[str, tuple[Member, ...]]
 OpenEngine = Callable[[RowIndex, EngineOptions, int], Engine]
@@ -60,11 +61,18 @@ def _name(row_index: RowIndex) -> str:
 
 def _vote(session: SubmitSession, row_indexes: Sequence[RowIndex], open_engine: OpenEngine) -> None:
     voters = enrol_all(session.run, row_indexes)
+    for puzzle_id, members in voters.items():
+        session.run.judges[puzzle_id] = partial(_judge, members[0], session.run.ranking)
     plan = session.make_plan(is_whole=False)
     if plan.num_open > 0:
         engines = _open_engines(session, row_indexes, voters, open_engine)
         vote = LocalVote(session.run, plan, voters, engines, session.config.options)
         vote.run(session.show, session.should_stop)
+
+
+def _judge(main: Member, ranking: Ranking, tally: Tally, test_input: Grid) -> tuple[float, ...]:
+    """Return the main checkpoint's confidence in the attempts, by the votes of all."""
+    return main.confidence(tally, ranking, test_input, NUM_ATTEMPTS)
 
 
 def _open_engines(

@@ -175,4 +175,4 @@ def votes_of(test: TestAnswer) -> InputVotes:
         for one in test.candidates
     ]
     tally = Tally.of(votes, test.abstained)
-    return InputVotes(tally, test.votes - tally.num_votes, test.segments)
+    return InputVotes(tally, test.votes - tally.num_votes, test.segments, test.confidence)

@@ -11,24 +11,35 @@ from service.submission.challenges import Challenge
 from service.submission.files import NUM_ATTEMPTS, filled
 from service.submission.run import Refusal, Run
 from service.submission.votes import InputVotes, Standing
-from voting import Candidate, Ranking, Scores, score
+from voting import (
+    Candidate,
+    Ranking,
+    ReliabilityBin,
+    Scores,
+    calibration_error,
+    reliability,
+    score,
+)
 
 CANDIDATES_SHOWN = 5
 # Draws of votes for each point of the curve.
 NUM_DRAWS = 100
-NUM_BINS = 10
 MAX_POINTS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class TestReport:
-    """The votes on one test input; `expected` is None where it is not known."""
+    """The votes on one test input; `expected` is None where it is not known.
+
+    `confidence` is for each attempt, and empty where the checkpoint has no calibration.
+    """
 
     __test__ = False  # its name would make pytest collect it
 
     votes: InputVotes
     candidates: tuple[Candidate, ...]
     expected: Grid | None
+    confidence: tuple[float, ...] = ()
 
     @property
     def attempts(self) -> tuple[Grid, ...]:
@@ -36,7 +47,7 @@ class TestReport:
         return tuple(one.grid for one in self.candidates[:NUM_ATTEMPTS])
 
     @property
-    def confidence(self) -> float:
+    def share(self) -> float:
         """The first attempt's share of the votes, 0..1."""
         return self.candidates[0].share if self.candidates else 0.0
 
@@ -49,7 +60,7 @@ class TestReport:
         """Return the votes as JSON values."""
         document: dict[str, Any] = {
             "attempts": [grid.to_rows() for grid in self.attempts],
-            "confidence": self.confidence,
+            "share": self.share,
             "votes": self.votes.num_votes,
             "abstained": self.votes.tally.abstained,
             "segments": self.votes.num_segments,
@@ -63,6 +74,8 @@ class TestReport:
                 for one in self.candidates[:CANDIDATES_SHOWN]
             ],
         }
+        if self.confidence:
+            document["confidence"] = list(self.confidence)
         if self.expected is not None:
             document |= {"expected": self.expected.to_rows(), "right": self.is_right}
         return document
@@ -81,17 +94,19 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
-    """Test inputs by the first attempt's share of the votes, from `low` to `high`.
+class FirstAttempts:
+    """First attempts that are right, by their confidence or share of the votes.
 
-    Units: shares, 0..1; `right_share` of the first attempts.
+    `are_confident`: by the confidence, which every one of them has.
     """
 
-    low: float
-    high: float
-    num_inputs: int
-    mean_confidence: float
-    right_share: float
+    bins: tuple[ReliabilityBin, ...]
+    are_confident: bool
+
+    @property
+    def measure(self) -> str:
+        """What the attempts are sorted by, in words."""
+        return "confidence" if self.are_confident else "share of the votes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +125,16 @@ class PuzzleReport:
         return None if None in rights or not rights else all(rights)
 
     @property
-    def confidence(self) -> float:
-        """The lowest confidence of its answers, 0..1."""
-        return min((test.confidence for test in self.tests), default=0.0)
+    def share(self) -> float:
+        """The lowest share of the votes of a first attempt, 0..1."""
+        return min((test.share for test in self.tests), default=0.0)
+
+    @property
+    def confidence(self) -> float | None:
+        """The lowest confidence of a first attempt, 0..1; None where a test input has none."""
+        firsts = [test.confidence[0] if test.confidence else None for test in self.tests]
+        known = [one for one in firsts if one is not None]
+        return min(known) if known and len(known) == len(firsts) else None
 
     def document(self) -> dict[str, Any]:
         """Return the puzzle as JSON values."""
@@ -120,6 +142,7 @@ class PuzzleReport:
             "puzzle": self.challenge.puzzle_id,
             "answered": self.reason is None,
             "reason": None if self.reason is None else self.reason._asdict(),
+            "share": self.share,
             "confidence": self.confidence,
             "rounds": self.standing.num_rounds,
             "voters": list(self.standing.voters),
@@ -129,7 +152,7 @@ class PuzzleReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The report on a run; `scores`, `curve` and `bins` only where every expected output is known.
+    """The report on a run; `scores`, `curve` and bins only where every expected output is known.
 
     `settings` are those of the run; `is_complete`: no votes are left to be taken.
 
@@ -143,7 +166,7 @@ class Report:
     puzzles: tuple[PuzzleReport, ...]
     scores: Scores | None
     curve: tuple[CurvePoint, ...]
-    bins: tuple[Bin, ...]
+    first_attempts: FirstAttempts
 
     @property
     def unanswered(self) -> dict[str, Refusal]:
@@ -173,7 +196,11 @@ class Report:
             ],
             "scores": None if self.scores is None else asdict(self.scores),
             "curve": [asdict(point) for point in self.curve],
-            "calibration": [asdict(one) for one in self.bins],
+            "calibration": {
+                "of": self.first_attempts.measure,
+                "error": calibration_error(self.first_attempts.bins),
+                "bins": [asdict(one) for one in self.first_attempts.bins],
+            },
             "per_puzzle": [puzzle.document() for puzzle in self.puzzles],
         }
 
@@ -206,7 +233,7 @@ def make_report(
         puzzles=puzzles,
         scores=scores,
         curve=vote_curve(judged, run.ranking),
-        bins=calibration(judged),
+        first_attempts=calibration(judged),
     )
 
 
@@ -218,8 +245,15 @@ def _puzzle(
     if solutions is not None:
         known = solutions[challenge.puzzle_id]
     tests = tuple(
-        TestReport(votes, votes.candidates(run.ranking), expected)
-        for votes, expected in zip(standing.votes, known, strict=False)  # none: no votes
+        TestReport(
+            votes,
+            votes.candidates(run.ranking),
+            expected,
+            run.confidence(challenge.puzzle_id, votes, grid),
+        )
+        for votes, expected, grid in zip(  # none: no votes
+            standing.votes, known, challenge.inputs, strict=False
+        )
     )
     return PuzzleReport(challenge, tests, standing, run.reason(challenge.puzzle_id))
 
@@ -243,28 +277,20 @@ def vote_curve(
     return tuple(points)
 
 
-def calibration(judged: Sequence[TestReport]) -> tuple[Bin, ...]:
-    """Compare the first attempts' shares of the votes with how often they are right."""
-    shares = [
-        (one.candidates[0].share, one.candidates[0].grid == one.expected)
-        for one in judged
-        if one.candidates
-    ]
-    bins = []
-    for index in range(NUM_BINS):
-        mine = [(share, right) for share, right in shares if min(int(share * NUM_BINS), 9) == index]
-        if mine:
-            confidences, rights = zip(*mine, strict=True)
-            bins.append(
-                Bin(
-                    index / NUM_BINS,
-                    (index + 1) / NUM_BINS,
-                    len(mine),
-                    sum(confidences) / len(mine),
-                    sum(rights) / len(mine),
-                )
-            )
-    return tuple(bins)
+def calibration(judged: Sequence[TestReport]) -> FirstAttempts:
+    """Compare the first attempts' confidence with how often they are right.
+
+    Where one has no confidence, the shares of the votes are compared instead.
+    """
+    answered = [one for one in judged if one.candidates]
+    are_confident = bool(answered) and all(one.confidence for one in answered)
+    return FirstAttempts(
+        reliability(
+            [one.confidence[0] if are_confident else one.share for one in answered],
+            [one.candidates[0].grid == one.expected for one in answered],
+        ),
+        are_confident,
+    )
 
 
 def _point_sizes(largest: int) -> list[int]:

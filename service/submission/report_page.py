@@ -13,14 +13,14 @@ from augment import Task, write_atomically
 from service.render.pictures import answer_svg, drawable
 from service.submission.report import (
     CANDIDATES_SHOWN,
-    Bin,
     CurvePoint,
+    FirstAttempts,
     PuzzleReport,
     Report,
     TestReport,
 )
 from service.submission.run import Refusal
-from voting import Scores
+from voting import Scores, calibration_error
 
 _SIZE = (5.2, 3.4)  # inches
 _FIRST, _TWO, _GREY = "#B45309", "#0B63A5", "#777777"
@@ -122,16 +122,18 @@ def _charts(report: Report) -> str:
                 "The accuracy with fewer votes, estimated by drawing from those there are.",
             )
         )
-    if report.bins:
+    first = report.first_attempts
+    if first.bins:
         bins = "; ".join(
-            f"{one.low:.0%} to {one.high:.0%}: {one.right_share:.0%} of {one.num_inputs} right"
-            for one in report.bins
+            f"{one.low:.0%} to {one.high:.0%}: {one.right_share:.0%} of {one.num_samples} right"
+            for one in first.bins
         )
         figures.append(
             _figure(
-                calibration_chart(report.bins),
+                calibration_chart(first),
                 f"Calibration. {bins}",
-                "How often the first attempt is right, by its share of the votes.",
+                f"How often the first attempt is right, by its {first.measure}; expected "
+                f"calibration error {calibration_error(first.bins):.3f}.",
             )
         )
     return f"<h2>Votes</h2>\n{''.join(figures)}" if figures else ""
@@ -171,7 +173,12 @@ def _puzzle(puzzle: PuzzleReport) -> str:
     }[puzzle.is_right]
     if puzzle.reason is not None:
         verdict += f" not answered ({escape(puzzle.reason.code)})"
-    votes = f"{puzzle.standing.num_votes:,} votes, confidence {puzzle.confidence:.0%}"
+    sure = (
+        f"{puzzle.share:.0%} for the first attempt"
+        if puzzle.confidence is None
+        else f"confidence {puzzle.confidence:.0%}"
+    )
+    votes = f"{puzzle.standing.num_votes:,} votes, {sure}"
     picture, task = "", puzzle.challenge.task
     if task is not None:
         picture = f"<div class='wide'>{_picture(puzzle, task)}</div>\n"
@@ -189,7 +196,8 @@ def _picture(puzzle: PuzzleReport, task: Task) -> str:
     expected = tuple(test.expected for test in tests) or (None,) * num_inputs
     attempts = [test.attempts for test in tests] or [()] * num_inputs
     captions = [
-        [f"{c.count} votes, {c.share:.0%}" for c in test.candidates[: len(test.attempts)]]
+        [f"confidence {one:.0%}" for one in test.confidence]
+        or [f"{c.count} votes, {c.share:.0%}" for c in test.candidates[: len(test.attempts)]]
         for test in tests
     ] or [[]] * num_inputs
     label = f"Puzzle {puzzle.challenge.puzzle_id}: demonstrations, test inputs and attempts"
@@ -244,9 +252,10 @@ def curve_chart(points: Sequence[CurvePoint]) -> bytes:
     return _svg(figure)
 
 
-def calibration_chart(bins: Sequence[Bin]) -> bytes:
-    """Draw how often first attempts are right by their share of the votes."""
-    figure, axes = _axes("share of the votes for the first attempt", "first attempts right")
+def calibration_chart(first_attempts: FirstAttempts) -> bytes:
+    """Draw how often first attempts are right by their confidence or share of the votes."""
+    bins = first_attempts.bins
+    figure, axes = _axes(f"{first_attempts.measure} of the first attempt", "first attempts right")
     axes.plot([0, 1], [0, 1], ":", color=_GREY, label="perfect calibration")
     axes.bar(
         [(one.low + one.high) / 2 for one in bins],
@@ -256,7 +265,7 @@ def calibration_chart(bins: Sequence[Bin]) -> bytes:
         alpha=0.25,
     )
     axes.plot(
-        [one.mean_confidence for one in bins],
+        [one.mean_probability for one in bins],
         [one.right_share for one in bins],
         "o",
         color=_TWO,
@@ -264,8 +273,8 @@ def calibration_chart(bins: Sequence[Bin]) -> bytes:
     )
     for one in bins:
         axes.annotate(
-            str(one.num_inputs),
-            (one.mean_confidence, one.right_share),
+            str(one.num_samples),
+            (one.mean_probability, one.right_share),
             xytext=(5, -9 if one.right_share > 0.5 else 4),
             textcoords="offset points",
             fontsize=8,

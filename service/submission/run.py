@@ -8,14 +8,17 @@ from typing import NamedTuple
 from augment import Grid
 from service.submission.challenges import Challenge
 from service.submission.files import NUM_ATTEMPTS, Journal, SubmissionFile
-from service.submission.votes import RoundVotes, Standing
-from voting import Ranking
+from service.submission.votes import InputVotes, RoundVotes, Standing
+from voting import Ranking, Tally
 
 BROKEN = "invalid_task"
 NO_TIME = "no_time"
 NO_GRID = "no_grid"
 # The number of variants that have voted after each round; then all there are.
 ROUND_STOPS = (8, 32, 128, 512)
+
+Judge = Callable[[Tally, Grid], tuple[float, ...]]
+"""Returns the confidence of each attempt by the votes on a test input; empty without one."""
 
 
 class Refusal(NamedTuple):
@@ -169,6 +172,8 @@ class Run:
             for one in challenges
             if one.fault is not None
         }
+        # By puzzle; on this machine only, since a service gives its own.
+        self.judges: dict[str, Judge] = {}
         self._output = output
         for one in journal.rounds:
             if one.puzzle_id in self.standings:
@@ -194,6 +199,11 @@ class Run:
             tuple(one.grid for one in votes.candidates(self.ranking)[:NUM_ATTEMPTS])
             for votes in self.standings[puzzle_id].votes
         ]
+
+    def confidence(self, puzzle_id: str, votes: InputVotes, grid: Grid) -> tuple[float, ...]:
+        """Return the confidence of each attempt at a test input; empty where there is none."""
+        judge = self.judges.get(puzzle_id)
+        return votes.confidence if judge is None else judge(votes.tally, grid)
 
     def plan(self, stops: Sequence[int | None], *, is_whole: bool = False) -> Plan:
         """Plan the rounds of all puzzles that are neither broken nor refused."""

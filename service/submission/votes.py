@@ -9,11 +9,15 @@ from voting import Candidate, GridVotes, Ranking, Tally, rank
 
 @dataclass(frozen=True, slots=True)
 class InputVotes:
-    """The votes on one test input; `num_unlisted` are for grids that a service did not list."""
+    """The votes on one test input; `num_unlisted` are for grids that a service did not list.
+
+    `confidence` is a service's, for each attempt; it is of these votes alone, so a sum has none.
+    """
 
     tally: Tally
     num_unlisted: int = 0
     num_segments: int = 0
+    confidence: tuple[float, ...] = ()
 
     @property
     def num_votes(self) -> int:
@@ -42,12 +46,13 @@ class InputVotes:
 
     def document(self) -> dict[str, Any]:
         """Return the votes as JSON values, with grids as rows of digits to halve their size."""
-        return {
+        document: dict[str, Any] = {
             "grids": [[_digits(v.grid), v.count, v.q_sum] for v in self.tally.entries],
             "abstained": self.tally.abstained,
             "unlisted": self.num_unlisted,
             "segments": self.num_segments,
         }
+        return document | ({"confidence": list(self.confidence)} if self.confidence else {})
 
     @classmethod
     def from_document(cls, document: Any) -> "InputVotes":
@@ -63,6 +68,7 @@ class InputVotes:
             Tally.of(votes, int(document["abstained"])),
             int(document["unlisted"]),
             int(document["segments"]),
+            tuple(map(float, document.get("confidence", ()))),
         )
 
 

@@ -1,5 +1,6 @@
 """The answer to a puzzle: the votes, and all that is needed to repeat them."""
 
+from operator import not_
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -68,6 +69,12 @@ class TestAnswer(Document):
     __test__ = False  # not a test class, whatever its name makes pytest think
 
     attempts: tuple[Grid, ...] = Field(description="The answers, best first.")
+    confidence: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        default=(),
+        exclude_if=not_,
+        description="For each attempt the calibrated probability that it is right, 0..1. Absent "
+        "where the checkpoint has no calibration.",
+    )
     candidates: tuple[RankedCandidate, ...] = Field(description="The first few, best first.")
     distinct_candidates: int
     votes: int
@@ -102,6 +109,9 @@ class AdaptationSummary(Document):
     steps: int
     seconds: float = Field(description="Of training.")
     variants: int
+    puzzles: int | None = Field(
+        default=None, description="How many puzzles it was adapted to together."
+    )
     held_out_share: float | None = Field(
         default=None, description="Of the variants held out, those right."
     )

@@ -101,6 +101,7 @@ class AdaptationTurns:
             puzzle,
             name=entry.id,
             adaptation=entry.record.summary(is_reused=is_reused),
+            calibration=row_index.calibration,
         )
 
     def forget(self, job_id: str) -> None:

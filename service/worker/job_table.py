@@ -151,7 +151,10 @@ class ActiveJob:
         return answer.model_copy(
             update={
                 "verified": all(record.finding.is_verified for record in used),
-                "warnings": tuple(one.warning for one in used if one.warning is not None),
+                "warnings": (
+                    *answer.warnings,
+                    *(one.warning for one in used if one.warning is not None),
+                ),
                 "worker": worker_id,
                 "timings_s": {
                     "queue": round(self.queue_s, 6),

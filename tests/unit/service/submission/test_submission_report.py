@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,8 @@ def test_scores_are_those_of_the_file(report: Report, tmp_path: Path) -> None:
 def test_puzzles_tell_confidence_and_verdict(report: Report) -> None:
     solved, half, *_, broken = report.puzzles
 
-    assert (solved.is_right, solved.confidence) == (True, 0.75)
-    assert (half.is_right, half.confidence) == (False, 0.0)
+    assert (solved.is_right, solved.share, solved.confidence) == (True, 0.75, None)
+    assert (half.is_right, half.share, half.confidence) == (False, 0.0, None)
     assert (broken.is_right, broken.tests) == (None, ())
 
 
@@ -120,7 +121,10 @@ def test_curve_and_calibration_are_of_the_inputs_with_votes(report: Report) -> N
 
     assert [point.num_ballots for point in report.curve] == [1, 2, 4, 8]
     assert (last.first_share, last.two_share) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
-    assert [(one.num_inputs, one.right_share) for one in report.bins] == [(1, 0.0), (1, 1.0)]
+    assert [(one.num_samples, one.right_share) for one in report.first_attempts.bins] == [
+        (1, 0.0),
+        (1, 1.0),
+    ]
 
 
 def judged(expected: Grid, *counts: tuple[Grid, int], abstained: int = 0) -> TestReport:
@@ -155,9 +159,41 @@ def test_what_nobody_voted_for_is_never_right() -> None:
 
 
 def test_a_whole_share_falls_into_the_last_bin() -> None:
-    (one,) = calibration([judged(RIGHT, (RIGHT, 8))])
+    (one,) = calibration([judged(RIGHT, (RIGHT, 8))]).bins
 
-    assert (one.low, one.high, one.mean_confidence) == (0.9, 1.0, 1.0)
+    assert (one.low, one.high, one.mean_probability) == (0.9, 1.0, 1.0)
+
+
+def test_calibration_is_of_confidence_where_every_answer_has_it() -> None:
+    sure = replace(judged(RIGHT, (RIGHT, 8)), confidence=(0.35,))
+    nobody = judged(RIGHT, abstained=4)
+    by_confidence = calibration([sure, nobody])
+    assert (by_confidence.measure, len(by_confidence.bins)) == ("confidence", 1)
+    assert by_confidence.bins[0].mean_probability == 0.35
+    by_votes = calibration([sure, judged(RIGHT, (WRONG, 3))])
+    assert by_votes.measure == "share of the votes"
+    assert [(one.num_samples, one.right_share) for one in by_votes.bins] == [(2, 0.5)]
+
+
+def test_confidence_is_of_all_votes_here_and_the_service_s_there(tmp_path: Path) -> None:
+    challenges = check_challenges(DOCUMENT, SOLUTIONS)
+    with Journal(tmp_path / "journal.jsonl", {}) as journal:
+        output = SubmissionFile(tmp_path / "submission.json", challenges)
+        run = Run(challenges, journal, output, Clock(60.0), Ranking.COUNT)
+        run.judges["half"] = lambda tally, grid: (tally.num_votes / 100, 0.0)
+        for start, stop in ((0, 4), (4, 8)):
+            two = (votes((RIGHT, 3)), votes((WRONG, 4)))
+            run.record(RoundVotes("half", start, stop, two, True, ("demo",), 1.0))
+        served = replace(votes((RIGHT, 6), (WRONG, 2)), confidence=(0.8, 0.1))
+        run.record(RoundVotes("solved", 0, 8, (served,), True, ("demo",), 1.0))
+        made = make_report(run, "file.json", {}, SOLUTIONS, is_complete=True)
+    solved, half, unknown, *_ = made.puzzles
+    assert (solved.confidence, half.confidence, unknown.confidence) == (0.8, 0.06, None)
+    assert half.tests[1].document()["confidence"] == [0.08, 0.0]
+    assert made.first_attempts.measure == "confidence"
+    with Journal(tmp_path / "journal.jsonl", {}) as journal:
+        assert journal.rounds[-1].votes[0].confidence == (0.8, 0.1)
+    assert b"confidence" not in json.dumps(votes((RIGHT, 1)).document()).encode()
 
 
 class Page(HTMLParser):

@@ -45,7 +45,12 @@ def test_an_answer_has_all_that_is_needed_to_repeat_it(
         assert "expected" not in test
     assert (result["puzzle"], result["seed"], result["checkpoint"]) == (puzzle.name, 3, "demo")
     assert (result["verified"], result["worker"]) == (False, "w")
-    assert [warning.partition(": ")[0] for warning in result["warnings"]] == ["demo"]
+    *copies, of_checkpoint = result["warnings"]
+    assert copies == [
+        f"The first attempt at test input {number} equals its input."
+        for number in range(1, len(puzzle.test) + 1)
+    ]
+    assert of_checkpoint.startswith("demo: ")
     assert list(result["timings_s"]) == ["queue", "encode", "vote", "run", "total"]
     assert result["timings_s"]["queue"] == 0.25
     assert result["timings_s"]["run"] <= result["timings_s"]["total"] - 0.25 < 600
