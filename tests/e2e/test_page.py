@@ -515,7 +515,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(
         field = opened.page.get_by_label("Key", exact=True)
         field.fill("wrong")
         field.press("Enter")
-        opened.page.get_by_text("opens nothing here").wait_for()
+        opened.page.get_by_text("not recognised").wait_for()
         field.fill(KEY)
         field.press("Enter")
         opened.page.locator("select[name=checkpoint] option", has_text="demo").first.wait_for(
