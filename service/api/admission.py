@@ -13,8 +13,10 @@ from service.api.context import Call, Context
 from service.api.problems import Problem, Refused, invalid_request
 from service.jobs import CheckpointRecord, Failure, NewBatch, NewJob
 from service.jobs import Refused as RefusedPuzzle
+from service.runtime.choice import Candidate, choose_checkpoint
 from service.runtime.settings import PREFIX, Settings
 from service.submission.challenges import Challenge
+from service.wire.errors import CanvasExceeded, UnknownPuzzle
 from service.wire.options import SolveOptions
 from service.wire.problem import Fault
 
@@ -26,7 +28,7 @@ _BUDGET: Final = ("adapt_s", "adapt_steps", "adapt_variants")
 class ResolvedOptions:
     """How puzzles are to be solved: options with all that was left out filled in.
 
-    `checkpoints` are those that vote, the main one first.
+    `checkpoints` are those that vote, the main one first; none where it depends on the puzzle.
     """
 
     options: SolveOptions
@@ -38,8 +40,8 @@ async def make_job(
 ) -> NewJob:
     """Make a job of a task, with the options filled in.
 
-    Raises: Refused for a puzzle that a checkpoint does not know and is not to be adapted to, or
-    that does not fit it, for options that do not go together, and while no worker is there;
+    Raises: Refused for a puzzle that no checkpoint knows and none is to be adapted to, or
+    that does not fit, for options that do not go together, and while no worker is there;
     UnknownCheckpoint; QueueUnavailable.
     """
     resolved = await _resolve_options(options, call.context)
@@ -116,9 +118,15 @@ async def _failure_of(
 
 
 async def _resolve_options(options: SolveOptions, context: Context) -> ResolvedOptions:
-    """Fill options in and find the checkpoints that they name."""
-    options = _fill_budget(options, context.settings)
-    checkpoints = [await context.fleet.choose(options.checkpoint)]
+    """Fill options in and find the checkpoints that they name.
+
+    Where they name none, each puzzle has its own: the worker chooses it, as `_check_choice` does.
+    """
+    options = _fill_adaptation(options, context.settings)
+    main = await context.fleet.choose(options.checkpoint)
+    if options.checkpoint is None and not options.ensemble:
+        return ResolvedOptions(options, ())
+    checkpoints = [main]
     faults = []
     for index, name in enumerate(options.ensemble):
         if any(name == checkpoint.name for checkpoint in checkpoints):
@@ -128,7 +136,7 @@ async def _resolve_options(options: SolveOptions, context: Context) -> ResolvedO
             checkpoints.append(await context.fleet.choose(name))
     if faults:
         raise invalid_request(faults)
-    chosen = options.model_copy(update={"checkpoint": checkpoints[0].name})
+    chosen = options.model_copy(update={"checkpoint": main.name})
     return ResolvedOptions(chosen, tuple(checkpoints))
 
 
@@ -137,8 +145,10 @@ def _pointer_to_member(index: int) -> str:
     return f"/options/ensemble/{index - 1}" if index else "/options/checkpoint"
 
 
-def _fill_budget(options: SolveOptions, settings: Settings) -> SolveOptions:
-    """Fill in what was left out of an adaptation's budget; without adaptation there is none."""
+def _fill_adaptation(options: SolveOptions, settings: Settings) -> SolveOptions:
+    """Fill in whether to adapt, and what was left out of the budget; without it there is none."""
+    if "adapt" not in options.model_fields_set:
+        options = options.model_copy(update={"adapt": settings.default_adapt})
     if faults := _faults_of_budget(options, settings):
         raise invalid_request(
             [Fault(sentence, f"/options/{name}") for name, sentence in faults.items()]
@@ -179,6 +189,8 @@ def _faults_of_budget(options: SolveOptions, settings: Settings) -> Mapping[str,
 
 async def _check_puzzle(puzzle: Puzzle, resolved: ResolvedOptions, context: Context) -> None:
     """See that the checkpoints know a puzzle or are to be adapted to it, and that it fits them."""
+    if not resolved.checkpoints:
+        await _check_choice(puzzle, resolved.options, context)
     for checkpoint in resolved.checkpoints:
         _check_canvas(puzzle, checkpoint)
     if resolved.options.adapt == "never":
@@ -188,35 +200,56 @@ async def _check_puzzle(puzzle: Puzzle, resolved: ResolvedOptions, context: Cont
                 raise await _unknown_puzzle(puzzle, checkpoint, pointer, context)
 
 
+async def _check_choice(puzzle: Puzzle, options: SolveOptions, context: Context) -> None:
+    """See that some checkpoint knows a puzzle or is a base for it, as the worker will."""
+    fleet = context.fleet
+    default = await fleet.choose(None)
+    served = (await fleet.look()).checkpoints
+    candidates = [Candidate.of(record) for record in served.values()]
+    digest = puzzle.demonstrations_hash
+    # Most often the default one knows the puzzle, and no other has to be asked.
+    is_known = puzzle.fits(default.canvas) and await fleet.knows(default, digest)
+    known_to = [default.name] if is_known else await fleet.known_to(digest)
+    try:
+        choose_checkpoint(puzzle, candidates, known_to, adapt=options.adapt, default=default.name)
+    except CanvasExceeded as error:
+        faults = _misfits(puzzle, error.canvas)
+        raise Refused(Problem("canvas_exceeded", str(error), faults)) from None
+    except UnknownPuzzle:
+        raise await _unknown_puzzle(puzzle, default, _pointer_to_member(0), context) from None
+
+
 def _check_canvas(puzzle: Puzzle, checkpoint: CheckpointRecord) -> None:
     """See that demonstrations and test inputs fit a checkpoint's canvas."""
-    faults = tuple(
-        Fault(str(CanvasError(*grid.size, checkpoint.canvas)), pointer_from_path(path))
-        for path, grid in puzzle.misfits(checkpoint.canvas)
-    )
+    faults = _misfits(puzzle, checkpoint.canvas)
     if faults:
         detail = (
             f"{len(faults)} of {len(puzzle.grids)} grids do not fit the canvas of checkpoint "
-            f"{checkpoint.name!r}, {checkpoint.canvas} x {checkpoint.canvas}: choose one with a "
-            "larger canvas (GET /v1/checkpoints lists them)"
+            f"{checkpoint.name!r}, {checkpoint.canvas} x {checkpoint.canvas}: leave the checkpoint "
+            "out, so that one with a larger canvas is taken where there is one, or choose it "
+            "yourself (GET /v1/checkpoints lists them)"
         )
         raise Refused(Problem("canvas_exceeded", detail, faults))
+
+
+def _misfits(puzzle: Puzzle, canvas: int) -> tuple[Fault, ...]:
+    return tuple(
+        Fault(str(CanvasError(*grid.size, canvas)), pointer_from_path(path))
+        for path, grid in puzzle.misfits(canvas)
+    )
 
 
 async def _unknown_puzzle(
     puzzle: Puzzle, checkpoint: CheckpointRecord, pointer: str, context: Context
 ) -> Refused:
-    fleet = context.fleet
+    """Make the refusal of a puzzle that a checkpoint does not know and is not adapted to."""
     puzzles_path = f"/v1/checkpoints/{checkpoint.name}/puzzles"
-    known_to = [
-        other.name
-        for other in (await fleet.look()).checkpoints.values()
-        if other.name != checkpoint.name and await fleet.knows(other, puzzle.demonstrations_hash)
-    ]
+    served = (await context.fleet.look()).checkpoints.values()
+    known_to = sorted(await context.fleet.known_to(puzzle.demonstrations_hash))
     needs = "needs adaptation (test-time training on its demonstrations) first"
     if known_to:
         hint = f"Checkpoint(s) {', '.join(known_to)} know it: name one in {pointer}"
-    elif context.settings.adapt_max_s == 0:
+    elif context.settings.adapt_max_s == 0 or not any(Candidate.of(one).is_base for one in served):
         hint = f"Any other puzzle {needs}, which this service does not do"
     else:
         hint = f'Any other puzzle {needs}: "auto" in /options/adapt asks for it'

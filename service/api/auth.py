@@ -25,7 +25,7 @@ def owner_of(headers: Headers, keys: KeyRing) -> str:
         raise _refusal("send an API key, as `Authorization: Bearer KEY`")
     owner = keys.owner_of(shown)
     if owner is None:
-        raise _refusal("this API key opens nothing here: check it, it may have been replaced")
+        raise _refusal("API key not recognised: check it, it may have been replaced")
     return owner
 
 

@@ -175,6 +175,7 @@ CHECKPOINT: Final[dict[str, Any]] = {
     "sha256": "5f0c" * 16,
     "architecture": "trm",
     "canvas": 10,
+    "crop": False,
     "parameters": 1_000_000,
     "rows": 5_900,
     "puzzles": 46,

@@ -110,6 +110,17 @@ class Fleet:
         self._known_until[key] = now + KNOWN_FOR_S
         return True
 
+    async def known_to(self, demonstrations_hash: str) -> list[str]:
+        """Return the names of the checkpoints with rows for a puzzle.
+
+        Raises: PuzzlesUnpublished; QueueUnavailable.
+        """
+        checkpoints = (await self.look()).checkpoints
+        found = await asyncio.gather(
+            *(self.knows(record, demonstrations_hash) for record in checkpoints.values())
+        )
+        return [name for name, knows in zip(checkpoints, found, strict=True) if knows]
+
     def default_name(self, seen: Sighting) -> str | None:
         """Return the name of the checkpoint of jobs that name none; None where none is served."""
         return default_checkpoint(self._default, seen.checkpoints)
@@ -120,8 +131,8 @@ def not_ready() -> Refused:
     return Refused(
         Problem(
             "not_ready",
-            "no worker with a checkpoint is registered: one may be starting, so try again in a "
-            "moment. `hrm-arc worker` starts one; /health/ready shows when it is ready",
+            "no worker is ready yet. `hrm-arc serve` starts its own, which takes a moment: try "
+            "again then (/health/ready shows when). Beside `hrm-arc api`, run `hrm-arc worker`",
             headers=RETRY_SOON,
         )
     )

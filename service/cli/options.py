@@ -121,16 +121,20 @@ StateFolderOption = Annotated[
     Path | None, typer.Option("--state-folder", help="Where jobs outlive the service.")
 ]
 AdaptOption = Annotated[
-    Adapt,
+    Adapt | None,
     solve_option(
         "adapt",
-        help="With --url: train on the demonstrations first; auto: where a checkpoint has no rows "
-        "for the puzzle.",
+        help="Train on the demonstrations first; auto: where no checkpoint has rows for the "
+        "puzzle. Default: HRM_ARC_ADAPT_DEFAULT, else auto; with --url, as the service has it.",
     ),
 ]
 AdaptMinutesOption = Annotated[
     float | None,
-    typer.Option("--adapt-minutes", help="At the most; default: the service's own choice."),
+    typer.Option(
+        "--adapt-minutes",
+        help="At the most; default: HRM_ARC_ADAPT_DEFAULT_S (two minutes); with --url, the "
+        "service's own.",
+    ),
 ]
 AdaptStepsOption = Annotated[int | None, solve_option("adapt_steps")]
 AdaptVariantsOption = Annotated[int | None, solve_option("adapt_variants")]
@@ -164,23 +168,13 @@ def check_service_options(
 
 
 def check_adaptation(
-    adapt: Adapt,
-    minutes: float | None,
-    steps: int | None,
-    variants: int | None,
-    *,
-    is_possible: bool = True,
+    adapt: Adapt | None, minutes: float | None, steps: int | None, variants: int | None
 ) -> None:
-    """Check that a budget comes with an adaptation, and either only where one is possible.
+    """Check that a budget comes with an adaptation.
 
     Raises: typer.BadParameter.
     """
     budget = {"--adapt-minutes": minutes, "--adapt-steps": steps, "--adapt-variants": variants}
     names = [name for name, value in budget.items() if value is not None]
-    if not is_possible and (names or adapt != "never"):
-        raise typer.BadParameter(
-            f"{', '.join(names or ['--adapt'])}: a service does that, give its --url. Here, "
-            "`hrm-arc adapt` makes an adapted checkpoint, which --checkpoint then takes"
-        )
     if names and adapt == "never":
         raise typer.BadParameter(f"{', '.join(names)}: give --adapt auto or --adapt always too")

@@ -22,7 +22,6 @@ from service.cli.task_sources import read_one_task
 from service.render.pictures import draw_answer
 from service.render.terminal import grids_table, pairs_table
 from service.runtime.devices import EngineOptions
-from service.runtime.folders import DEMO_NAME, demo_checkpoint
 from service.wire.answer import Answer, MemberAnswer, TestAnswer
 from service.wire.errors import ClientError
 from service.wire.job import Job, Progress
@@ -39,8 +38,8 @@ def solve_command(
         list[str] | None,
         typer.Option(
             "--checkpoint",
-            help=f"A checkpoint folder, as published; default: checkpoints/{DEMO_NAME}. With "
-            "--url, the name of a checkpoint it serves; default: the service's choice. Given "
+            help="A checkpoint folder, as published; with --url, the name of a checkpoint that is "
+            "served. Default: one that knows the puzzle, else the best base that it fits. Given "
             "several times, all of them vote, and the first is the main one.",
         ),
     ] = None,
@@ -53,7 +52,7 @@ def solve_command(
     seed: options.SeedOption = options.DEFAULTS.seed,
     url: options.URLOption = None,
     api_key: options.APIKeyOption = None,
-    adapt: options.AdaptOption = "never",
+    adapt: options.AdaptOption = None,
     adapt_minutes: options.AdaptMinutesOption = None,
     adapt_steps: options.AdaptStepsOption = None,
     adapt_variants: options.AdaptVariantsOption = None,
@@ -71,15 +70,14 @@ def solve_command(
 ) -> None:
     """Solve puzzles with trained checkpoints and print the voted answers.
 
-    A puzzle that a checkpoint has no rows for is refused (exit 2): it needs adaptation first.
+    A checkpoint is first adapted (trained) to a puzzle that it has no rows for, which takes some
+    minutes; the outcome is kept. With --adapt never such a puzzle is refused (exit 2).
     """
     if image is not None and len(tasks) > 1:
         raise typer.BadParameter("--image draws one puzzle: give one task")
     engine = EngineOptions(device, slots, precision, attention, compiled, threads)
     options.check_service_options(url, api_key, engine, canvas)
-    options.check_adaptation(
-        adapt, adapt_minutes, adapt_steps, adapt_variants, is_possible=url is not None
-    )
+    options.check_adaptation(adapt, adapt_minutes, adapt_steps, adapt_variants)
     chosen: dict[str, Any] = {
         "variants": variants,
         "attempts": attempts,
@@ -89,24 +87,25 @@ def solve_command(
         "stop_early": stop_early,
         "seed": seed,
     }
+    adapting = {
+        "adapt": adapt,
+        "adapt_s": None if adapt_minutes is None else 60 * adapt_minutes,
+        "adapt_steps": adapt_steps,
+        "adapt_variants": adapt_variants,
+    }
+    # What is left out is left to the service, or to the settings here.
+    chosen |= {name: value for name, value in adapting.items() if value is not None}
     read = [read_one_task(source) for source in tasks]
     if url is not None:
         if checkpoint:
             chosen |= {"checkpoint": checkpoint[0], "ensemble": checkpoint[1:]}
-        adapting = {
-            "adapt": None if adapt == "never" else adapt,
-            "adapt_s": None if adapt_minutes is None else 60 * adapt_minutes,
-            "adapt_steps": adapt_steps,
-            "adapt_variants": adapt_variants,
-        }
-        chosen |= {name: value for name, value in adapting.items() if value is not None}
         solved = asyncio.run(_solve_by_service(read, url, api_key, SolveOptions.read(chosen)))
     else:
-        from service.cli.engine import solve_locally
+        from service.cli.local_solve import solve_locally
 
         solved = solve_locally(
             read,
-            [Path(folder) for folder in checkpoint or (demo_checkpoint(),)],
+            [Path(folder) for folder in checkpoint or ()],
             SolveOptions.read(chosen),
             engine,
             canvas,

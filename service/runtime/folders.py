@@ -10,6 +10,8 @@ from platformdirs import user_state_path
 from service.wire.errors import InputError
 
 DEMO_NAME = "demo"
+# The file that makes a folder a checkpoint.
+CHECKPOINT_MARK = "all_config.yaml"
 # Adapted checkpoints, compiled networks, locks of devices, measured choices, and the queue.
 Subfolder = Literal["adapted", "compiled", "devices", "tuned", "valkey"]
 
@@ -37,6 +39,12 @@ def shipped_checkpoints() -> Path:
     here = Path("checkpoints")
     source = Path(__file__).parents[2] / here
     return source if (source / DEMO_NAME).is_dir() and not here.is_dir() else here
+
+
+def shipped_folders() -> tuple[Path, ...]:
+    """Return the checkpoint folders in `shipped_checkpoints`, by name."""
+    found = shipped_checkpoints().glob(f"*/{CHECKPOINT_MARK}")
+    return tuple(sorted(path.parent for path in found))
 
 
 def demo_checkpoint() -> Path:

@@ -16,12 +16,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.runtime.devices import EngineOptions
-from service.runtime.folders import default_state_folder, shipped_checkpoints
+from service.runtime.folders import CHECKPOINT_MARK, default_state_folder, shipped_checkpoints
 from service.runtime.key_ring import KeyRing
 from service.wire.errors import SettingsError
+from service.wire.options import Adapt
 
 PREFIX = "HRM_ARC_"
-CHECKPOINT_MARK = "all_config.yaml"
 REDIS_SCHEMES = ("unix://", "redis://", "rediss://")
 # Read by the client, not here: one shell may both run the service and call it.
 CLIENT_NAMES = (f"{PREFIX}API_KEY",)
@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     # Adaptation: test-time training on a puzzle's demonstrations. adapt_max_s is the upper limit
     # for a job; 0: this service does not adapt.
     adapt_max_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 600.0
+    # Of jobs that do not say whether to adapt.
+    adapt_default: Literal["auto", "never"] = "auto"
     adapt_default_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
     adapt_max_variants: Annotated[int, Field(ge=1, le=1000)] = 256
     # Adapted checkpoints are kept for later jobs of the same puzzle, the most recently used ones.
@@ -184,6 +186,11 @@ class Settings(BaseSettings):
             compiled=self.compile,
             num_threads=self.threads,
         )
+
+    @property
+    def default_adapt(self) -> Adapt:
+        """Whether jobs adapt that do not say so; never where adaptation is off."""
+        return self.adapt_default if self.adapt_max_s > 0 else "never"
 
     @property
     def is_loopback(self) -> bool:

@@ -43,10 +43,15 @@ class CheckpointRecord(Document):
     sha256: str
     architecture: str
     canvas: int = Field(description="The longest side of a grid that it can read.")
+    crop: bool = Field(
+        default=False, description="Whether it computes only the part of it that a puzzle needs."
+    )
     parameters: int
     rows: int = Field(description="Trained rows, one for each variant of each puzzle.")
     puzzles: int
-    halt_max_steps: int
+    halt_max_steps: int = Field(
+        description="The most segments of a variant, unless `max_segments` says less or more."
+    )
     finding: Finding = Field(description="What its self-test found.")
     verdict: str = Field(description="The finding as a sentence, with what to look at.")
 

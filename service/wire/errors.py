@@ -47,6 +47,16 @@ class UnknownPuzzle(EnrolmentError):  # noqa: N818 - the wire's own word for it
     code = "unknown_puzzle"
 
 
+class CanvasExceeded(EnrolmentError):  # noqa: N818 - the wire's own word for it
+    """The puzzle fits no checkpoint that could answer it; `canvas` is the largest one's."""
+
+    code = "canvas_exceeded"
+
+    def __init__(self, sentence: str, canvas: int) -> None:
+        super().__init__(sentence)
+        self.canvas = canvas
+
+
 class UnknownCheckpoint(EnrolmentError):  # noqa: N818 - the wire's own word for it
     """Nobody serves a checkpoint of that name."""
 
@@ -118,7 +128,7 @@ class JobNotFound(QueueError):  # noqa: N818 - the wire's own word for it
     code = "job_not_found"
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"no job {job_id[:64]!r}: it never was, or its time to be kept has passed")
+        super().__init__(f"job {job_id[:64]!r} does not exist or has expired")
 
 
 class BatchNotFound(QueueError):  # noqa: N818 - the wire's own word for it
@@ -127,9 +137,7 @@ class BatchNotFound(QueueError):  # noqa: N818 - the wire's own word for it
     code = "batch_not_found"
 
     def __init__(self, batch_id: str) -> None:
-        super().__init__(
-            f"no batch {batch_id[:64]!r}: it never was, or its time to be kept has passed"
-        )
+        super().__init__(f"batch {batch_id[:64]!r} does not exist or has expired")
 
 
 class AdaptedNotFound(QueueError):  # noqa: N818 - the wire's own word for it
@@ -139,8 +147,8 @@ class AdaptedNotFound(QueueError):  # noqa: N818 - the wire's own word for it
 
     def __init__(self, adapted_id: str) -> None:
         super().__init__(
-            f"no adapted checkpoint {adapted_id[:80]!r}: it never was, or was removed, or its "
-            "worker is not there now (GET /v1/adapted lists those there are)"
+            f"adapted checkpoint {adapted_id[:80]!r} does not exist, was removed, or is kept by a "
+            "worker that is not there now (GET /v1/adapted lists those there are)"
         )
 
 

@@ -113,7 +113,11 @@ class JobSummary(Document):
     created_at: Time
     started_at: Time | None = None
     finished_at: Time | None = None
-    attempts: int = Field(default=0, description="How often a worker began on it.")
+    attempts: int = Field(
+        default=0,
+        description="How often it was delivered to a worker (the option `attempts` is another "
+        "thing: the answers wanted).",
+    )
     cancel_requested: bool = False
     options: SolveOptions | None = None
     progress: ProgressSummary | None = None

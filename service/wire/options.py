@@ -42,7 +42,9 @@ class SolveOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     checkpoint: CheckpointName | None = Field(
-        default=None, description="A checkpoint's name; null takes the service's own choice."
+        default=None,
+        description="A checkpoint's name. Null takes one that knows the puzzle, else the best base "
+        "that it fits; with an ensemble the service's default checkpoint.",
     )
     # Not strict: callers in Python may give a list.
     ensemble: tuple[CheckpointName, ...] = Field(
@@ -63,7 +65,9 @@ class SolveOptions(BaseModel):
         "has settled. `fixed`: after all segments.",
     )
     max_segments: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        default=None, description="Null takes the checkpoint's own limit."
+        default=None,
+        description="The most segments of a variant; null takes the checkpoint's own limit, its "
+        "`halt_max_steps`.",
     )
     ranking: Ranking = Field(
         default="count",
@@ -77,10 +81,11 @@ class SolveOptions(BaseModel):
         description="Stop once the attempts can no longer change; their counts then may.",
     )
     adapt: Adapt = Field(
-        default="never",
-        description="Test-time training on the demonstrations. `never`: only trained rows answer. "
-        "`auto`: a checkpoint without rows for the puzzle is adapted to it first, or an adaptation "
-        "kept from before is used. `always`: also one that has rows.",
+        default="auto",
+        description="Test-time training on the demonstrations. `auto`: a checkpoint without rows "
+        "for the puzzle is adapted to it first, or an adaptation kept from before is used. "
+        "`never`: only trained rows answer. `always`: also a checkpoint that has rows is adapted. "
+        "Left out, the service's own default holds, usually `auto`.",
     )
     adapt_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         default=None,

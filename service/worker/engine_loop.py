@@ -11,10 +11,10 @@ import structlog
 
 from hrm_core import DeviceMemoryError, Engine, Outcome
 from service.jobs import Failure
-from service.runtime.folders import default_checkpoint
 from service.solving.solve import Solving, group_by_puzzle
 from service.wire.errors import SettingsError
 from service.worker.adaptation_turns import AdaptationTurns
+from service.worker.chooser import CheckpointChooser
 from service.worker.engine_pool import EnginePool, ServedCheckpoint, open_checkpoints
 from service.worker.heartbeat import Watchdog
 from service.worker.job_table import ActiveJob, JobTable, Stage
@@ -53,6 +53,7 @@ class EngineLoop(Thread):
         worker_id: str,
         default_checkpoint: str | None = None,
         allow_unverified: bool = False,
+        adapts: bool = True,
     ) -> None:
         # A daemon, so that a device that hangs does not keep the process from ending.
         super().__init__(name="engine", daemon=True)
@@ -66,7 +67,8 @@ class EngineLoop(Thread):
         self._deliver = deliver
         self._metrics = metrics
         self._worker_id = worker_id
-        self._default_checkpoint = default_checkpoint
+        self._default_checkpoint, self._adapts = default_checkpoint, adapts
+        self._chooser: CheckpointChooser  # of the checkpoints that could be opened
         self._allow_unverified = allow_unverified
         self._commands: SimpleQueue[EngineCommand] = SimpleQueue()
         self._jobs = JobTable()
@@ -114,6 +116,7 @@ class EngineLoop(Thread):
             self._pool, allow_unverified=self._allow_unverified, on_step=check_stop
         )
         self.served = {one.record.name: one for one in opened}
+        self._chooser = CheckpointChooser(opened, self._default_checkpoint, adapts=self._adapts)
         num_verified = sum(one.record.finding.is_verified for one in opened)
         self._metrics.checkpoints_verified.set(num_verified)
         self.num_slots = max(engine.num_slots for engine in self._pool.engines)
@@ -169,7 +172,7 @@ class EngineLoop(Thread):
             self._jobs.move(job, Stage.ENROLLING)
             job.started_at = time.monotonic()
             with self._failing(job):
-                job.resolve_request(default_checkpoint(self._default_checkpoint, self._pool.names))
+                job.resolve_request(self._chooser.choose)
 
     def _enrol_checkpoints(self) -> None:
         """Enrol each job's checkpoints as far as possible; jobs with all of them are solved."""

@@ -272,6 +272,7 @@ def _open(
         sha256=checkpoint.sha256,
         architecture=config.architecture,
         canvas=config.canvas,
+        crop=config.crop,
         parameters=checkpoint.num_parameters,
         rows=config.num_rows,
         puzzles=len(puzzles),

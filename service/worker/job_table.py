@@ -1,7 +1,7 @@
 """The jobs of the engine loop: what each asks for, and its stage."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -86,15 +86,13 @@ class ActiveJob:
         """Whether the deadline has passed."""
         return self.deadline is not None and time.monotonic() >= self.deadline
 
-    def resolve_request(self, default_checkpoint: str | None) -> None:
-        """Read which checkpoints are to vote on what.
+    def resolve_request(self, choose: Callable[[SolveRequest], str]) -> None:
+        """Read which checkpoints are to vote on what; `choose` finds the main one if none is named.
 
         Raises: InputError, AugmentError.
         """
         request = read_request(self.job)
-        main = request.options.checkpoint or default_checkpoint
-        if main is None:
-            raise InputError("no checkpoint is served: name one that is")
+        main = request.options.checkpoint or choose(request)
         checkpoints = (main, *request.options.ensemble)
         for name in checkpoints:
             if checkpoints.count(name) > 1:

@@ -6,7 +6,7 @@ from enum import Enum
 from augment import AugmentError, CanvasError
 from hrm_core import CheckpointError, HRMCoreError
 from service.jobs import Failure, Job
-from service.wire.errors import InputError, UnknownCheckpoint, UnknownPuzzle
+from service.wire.errors import CanvasExceeded, InputError, UnknownCheckpoint, UnknownPuzzle
 from voting import VotingError
 
 # The first kind that fits gives the code. Any other exception is a fault of the engine or of the
@@ -15,6 +15,7 @@ CODES: tuple[tuple[type[Exception], str], ...] = (
     (UnknownPuzzle, "unknown_puzzle"),
     (UnknownCheckpoint, "unknown_checkpoint"),
     (CanvasError, "canvas_exceeded"),
+    (CanvasExceeded, "canvas_exceeded"),
     (InputError, "unsolvable"),
     (AugmentError, "unsolvable"),
     (VotingError, "unsolvable"),

@@ -88,6 +88,7 @@ class Worker:
             worker_id=claims.worker_id,
             default_checkpoint=settings.default_checkpoint,
             allow_unverified=settings.allow_unverified,
+            adapts=settings.adapt_max_s > 0,
         )
         self._intake = Intake(
             claims, self._leases, self.metrics, self._engine.send, max_jobs=settings.max_jobs

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from conftest import DEMO, KNOWN_HASH, OTHER, Open, Worker, follow
 
+from augment import parse_task
 from service.api.examples import ADAPTING_JOB, TASK
 from service.jobs import AdaptedRecord, KnownPuzzle, WorkerRecord
 from service.wire.checkpoint import Adapted, AdaptedList
@@ -90,7 +91,7 @@ async def test_what_is_filled_in_keeps_to_the_caps(open_client: Open, worker: Wo
 async def test_a_budget_is_only_of_use_with_adaptation(
     client: httpx.AsyncClient, name: str, value: int
 ) -> None:
-    status, code, places = await refusal(client, **{name: value})
+    status, code, places = await refusal(client, adapt="never", **{name: value})
     assert (status, code) == (422, "invalid_request")
     assert list(places) == [f"/options/{name}"]
     assert "only of use with adapt" in places[f"/options/{name}"]
@@ -157,7 +158,7 @@ async def test_an_ensemble_that_is_none_is_refused_with_the_place(
 async def test_every_checkpoint_of_an_ensemble_must_be_there_and_know_the_puzzle(
     client: httpx.AsyncClient, worker: Worker
 ) -> None:
-    status, code, places = await refusal(client, ensemble=["other"])
+    status, code, places = await refusal(client, ensemble=["other"], adapt="never")
     assert (status, code, list(places)) == (404, "unknown_puzzle", ["/options/ensemble/0"])
     assert "'other' has no trained rows" in places["/options/ensemble/0"]
     answer = await client.post("/v1/jobs", json=TASK | {"options": {"ensemble": ["none"]}})
@@ -165,8 +166,52 @@ async def test_every_checkpoint_of_an_ensemble_must_be_there_and_know_the_puzzle
     worker.claims.publish_puzzles(
         OTHER.sha256, [KnownPuzzle(name="6150a2bd", demonstrations_sha256=KNOWN_HASH, variants=8)]
     )
-    answer = await client.post("/v1/jobs", json=TASK | {"options": {"ensemble": ["other"]}})
+    options = {"ensemble": ["other"], "adapt": "never"}
+    answer = await client.post("/v1/jobs", json=TASK | {"options": options})
     assert (answer.status_code, answer.json()["options"]["ensemble"]) == (202, ["other"])
+
+
+async def test_a_puzzle_that_nobody_knows_is_adapted_to_unless_that_is_ruled_out(
+    client: httpx.AsyncClient, open_client: Open, worker: Worker
+) -> None:
+    options = (await submit(client))["options"]
+    assert (options["adapt"], options["checkpoint"], options["adapt_s"]) == ("auto", None, 120.0)
+    async with open_client(adapt_default="never") as other:
+        refused = await other.post("/v1/jobs", json=stranger())
+        assert (refused.status_code, refused.json()["code"]) == (404, "unknown_puzzle")
+        assert (await submit(other, adapt="auto"))["options"]["adapt"] == "auto"
+        known = await other.post("/v1/jobs", json=TASK)
+        assert (known.status_code, known.json()["options"]["adapt"]) == (202, "never")
+
+
+async def test_a_puzzle_known_to_another_checkpoint_than_the_default_is_answered(
+    client: httpx.AsyncClient, worker: Worker
+) -> None:
+    task = stranger()
+    digest = parse_task(task, "known to other").puzzle.demonstrations_hash
+    record = OTHER.model_copy(update={"puzzles": 1})
+    known = KnownPuzzle(name="other's", demonstrations_sha256=digest, variants=8)
+    worker.claims.publish_puzzles(OTHER.sha256, [known])
+    worker.register(DEMO, record)
+    assert (await submit(client, adapt="never"))["options"]["checkpoint"] is None
+    named = await client.post(
+        "/v1/jobs", json=task | {"options": {"checkpoint": "demo", "adapt": "never"}}
+    )
+    assert (named.status_code, named.json()["known_to"]) == (404, ["other"])
+
+
+@pytest.mark.parametrize("adapt", ["auto", "never"])
+async def test_a_puzzle_that_fits_no_checkpoint_is_refused_before_it_is_queued(
+    client: httpx.AsyncClient, worker: Worker, adapt: str
+) -> None:
+    worker.register(DEMO)
+    task = stranger()
+    task["test"][0]["input"] = [[0] * 11]
+    answer = await client.post("/v1/jobs", json=task | {"options": {"adapt": adapt}})
+    document = answer.json()
+    assert (answer.status_code, document["code"]) == (422, "canvas_exceeded")
+    assert "the largest canvas there is takes 10 x 10" in document["detail"]
+    assert [error["pointer"] for error in document["errors"]] == ["/test/0/input"]
 
 
 async def test_an_adapting_job_shows_how_far_it_is(

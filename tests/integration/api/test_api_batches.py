@@ -44,7 +44,7 @@ async def test_a_file_becomes_jobs_at_batch_priority(
     assert [puzzle["puzzle"] for puzzle in batch["puzzles"]] == ["b", "a"]
     jobs = (await client.get("/v1/jobs")).json()["jobs"]
     assert {job["id"] for job in jobs} == {puzzle["job"] for puzzle in batch["puzzles"]}
-    assert {(job["priority"], job["options"]["checkpoint"]) for job in jobs} == {("batch", "demo")}
+    assert {(job["priority"], job["options"]["checkpoint"]) for job in jobs} == {("batch", None)}
     claim = await asyncio.to_thread(worker.claim)
     assert claim.name == "b"
     assert json.loads(claim.task)["train"] == TASK["train"]
@@ -63,7 +63,11 @@ async def test_options_stand_beside_the_file(client: httpx.AsyncClient) -> None:
 async def test_what_cannot_be_answered_is_told_and_the_rest_is_queued(
     client: httpx.AsyncClient, worker: Worker
 ) -> None:
-    batch = await submit(client, {"broken": None, "unknown": UNKNOWN, "large": LARGE, "good": TASK})
+    batch = await submit(
+        client,
+        {"broken": None, "unknown": UNKNOWN, "large": LARGE, "good": TASK},
+        options={"adapt": "never", "checkpoint": "demo"},
+    )
 
     told = {
         puzzle["puzzle"]: (puzzle["state"], puzzle["error"] and puzzle["error"]["code"])
@@ -85,7 +89,7 @@ async def test_what_cannot_be_answered_is_told_and_the_rest_is_queued(
 async def test_a_file_with_nothing_that_can_be_answered_ends_at_once(
     client: httpx.AsyncClient,
 ) -> None:
-    batch = await submit(client, {"unknown": UNKNOWN})
+    batch = await submit(client, {"unknown": UNKNOWN}, options={"adapt": "never"})
 
     assert (batch["state"], batch["counts"]["total"]) == ("finished", 1)
     submission = (await client.get(batch["links"]["submission"])).json()
@@ -173,7 +177,7 @@ async def test_batches_are_listed_a_page_at_a_time_the_newest_first(
     batches = [
         await submit(client, {"a": TASK, "b": TASK, "c": None}, name="first"),
         await submit(client, {"a": TASK}, name="second"),
-        await submit(client, {"a": UNKNOWN}, name="third"),
+        await submit(client, {"a": UNKNOWN}, name="third", options={"adapt": "never"}),
     ]
     await asyncio.to_thread(worker.finish)
     await client.delete(batches[1]["links"]["self"])
@@ -277,7 +281,7 @@ async def test_there_is_no_batch_that_nobody_made(client: httpx.AsyncClient, bat
             "/options/trace",
         ),
         (
-            json.dumps(BATCH | {"options": {"adapt_s": 1}}),
+            json.dumps(BATCH | {"options": {"adapt": "never", "adapt_s": 1}}),
             422,
             "invalid_request",
             "/options/adapt_s",
@@ -306,7 +310,8 @@ async def test_a_batch_has_a_thousand_puzzles_at_most(client: httpx.AsyncClient)
     many = {f"p{number}": UNKNOWN for number in range(1001)}
     refused = await client.post("/v1/batches", json=many)
     many.popitem()
-    taken = await client.post("/v1/batches", json=many)
+    body = {"challenges": many, "options": {"adapt": "never"}}
+    taken = await client.post("/v1/batches", json=body)
 
     assert refused.status_code == 422
     assert "1,001 puzzles; a batch has 1,000 at the most" in refused.json()["detail"]

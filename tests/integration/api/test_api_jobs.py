@@ -33,7 +33,7 @@ async def test_a_job_is_queued_with_its_options_filled_in(client: httpx.AsyncCli
     assert answer.headers["location"] == f"/v1/jobs/{document['id']}" == document["links"]["self"]
     assert (document["state"], document["name"], document["attempts"]) == ("queued", "mine", 0)
     assert document["options"] == {
-        "checkpoint": "demo",
+        "checkpoint": None,
         "ensemble": [],
         "variants": None,
         "attempts": 2,
@@ -42,10 +42,10 @@ async def test_a_job_is_queued_with_its_options_filled_in(client: httpx.AsyncCli
         "ranking": "count",
         "seed": 7,
         "stop_early": True,
-        "adapt": "never",
-        "adapt_s": None,
+        "adapt": "auto",
+        "adapt_s": 120.0,
         "adapt_steps": None,
-        "adapt_variants": None,
+        "adapt_variants": 64,
         "trace": False,
         "priority": "interactive",
         "deadline_s": None,
@@ -84,7 +84,7 @@ async def test_the_worker_gets_the_task_and_its_options(
     claim = await asyncio.to_thread(worker.claim)
     assert claim.priority == "batch"
     assert claim.deadline_at == pytest.approx(claim.created_at + 600, abs=1)
-    assert b'"checkpoint":"demo"' in claim.options
+    assert b'"checkpoint":null' in claim.options
     assert b'"output":null' not in claim.task
 
 
@@ -95,7 +95,7 @@ async def test_the_same_key_and_body_give_the_same_job(client: httpx.AsyncClient
         "/v1/jobs", json={"test": TASK["test"], "train": TASK["train"]}, headers=headers
     )
     spelt_out = await client.post(
-        "/v1/jobs", json=TASK | {"options": {"checkpoint": "demo", "seed": 0}}, headers=headers
+        "/v1/jobs", json=TASK | {"options": {"adapt": "auto", "seed": 0}}, headers=headers
     )
     assert [a.status_code for a in (first, again, spelt_out)] == [202, 200, 200]
     assert len({a.json()["id"] for a in (first, again, spelt_out)}) == 1
@@ -219,14 +219,15 @@ async def test_one_caller_cannot_fill_the_queue(open_client: Open, worker: Worke
 async def test_an_unknown_puzzle_is_told_what_would_help(client: httpx.AsyncClient) -> None:
     task = deepcopy(TASK)
     task["train"][0]["input"][0][0] = 9
-    answer = await client.post("/v1/jobs", json=task)
+    answer = await client.post("/v1/jobs", json=task | {"options": {"adapt": "never"}})
     document = answer.json()
     assert (answer.status_code, document["code"]) == (404, "unknown_puzzle")
     assert document["known_puzzles"] == DEMO.puzzles
     assert document["puzzles"] == "/v1/checkpoints/demo/puzzles"
     assert '"auto" in /options/adapt' in document["detail"]
     assert [error["pointer"] for error in document["errors"]] == ["/options/checkpoint"]
-    elsewhere = await client.post("/v1/jobs", json=TASK | {"options": {"checkpoint": "other"}})
+    options = {"checkpoint": "other", "adapt": "never"}
+    elsewhere = await client.post("/v1/jobs", json=TASK | {"options": options})
     assert elsewhere.json()["known_to"] == ["demo"]
 
 
@@ -256,7 +257,8 @@ async def test_while_the_list_of_puzzles_is_missing_none_is_called_unknown(
         fresh_redis.restore(key, 0, value)
     assert (await client.get("/health/ready")).status_code == 200
     assert (await client.post("/v1/jobs", json=TASK)).status_code == 202
-    unknown = await client.post("/v1/jobs", json=stranger)
+    never = {"options": {"adapt": "never"}}
+    unknown = await client.post("/v1/jobs", json=stranger | never)
     assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_puzzle")
 
 
@@ -289,7 +291,10 @@ async def test_without_a_worker_nothing_is_taken(open_client: Open) -> None:
 
 async def test_a_set_default_checkpoint_is_taken(open_client: Open, worker: Worker) -> None:
     async with open_client(default_checkpoint="other") as client:
-        answer = await client.post("/v1/jobs", json=TASK)
+        unknown = deepcopy(TASK)
+        unknown["train"][0]["input"][0][0] = 9
+        unknown["options"] = {"adapt": "never"}
+        answer = await client.post("/v1/jobs", json=unknown)
         assert (answer.status_code, answer.json()["checkpoint"]) == (404, "other")
 
 

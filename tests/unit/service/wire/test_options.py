@@ -60,7 +60,7 @@ def test_the_command_line_has_the_defaults_and_bounds_of_the_options(command: An
     schema = SolveOptions.model_json_schema()["properties"]
     num_checked = 0
     for name, parameter in inspect.signature(command).parameters.items():
-        if name not in fields or name == "checkpoint":
+        if name not in fields or name in ("checkpoint", "adapt"):  # left to what answers
             continue
         assert parameter.default == fields[name].default, name
         (typer_option,) = parameter.annotation.__metadata__

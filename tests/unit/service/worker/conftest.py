@@ -140,6 +140,7 @@ class Engines:
             self.events.put,
             self.metrics,
             worker_id="w",
+            adapts=adapts,
             **({"allow_unverified": True} | options),
         )
         self.send = self.loop.send

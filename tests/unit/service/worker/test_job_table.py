@@ -95,7 +95,7 @@ def test_a_job_is_overdue_after_its_deadline(add: Add) -> None:
     assert overdue == {"none": False, "past": True, "future": False}
 
 
-def test_the_main_checkpoint_is_the_one_named_or_else_the_default(
+def test_the_main_checkpoint_is_the_one_named_or_else_the_one_chosen(
     job_of: Callable[..., Job], probes: tuple[Puzzle, ...]
 ) -> None:
     named, other = (
@@ -103,12 +103,12 @@ def test_the_main_checkpoint_is_the_one_named_or_else_the_default(
         for options in ({"checkpoint": "a", "ensemble": ["b", "c"]}, {})
     )
     for job in (named, other):
-        job.resolve_request("default")
+        job.resolve_request(lambda _: "chosen")
     assert named.checkpoints == ("a", "b", "c")
-    assert (other.checkpoints, other.next_checkpoint) == (("default",), "default")
+    assert (other.checkpoints, other.next_checkpoint) == (("chosen",), "chosen")
 
 
 def test_a_checkpoint_has_one_vote(job_of: Callable[..., Job], probes: tuple[Puzzle, ...]) -> None:
     job = ActiveJob(job_of(probes[0], ensemble=["a"]), None, is_isolated=False)
     with pytest.raises(InputError, match="'a' is to vote twice"):
-        job.resolve_request("a")
+        job.resolve_request(lambda _: "a")

@@ -11,11 +11,11 @@ from service.wire.errors import InputError
 from service.worker.job_table import read_request
 
 
-def test_without_options_one_checkpoint_votes_and_none_is_adapted(
+def test_without_options_one_checkpoint_votes_and_one_without_rows_is_adapted(
     job_of: Callable[..., Job], probes: tuple[Puzzle, ...]
 ) -> None:
     options = read_request(job_of(probes[0])).options
-    assert (options.checkpoint, options.ensemble, options.adapt) == (None, (), "never")
+    assert (options.checkpoint, options.ensemble, options.adapt) == (None, (), "auto")
     assert (options.adapt_s, options.adapt_steps, options.adapt_variants) == (None, None, None)
 
 

@@ -1,0 +1,232 @@
+"""A solve on this machine: which checkpoint answers each puzzle, adapted to it first or not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from augment import CanvasError, Puzzle, Task
+from hrm_core import HRMCoreError, open_checkpoint
+from service.adaptation.prepare import check_fit
+from service.cli.engine import check_rows, make_engine
+from service.cli.local_adaptation import LocalAdaptation
+from service.cli.output import notices, progress_bar, warn
+from service.runtime.choice import Candidate, choose_checkpoint
+from service.runtime.devices import EngineOptions
+from service.runtime.folders import default_checkpoint, demo_checkpoint, shipped_folders
+from service.runtime.settings import Settings
+from service.runtime.timing import seconds_since_start
+from service.solving.enrolment import RowIndex, check_kind
+from service.solving.members import Member
+from service.solving.solve import Solving, solve
+from service.wire.answer import Answer
+from service.wire.errors import EnrolmentError, InputError
+from service.wire.options import Adapt, SolveOptions
+
+
+@dataclass(frozen=True, slots=True)
+class _Road:
+    """A checkpoint that votes on a puzzle; `is_adapted`: to be adapted to it first."""
+
+    row_index: RowIndex
+    is_adapted: bool
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's name."""
+        return self.row_index.checkpoint.folder.resolve().name
+
+
+@dataclass(frozen=True, slots=True)
+class _Voter:
+    """A member, the checkpoint that it is of, and whether that was adapted for this solve."""
+
+    row_index: RowIndex
+    member: Member
+    is_adapted: bool
+
+
+def solve_locally(
+    tasks: Sequence[Task],
+    folders: Sequence[Path],
+    chosen: SolveOptions,
+    engine_options: EngineOptions,
+    canvas: int | None,
+) -> list[Answer]:
+    """Solve puzzles with checkpoint folders that vote together, each in one engine.
+
+    Without folders each puzzle has the shipped checkpoint that `choose_checkpoint` finds. What no
+    checkpoint can answer is refused before any is adapted.
+
+    Raises: AugmentError, HRMCoreError, ServiceError for what a checkpoint or the device cannot do.
+    """
+    settings = Settings.load()
+    adapt = chosen.adapt if "adapt" in chosen.model_fields_set else settings.default_adapt
+    puzzles = [task.puzzle for task in tasks]
+    if folders:
+        named = [RowIndex(open_checkpoint(folder, canvas)) for folder in folders]
+        roads = [[_road_of(one, puzzle, adapt) for one in named] for puzzle in puzzles]
+    else:
+        roads = [[road] for road in _choose(puzzles, adapt, canvas, settings)]
+    adaptation = LocalAdaptation(chosen, engine_options, settings)
+    voters = [
+        [_enrol(road, puzzle, adaptation, is_said=not folders) for road in mine]
+        for puzzle, mine in zip(puzzles, roads, strict=True)
+    ]
+    adaptation.evict(tuple(one.member.name for mine in voters for one in mine))
+    answers: dict[int, Answer] = {}
+    for group in _groups(voters):
+        solvings = [
+            Solving(puzzles[index], [one.member for one in voters[index]], chosen)
+            for index in group
+        ]
+        solved = _solve(
+            [tasks[index] for index in group], voters[group[0]], solvings, engine_options
+        )
+        answers |= dict(zip(group, solved, strict=True))
+    return [answers[index] for index in range(len(tasks))]
+
+
+def _road_of(row_index: RowIndex, puzzle: Puzzle, adapt: Adapt) -> _Road:
+    """Return how a checkpoint that was named answers a puzzle.
+
+    Raises: AdaptationError, EnrolmentError where it would have to be adapted, and cannot be.
+    """
+    if adapt == "never" or (adapt == "auto" and row_index.knows(puzzle)):
+        return _Road(row_index, is_adapted=False)
+    checkpoint = row_index.checkpoint
+    check_kind(checkpoint)
+    check_fit([puzzle], checkpoint.config.canvas, str(checkpoint.folder))
+    return _Road(row_index, is_adapted=True)
+
+
+def _choose(
+    puzzles: Sequence[Puzzle], adapt: Adapt, canvas: int | None, settings: Settings
+) -> list[_Road]:
+    """Choose a shipped checkpoint for each puzzle.
+
+    Raises: UnknownPuzzle, CanvasExceeded; InputError where there are no checkpoints.
+    """
+    folders = {folder.name: folder for folder in shipped_folders()} or {"": demo_checkpoint()}
+    default = default_checkpoint(settings.default_checkpoint, folders)
+    opened: dict[str, RowIndex] = {}
+    # Most often the default one knows them all, and no other has to be opened.
+    for name in sorted(folders, key=lambda name: name != default):
+        row_index = _open(folders[name], canvas)
+        if row_index is None:
+            continue
+        opened[name] = row_index
+        is_default = name == default and adapt != "always"
+        if is_default and all(_knows(row_index, puzzle) for puzzle in puzzles):
+            break
+    candidates = [_candidate(name, row_index) for name, row_index in opened.items()]
+    roads = []
+    for puzzle in puzzles:
+        known_to = [name for name, row_index in opened.items() if row_index.knows(puzzle)]
+        choice = choose_checkpoint(puzzle, candidates, known_to, adapt=adapt, default=default)
+        roads.append(_Road(opened[choice.checkpoint], choice.is_adapted))
+    return roads
+
+
+def _open(folder: Path, canvas: int | None) -> RowIndex | None:
+    """Open a shipped checkpoint; None, with a warning, for one that is of no use."""
+    try:
+        row_index = RowIndex(open_checkpoint(folder, canvas))
+        check_kind(row_index.checkpoint)
+        row_index.puzzle_index  # noqa: B018 - a damaged one is found now
+    except (HRMCoreError, InputError, OSError) as error:
+        warn(f"{folder.name} is left out: {error}")
+        return None
+    return row_index
+
+
+def _knows(row_index: RowIndex, puzzle: Puzzle) -> bool:
+    return puzzle.fits(row_index.checkpoint.config.canvas) and row_index.knows(puzzle)
+
+
+def _candidate(name: str, row_index: RowIndex) -> Candidate:
+    config, index = row_index.checkpoint.config, row_index.puzzle_index
+    num_puzzles = 0 if index is None else len(index.demonstrations)
+    is_base = row_index.adaptation is None
+    return Candidate(name, config.canvas, config.crop, num_puzzles, is_base)
+
+
+def _enrol(road: _Road, puzzle: Puzzle, adaptation: LocalAdaptation, *, is_said: bool) -> _Voter:
+    """Find a checkpoint's rows for a puzzle, adapting it first where that is its road.
+
+    `is_said`: say also that a puzzle is known.
+    """
+    checkpoint = road.row_index.checkpoint
+    if not road.is_adapted:
+        try:
+            member = Member.find(road.row_index, puzzle)
+        except CanvasError as error:  # it does not name the checkpoint
+            raise EnrolmentError(f"{checkpoint.folder}: {error}") from error
+        if is_said:
+            _say(puzzle, f"known to {road.name}")
+        return _Voter(road.row_index, member, is_adapted=False)
+    entry = adaptation.find(checkpoint, puzzle)
+    is_reused = entry is not None
+    if entry is None:
+        _say(puzzle, f"{road.name} does not know it, and is adapted to it: {adaptation.budget}")
+        entry = adaptation.make(checkpoint, puzzle)
+    record = entry.record
+    when = ", kept from an earlier run" if is_reused else ""
+    _say(puzzle, f"adapted {road.name} in {record.seconds:.0f} s{when}")
+    row_index = RowIndex(open_checkpoint(entry.folder))
+    summary = record.summary(is_reused=is_reused)
+    member = Member.find(row_index, puzzle, name=entry.id, adaptation=summary)
+    return _Voter(row_index, member, is_adapted=True)
+
+
+def _say(puzzle: Puzzle, sentence: str) -> None:
+    notices.print(f"{puzzle.name}: {sentence}", markup=False, soft_wrap=True)
+
+
+def _groups(voters: Sequence[Sequence[_Voter]]) -> list[list[int]]:
+    """Return the indices of the puzzles that the same checkpoints vote on, in their order."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, mine in enumerate(voters):
+        groups.setdefault(tuple(id(one.row_index) for one in mine), []).append(index)
+    return list(groups.values())
+
+
+def _solve(
+    tasks: Sequence[Task],
+    voters: Sequence[_Voter],
+    solvings: Sequence[Solving],
+    engine_options: EngineOptions,
+) -> list[Answer]:
+    """Solve the puzzles of a group, with an engine for each of its checkpoints."""
+    opened_s = seconds_since_start()
+    engines = [
+        make_engine(
+            voter.row_index.checkpoint,
+            engine_options,
+            sum(solving.num_asked_of(index) for solving in solvings),
+        )
+        for index, voter in enumerate(voters)
+    ]
+    warnings = [
+        sentence
+        for engine, voter in zip(engines, voters, strict=True)
+        if not voter.is_adapted  # this program wrote its rows and names together
+        for sentence in check_rows(engine, voter.row_index)
+    ]
+    times = {"start_to_opened": opened_s, "start_to_ready": seconds_since_start()}
+    with progress_bar() as bar:
+        job = bar.add_task("variants", total=sum(one.progress.asked for one in solvings))
+
+        def show() -> None:
+            times.setdefault("to_first_segment", seconds_since_start())
+            bar.update(job, completed=sum(one.progress.outcomes for one in solvings))
+
+        solve(engines, solvings, show)
+    answers = []
+    for task, solving in zip(tasks, solvings, strict=True):
+        answer = solving.answer(task.expected)
+        for sentence in answer.warnings:  # the others were printed by the test of the rows
+            warn(f"{task.puzzle.name}: {sentence}")
+        timings_s = answer.timings_s | {stage: round(value, 3) for stage, value in times.items()}
+        changes = {"warnings": (*answer.warnings, *warnings), "timings_s": timings_s}
+        answers.append(answer.model_copy(update=changes))
+    return answers
