@@ -36,6 +36,8 @@ from hrm_core.training.adapt import AdaptProgress as AdaptProgress
 from hrm_core.training.adapt import AdaptTurn as AdaptTurn
 from hrm_core.training.adapt import Phase as Phase
 from hrm_core.training.arrays import TrainingArrays as TrainingArrays
+from hrm_core.training.checks import CheckedExamples as CheckedExamples
+from hrm_core.training.checks import Ending as Ending
 from hrm_core.training.pretrain import Pretraining as Pretraining
 from hrm_core.training.run_files import TrainProgress as TrainProgress
 from hrm_core.training.settings import TrainSettings as TrainSettings

@@ -7,6 +7,8 @@ from pydantic import Field
 from service.wire.document import Colour, Document, Grid, is_none
 from service.wire.options import Halting, Ranking
 
+AdaptationEnding = Literal["budget", "learned", "stalled"]
+
 
 class Candidate(Document):
     """A grid that variants voted for."""
@@ -108,7 +110,12 @@ class AdaptationSummary(Document):
     held_out_note: str | None = Field(
         default=None, description="What was held out, or why nothing was."
     )
-    stopped_early: bool = Field(description="Before its budget ended: it got no better.")
+    stopped_early: bool = Field(description="Before its budget ended.")
+    ended_by: AdaptationEnding | None = Field(
+        default=None,
+        description="`learned`: what is checked stayed right. `stalled`: it got no better. "
+        "`budget`: neither. Null where an older version made it.",
+    )
     reused: bool = Field(description="Made for a job before this one.")
 
 
