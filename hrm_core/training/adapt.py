@@ -8,9 +8,11 @@ Source: arXiv 2511.02886 (rows at the mean, only rows at first, average).
 
 import copy
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import median
 from typing import Any
 
 from hrm_core.training.checks import (
@@ -29,12 +31,15 @@ from hrm_core.training.checks import (
 )
 from hrm_core.training.pretrain import Pretraining
 from hrm_core.training.run_files import TrainProgress, Turn, remove_snapshot
+from hrm_core.training.settings import expected_seconds
 
 # The last part of a budget, with falling rates and all demonstrations.
 LAST_SHARE = 0.3
 LAST_RATE = 0.1
 # Snapshots may take a twentieth of the time to write.
 SNAPSHOT_COST = 20.0
+# The time of a step is the median of the last few: the first of a phase may be compiled.
+NUM_STEPS_MEASURED = 32
 
 _CHECKS = "checks"
 _BY_PUZZLE = "held_out_by_puzzle"
@@ -56,7 +61,10 @@ class AdaptProgress:
     """The progress of an adaptation.
 
     `held_out_share` and `learned_share` are from the last check, None before one; `train` holds the
-    latest means, None before the first.
+    latest means, None before the first. `expected_s` is the training that the whole takes by the
+    steps measured last, `remaining_s` what is left of it; None before the first step.
+
+    Units: seconds of training.
     """
 
     phase: Phase
@@ -66,6 +74,8 @@ class AdaptProgress:
     train: TrainProgress | None
     held_out_share: float | None
     learned_share: float | None
+    expected_s: float | None
+    remaining_s: float | None
 
 
 AdaptTurn = Turn[AdaptProgress]
@@ -98,6 +108,7 @@ class Adaptation:
         self._latest: TrainProgress | None = None
         self._saved_at = run.seconds
         self._save_cost_s = 0.0
+        self._steps_s: deque[float] = deque(maxlen=NUM_STEPS_MEASURED)
         self.num_saves = 0
 
     @property
@@ -154,13 +165,16 @@ class Adaptation:
         """
         if not self.is_complete:
             self._enter_last_when_due()
+            began_s = self.run.seconds
             for turn in self.run.turns():
                 if turn.progress is not None:
                     self._latest = turn.progress
                 if turn.is_between_steps:
+                    self._steps_s.append(self.run.seconds - began_s)
                     yield from self._check_when_due()
                     self._enter_last_when_due()
                     self._save_when_due()
+                    began_s = self.run.seconds
                 yield AdaptTurn(turn.is_between_steps, self.progress)
                 if turn.is_between_steps and self.is_complete:
                     break
@@ -192,7 +206,29 @@ class Adaptation:
             train=self._latest,
             held_out_share=self.held_out_share,
             learned_share=self.learned_share,
+            expected_s=None if self.expected_s is None else round(self.expected_s, 1),
+            remaining_s=None if self.remaining_s is None else round(self.remaining_s, 1),
         )
+
+    @property
+    def step_s(self) -> float | None:
+        """The seconds that a step takes, as measured; None before the first one."""
+        return median(self._steps_s) if self._steps_s else None
+
+    @property
+    def expected_s(self) -> float | None:
+        """The seconds of training that the whole takes, as measured so far; None if unknown."""
+        settings, run = self.run.settings, self.run
+        if self.is_complete:
+            return run.seconds
+        num_steps = None if settings.num_steps is None else settings.num_steps * self._ends_at
+        seconds = None if settings.max_seconds is None else settings.max_seconds * self._ends_at
+        return expected_seconds(num_steps, seconds, self.step_s, run.step, run.seconds)
+
+    @property
+    def remaining_s(self) -> float | None:
+        """What is left of the expected seconds."""
+        return None if self.expected_s is None else max(0.0, self.expected_s - self.run.seconds)
 
     def save(self) -> None:
         """Write the current checkpoint folder, and a snapshot to resume from."""

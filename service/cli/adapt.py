@@ -10,7 +10,7 @@ from hrm_core import Adaptation, AdaptProgress, Ending, open_checkpoint
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.cli import options
 from service.cli.engine import finish_training, may_compile_training
-from service.cli.output import console, progress_line, stop_on_signals
+from service.cli.output import console, progress_line, stop_on_signals, time_left
 from service.cli.task_sources import read_tasks
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import state_subfolder
@@ -147,6 +147,8 @@ def _adapt(adaptation: Adaptation) -> bool:
                 parts.append(f"right {progress.train.right_share:.1%}")
             if progress.held_out_share is not None:
                 parts.append(f"held out {progress.held_out_share:.1%}")
+            if left := time_left(progress.remaining_s, progress.expected_s):
+                parts.append(left)
             line.update(
                 ", ".join(parts),
                 completed=int(1000 * progress.used_share),

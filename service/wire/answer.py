@@ -104,6 +104,7 @@ class AdaptationSummary(Document):
     steps: int
     seconds: float = Field(description="Of training.")
     variants: int
+    puzzles: int = Field(default=1, description="Puzzles that it was adapted to together.")
     held_out_share: float | None = Field(
         default=None, description="Of the variants held out, those right."
     )

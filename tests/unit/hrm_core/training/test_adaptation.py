@@ -27,6 +27,7 @@ from hrm_core import (
     TrainingArrays,
     TrainingError,
     TrainSettings,
+    expected_seconds,
     open_checkpoint,
     parse_arch,
     start_from,
@@ -294,6 +295,56 @@ def test_progress_shows_how_much_of_the_budget_is_used(
         assert progress.used_share == pytest.approx(progress.step / NUM_STEPS, abs=1e-5)
         assert progress.train is not None
         assert progress.train.step == progress.step
+
+
+def test_the_expected_time_follows_the_steps_that_were_measured(
+    tmp_path: Path, base: Checkpoint, arrays: TrainingArrays
+) -> None:
+    adaptation = adaptation_in(tmp_path / "out", base, arrays)
+    assert adaptation.progress.expected_s is adaptation.progress.remaining_s is None
+    for _ in between_steps(adaptation):
+        adaptation._steps_s.append(2.0)
+        adaptation._steps_s.append(2.0)  # most of what was measured
+        if adaptation.run.step == 20:
+            break
+    seconds = adaptation.run.seconds
+    assert adaptation.expected_s == pytest.approx(seconds + 4 * 2.0)
+    assert adaptation.remaining_s == pytest.approx(4 * 2.0)
+    assert adaptation.adapt(ignore)
+    assert adaptation.progress.remaining_s == 0.0
+    assert adaptation.expected_s == adaptation.run.seconds
+
+
+def test_a_time_of_which_a_part_is_used_is_expected_whole_until_it_ends_early(
+    tmp_path: Path, base: Checkpoint, arrays: TrainingArrays
+) -> None:
+    hour = replace(SETTINGS, num_steps=None, max_seconds=3600.0)
+    adaptation = adaptation_in(tmp_path / "out", base, arrays, hour)
+    assert adaptation.progress.expected_s == adaptation.progress.remaining_s == 3600.0
+    adaptation.run.seconds = 700.0
+    adaptation.run.notes["last_from"] = 0.175
+    assert adaptation.expected_s == pytest.approx(900.0)
+    assert adaptation.remaining_s == pytest.approx(200.0)
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected_s"),
+    [
+        ((None, None, 2.0), None),
+        ((None, 60.0, None), 60.0),
+        ((10, None, None), None),
+        ((10, None, 2.0), 20.0),
+        ((10, 60.0, None), None),  # whichever ends first
+        ((10, 60.0, 2.0), 20.0),
+        ((100, 60.0, 2.0), 60.0),
+        ((10, None, 2.0, 4, 50.0), 62.0),
+        ((10, None, 2.0, 12, 50.0), 50.0),
+    ],
+)
+def test_a_budget_takes_its_steps_or_its_seconds(
+    budget: tuple[Any, ...], expected_s: float | None
+) -> None:
+    assert expected_seconds(*budget) == expected_s
 
 
 # The held-out check.
