@@ -36,7 +36,10 @@ from hrm_core.training.adapt import AdaptProgress as AdaptProgress
 from hrm_core.training.adapt import AdaptTurn as AdaptTurn
 from hrm_core.training.adapt import Phase as Phase
 from hrm_core.training.arrays import TrainingArrays as TrainingArrays
+from hrm_core.training.checks import CheckedExamples as CheckedExamples
+from hrm_core.training.checks import Ending as Ending
 from hrm_core.training.pretrain import Pretraining as Pretraining
 from hrm_core.training.run_files import TrainProgress as TrainProgress
 from hrm_core.training.settings import TrainSettings as TrainSettings
+from hrm_core.training.settings import expected_seconds as expected_seconds
 from hrm_core.training.start import start_from as start_from

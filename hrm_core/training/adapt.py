@@ -8,36 +8,44 @@ Source: arXiv 2511.02886 (rows at the mean, only rows at first, average).
 
 import copy
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import median
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
-
-from hrm_core.model.network import Network
-from hrm_core.training.arrays import TrainingArrays
+from hrm_core.training.checks import (
+    CHECK_COST,
+    FIRST_CHECK,
+    STEP_COST,
+    Check,
+    CheckedExamples,
+    Ending,
+    has_learned,
+    has_stalled,
+    right_in_segments,
+    share_of,
+    shares_by_puzzle,
+    spacing_after,
+)
 from hrm_core.training.pretrain import Pretraining
 from hrm_core.training.run_files import TrainProgress, Turn, remove_snapshot
+from hrm_core.training.settings import expected_seconds
 
-# The held-out share is checked so many times during a budget, and has stopped rising when so many
-# checks brought no better one.
-NUM_CHECKS = 16
-PATIENCE = 6
 # The last part of a budget, with falling rates and all demonstrations.
 LAST_SHARE = 0.3
 LAST_RATE = 0.1
 # Snapshots may take a twentieth of the time to write.
 SNAPSHOT_COST = 20.0
-# Samples of a check at once, in number like a slice of training.
-CHUNK_SIZE = 64
+# The time of a step is the median of the last few: the first of a phase may be compiled.
+NUM_STEPS_MEASURED = 32
 
-_CHECKS = "held_out_checks"
-_NUM_CHECKED = "held_out_looks"
+_CHECKS = "checks"
+_BY_PUZZLE = "held_out_by_puzzle"
+_NEXT_CHECK = "next_check"
 _LAST_FROM = "last_from"
+_ENDING = "ending"
 
 
 class Phase(StrEnum):
@@ -52,8 +60,11 @@ class Phase(StrEnum):
 class AdaptProgress:
     """The progress of an adaptation.
 
-    `held_out_share` is from the last check, None before one; `train` holds the latest means, None
-    before the first.
+    `held_out_share` and `learned_share` are from the last check, None before one; `train` holds the
+    latest means, None before the first. `expected_s` is the training that the whole takes by the
+    steps measured last, `remaining_s` what is left of it; None before the first step.
+
+    Units: seconds of training.
     """
 
     phase: Phase
@@ -62,10 +73,12 @@ class AdaptProgress:
     seconds: float
     train: TrainProgress | None
     held_out_share: float | None
+    learned_share: float | None
+    expected_s: float | None
+    remaining_s: float | None
 
 
 AdaptTurn = Turn[AdaptProgress]
-CheckedExamples = tuple[TrainingArrays, npt.NDArray[np.int64]]
 
 
 class Adaptation:
@@ -78,31 +91,42 @@ class Adaptation:
         record_name: str,
         made_from: Mapping[str, object],
         checked: Sequence[CheckedExamples] = (),
+        practised: Sequence[CheckedExamples] = (),
     ) -> None:
         """Prepare the adaptation; the run's `left_out` are the held-out demonstrations.
 
-        `checked` lists those of them that are checked, for the arrays of each size. `made_from`
-        goes into the folder's file `record_name`, together with the adaptation's results.
+        `checked` lists those of them that are checked, and `practised` the demonstrations that are
+        checked where none is held out, for the arrays of each size. `made_from` goes into the
+        folder's file `record_name`, together with the adaptation's results.
         """
         self.run = run
         self._documents = run.documents
         self._record_name, self._made_from = record_name, made_from
-        self._checked = [(arrays, indices) for arrays, indices in checked if len(indices)]
+        self._held_out = [one for one in checked if len(one.indices)]
+        self._practised = [one for one in practised if len(one.indices)]
+        self._min_steps_between_checks = CHECK_COST * self._check_cost
         self._latest: TrainProgress | None = None
         self._saved_at = run.seconds
         self._save_cost_s = 0.0
+        self._steps_s: deque[float] = deque(maxlen=NUM_STEPS_MEASURED)
         self.num_saves = 0
 
     @property
-    def checks(self) -> tuple[tuple[int, float], ...]:
-        """The held-out share at each step that it was checked at."""
-        return tuple((int(step), float(share)) for step, share in self.run.notes.get(_CHECKS, ()))
+    def checks(self) -> tuple[Check, ...]:
+        """The checks so far."""
+        return tuple(Check(*check) for check in self.run.notes.get(_CHECKS, ()))
 
     @property
     def held_out_share(self) -> float | None:
         """The last share before the held-out demonstrations were included; None without any."""
         checks = self.checks
-        return checks[-1][1] if checks else None
+        return checks[-1].held_out_share if checks else None
+
+    @property
+    def learned_share(self) -> float | None:
+        """The last share of the demonstrations of puzzles with none held out; None without any."""
+        checks = self.checks
+        return checks[-1].learned_share if checks else None
 
     @property
     def phase(self) -> Phase:
@@ -114,8 +138,15 @@ class Adaptation:
 
     @property
     def stopped_early(self) -> bool:
-        """Whether the held-out share stopped rising before the budget made the last phase due."""
+        """Whether the last phase began before the budget made it due."""
         return float(self.run.notes.get(_LAST_FROM, 1.0)) < 1.0 - LAST_SHARE - 1e-6
+
+    @property
+    def ending(self) -> Ending | None:
+        """Why the last phase began; None before it."""
+        if _LAST_FROM not in self.run.notes:
+            return None
+        return Ending(self.run.notes.get(_ENDING, Ending.BUDGET))
 
     @property
     def is_complete(self) -> bool:
@@ -134,13 +165,16 @@ class Adaptation:
         """
         if not self.is_complete:
             self._enter_last_when_due()
+            began_s = self.run.seconds
             for turn in self.run.turns():
                 if turn.progress is not None:
                     self._latest = turn.progress
                 if turn.is_between_steps:
+                    self._steps_s.append(self.run.seconds - began_s)
                     yield from self._check_when_due()
                     self._enter_last_when_due()
                     self._save_when_due()
+                    began_s = self.run.seconds
                 yield AdaptTurn(turn.is_between_steps, self.progress)
                 if turn.is_between_steps and self.is_complete:
                     break
@@ -171,7 +205,30 @@ class Adaptation:
             seconds=round(self.run.seconds, 1),
             train=self._latest,
             held_out_share=self.held_out_share,
+            learned_share=self.learned_share,
+            expected_s=None if self.expected_s is None else round(self.expected_s, 1),
+            remaining_s=None if self.remaining_s is None else round(self.remaining_s, 1),
         )
+
+    @property
+    def step_s(self) -> float | None:
+        """The seconds that a step takes, as measured; None before the first one."""
+        return median(self._steps_s) if self._steps_s else None
+
+    @property
+    def expected_s(self) -> float | None:
+        """The seconds of training that the whole takes, as measured so far; None if unknown."""
+        settings, run = self.run.settings, self.run
+        if self.is_complete:
+            return run.seconds
+        num_steps = None if settings.num_steps is None else settings.num_steps * self._ends_at
+        seconds = None if settings.max_seconds is None else settings.max_seconds * self._ends_at
+        return expected_seconds(num_steps, seconds, self.step_s, run.step, run.seconds)
+
+    @property
+    def remaining_s(self) -> float | None:
+        """What is left of the expected seconds."""
+        return None if self.expected_s is None else max(0.0, self.expected_s - self.run.seconds)
 
     def save(self) -> None:
         """Write the current checkpoint folder, and a snapshot to resume from."""
@@ -197,8 +254,11 @@ class Adaptation:
             "steps": self.run.step,
             "seconds": round(self.run.seconds, 3),
             "held_out_share": self.held_out_share,
-            "held_out_checks": [list(check) for check in self.checks],
+            "held_out_by_puzzle": dict(self.run.notes.get(_BY_PUZZLE, {})),
+            "learned_share": self.learned_share,
+            "checks": [check._asdict() for check in self.checks],
             "stopped_early": self.stopped_early,
+            "ended_by": self.ending,
             "complete": self.is_complete,
         }
 
@@ -212,68 +272,68 @@ class Adaptation:
     def _enter_last_when_due(self) -> None:
         run = self.run
         if _LAST_FROM not in run.notes:
-            if run.used_share < 1.0 - LAST_SHARE and not self._has_stopped_rising:
+            ending = self._due_ending()
+            if ending is None:
                 return
-            run.notes[_LAST_FROM] = run.used_share
+            run.notes[_LAST_FROM], run.notes[_ENDING] = run.used_share, ending.value
         run.lanes.include_left_out()
         last_from = float(run.notes[_LAST_FROM])
         done = (run.used_share - last_from) / max(self._ends_at - last_from, 1e-9)
         # Below 0 where the budget was extended after the last phase had begun.
         run.rate_factor = 1.0 - (1.0 - LAST_RATE) * min(1.0, max(0.0, done))
 
-    @property
-    def _has_stopped_rising(self) -> bool:
-        shares = [share for _, share in self.checks]
-        if len(shares) <= PATIENCE or max(shares) == 0.0:
-            return False
-        return max(shares[-PATIENCE:]) <= max(shares[:-PATIENCE])
+    def _due_ending(self) -> Ending | None:
+        """Return why the last phase is due; None while it is not."""
+        run, checks = self.run, self.checks
+        if run.used_share >= 1.0 - LAST_SHARE:
+            return Ending.BUDGET
+        if has_learned(checks):
+            return Ending.LEARNED
+        # While only rows learn, a share that rests may rise once the trunk learns too.
+        rows_only_share = run.settings.rows_only_share
+        if has_stalled(checks, since=rows_only_share if rows_only_share < 1.0 else 0.0):
+            return Ending.STALLED
+        return None
 
     def _check_when_due(self) -> Generator[AdaptTurn, None, None]:
         run = self.run
-        if not self._checked or _LAST_FROM in run.notes:
+        if _LAST_FROM in run.notes or not self._is_check_due:
             return
-        num_due = int(run.used_share * NUM_CHECKS)
-        if self.phase is Phase.ROWS and run.settings.rows_only_share < 1.0:
-            return  # too early
-        if num_due <= run.notes.get(_NUM_CHECKED, 0):
-            return
-        run.notes[_NUM_CHECKED] = num_due
         # Stopping within a check would lose it, so its turns are not between two steps.
-        share = yield from run.timed(self._check())
-        run.notes.setdefault(_CHECKS, []).append((run.step, round(share, 5)))
+        held_out, learned = yield from run.timed(self._check())
+        check = Check(run.step, round(run.used_share, 5), share_of(held_out), share_of(learned))
+        run.notes.setdefault(_CHECKS, []).append(list(check))
+        run.notes[_BY_PUZZLE] = shares_by_puzzle(self._held_out, held_out)
+        run.notes[_NEXT_CHECK] = run.used_share + spacing_after(run.used_share)
 
-    def _check(self) -> Generator[None, None, float]:
+    @property
+    def _is_check_due(self) -> bool:
+        run = self.run
+        if not self._held_out and not self._practised:
+            return False
+        if run.used_share >= 1.0 - LAST_SHARE:  # the last one that says anything
+            return True
+        if run.used_share < run.notes.get(_NEXT_CHECK, FIRST_CHECK):
+            return False
+        num_steps = run.step - (self.checks[-1].step if self.checks else 0)
+        return num_steps >= self._min_steps_between_checks
+
+    @property
+    def _check_cost(self) -> float:
+        """What a check costs, in steps; counted, not measured, so that runs repeat to the bit."""
+        batch_sizes = {lane.side: lane.batch_size for lane in self.run.lanes}
+        num_segments = self.run.config.halt_max_steps
+        return sum(
+            len(one.indices) * num_segments / (STEP_COST * batch_sizes[one.arrays.canvas])
+            for one in (*self._held_out, *self._practised)
+        )
+
+    def _check(self) -> Generator[None, None, tuple[list[bool], list[bool]]]:
+        """Return what of the held-out examples is right, and what of those practised."""
         run = self.run
         network = copy.deepcopy(run.network)
         network.load_state_dict(run.learned_trunk)
         network.eval().requires_grad_(False)
-        return exact_share_in_segments(network, run.table, self._checked)
-
-
-def exact_share_in_segments(
-    network: Network, table: Tensor, examples: Sequence[CheckedExamples]
-) -> Generator[None, None, float]:
-    """Return the share of examples with every cell right after all segments; yield after each.
-
-    `examples` lists their indices for the arrays of each size.
-
-    Shapes: table float32 [num_rows, puzzle_emb_ndim]; examples int64 [N], at least one.
-    """
-    num_right = 0
-    for arrays, indices in examples:
-        row_of_example = np.repeat(arrays.rows, np.diff(arrays.variant_starts))
-        for start in range(0, len(indices), CHUNK_SIZE):
-            part = indices[start : start + CHUNK_SIZE]
-            inputs, labels, rows = (
-                torch.from_numpy(array[part].astype(np.int64)).to(table.device)
-                for array in (arrays.inputs, arrays.labels, row_of_example)
-            )
-            z_H, z_L = network.fresh_state(len(part), inputs.shape[1])
-            for _ in range(network.config.halt_max_steps):
-                with torch.inference_mode():
-                    z_H, z_L = network.segment(z_H, z_L, network.embed(inputs, table[rows]))
-                yield
-            with torch.inference_mode():
-                is_wrong = (network.read_logits(z_H).argmax(-1) != labels) & (labels != 0)
-                num_right += int((~is_wrong.any(-1)).sum())
-    return num_right / sum(len(indices) for _, indices in examples)
+        held_out = yield from right_in_segments(network, run.table, self._held_out)
+        learned = yield from right_in_segments(network, run.table, self._practised)
+        return held_out, learned

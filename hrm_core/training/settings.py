@@ -70,6 +70,25 @@ def check_settings(settings: TrainSettings) -> None:
         )
 
 
+def expected_seconds(
+    num_steps: float | None,
+    max_seconds: float | None,
+    step_s: float | None,
+    step: int = 0,
+    seconds: float = 0.0,
+) -> float | None:
+    """Return how long a budget takes, of which so much is used; None where that is not known.
+
+    Units: seconds of training; step_s for one step, None where nothing was measured.
+    """
+    if num_steps is None:
+        return max_seconds
+    if step_s is None:
+        return None
+    by_steps = seconds + max(0.0, num_steps - step) * step_s
+    return by_steps if max_seconds is None else min(by_steps, max_seconds)
+
+
 def learning_rate(
     step: int,
     base: float,

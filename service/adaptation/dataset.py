@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from augment import BLANK_NAME, Dialect, Puzzle, Variant, choose_crop, draw_variants, encode
-from hrm_core import TrainingArrays
+from hrm_core import CheckedExamples, TrainingArrays
 from service.wire.errors import DatasetError
 
 # A demonstration is held out only where a puzzle has so many different ones.
 MIN_DEMONSTRATIONS = 3
-# Each check costs as much as a few steps of training.
+# A check of so many examples costs as much as a few steps of training.
 MAX_CHECKED = 128
 MAX_CHECKED_VARIANTS = 16
 
@@ -132,34 +132,73 @@ class HeldOut:
         """Hold nothing out."""
         return cls({}, "no demonstration is held out, as requested")
 
-    def mark(
-        self, dataset: Dataset
-    ) -> tuple[list[npt.NDArray[np.bool_]], list[npt.NDArray[np.int64]]]:
-        """Mark the held-out examples of all variants, and list those to check.
+    def mark(self, dataset: Dataset) -> list[npt.NDArray[np.bool_]]:
+        """Mark the held-out examples of all variants.
 
-        Shapes: bool [E] and int64 [N] for each of the dataset's arrays.
+        Shapes: bool [E] for each of the dataset's arrays.
         """
-        left_out, checked = [], []
+        marks = []
         for arrays, puzzles in zip(dataset.arrays, dataset.groups, strict=True):
-            marked, of_part = self._mark(arrays, puzzles)
-            left_out.append(marked)
-            checked.append(of_part)
-        return left_out, checked
+            marked = np.zeros(len(arrays.inputs), bool)
+            for group, puzzle in enumerate(puzzles):
+                if puzzle.name in self.indices:
+                    marked[_starts(arrays, group) + self.indices[puzzle.name]] = True
+            marks.append(marked)
+        return marks
 
-    def _mark(
-        self, arrays: TrainingArrays, puzzles: Sequence[Puzzle]
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-        left_out = np.zeros(len(arrays.inputs), bool)
-        checked: list[int] = []
-        per_puzzle = max(1, min(MAX_CHECKED_VARIANTS, MAX_CHECKED // max(1, len(self.indices))))
-        for group, puzzle in enumerate(puzzles):
-            index = self.indices.get(puzzle.name)
-            if index is not None:
-                first, last = arrays.group_starts[group : group + 2]
-                examples = arrays.variant_starts[first:last] + index
-                left_out[examples] = True
-                checked += examples[:per_puzzle].tolist()
-        return left_out, np.array(checked, dtype=np.int64)
+    def checked(self, dataset: Dataset) -> list[CheckedExamples]:
+        """List the held-out examples that are checked: those of the first few variants."""
+        limit = _num_checked(len(self.indices))
+        return [
+            _examples(
+                arrays,
+                {
+                    puzzle.name: _starts(arrays, group)[:limit] + self.indices[puzzle.name]
+                    for group, puzzle in enumerate(puzzles)
+                    if puzzle.name in self.indices
+                },
+            )
+            for arrays, puzzles in zip(dataset.arrays, dataset.groups, strict=True)
+        ]
+
+    def practised(self, dataset: Dataset) -> list[CheckedExamples]:
+        """List the demonstrations that are checked of puzzles with none held out."""
+        limit = _num_checked(len(dataset.puzzles) - len(self.indices))
+        return [
+            _examples(
+                arrays,
+                {
+                    puzzle.name: np.arange(*arrays.variant_starts[_span(arrays, group)])[:limit]
+                    for group, puzzle in enumerate(puzzles)
+                    if puzzle.name not in self.indices
+                },
+            )
+            for arrays, puzzles in zip(dataset.arrays, dataset.groups, strict=True)
+        ]
+
+
+def _num_checked(num_puzzles: int) -> int:
+    """Return how many examples of each puzzle are checked."""
+    return max(1, min(MAX_CHECKED_VARIANTS, MAX_CHECKED // max(1, num_puzzles)))
+
+
+def _span(arrays: TrainingArrays, group: int) -> npt.NDArray[np.int64]:
+    """Return the first variant of a puzzle, and the first of the next."""
+    return arrays.group_starts[group : group + 2]
+
+
+def _starts(arrays: TrainingArrays, group: int) -> npt.NDArray[np.int64]:
+    """Return the first example of each variant of a puzzle."""
+    first, last = _span(arrays, group)
+    return arrays.variant_starts[first:last]
+
+
+def _examples(
+    arrays: TrainingArrays, by_puzzle: Mapping[str, npt.NDArray[np.int64]]
+) -> CheckedExamples:
+    indices = np.concatenate([np.empty(0, np.int64), *by_puzzle.values()])
+    names = [name for name, examples in by_puzzle.items() for _ in examples]
+    return CheckedExamples(arrays, indices, tuple(names))
 
 
 def hold_out(puzzles: Sequence[Puzzle], seed: int) -> HeldOut:

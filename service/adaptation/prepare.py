@@ -119,7 +119,6 @@ def prepare_adaptation(
         puzzles, config.canvas, options.num_variants, options.seed, crop=config.crop
     )
     held_out = hold_out(puzzles, options.seed) if options.holds_out else HeldOut.nothing()
-    left_out, checked = held_out.mark(dataset)
     made_from = {
         "owner": owner,
         "base": None if base is None else base.folder.resolve().name,
@@ -148,12 +147,17 @@ def prepare_adaptation(
         compile_step=compile_step,
         num_threads=num_threads,
         start=None if base is None else start_from(base),
-        left_out=left_out,
+        left_out=held_out.mark(dataset),
         precision="auto",
         tuned_folder=tuned_folder,
     )
-    checks = tuple(zip(dataset.arrays, checked, strict=True))
-    adaptation = Adaptation(run, record_name=ADAPTATION_NAME, made_from=made_from, checked=checks)
+    adaptation = Adaptation(
+        run,
+        record_name=ADAPTATION_NAME,
+        made_from=made_from,
+        checked=held_out.checked(dataset),
+        practised=held_out.practised(dataset),
+    )
     # Before training, so that a folder that a kill leaves behind can be identified.
     write_adaptation(folder, adaptation.record)
     return adaptation

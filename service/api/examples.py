@@ -73,6 +73,9 @@ ADAPTING_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
             "right_share": 0.2,
             "held_out_share": None,
             "held_out_note": "nothing is held out of fewer than three demonstrations",
+            "puzzles": 1,
+            "expected_s": 120.0,
+            "remaining_s": 71.8,
         },
     },
 }

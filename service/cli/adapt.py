@@ -6,17 +6,22 @@ from typing import Annotated
 
 import typer
 
-from hrm_core import Adaptation, AdaptProgress, open_checkpoint
+from hrm_core import Adaptation, AdaptProgress, Ending, open_checkpoint
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.cli import options
 from service.cli.engine import finish_training, may_compile_training
-from service.cli.output import console, progress_line, stop_on_signals
+from service.cli.output import console, progress_line, stop_on_signals, time_left
 from service.cli.task_sources import read_tasks
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import state_subfolder
 
 DEFAULT_MINUTES = 10.0
 RECIPE = AdaptOptions()
+_EARLY = {
+    Ending.BUDGET: "",
+    Ending.LEARNED: ", stopped early: it stays right",
+    Ending.STALLED: ", stopped early: no further progress",
+}
 
 
 def adapt_command(
@@ -123,10 +128,11 @@ def adapt_command(
     console.print(str(adaptation.record["held_out_note"]), markup=False)
     is_complete = _adapt(adaptation)
     finish_training(out, EngineOptions(device, num_threads=threads), is_complete, run.step)
-    early = ", stopped early: no further progress" if adaptation.stopped_early else ""
+    early = _EARLY[adaptation.ending] if adaptation.ending and adaptation.stopped_early else ""
     share = adaptation.held_out_share
-    checked = "" if share is None else f", held-out demonstrations {share:.1%} right{early}"
-    console.print(f"Done in {run.step} steps, {run.seconds:.0f} s{checked}: {out}", markup=False)
+    checked = "" if share is None else f", held-out demonstrations {share:.1%} right"
+    how_long = f"{run.step} steps, {run.seconds:.0f} s"
+    console.print(f"Done in {how_long}{checked}{early}: {out}", markup=False)
     console.print(f"Next: hrm-arc solve TASK --checkpoint {out}", markup=False)
 
 
@@ -141,6 +147,8 @@ def _adapt(adaptation: Adaptation) -> bool:
                 parts.append(f"right {progress.train.right_share:.1%}")
             if progress.held_out_share is not None:
                 parts.append(f"held out {progress.held_out_share:.1%}")
+            if left := time_left(progress.remaining_s, progress.expected_s):
+                parts.append(left)
             line.update(
                 ", ".join(parts),
                 completed=int(1000 * progress.used_share),

@@ -53,6 +53,16 @@ def progress_bar() -> Progress:
     )
 
 
+def time_left(remaining_s: float | None, expected_s: float | None) -> str | None:
+    """Say how much of an expected time is left, in minutes; None where it is not known."""
+    if remaining_s is None or expected_s is None:
+        return None
+    remaining, expected = (
+        f"{seconds // 60}:{seconds % 60:02}" for seconds in (round(remaining_s), round(expected_s))
+    )
+    return f"about {remaining} of {expected} min left"
+
+
 class ProgressLine:
     """The progress of long work: a bar on a terminal, elsewhere a line every LINE_EVERY_S."""
 

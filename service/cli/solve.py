@@ -17,7 +17,7 @@ from rich.text import Text
 
 from augment import Grid, Task
 from service.cli import options
-from service.cli.output import JSONOption, console, print_json, progress_bar, warn
+from service.cli.output import JSONOption, console, print_json, progress_bar, time_left, warn
 from service.cli.task_sources import read_one_task
 from service.render.pictures import draw_answer
 from service.render.terminal import grids_table, pairs_table
@@ -175,11 +175,16 @@ def _description(progresses: Iterable[Progress]) -> str:
     adapting = [p.adaptation for p in progresses if p.adaptation is not None]
     if not adapting:
         return _VOTING
+    # Of several, the last one to end says how long it takes.
+    last = max(adapting, key=lambda one: one.remaining_s or 0.0)
+    left = time_left(last.remaining_s, last.expected_s)
     if len(adapting) > 1:
-        return f"adapting to {len(adapting)} puzzles"
-    (one,) = adapting
-    held_out = "" if one.held_out_share is None else f", held out {one.held_out_share:.0%} right"
-    return escape(f"adapting {one.checkpoint} ({one.used_share:.0%} of its budget{held_out})")
+        return f"adapting to {len(adapting)} puzzles" + (f" ({left})" if left else "")
+    parts = [f"{last.used_share:.0%} of its budget"]
+    if last.held_out_share is not None:
+        parts.append(f"held out {last.held_out_share:.0%} right")
+    parts += [left] if left else []
+    return escape(f"adapting {last.checkpoint} ({', '.join(parts)})")
 
 
 def _print_answer(task: Task, answer: Answer) -> None:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from augment import AugmentError, Puzzle, Task, parse_task, task_document, write_atomically
 from service.runtime.key_ring import LOCAL_OWNER
-from service.wire.answer import AdaptationSummary
+from service.wire.answer import AdaptationEnding, AdaptationSummary
 from service.wire.document import Document
 from service.wire.errors import AdaptationError, PuzzleIndexError
 
@@ -95,7 +95,8 @@ class AdaptationRecord(Document):
     `owner` is the caller of the job that made it, `local` where the file names none. `base` is None
     for one that began with random weights. `puzzles` are the hashes of their demonstrations by
     name. `held_out_share` is the last one checked, None where nothing was held out;
-    `held_out_note` describes what was.
+    `held_out_note` describes what was. `ended_by` says why its last phase began, None before it and
+    in older records.
 
     Units: seconds of training.
     """
@@ -111,6 +112,7 @@ class AdaptationRecord(Document):
     held_out_share: float | None
     held_out_note: str
     stopped_early: bool
+    ended_by: AdaptationEnding | None = None
     complete: bool
 
     def covers(self, seconds: float | None, steps: int | None) -> bool:

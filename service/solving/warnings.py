@@ -38,12 +38,12 @@ def _took(adaptation: AdaptationSummary) -> bool:
     """Return whether an adaptation took; where nothing was held out, that is not known."""
     if adaptation.held_out_share is None:
         return True
-    is_alone = adaptation.puzzles in (None, 1)
+    is_alone = adaptation.puzzles == 1
     return adaptation.held_out_share >= (MIN_HELD_OUT_ALONE if is_alone else MIN_HELD_OUT_TOGETHER)
 
 
 def _adaptation_warning(adaptation: AdaptationSummary) -> str:
-    num_puzzles = adaptation.puzzles or 1
+    num_puzzles = adaptation.puzzles
     of_whom = "" if num_puzzles == 1 else f" for most of its {num_puzzles} puzzles"
     share = adaptation.held_out_share or 0.0
     return f"Adaptation did not take{of_whom}: {_percent(share)} of held-out answers right."

@@ -8,6 +8,8 @@ from pydantic import Field
 from service.wire.document import Colour, Document, Grid, is_none
 from service.wire.options import Halting, Ranking
 
+AdaptationEnding = Literal["budget", "learned", "stalled"]
+
 
 class Candidate(Document):
     """A grid that variants voted for."""
@@ -109,16 +111,19 @@ class AdaptationSummary(Document):
     steps: int
     seconds: float = Field(description="Of training.")
     variants: int
-    puzzles: int | None = Field(
-        default=None, description="How many puzzles it was adapted to together."
-    )
+    puzzles: int = Field(default=1, description="Puzzles that it was adapted to together.")
     held_out_share: float | None = Field(
         default=None, description="Of the variants held out, those right."
     )
     held_out_note: str | None = Field(
         default=None, description="What was held out, or why nothing was."
     )
-    stopped_early: bool = Field(description="Before its budget ended: it got no better.")
+    stopped_early: bool = Field(description="Before its budget ended.")
+    ended_by: AdaptationEnding | None = Field(
+        default=None,
+        description="`learned`: what is checked stayed right. `stalled`: it got no better. "
+        "`budget`: neither. Null where an older version made it.",
+    )
     reused: bool = Field(description="Made for a job before this one.")
 
 

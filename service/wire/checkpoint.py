@@ -54,6 +54,9 @@ class CheckpointRecord(Document):
     )
     finding: Finding = Field(description="What its self-test found.")
     verdict: str = Field(description="The finding as a sentence, with what to look at.")
+    base: bool = Field(
+        default=False, description="Whether it is adapted to puzzles that no checkpoint knows."
+    )
 
     @property
     def warning(self) -> str | None:
@@ -67,6 +70,11 @@ class Checkpoint(CheckpointRecord):
     verified: bool = Field(description="Whether its rows are known to belong to their names.")
     workers: int | None = Field(default=None, description="Workers that serve it now.")
     default: bool = Field(default=False, description="Taken when a job names no checkpoint.")
+    adapt_s: float | None = Field(
+        default=None,
+        description="The longest that an adaptation of it takes by default, in seconds of "
+        "training. Null where it is no base, or the service does not adapt.",
+    )
     links: CheckpointLinks | None = None
 
 
@@ -107,13 +115,14 @@ class AdaptedLinks(Document):
 
 
 class Adapted(Document):
-    """A checkpoint adapted to one puzzle, which a worker keeps for its owner's next job of it."""
+    """A checkpoint adapted to puzzles, which a worker keeps for its owner's next job of them."""
 
     id: str
     base: str = Field(description="The checkpoint it was made from.")
     base_sha256: str
-    puzzle: str
+    puzzle: str = Field(description="Its name; of several puzzles the first.")
     demonstrations_sha256: str
+    puzzles: int = Field(default=1, description="Puzzles that it was adapted to together.")
     variants: int
     steps: int
     seconds: float = Field(description="Of training.")

@@ -71,6 +71,17 @@ class AdaptationProgress(Document):
     held_out_note: str | None = Field(
         default=None, description="What was held out, or why nothing was."
     )
+    puzzles: int = Field(default=1, description="Puzzles that it is adapted to together.")
+    expected_s: float | None = Field(
+        default=None,
+        description="Seconds of training that the whole takes by the steps measured last, at the "
+        "most: it may end early. Null until known.",
+    )
+    remaining_s: float | None = Field(
+        default=None,
+        description="What is left of it, with the adaptations that go first. Other jobs of the "
+        "worker make it up to three times as long.",
+    )
 
 
 class ProgressSummary(Document):

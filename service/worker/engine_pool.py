@@ -279,6 +279,7 @@ def _open(
         halt_max_steps=config.halt_max_steps,
         finding=finding,
         verdict=verdict,
+        base=finding.is_verified and row_index.adaptation is None,
     )
     if record.finding in _UNVERIFIED and not allow_unverified:
         raise AlignmentError(

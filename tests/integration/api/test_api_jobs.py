@@ -338,6 +338,22 @@ async def test_of_two_checkpoints_of_one_name_the_ready_worker_s_counts(
     assert (document["sha256"], document["workers"]) == (OTHER.sha256, 2)
 
 
+async def test_of_a_base_is_said_how_long_its_adaptation_takes_at_most(
+    open_client: Open, worker: Worker
+) -> None:
+    worker.register(DEMO.model_copy(update={"base": True}), OTHER)
+    found = {}
+    for most_s in (600, 60, 0):
+        async with open_client(adapt_max_s=most_s) as client:
+            listed = (await client.get("/v1/checkpoints")).json()["checkpoints"]
+            found[most_s] = [(one["base"], one["adapt_s"]) for one in listed]
+    assert found == {
+        600: [(True, 120.0), (False, None)],
+        60: [(True, 60.0), (False, None)],
+        0: [(True, None), (False, None)],
+    }
+
+
 async def test_the_stored_answer_is_passed_on_as_it_is(
     client: httpx.AsyncClient, worker: Worker
 ) -> None:

@@ -1,6 +1,7 @@
 """Adaptations: where rows start, what learns when, what is held out, stopping and going on."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -18,19 +19,22 @@ from hrm_core import (
     Adaptation,
     AdaptProgress,
     AdaptTurn,
+    CheckedExamples,
     Checkpoint,
+    Ending,
     Phase,
     Pretraining,
     TrainingArrays,
     TrainingError,
     TrainSettings,
+    expected_seconds,
     open_checkpoint,
     parse_arch,
     start_from,
 )
 from hrm_core.checkpoint.weights import RowTable
 from hrm_core.model.attention_choice import load_backend
-from hrm_core.training.adapt import exact_share_in_segments
+from hrm_core.training.checks import Check, has_learned, has_stalled, right_in_segments
 from hrm_core.training.start import mean_row
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -39,10 +43,11 @@ CPU = torch.device("cpu")
 CANVAS = 4
 RECORD = "how.json"
 SNAPSHOT = ".training_state.pt"
-# With 24 steps only the rows learn for 6, the held-out share is checked after two of three from
-# then on, and the last phase begins after 17.
+# With 24 steps only the rows learn for 6, and the last phase begins after 17. Checks take an eighth
+# of the time: here of 4 samples with 3 segments each, where a step trains 6 for three times as
+# much, so 6 steps lie between two. The last comes just before the last phase.
 NUM_STEPS, ROWS_UNTIL, LAST_FROM = 24, 6, 17
-LOOKS_AT = [6, 8, 9, 11, 12, 14, 15, 17]
+LOOKS_AT = [6, 12, 17]
 SETTINGS = TrainSettings(
     num_steps=NUM_STEPS,
     rows_only_share=0.25,
@@ -107,6 +112,7 @@ def adaptation_in(
     *,
     left_out: npt.NDArray[np.bool_] | None = LEFT_OUT,
     checked: npt.NDArray[np.int64] | None = CHECKED,
+    practised: npt.NDArray[np.int64] | None = None,
 ) -> Adaptation:
     run = Pretraining(
         folder,
@@ -123,7 +129,8 @@ def adaptation_in(
         run,
         record_name=RECORD,
         made_from={"base": "base"},
-        checked=() if checked is None else [(arrays, checked)],
+        checked=[] if checked is None else [CheckedExamples(arrays, checked)],
+        practised=[] if practised is None else [CheckedExamples(arrays, practised)],
     )
 
 
@@ -290,10 +297,60 @@ def test_progress_shows_how_much_of_the_budget_is_used(
         assert progress.train.step == progress.step
 
 
+def test_the_expected_time_follows_the_steps_that_were_measured(
+    tmp_path: Path, base: Checkpoint, arrays: TrainingArrays
+) -> None:
+    adaptation = adaptation_in(tmp_path / "out", base, arrays)
+    assert adaptation.progress.expected_s is adaptation.progress.remaining_s is None
+    for _ in between_steps(adaptation):
+        adaptation._steps_s.append(2.0)
+        adaptation._steps_s.append(2.0)  # most of what was measured
+        if adaptation.run.step == 20:
+            break
+    seconds = adaptation.run.seconds
+    assert adaptation.expected_s == pytest.approx(seconds + 4 * 2.0)
+    assert adaptation.remaining_s == pytest.approx(4 * 2.0)
+    assert adaptation.adapt(ignore)
+    assert adaptation.progress.remaining_s == 0.0
+    assert adaptation.expected_s == adaptation.run.seconds
+
+
+def test_a_time_of_which_a_part_is_used_is_expected_whole_until_it_ends_early(
+    tmp_path: Path, base: Checkpoint, arrays: TrainingArrays
+) -> None:
+    hour = replace(SETTINGS, num_steps=None, max_seconds=3600.0)
+    adaptation = adaptation_in(tmp_path / "out", base, arrays, hour)
+    assert adaptation.progress.expected_s == adaptation.progress.remaining_s == 3600.0
+    adaptation.run.seconds = 700.0
+    adaptation.run.notes["last_from"] = 0.175
+    assert adaptation.expected_s == pytest.approx(900.0)
+    assert adaptation.remaining_s == pytest.approx(200.0)
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected_s"),
+    [
+        ((None, None, 2.0), None),
+        ((None, 60.0, None), 60.0),
+        ((10, None, None), None),
+        ((10, None, 2.0), 20.0),
+        ((10, 60.0, None), None),  # whichever ends first
+        ((10, 60.0, 2.0), 20.0),
+        ((100, 60.0, 2.0), 60.0),
+        ((10, None, 2.0, 4, 50.0), 62.0),
+        ((10, None, 2.0, 12, 50.0), 50.0),
+    ],
+)
+def test_a_budget_takes_its_steps_or_its_seconds(
+    budget: tuple[Any, ...], expected_s: float | None
+) -> None:
+    assert expected_seconds(*budget) == expected_s
+
+
 # The held-out check.
 
 
-def test_the_held_out_share_is_looked_at_while_everything_learns(
+def test_the_held_out_share_is_looked_at_from_the_first_phase_on(
     tmp_path: Path, base: Checkpoint, arrays: TrainingArrays
 ) -> None:
     adaptation = adaptation_in(tmp_path / "out", base, arrays)
@@ -301,12 +358,13 @@ def test_the_held_out_share_is_looked_at_while_everything_learns(
     for turn in between_steps(adaptation):
         assert turn.progress is not None
         shares[turn.progress.step] = turn.progress.held_out_share
-    assert [step for step, _ in adaptation.checks] == LOOKS_AT
+    assert [check.step for check in adaptation.checks] == LOOKS_AT
     assert [step for step, share in shares.items() if share is None] == [1, 2, 3, 4, 5]
-    assert adaptation.held_out_share == adaptation.checks[-1][1]
+    assert adaptation.held_out_share == adaptation.checks[-1].held_out_share
     record = record_in(tmp_path / "out")
-    assert record["held_out_checks"] == [list(check) for check in adaptation.checks]
-    assert record["held_out_share"] == adaptation.checks[-1][1]
+    assert record["checks"] == [check._asdict() for check in adaptation.checks]
+    assert record["held_out_share"] == adaptation.checks[-1].held_out_share
+    assert record["learned_share"] is None
 
 
 def test_looking_changes_nothing_of_what_is_learned(
@@ -355,13 +413,15 @@ def look(base: Checkpoint, arrays: TrainingArrays, examples: list[int]) -> tuple
     """Give the share right, and how many pauses there were."""
     network = base.load_network(load_backend("sdpa"), CPU, torch.float32)
     table = torch.from_numpy(base.rows.gather(range(5)))
-    check = exact_share_in_segments(network, table, [(arrays, np.array(examples, np.int64))])
+    check = right_in_segments(
+        network, table, [CheckedExamples(arrays, np.array(examples, np.int64))]
+    )
     num_pauses = 0
     while True:
         try:
             next(check)
         except StopIteration as end:
-            return end.value, num_pauses
+            return sum(end.value) / len(end.value), num_pauses
         num_pauses += 1
 
 
@@ -380,6 +440,11 @@ def test_the_share_counts_examples_that_are_right_to_the_last_cell(
     assert look(painter, spoilt, [0] * 13 + [1] * 117) == (0.9, 9)
 
 
+def checks_of(*shares: float | None, learned: float | None = None) -> list[Check]:
+    """Make checks of these held-out shares, a sixteenth of the budget apart."""
+    return [Check(num, num / 16, share, learned) for num, share in enumerate(shares)]
+
+
 @pytest.mark.parametrize(
     ("shares", "stops"),
     [
@@ -389,21 +454,39 @@ def test_the_share_counts_examples_that_are_right_to_the_last_cell(
         ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], False),
         ([0.2, 0.5, 0.4, 0.6, 0.5, 0.5, 0.5, 0.5], False),
         ([0.0] * 8, False),  # it may not have begun to rise
+        ([None] * 8, False),
     ],
 )
-def test_the_last_phase_begins_when_the_share_has_stopped_rising(
-    tmp_path: Path, base: Checkpoint, arrays: TrainingArrays, shares: list[float], stops: bool
+def test_the_share_has_stopped_rising_when_it_got_no_better_for_long(
+    shares: list[float | None], stops: bool
 ) -> None:
-    adaptation = adaptation_in(tmp_path / "out", base, arrays)
-    for turn in between_steps(adaptation):
-        assert turn.progress is not None
-        if turn.progress.step == ROWS_UNTIL:
-            adaptation.run.notes["held_out_checks"] = list(enumerate(shares))
-        if turn.progress.step == ROWS_UNTIL + 1:
-            break
-    assert adaptation.phase == (Phase.LAST if stops else Phase.ALL)
-    assert adaptation.stopped_early == stops
-    assert adaptation.run.lanes.next().stream.leaves_out != stops
+    assert has_stalled(checks_of(*shares), since=0.0) == stops
+    # What was seen while only rows learned does not count.
+    assert not has_stalled(checks_of(*shares), since=0.5)
+
+
+@pytest.mark.parametrize(
+    ("checks", "is_enough"),
+    [
+        ([], False),
+        (checks_of(1.0), False),
+        (checks_of(0.0, 1.0, 1.0), True),
+        (checks_of(0.95, 0.96), True),
+        (checks_of(1.0, 0.94), False),
+        (checks_of(1.0, 0.9, 1.0), False),
+        # Where nothing is held out, demonstrations that were learned from must stay right longer.
+        (checks_of(None, None, learned=1.0), False),
+        (checks_of(None, None, None, learned=1.0), True),
+        # Of several puzzles some have a demonstration held out, and all have to be right.
+        (checks_of(1.0, 1.0, learned=0.5), False),
+        (checks_of(1.0, 1.0, learned=1.0), True),
+        (checks_of(0.5, 0.5, learned=1.0), False),
+    ],
+)
+def test_enough_is_learned_when_what_is_checked_stays_right(
+    checks: list[Check], is_enough: bool
+) -> None:
+    assert has_learned(checks) == is_enough
 
 
 def test_a_last_phase_that_begins_early_is_as_long_a_part_of_what_was_trained(
@@ -415,7 +498,9 @@ def test_a_last_phase_that_begins_early_is_as_long_a_part_of_what_was_trained(
     for turn in between_steps(adaptation):
         assert turn.progress is not None
         if turn.progress.step == ROWS_UNTIL + 1:
-            adaptation.run.notes["held_out_checks"] = [(step, 0.5) for step in range(7)]
+            adaptation.run.notes["checks"] = [
+                [step, 0.25 + step / 16, 0.5, None] for step in range(7)
+            ]
         num_last += turn.progress.phase is Phase.LAST
     # It began after 8 steps, which are 70 % of 11.4.
     assert adaptation.run.step == record_in(folder)["steps"] == 12
@@ -424,19 +509,59 @@ def test_a_last_phase_that_begins_early_is_as_long_a_part_of_what_was_trained(
     assert adaptation.is_complete
     assert adaptation.used_share == 1.0
     assert record_in(folder)["stopped_early"] is True
+    assert record_in(folder)["ended_by"] == Ending.STALLED == "stalled"
     assert record_in(folder)["complete"] is True
 
 
-def test_a_run_that_answers_all_that_is_held_out_stops_early(
-    tmp_path: Path, painter_folder: Path, painting: TrainingArrays
+@pytest.mark.parametrize(
+    ("sets", "looks"),
+    [
+        ({"checked": CHECKED}, [6, 12]),
+        # Demonstrations that were learned from are checked once more.
+        ({"checked": None, "left_out": None, "practised": CHECKED}, [6, 12, 18]),
+    ],
+)
+def test_a_run_that_answers_all_that_is_checked_stops_early(
+    tmp_path: Path,
+    painter_folder: Path,
+    painting: TrainingArrays,
+    sets: dict[str, Any],
+    looks: list[int],
 ) -> None:
     folder = tmp_path / "out"
-    adaptation = adaptation_in(folder, open_checkpoint(painter_folder), painting, GENTLE)
+    adaptation = adaptation_in(folder, open_checkpoint(painter_folder), painting, GENTLE, **sets)
     assert adaptation.adapt(ignore)
-    # Seven looks, none better than the first; then the last phase: 19 steps are 70 % of 27.1.
-    assert adaptation.checks == tuple((step, 1.0) for step in (8, 10, 12, 14, 15, 17, 19))
+    assert [check.step for check in adaptation.checks] == looks
+    assert all(check.is_enough for check in adaptation.checks)
     assert adaptation.stopped_early
-    assert adaptation.run.step == 28
+    assert adaptation.ending is Ending.LEARNED
+    # The last phase is 30 % of all.
+    assert adaptation.run.step == math.ceil(looks[-1] / 0.7)
+    assert record_in(folder)["ended_by"] == "learned"
+
+
+def test_a_run_that_its_budget_ends_says_so(
+    tmp_path: Path, base: Checkpoint, arrays: TrainingArrays
+) -> None:
+    adaptation = adaptation_in(tmp_path / "out", base, arrays)
+    assert adaptation.ending is None
+    assert adaptation.adapt(ignore)
+    assert adaptation.ending is Ending.BUDGET
+    assert not adaptation.stopped_early
+    assert record_in(tmp_path / "out")["ended_by"] == "budget"
+
+
+def test_the_share_of_each_puzzle_is_recorded(
+    tmp_path: Path, painter_folder: Path, painting: TrainingArrays
+) -> None:
+    labels = painting.labels.copy()
+    labels[CHECKED[-1], 0] += 1  # of the second puzzle's two held-out examples one is wrong
+    spoilt = replace(painting, labels=labels)
+    adaptation = adaptation_in(tmp_path / "out", open_checkpoint(painter_folder), spoilt, GENTLE)
+    adaptation._held_out = [CheckedExamples(spoilt, CHECKED, ("a", "a", "b", "b"))]
+    assert adaptation.adapt(ignore)
+    assert record_in(tmp_path / "out")["held_out_by_puzzle"] == {"a": 1.0, "b": 0.5}
+    assert adaptation.held_out_share == 0.75
 
 
 # Stopping and going on.
@@ -493,7 +618,7 @@ def test_an_early_stop_is_remembered_over_a_restart(
     tmp_path: Path, painter_folder: Path, painting: TrainingArrays
 ) -> None:
     painter = open_checkpoint(painter_folder)
-    for name, stop_at in (("whole", 0), ("pieces", 22)):
+    for name, stop_at in (("whole", 0), ("pieces", 14)):
         adaptation = adaptation_in(tmp_path / name, painter, painting, GENTLE)
         run = adaptation.run
         adaptation.adapt(ignore, lambda run=run, stop_at=stop_at: run.step == stop_at)
@@ -501,7 +626,7 @@ def test_an_early_stop_is_remembered_over_a_restart(
     assert adaptation.phase is Phase.LAST
     assert adaptation.stopped_early
     assert adaptation.adapt(ignore)
-    assert same_weights(tmp_path / "pieces", tmp_path / "whole", 28)
+    assert same_weights(tmp_path / "pieces", tmp_path / "whole", 18)
 
 
 def test_two_adaptations_of_one_seed_are_equal_and_of_another_are_not(
@@ -543,7 +668,7 @@ def test_a_save_writes_a_checkpoint_that_says_it_is_not_complete(
     assert open_checkpoint(folder).names == ("<blank>", "a", "a_2", "b", "b_2")
     record = record_in(folder)
     assert (record["base"], record["steps"], record["complete"]) == ("base", 9, False)
-    assert record["held_out_checks"] == [list(check) for check in adaptation.checks]
+    assert record["checks"] == [check._asdict() for check in adaptation.checks]
 
 
 def test_at_the_end_the_record_says_complete_and_the_snapshot_is_gone(

@@ -142,7 +142,9 @@ def test_the_held_out_demonstration_is_marked_in_every_variant() -> None:
     ]
     dataset = build_dataset(puzzles, CANVAS, 5, seed=2)
 
-    ([left_out], [checked]) = HeldOut({"b": 2, "c": 0}, "").mark(dataset)
+    held_out = HeldOut({"b": 2, "c": 0}, "")
+    (left_out,), (checked,) = held_out.mark(dataset), held_out.checked(dataset)
+    (practised,) = held_out.practised(dataset)
 
     expected = [
         encode([variant.apply(which.input.cells)], CANVAS)[0]
@@ -151,7 +153,11 @@ def test_the_held_out_demonstration_is_marked_in_every_variant() -> None:
     ]
     assert left_out.sum() == len(expected) == 10
     np.testing.assert_array_equal(dataset.arrays[0].inputs[left_out], expected)
-    assert checked.tolist() == np.flatnonzero(left_out).tolist()
+    assert checked.indices.tolist() == np.flatnonzero(left_out).tolist()
+    assert list(checked.puzzles) == ["b"] * 5 + ["c"] * 5
+    # Of the puzzle with nothing held out, its demonstrations are checked: two in five variants.
+    assert practised.indices.tolist() == list(range(10))
+    assert list(practised.puzzles) == ["a"] * 10
 
 
 def test_held_out_demonstrations_are_marked_in_the_arrays_of_their_size() -> None:
@@ -160,14 +166,18 @@ def test_held_out_demonstrations_are_marked_in_the_arrays_of_their_size() -> Non
     puzzles = [puzzle_with("a", 1, 2, 3), large, puzzle_with("b", 4, 5, 6)]
     dataset = build_dataset(puzzles, 8, 4, seed=2, crop=True)
 
-    left_out, checked = HeldOut({"a": 0, "large": 2, "b": 1}, "").mark(dataset)
+    held_out = HeldOut({"a": 0, "large": 2, "b": 1}, "")
+    left_out, checked = held_out.mark(dataset), held_out.checked(dataset)
 
     assert [part.canvas for part in dataset.arrays] == [4, 6]
     assert [int(marked.sum()) for marked in left_out] == [8, 4]
     for part, marked, examples in zip(dataset.arrays, left_out, checked, strict=True):
-        assert examples.tolist() == np.flatnonzero(marked).tolist()
+        assert examples.arrays is part
+        assert examples.indices.tolist() == np.flatnonzero(marked).tolist()
         assert len(marked) == len(part.inputs)
-    np.testing.assert_array_equal(dataset.arrays[1].inputs[checked[1][0]], encode([wide], 6)[0])
+    np.testing.assert_array_equal(
+        dataset.arrays[1].inputs[checked[1].indices[0]], encode([wide], 6)[0]
+    )
 
 
 def test_an_adaptation_of_several_sizes_learns_them_all_and_leaves_a_base_with_crop(
@@ -195,7 +205,9 @@ def test_no_more_is_looked_at_than_is_worth_its_time() -> None:
     puzzles = [puzzle_with(f"p{number}", number, 7, 8, 9) for number in range(7)]
     for num_puzzles in (1, 7):
         dataset = build_dataset(puzzles[:num_puzzles], CANVAS, 40, seed=0)
-        ([left_out], [checked]) = hold_out(puzzles[:num_puzzles], 0).mark(dataset)
+        held_out = hold_out(puzzles[:num_puzzles], 0)
+        (left_out,) = held_out.mark(dataset)
+        checked = held_out.checked(dataset)[0].indices
         assert left_out.sum() == 40 * num_puzzles
         assert len(checked) == min(MAX_CHECKED_VARIANTS, MAX_CHECKED // num_puzzles) * num_puzzles
         assert left_out[checked].all()
@@ -206,9 +218,11 @@ def test_no_more_is_looked_at_than_is_worth_its_time() -> None:
 
 def test_where_nothing_is_held_out_nothing_is_marked() -> None:
     dataset = build_dataset([puzzle_with("a", 1, 2, 3)], CANVAS, 5, seed=0)
-    ([left_out], [checked]) = HeldOut.nothing().mark(dataset)
+    (left_out,) = HeldOut.nothing().mark(dataset)
     assert not left_out.any()
-    assert checked.tolist() == []
+    assert HeldOut.nothing().checked(dataset)[0].indices.tolist() == []
+    # The demonstrations themselves are checked, in all five variants.
+    assert HeldOut.nothing().practised(dataset)[0].indices.tolist() == list(range(15))
     assert HeldOut.nothing().note == "no demonstration is held out, as requested"
 
 
@@ -418,6 +432,7 @@ def test_the_record_says_how_the_folder_was_made(
         held_out_share=record.held_out_share,
         held_out_note="held out until the last phase: one demonstration each of 1 puzzle(s)",
         stopped_early=False,
+        ended_by="budget",
         complete=True,
     )
     assert record.seconds > 0

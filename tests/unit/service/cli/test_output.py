@@ -8,9 +8,11 @@ import pytest
 
 from service.cli import main as run_main
 from service.cli import output
-from service.cli.output import progress_line
+from service.cli.output import progress_line, time_left
+from service.cli.solve import _description
 from service.cli.train import RECIPE, default_warmup
 from service.client import ServiceProblem
+from service.wire.job import AdaptationProgress, Progress
 
 
 def test_off_a_terminal_progress_is_printed_from_time_to_time(
@@ -57,3 +59,28 @@ def test_warm_up_is_a_tenth_of_the_steps_or_what_the_run_began_with(tmp_path: Pa
     assert default_warmup(tmp_path, 900) == 7
     (tmp_path / "all_config.yaml").write_text("arch: {}", encoding="utf-8")
     assert default_warmup(tmp_path, 900) == 90
+
+
+def test_the_time_left_is_told_in_minutes_once_it_is_known() -> None:
+    assert time_left(71.6, 120.0) == "about 1:12 of 2:00 min left"
+    assert time_left(0.0, 3600.0) == "about 0:00 of 60:00 min left"
+    assert time_left(None, 120.0) is time_left(1.0, None) is None
+
+
+def adapting(remaining_s: float | None, **more: object) -> Progress:
+    document = {
+        **{"checkpoint": "base", "phase": "all", "used_share": 0.4, "steps": 12, "seconds": 48.0},
+        **{"expected_s": 120.0, "remaining_s": remaining_s, **more},
+    }
+    adaptation = AdaptationProgress.model_validate(document)
+    return Progress(outcomes=0, asked=0, decided=0, test_inputs=1, adaptation=adaptation)
+
+
+def test_the_bar_of_a_solve_tells_how_long_its_adaptations_take() -> None:
+    assert _description([adapting(None)]) == "adapting base (40% of its budget)"
+    assert _description([adapting(72.0, held_out_share=0.5)]) == (
+        "adapting base (40% of its budget, held out 50% right, about 1:12 of 2:00 min left)"
+    )
+    assert _description([adapting(10.0), adapting(72.0), adapting(None)]) == (
+        "adapting to 3 puzzles (about 1:12 of 2:00 min left)"
+    )

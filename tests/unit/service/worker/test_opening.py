@@ -5,8 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from service.solving.records import ADAPTATION_NAME
+import pytest
+
+from service.solving.records import ADAPTATION_NAME, write_adaptation
+from service.wire.checkpoint import Finding
 from service.wire.errors import SettingsError
+from service.worker import engine_pool
 
 
 def test_a_checkpoint_that_fails_the_self_test_is_not_served(
@@ -53,3 +57,30 @@ def test_a_checkpoint_with_a_damaged_record_leaves_the_others_served(
     engines = engines_of(folders={"damaged": damaged, "demo": demo_folder})
 
     assert list(engines.loop.served) == ["demo"]
+
+
+@pytest.mark.parametrize("finding", list(Finding))
+def test_a_base_is_a_trained_checkpoint_whose_rows_belong_to_their_names(
+    engines_of: Callable[..., Any],
+    demo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    finding: Finding,
+) -> None:
+    adapted = Path(shutil.copytree(demo_folder, tmp_path / "adapted"))
+    record = {
+        **{"base": "demo", "base_sha256": "b" * 64, "puzzles": {}, "variants": 64, "steps": 1},
+        **{"seconds": 1.0, "budget": {"seconds": None, "steps": 1}, "held_out_share": None},
+        **{"held_out_note": "", "stopped_early": False, "complete": True},
+    }
+    write_adaptation(adapted, record)
+
+    class Found:
+        def __init__(self) -> None:
+            self.finding, self.verdict = finding, "as found"
+
+    monkeypatch.setattr(engine_pool, "examine", lambda *arguments, **options: Found())
+    served = engines_of(folders={"demo": demo_folder, "adapted": adapted}).loop.served
+
+    assert served["demo"].record.base == finding.is_verified
+    assert not served["adapted"].record.base
