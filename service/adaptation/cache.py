@@ -82,6 +82,7 @@ class Entry:
                 "base": record.base or "",
                 "base_sha256": record.base_sha256 or "",
                 "puzzle": name,
+                "puzzles": len(record.puzzles),
                 "demonstrations_sha256": demonstrations,
                 "bytes": self.num_bytes,
                 "made_at": self.made_at,

@@ -30,7 +30,7 @@ class Candidate:
     @classmethod
     def of(cls, record: CheckpointRecord) -> "Candidate":
         """Return the candidate that a worker's record describes."""
-        is_base = getattr(record, "base", True)
+        is_base = record.base
         return cls(record.name, record.canvas, record.crop, record.puzzles, is_base)
 
 

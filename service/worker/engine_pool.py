@@ -279,7 +279,8 @@ def _open(
         halt_max_steps=config.halt_max_steps,
         finding=finding,
         verdict=verdict,
-        base=finding.is_verified and row_index.adaptation is None,
+        # New rows do not need names that are known to be right, only a trunk that works.
+        base=finding is not Finding.MISALIGNED and row_index.adaptation is None,
     )
     if record.finding in _UNVERIFIED and not allow_unverified:
         raise AlignmentError(

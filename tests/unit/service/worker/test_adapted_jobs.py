@@ -39,7 +39,7 @@ def start(engines: Any, job_of: Callable[..., Any]) -> Callable[..., None]:
     def start(job_id: str, steps: int, **changes: Any) -> None:
         pair = Pair(Grid.from_rows([[7, 0]]), Grid.from_rows([[0, 7]]))
         puzzle = Puzzle("new", (pair,), (Grid.from_rows([[7, 7]]),))
-        job = job_of(puzzle, job_id, adapt="auto", adapt_steps=steps)
+        job = job_of(puzzle, job_id, checkpoint="tiny", adapt="auto", adapt_steps=steps)
         engines.send(StartJob(job, **changes))
 
     return start

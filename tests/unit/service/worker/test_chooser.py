@@ -27,6 +27,7 @@ def served(name: str, *puzzles: Puzzle, canvas: int = 30) -> ServedCheckpoint:
         halt_max_steps=2,
         finding=Finding.ALIGNED,
         verdict="aligned",
+        base=True,
     )
     known = tuple(
         KnownPuzzle(name=one.name, demonstrations_sha256=one.demonstrations_hash, variants=1)
