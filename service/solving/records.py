@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from augment import AugmentError, Puzzle, Task, parse_task, task_document, write_atomically
 from service.runtime.key_ring import LOCAL_OWNER
@@ -95,8 +95,9 @@ class AdaptationRecord(Document):
     `owner` is the caller of the job that made it, `local` where the file names none. `base` is None
     for one that began with random weights. `puzzles` are the hashes of their demonstrations by
     name. `held_out_share` is the last one checked, None where nothing was held out;
-    `held_out_note` describes what was. `ended_by` says why its last phase began, None before it and
-    in older records.
+    `held_out_note` describes what was, and `held_out_by_puzzle` has the share of each by name.
+    `ended_by` says why its last phase began, None before it and in older records. `budget_each` is
+    what was asked for each of several puzzles, None where nobody asked.
 
     Units: seconds of training.
     """
@@ -109,25 +110,44 @@ class AdaptationRecord(Document):
     steps: int
     seconds: float
     budget: Budget
+    budget_each: Budget | None = None
     held_out_share: float | None
+    held_out_by_puzzle: dict[str, float] = Field(default_factory=dict)
     held_out_note: str
     stopped_early: bool
     ended_by: AdaptationEnding | None = None
     complete: bool
 
-    def covers(self, seconds: float | None, steps: int | None) -> bool:
-        """Return whether a budget would bring no more training than there was."""
-        if self.stopped_early:
-            return True
-        return all(
-            past is None or (new is not None and new <= past)
-            for new, past in ((seconds, self.budget.seconds), (steps, self.budget.steps))
+    @property
+    def asked(self) -> Budget | None:
+        """The budget that was asked for each puzzle; None where nobody asked for several."""
+        return (
+            self.budget if self.budget_each is None and len(self.puzzles) < 2 else self.budget_each
         )
 
-    def summary(self, *, is_reused: bool) -> AdaptationSummary:
-        """Return the summary that an answer contains."""
-        base, base_sha256 = self.base or "random weights", self.base_sha256 or ""
-        changes = {"base": base, "base_sha256": base_sha256, "reused": is_reused}
+    def covers(self, seconds: float | None, steps: int | None) -> bool:
+        """Return whether a budget for one puzzle would bring no more training than there was."""
+        if self.stopped_early:
+            return True
+        return self.asked is not None and all(
+            past is None or (new is not None and new <= past)
+            for new, past in ((seconds, self.asked.seconds), (steps, self.asked.steps))
+        )
+
+    def summary(
+        self, *, is_reused: bool, demonstrations_hash: str | None = None
+    ) -> AdaptationSummary:
+        """Return the summary that an answer contains; of several puzzles it can be one's."""
+        changes: dict[str, Any] = {
+            "base": self.base or "random weights",
+            "base_sha256": self.base_sha256 or "",
+            "reused": is_reused,
+            "puzzles": len(self.puzzles),
+        }
+        if demonstrations_hash is not None and len(self.puzzles) > 1:
+            names = [name for name, one in self.puzzles.items() if one == demonstrations_hash]
+            shares = [self.held_out_by_puzzle.get(name) for name in names]
+            changes["held_out_share"] = shares[0] if shares else None
         return AdaptationSummary(**(dict(self) | changes))
 
 
