@@ -35,7 +35,7 @@ def budget_together(asked: Budget, num_puzzles: int, max_s: float | None) -> Bud
 def unite(puzzles: Iterable[Puzzle]) -> tuple[Puzzle, ...]:
     """Return each puzzle once, in an order that does not depend on who came first.
 
-    Of several, those are renamed whose name another has, or that reads as a variant of another.
+    Of several, those are renamed that share a name, or have one that reads as a variant of another.
     """
     by_hash: dict[str, Puzzle] = {}
     for puzzle in puzzles:

@@ -186,8 +186,10 @@ CHECKPOINT: Final[dict[str, Any]] = {
     "finding": "aligned",
     "verdict": "aligned: the rows belong to their names; 26 of 32 known demonstrations come out "
     "right",
+    "base": True,
     "workers": 1,
     "default": True,
+    "adapt_s": 120.0,
     "links": {"self": "/v1/checkpoints/demo", "puzzles": "/v1/checkpoints/demo/puzzles"},
 }
 ADAPTED: Final[dict[str, Any]] = {
@@ -196,6 +198,7 @@ ADAPTED: Final[dict[str, Any]] = {
     "base_sha256": "0c5f" * 16,
     "puzzle": "6150a2bd",
     "demonstrations_sha256": "a1b2" * 16,
+    "puzzles": 1,
     "variants": 64,
     "steps": 300,
     "seconds": 118.2,

@@ -124,7 +124,7 @@ class AdaptationQueue:
     def waiting_reports(
         self, running: AdaptationTask | None, remaining_s: float | None
     ) -> dict[str, bytes]:
-        """Return the progress of the jobs whose adaptation has not begun, as JSON.
+        """Return the progress of the jobs that wait for an adaptation to begin, as JSON.
 
         Units: `remaining_s` of the one that is trained now.
         """

@@ -24,7 +24,7 @@ from service.worker.messages import Change, Changed, Progressed, WorkerEvent
 # A step takes a second or two on a CPU; a slice keeps an engine waiting for a fraction of that.
 RECIPE = AdaptOptions(slice_size=24)
 IDLE_S = 0.01
-# How often jobs whose adaptation has not begun hear how long that may take.
+# How often jobs that wait for an adaptation to begin are reported how long it may take.
 WAITING_REPORT_EVERY_S = 5.0
 # After a slice the engines, while they have work, get so much more time than it took.
 ENGINE_SHARE = 2.0
