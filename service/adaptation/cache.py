@@ -5,13 +5,13 @@ import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from service.jobs import AdaptedRecord
-from service.solving.records import ADAPTATION_NAME, AdaptationRecord, read_adaptation
+from service.solving.records import ADAPTATION_NAME, AdaptationRecord, Budget, read_adaptation
 from service.wire.errors import AdaptationError
 
 _USED = ".used"
@@ -27,6 +27,8 @@ MAX_RECORDS = 256
 class AdaptationKey:
     """What an adaptation is made for: two of one key are interchangeable.
 
+    The budget is that of a single puzzle, also where it was adapted to together with others.
+
     Units: `seconds` and `steps` of training, None where they set no limit.
     """
 
@@ -37,23 +39,36 @@ class AdaptationKey:
     seconds: float | None
     steps: int | None
 
-    def entry_id(self, base_name: str) -> str:
-        """Return the id of the key's cache entry."""
+    @property
+    def shared(self) -> "AdaptationKey":
+        """The part of the key that puzzles have in common which may be adapted to together."""
+        return replace(self, demonstrations_hash="")
+
+    def entry_id(self, base_name: str, demonstrations: Collection[str] = ()) -> str:
+        """Return the id of the key's cache entry, or of one for these demonstrations together."""
+        of_puzzles = " ".join(sorted(demonstrations)) or self.demonstrations_hash
         content = (
-            f"{self.base_sha256} {self.demonstrations_hash} {self.num_variants} {self.seconds} "
+            f"{self.base_sha256} {of_puzzles} {self.num_variants} {self.seconds} "
             f"{self.steps} {self.owner}"
         )
         return f"{base_name}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
     def is_met_by(self, record: AdaptationRecord) -> bool:
         """Return whether the key's budget would not improve a complete adaptation."""
+        is_enough = record.complete and record.covers(self.seconds, self.steps)
+        return is_enough and self._is_of(record)
+
+    def is_begun_by(self, record: AdaptationRecord) -> bool:
+        """Return whether an adaptation that is not complete was begun for the key."""
+        budget = Budget(seconds=self.seconds, steps=self.steps)
+        return not record.complete and record.asked == budget and self._is_of(record)
+
+    def _is_of(self, record: AdaptationRecord) -> bool:
         return (
-            record.complete
-            and record.owner == self.owner
+            record.owner == self.owner
             and record.base_sha256 == self.base_sha256
-            and list(record.puzzles.values()) == [self.demonstrations_hash]
+            and self.demonstrations_hash in record.puzzles.values()
             and record.variants == self.num_variants
-            and record.covers(self.seconds, self.steps)
         )
 
 
@@ -148,6 +163,10 @@ class AdaptedCache:
     def find(self, key: AdaptationKey) -> Entry | None:
         """Return the most recently used entry that meets a key, or None."""
         return next((entry for entry in self.entries() if key.is_met_by(entry.record)), None)
+
+    def find_begun(self, key: AdaptationKey) -> tuple[Entry, ...]:
+        """Return the incomplete entries begun for a key, the most recently used first."""
+        return tuple(entry for entry in self.entries() if key.is_begun_by(entry.record))
 
     def folder(self, entry_id: str) -> Path:
         """Return the folder of an entry, which may not exist."""

@@ -21,6 +21,7 @@ from service.solving.enrolment import RowIndex, check_kind
 from service.solving.records import (
     ADAPTATION_NAME,
     PUZZLES_NAME,
+    Budget,
     index_document,
     read_adaptation,
     write_adaptation,
@@ -96,11 +97,13 @@ def prepare_adaptation(
     compile_step: bool = False,
     num_threads: int | None = None,
     owner: str = LOCAL_OWNER,
+    budget_each: Budget | None = None,
     tuned_folder: Path | None = None,
 ) -> Adaptation:
     """Prepare an adaptation to puzzles in a folder, or resume the one that was started there.
 
-    `base` None starts from random weights of the shape `config`, for comparison only.
+    `base` None starts from random weights of the shape `config`, for comparison only. `budget_each`
+    is what was asked for each puzzle, where several are adapted to together for their callers.
     `tuned_folder` holds what was measured to be fastest on this machine.
 
     Raises: AdaptationError for an empty budget, grids larger than the canvas, or a folder with
@@ -126,6 +129,7 @@ def prepare_adaptation(
         "puzzles": {puzzle.name: puzzle.demonstrations_hash for puzzle in puzzles},
         "variants": options.num_variants,
         "budget": {"seconds": options.seconds, "steps": options.steps},
+        "budget_each": None if budget_each is None else budget_each.model_dump(),
         "options": asdict(options),
         "held_out": dict(held_out.indices),
         "held_out_note": held_out.note,

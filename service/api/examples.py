@@ -187,9 +187,9 @@ CHECKPOINT: Final[dict[str, Any]] = {
     "finding": "aligned",
     "verdict": "aligned: the rows belong to their names; 26 of 32 known demonstrations come out "
     "right",
+    "base": True,
     "workers": 1,
     "default": True,
-    "base": True,
     "adapt_s": 120.0,
     "links": {"self": "/v1/checkpoints/demo", "puzzles": "/v1/checkpoints/demo/puzzles"},
 }

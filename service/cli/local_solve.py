@@ -173,7 +173,7 @@ def _enrol(road: _Road, puzzle: Puzzle, adaptation: LocalAdaptation, *, is_said:
     when = ", kept from an earlier run" if is_reused else ""
     _say(puzzle, f"adapted {road.name} in {record.seconds:.0f} s{when}")
     row_index = RowIndex(open_checkpoint(entry.folder))
-    summary = record.summary(is_reused=is_reused)
+    summary = record.summary(is_reused=is_reused, demonstrations_hash=puzzle.demonstrations_hash)
     member = Member.find(row_index, puzzle, name=entry.id, adaptation=summary)
     return _Voter(row_index, member, is_adapted=True)
 

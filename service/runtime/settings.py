@@ -95,6 +95,8 @@ class Settings(BaseSettings):
     # Of jobs that do not say whether to adapt.
     adapt_default: Literal["auto", "never"] = "auto"
     adapt_default_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
+    # Puzzles of one caller that come within so many seconds are adapted to together; 0: each alone.
+    adapt_gather_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 2.0
     adapt_max_variants: Annotated[int, Field(ge=1, le=1000)] = 256
     # Adapted checkpoints are kept for later jobs of the same puzzle, the most recently used ones.
     adapt_cache_bytes: Annotated[int, Field(ge=0)] = 10 * 2**30

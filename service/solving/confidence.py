@@ -77,8 +77,7 @@ class AttemptFeatures(BaseModel):
 class VoteSource:
     """Where votes came from: trained or adapted rows, and the adaptation's held-out share.
 
-    `held_out_share` is None where it is not known of this puzzle: nothing was held out, or the
-    share is a mean over several puzzles that were adapted to together.
+    `held_out_share` is None where it is not known: nothing was held out, or too little was checked.
     """
 
     road: Road
@@ -87,8 +86,7 @@ class VoteSource:
     @classmethod
     def of(cls, road: Road, adaptation: AdaptationSummary | None) -> Self:
         """Describe the source of a checkpoint's votes."""
-        is_own = adaptation is not None and adaptation.puzzles == 1
-        return cls(road, adaptation.held_out_share if adaptation and is_own else None)
+        return cls(road, None if adaptation is None else adaptation.held_out_share)
 
 
 def attempt_features(

@@ -57,7 +57,9 @@ class Member:
         checkpoint = row_index.checkpoint
         puzzle_rows = row_index.find(puzzle)
         if adaptation is None and row_index.adaptation is not None:
-            adaptation = row_index.adaptation.summary(is_reused=True)
+            adaptation = row_index.adaptation.summary(
+                is_reused=True, demonstrations_hash=puzzle.demonstrations_hash
+            )
         crop = row_index.crop_of(puzzle)
         return cls(
             name or checkpoint.folder.resolve().name,

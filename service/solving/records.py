@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from augment import AugmentError, Puzzle, Task, parse_task, task_document, write_atomically
 from service.runtime.key_ring import LOCAL_OWNER
@@ -19,6 +19,8 @@ from service.wire.answer import AdaptationEnding, AdaptationSummary
 from service.wire.document import Document
 from service.wire.errors import AdaptationError, PuzzleIndexError
 
+# Of more puzzles together, fewer than eight variants each are checked.
+MAX_CHECKED_PUZZLES = 16
 PUZZLES_NAME = "puzzles.json"
 ADAPTATION_NAME = "adaptation.json"
 MAX_PROBES = 32
@@ -95,8 +97,9 @@ class AdaptationRecord(Document):
     `owner` is the caller of the job that made it, `local` where the file names none. `base` is None
     for one that began with random weights. `puzzles` are the hashes of their demonstrations by
     name. `held_out_share` is the last one checked, None where nothing was held out;
-    `held_out_note` describes what was. `ended_by` says why its last phase began, None before it and
-    in older records.
+    `held_out_note` describes what was, and `held_out_by_puzzle` has the share of each by name.
+    `ended_by` says why its last phase began, None before it and in older records. `budget_each` is
+    what was asked for each of several puzzles, None where nobody asked.
 
     Units: seconds of training.
     """
@@ -109,30 +112,53 @@ class AdaptationRecord(Document):
     steps: int
     seconds: float
     budget: Budget
+    budget_each: Budget | None = None
     held_out_share: float | None
+    held_out_by_puzzle: dict[str, float] = Field(default_factory=dict)
     held_out_note: str
     stopped_early: bool
     ended_by: AdaptationEnding | None = None
     complete: bool
 
-    def covers(self, seconds: float | None, steps: int | None) -> bool:
-        """Return whether a budget would bring no more training than there was."""
-        if self.stopped_early:
-            return True
-        return all(
-            past is None or (new is not None and new <= past)
-            for new, past in ((seconds, self.budget.seconds), (steps, self.budget.steps))
+    @property
+    def asked(self) -> Budget | None:
+        """The budget that was asked for each puzzle; None where nobody asked for several."""
+        return (
+            self.budget if self.budget_each is None and len(self.puzzles) < 2 else self.budget_each
         )
 
-    def summary(self, *, is_reused: bool) -> AdaptationSummary:
-        """Return the summary that an answer contains."""
-        base, base_sha256 = self.base or "random weights", self.base_sha256 or ""
-        changes = {
-            "base": base,
-            "base_sha256": base_sha256,
-            "puzzles": len(self.puzzles),
+    def covers(self, seconds: float | None, steps: int | None) -> bool:
+        """Return whether a budget for one puzzle would bring no more training than there was."""
+        if self.stopped_early:
+            return True
+        return self.asked is not None and all(
+            past is None or (new is not None and new <= past)
+            for new, past in ((seconds, self.asked.seconds), (steps, self.asked.steps))
+        )
+
+    def summary(
+        self, *, is_reused: bool, demonstrations_hash: str | None = None
+    ) -> AdaptationSummary:
+        """Return the summary that an answer contains.
+
+        Of several puzzles, the held-out share is that of the one with these demonstrations. Where
+        there are many, too few of its variants are checked, and it is None.
+        """
+        changes: dict[str, Any] = {
+            "base": self.base or "random weights",
+            "base_sha256": self.base_sha256 or "",
             "reused": is_reused,
+            "puzzles": len(self.puzzles),
         }
+        if len(self.puzzles) > 1:
+            changes["held_out_share"] = next(
+                (
+                    self.held_out_by_puzzle.get(name)
+                    for name, one in self.puzzles.items()
+                    if one == demonstrations_hash and len(self.puzzles) <= MAX_CHECKED_PUZZLES
+                ),
+                None,
+            )
         return AdaptationSummary(**(dict(self) | changes))
 
 

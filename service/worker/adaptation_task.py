@@ -3,37 +3,82 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 
 import structlog
 
 from augment import Puzzle
 from hrm_core import Adaptation, AdaptProgress, AdaptTurn, Checkpoint, Phase
 from service.adaptation.cache import AdaptationKey
+from service.adaptation.together import unite
 from service.wire.job import AdaptationProgress, Progress
+from service.wire.options import Priority
 from service.worker.messages import JOB_ERRORS, REPORT_EVERY_S
 
 # These end an adaptation and the jobs that wait for it, and nothing else.
 ENDING_ERRORS: tuple[type[Exception], ...] = (*JOB_ERRORS, OSError)
 
 
-@dataclass(slots=True, eq=False)
 class AdaptationTask:
-    """An adaptation that jobs wait for; `id` is that of its entry in the cache.
+    """An adaptation that jobs wait for, each with its puzzle.
 
-    Units: `tried_at` by the monotonic clock, in seconds.
+    `key` is what the puzzles have in common. Those of the jobs are `puzzles`, until they are fixed:
+    as training begins, or as it was begun before.
+
+    Units: times by the monotonic clock, in seconds.
     """
 
-    id: str
-    key: AdaptationKey
-    base: Checkpoint
-    base_name: str
-    puzzle: Puzzle
-    job_ids: list[str] = field(default_factory=list)
-    tried_at: float = 0.0
+    def __init__(
+        self,
+        key: AdaptationKey,
+        base: Checkpoint,
+        base_name: str,
+        priority: Priority,
+        fixed: tuple[Puzzle, ...] = (),
+    ) -> None:
+        self.key, self.base, self.base_name, self.priority = key, base, base_name, priority
+        self.is_fixed = bool(fixed)
+        self.opened_at, self.tried_at = time.monotonic(), 0.0
+        self.jobs: dict[str, Puzzle] = {}
+        self._set_puzzles(fixed)
 
-    def report(self, progress: AdaptProgress | None = None, note: str = "") -> bytes:
-        """Return the progress of the jobs that wait, as JSON; None before training starts."""
+    def add(self, job_id: str, puzzle: Puzzle) -> None:
+        """Let a job wait; its puzzle is one of those that are fixed, or joins them."""
+        self.jobs[job_id] = puzzle
+        self._gather()
+
+    def remove(self, job_id: str) -> bool:
+        """Let a job wait no longer; return whether it did. What is fixed stays."""
+        was_here = self.jobs.pop(job_id, None) is not None
+        self._gather()
+        return was_here
+
+    def has(self, demonstrations_hash: str) -> bool:
+        """Return whether it is made for a puzzle."""
+        return demonstrations_hash in self.demonstrations
+
+    def _gather(self) -> None:
+        if not self.is_fixed:
+            self._set_puzzles(unite(self.jobs.values()))
+
+    def _set_puzzles(self, puzzles: tuple[Puzzle, ...]) -> None:
+        # Kept: they are asked for in every turn, and hashing takes a while.
+        self.puzzles = puzzles
+        self.demonstrations = frozenset(puzzle.demonstrations_hash for puzzle in puzzles)
+        self.id = self.key.entry_id(self.base_name, self.demonstrations)
+
+    def reports(
+        self,
+        progress: AdaptProgress | None = None,
+        note: str = "",
+        *,
+        expected_s: float | None = None,
+        remaining_s: float | None = None,
+    ) -> dict[str, bytes]:
+        """Return the progress of each job that waits, as JSON.
+
+        Before training starts it is None, and the times are what is expected; remaining with what
+        goes first.
+        """
         adaptation = AdaptationProgress(
             checkpoint=self.base_name,
             phase="waiting",
@@ -41,6 +86,9 @@ class AdaptationTask:
             steps=0,
             seconds=0.0,
             held_out_note=note,
+            puzzles=len(self.puzzles),
+            expected_s=expected_s,
+            remaining_s=remaining_s,
         )
         if progress is not None:
             train = progress.train
@@ -52,15 +100,20 @@ class AdaptationTask:
                 "loss": None if train is None else train.lm_loss,
                 "right_share": None if train is None else train.right_share,
                 "held_out_share": progress.held_out_share,
+                "expected_s": progress.expected_s,
+                "remaining_s": progress.remaining_s,
             }
             adaptation = adaptation.model_copy(update=changes)
-        return Progress(
-            outcomes=0,
-            asked=0,
-            decided=0,
-            test_inputs=len(self.puzzle.test),
-            adaptation=adaptation,
-        ).to_json()
+        return {
+            job_id: Progress(
+                outcomes=0,
+                asked=0,
+                decided=0,
+                test_inputs=len(puzzle.test),
+                adaptation=adaptation,
+            ).to_json()
+            for job_id, puzzle in self.jobs.items()
+        }
 
 
 class AdaptationRun:
@@ -111,14 +164,18 @@ class AdaptationRun:
         before, self._num_saves = self._num_saves, self.adaptation.num_saves
         return self._num_saves > before
 
-    def new_report(self) -> bytes | None:
-        """Return the progress of the jobs that wait, or None where the last is not a second old."""
+    def new_reports(self) -> dict[str, bytes]:
+        """Return the progress of the jobs that wait; none where the last is not a second old."""
         now = time.monotonic()
         if now - self._reported_at < REPORT_EVERY_S:
-            return None
+            return {}
         self._reported_at = now
+        return self.reports()
+
+    def reports(self) -> dict[str, bytes]:
+        """Return the progress of the jobs that wait, as JSON."""
         note = str(self.adaptation.record["held_out_note"])
-        return self.task.report(self.adaptation.progress, note)
+        return self.task.reports(self.adaptation.progress, note)
 
     def close(self) -> None:
         """Release the lock."""

@@ -1,7 +1,7 @@
 """The adaptations of a worker, one at a time, in turns with the engines."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,9 @@ from hrm_core import Checkpoint, can_compile, pick_device
 from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
 from service.solving.members import Member
+from service.solving.records import Budget
 from service.wire.errors import AdaptationError
+from service.worker.adaptation_queue import AdaptationQueue
 from service.worker.adaptation_task import ENDING_ERRORS, AdaptationRun, AdaptationTask
 from service.worker.engine_pool import EnginePool
 from service.worker.job_table import SolveRequest
@@ -21,9 +23,9 @@ from service.worker.messages import Change, Changed, Progressed, WorkerEvent
 
 # A step takes a second or two on a CPU; a slice keeps an engine waiting for a fraction of that.
 RECIPE = AdaptOptions(slice_size=24)
-# How often to try for an entry that another worker holds.
-TRY_EVERY_S = 1.0
 IDLE_S = 0.01
+# How often jobs that wait for an adaptation to begin are reported how long it may take.
+WAITING_REPORT_EVERY_S = 5.0
 # After a slice the engines, while they have work, get so much more time than it took.
 ENGINE_SHARE = 2.0
 
@@ -46,7 +48,10 @@ class AdaptationTurns:
         compiles: bool = False,
         tuned_folder: Path | None = None,
         is_enabled: bool = True,
+        gather_s: float = 0.0,
+        max_s: float | None = None,
     ) -> None:
+        """Prepare for adaptations; puzzles are gathered as `AdaptationQueue` does."""
         self.is_suspended = False
         self._pool = pool
         self._cache = cache
@@ -56,11 +61,12 @@ class AdaptationTurns:
         self._compiles = compiles and can_compile(pick_device(device))
         self._tuned_folder = tuned_folder
         self._is_enabled = is_enabled
-        self._tasks: dict[str, AdaptationTask] = {}
+        self._tasks = AdaptationQueue(cache, gather_s=gather_s, max_s=max_s)
         self._run: AdaptationRun | None = None
         # By job, the entries that were made for it.
         self._made_for: dict[str, set[str]] = {}
         self._owed_s = 0.0
+        self._reported_at = 0.0
         self._log: Any = structlog.get_logger(__name__)
 
     @property
@@ -95,33 +101,39 @@ class AdaptationTurns:
             raise _for_callers(error) from error
         if entry is None:
             return None
-        is_reused = entry.id not in self._made_for.get(job_id, ())
+        summary = entry.record.summary(
+            is_reused=entry.id not in self._made_for.get(job_id, ()),
+            demonstrations_hash=puzzle.demonstrations_hash,
+        )
         return Member.find(
             self._pool.add_adapted(entry.id, entry.folder),
             puzzle,
             name=entry.id,
-            adaptation=entry.record.summary(is_reused=is_reused),
+            adaptation=summary,
             calibration=row_index.calibration,
         )
 
     def forget(self, job_id: str) -> None:
         """Forget a job; an adaptation that no job waits for stops, and its last snapshot stays."""
         self._made_for.pop(job_id, None)
-        for task in tuple(self._tasks.values()):
-            if job_id in task.job_ids:
-                task.job_ids.remove(job_id)
-                if not task.job_ids:
-                    self._drop(task)
+        for task in self._tasks:
+            if task.remove(job_id) and not task.jobs:
+                self._drop(task)
 
     def is_due(self, engine_s: float | None) -> bool:
         """Return whether it is an adaptation's turn on the device.
 
         Units: `engine_s` is how long the engines have just worked, None when they have no work.
         """
-        if not self._tasks:
+        if not self._tasks or (engine_s is not None and self._has_nothing_to_do):
             return False
         self._owed_s = 0.0 if engine_s is None else self._owed_s - engine_s
         return self._owed_s <= 0.0
+
+    @property
+    def _has_nothing_to_do(self) -> bool:
+        """Whether all adaptations gather puzzles, or are another worker's."""
+        return self._run is None and not self._tasks.has_ready()
 
     def turn(self) -> dict[str, Exception]:
         """Train one slice; return the jobs that fail by it, and why."""
@@ -129,8 +141,9 @@ class AdaptationTurns:
         task: AdaptationTask | None = None
         try:
             if self._run is None:
-                task = self._next_task()
+                task = self._tasks.next()
                 if task is None:
+                    time.sleep(IDLE_S)  # do not spin
                     return {}
                 self._begin(task)
             if self._run is not None:
@@ -141,7 +154,7 @@ class AdaptationTurns:
                 raise
             self._log.warning("adaptation failed", entry=task.id, reason=str(error))
             self._drop(task)
-            return dict.fromkeys(task.job_ids, _for_callers(error))
+            return dict.fromkeys(task.jobs, _for_callers(error))
         finally:
             self._owed_s = ENGINE_SHARE * (time.monotonic() - started)
         return {}
@@ -149,17 +162,17 @@ class AdaptationTurns:
     def suspend(self) -> tuple[str, ...]:
         """End the step at hand, save a snapshot and adapt no more; return the jobs that waited."""
         self.is_suspended = True
-        waiting = tuple(job_id for task in self._tasks.values() for job_id in task.job_ids)
+        waiting = tuple(job_id for task in self._tasks for job_id in task.jobs)
         if self._run is not None:
             self._run.suspend()
-        for task in tuple(self._tasks.values()):
+        for task in self._tasks:
             self._drop(task)
         return waiting
 
     def evict(self) -> None:
         """Remove what the cache has no room for, but nothing that is in use or was just made."""
         made = {entry_id for entries in self._made_for.values() for entry_id in entries}
-        for entry_id in self._cache.evict({*self._pool.busy, *made, *self._tasks}):
+        for entry_id in self._cache.evict({*self._pool.busy, *made, *self._tasks.ids}):
             self._pool.remove_adapted(entry_id)
             self._log.info("adapted checkpoint evicted", entry=entry_id)
 
@@ -187,75 +200,67 @@ class AdaptationTurns:
             seconds=request.options.adapt_s,
             steps=request.options.adapt_steps,
         )
-        entry_id = key.entry_id(base_name)
-        task = self._tasks.get(entry_id)
-        if task and job_id in task.job_ids:
+        if self._tasks.has(job_id, key):
             return None
         entry = self._cache.find(key)
         if entry is not None:
             self._cache.touch(entry.id)
             return entry
-        if task is None:
-            task = AdaptationTask(entry_id, key, base, base_name, request.task.puzzle)
-            self._tasks[entry_id] = task
-        task.job_ids.append(job_id)
+        self._tasks.join(job_id, request, key, base, base_name)
         self._deliver(Changed(job_id, Change.ADAPTING))
-        self._deliver(Progressed(job_id, task.report()))
-        return None
-
-    def _next_task(self) -> AdaptationTask | None:
-        """Return the first task that was not tried just now: others may be another worker's."""
-        now = time.monotonic()
-        for task in self._tasks.values():
-            if now - task.tried_at >= TRY_EVERY_S:
-                task.tried_at = now
-                return task
-        time.sleep(IDLE_S)  # all are another worker's: do not spin
+        self._deliver(Progressed(job_id, self._reports()[job_id]))
         return None
 
     def _begin(self, task: AdaptationTask) -> None:
         """Begin to train, unless another worker is at it, or has done it."""
+        self._complete(task, self._tasks.met(task))
+        if not task.jobs:
+            return
         with ExitStack() as lock:
             if not lock.enter_context(self._cache.locked(task.id)):
                 return
             entry = self._cache.entry(task.id)
             if entry is not None and entry.record.complete:
-                self._complete(task)
+                self._complete(task, tuple(task.jobs))
                 return
-            key = task.key
+            key, budget = task.key, self._tasks.budget_of(task)
             options = replace(
                 self._recipe,
-                seconds=key.seconds,
-                steps=key.steps,
+                seconds=budget.seconds,
+                steps=budget.steps,
                 num_variants=key.num_variants,
             )
             self._cache.touch(task.id)
             adaptation = prepare_adaptation(
                 task.base,
                 task.base.config,
-                [task.puzzle],
+                task.puzzles,
                 self._cache.folder(task.id),
                 options,
                 device=self._device,
                 compile_step=self._compiles and is_worth_compiling(options),
                 num_threads=self._num_threads,
                 owner=key.owner,
+                budget_each=Budget(seconds=key.seconds, steps=key.steps),
                 tuned_folder=self._tuned_folder,
             )
-            self._log.info("adaptation begins", entry=task.id, step=adaptation.run.step)
+            task.is_fixed = True
+            self._log.info(
+                "adaptation begins",
+                entry=task.id,
+                puzzles=len(task.puzzles),
+                step=adaptation.run.step,
+            )
             self._run = AdaptationRun(task, adaptation, lock.pop_all())
 
     def _advance(self, run: AdaptationRun) -> None:
         task, adaptation = run.task, run.adaptation
         has_more = run.advance()
         if run.has_new_snapshot():
-            for job_id in task.job_ids:
+            for job_id in task.jobs:
                 self._deliver(Changed(job_id, Change.ADVANCED))
         if has_more:
-            report = run.new_report()
-            if report is not None:
-                for job_id in task.job_ids:
-                    self._deliver(Progressed(job_id, report))
+            self._report(run)
             return
         self._log.info(
             "adaptation complete",
@@ -263,19 +268,43 @@ class AdaptationTurns:
             steps=adaptation.run.step,
             seconds=round(adaptation.run.seconds, 1),
             held_out_share=adaptation.held_out_share,
+            ended_by=adaptation.ending,
         )
-        for job_id in task.job_ids:
+        for job_id in task.jobs:
             self._made_for.setdefault(job_id, set()).add(task.id)
-        self._complete(task)
+        self._complete(task, tuple(task.jobs))
 
-    def _complete(self, task: AdaptationTask) -> None:
-        self._drop(task)
-        for job_id in task.job_ids:
+    def _report(self, run: AdaptationRun) -> None:
+        """Deliver the progress of the jobs that wait, where it is due."""
+        reports = run.new_reports()
+        now = time.monotonic()
+        if now - self._reported_at >= WAITING_REPORT_EVERY_S:
+            self._reported_at = now
+            reports = self._reports()
+        for job_id, data in reports.items():
+            self._deliver(Progressed(job_id, data))
+
+    def _reports(self) -> dict[str, bytes]:
+        """Return the progress of all jobs that wait for an adaptation, as JSON."""
+        if self._run is None:
+            return self._tasks.waiting_reports(None, None)
+        task, progress = self._run.task, self._run.adaptation.progress
+        self._tasks.note_speed(task, self._run.adaptation)
+        waiting = self._tasks.waiting_reports(task, progress.remaining_s)
+        return self._run.reports() | waiting
+
+    def _complete(self, task: AdaptationTask, job_ids: Collection[str]) -> None:
+        """Let jobs of a task be solved; the task is over once no job waits for it."""
+        for job_id in job_ids:
+            task.remove(job_id)
             self._deliver(Changed(job_id, Change.RUNNING))
+        if not task.jobs:
+            self._drop(task)
 
     def _drop(self, task: AdaptationTask) -> None:
-        self._tasks.pop(task.id, None)
+        self._tasks.drop(task)
         if self._run is not None and self._run.task is task:
+            self._tasks.note_speed(task, self._run.adaptation)
             self._run.close()
             self._run = None
 

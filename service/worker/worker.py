@@ -79,6 +79,8 @@ class Worker:
             compiles=wants_compile(settings.device, settings.compile),
             tuned_folder=state_subfolder("tuned", settings.state_folder),
             is_enabled=settings.adapt_max_s > 0,
+            gather_s=settings.adapt_gather_s,
+            max_s=settings.adapt_max_s,
         )
         self._engine = EngineLoop(
             pool,

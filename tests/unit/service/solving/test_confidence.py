@@ -76,7 +76,7 @@ def test_what_is_not_known_is_marked_and_no_vote_has_no_attempt() -> None:
     assert features_of(tally_of(abstained=3), VoteSource("trained")) == ()
 
 
-def test_the_held_out_share_counts_where_it_is_of_this_puzzle_alone() -> None:
+def test_the_held_out_share_counts() -> None:
     summary = AdaptationSummary(
         base="b",
         base_sha256="",
@@ -89,8 +89,6 @@ def test_the_held_out_share_counts_where_it_is_of_this_puzzle_alone() -> None:
         reused=False,
     )
     assert VoteSource.of("adapted", summary).held_out_share == 0.5
-    together = summary.model_copy(update={"puzzles": 21})
-    assert VoteSource.of("adapted", together).held_out_share is None
     assert VoteSource.of("trained", None) == VoteSource("trained", None)
 
 
