@@ -290,7 +290,8 @@ def test_a_refusal_names_the_place(client: Any, task: Task) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "code"), [({}, "unknown_puzzle"), ({"checkpoint": "none"}, "unknown_checkpoint")]
+    ("options", "code"),
+    [({"adapt": "never"}, "unknown_puzzle"), ({"checkpoint": "none"}, "unknown_checkpoint")],
 )
 def test_what_the_service_does_not_know_is_refused(
     client: Any, options: dict[str, str], code: str
