@@ -243,7 +243,7 @@ def _check_url(url: str) -> None:
     except httpx.InvalidURL:
         parsed = httpx.URL("")
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ClientError(f"{url!r} is no address of a service: give one like {DEFAULT_URL}")
+        raise ClientError(f"{url!r} is not the address of a service: give one like {DEFAULT_URL}")
     if parsed.userinfo:
         raise ClientError(
             f"the address of {parsed.host} holds a user or password: the service knows API "

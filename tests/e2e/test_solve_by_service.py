@@ -111,9 +111,9 @@ def test_an_image_is_drawn(by_service: Any, tmp_path: Path) -> None:
         ((PUZZLES[0], "--checkpoint", "none"), "unknown_checkpoint"),
         ((PUZZLES[0], "--attempts", 11), "less than or equal to 10"),
         ((PUZZLES[0], "--api-key", "another"), "unauthorized"),
-        ((PUZZLES[0], "--checkpoint", "demo", "--checkpoint", "demo"), "/options/ensemble/0"),
-        ((PUZZLES[0], "--adapt", "auto", "--adapt-minutes", 100), "/options/adapt_s: 6000 is"),
-        ((PUZZLES[0], "--adapt", "auto", "--adapt-minutes", 0), "/options/adapt_s"),
+        ((PUZZLES[0], "--checkpoint", "demo", "--checkpoint", "demo"), "option ensemble[0]"),
+        ((PUZZLES[0], "--adapt", "auto", "--adapt-minutes", 100), "option adapt_s: 6000 is"),
+        ((PUZZLES[0], "--adapt", "auto", "--adapt-minutes", 0), "option adapt_s"),
         (
             (PUZZLES[0], "--adapt", "never", "--adapt-steps", 5),
             "--adapt-steps: give --adapt auto",
