@@ -30,6 +30,11 @@ MAX_PUZZLES: Final = 1000
 DEFAULT_BATCH_NAME: Final = "batch"
 _TASK_MEMBERS: Final = tuple(TaskBody.model_fields)
 _BATCH_MEMBERS: Final = ("challenges", "name", "options")
+_NOT_WRAPPED: Final = (
+    "the task is not wrapped: its members stand beside the options, as in "
+    '{"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[1]]}], '
+    '"options": {"variants": 8}}'
+)
 _MANY_FAULTS: Final = MAX_FAULTS + 1
 
 
@@ -82,6 +87,8 @@ def parse_task_body(body: bytes) -> tuple[Task, SolveOptions]:
     document = _read_json(body)
     if not isinstance(document, dict):
         raise invalid_request([Fault("is not an object; give one with train, test", "")])
+    if isinstance(document.get("task"), dict) and not {"train", "test"} & document.keys():
+        raise invalid_request([Fault(_NOT_WRAPPED, "/task")])
     faults = list(_take_unknown(document, _TASK_MEMBERS))
     options, wrong_options = _read_options(document.pop("options", {}))
     faults += wrong_options

@@ -10,9 +10,9 @@ from service.adaptation.prepare import check_fit
 from service.cli.engine import check_rows, make_engine
 from service.cli.local_adaptation import LocalAdaptation
 from service.cli.output import notices, progress_bar, warn
-from service.runtime.choice import Candidate, choose_checkpoint
+from service.runtime.choice import choose_checkpoint
 from service.runtime.devices import EngineOptions
-from service.runtime.folders import default_checkpoint, demo_checkpoint, shipped_folders
+from service.runtime.folders import shipped_folders
 from service.runtime.settings import Settings
 from service.runtime.timing import seconds_since_start
 from service.solving.enrolment import RowIndex, check_kind
@@ -106,19 +106,19 @@ def _choose(
 
     Raises: UnknownPuzzle, CanvasExceeded; InputError where there are no checkpoints.
     """
-    folders = {folder.name: folder for folder in shipped_folders()} or {"": demo_checkpoint()}
-    default = default_checkpoint(settings.default_checkpoint, folders)
+    folders = shipped_folders(settings.default_checkpoint)
+    default = folders[0].name
     opened: dict[str, RowIndex] = {}
     # Most often the default one knows them all, and no other has to be opened.
-    for name in sorted(folders, key=lambda name: name != default):
-        row_index = _open(folders[name], canvas)
+    for folder in folders:
+        row_index = _open(folder, canvas)
         if row_index is None:
             continue
-        opened[name] = row_index
-        is_default = name == default and adapt != "always"
+        opened[folder.name] = row_index
+        is_default = folder.name == default and adapt != "always"
         if is_default and all(_knows(row_index, puzzle) for puzzle in puzzles):
             break
-    candidates = [_candidate(name, row_index) for name, row_index in opened.items()]
+    candidates = [row_index.as_candidate(name) for name, row_index in opened.items()]
     roads = []
     for puzzle in puzzles:
         known_to = [name for name, row_index in opened.items() if row_index.knows(puzzle)]
@@ -132,7 +132,7 @@ def _open(folder: Path, canvas: int | None) -> RowIndex | None:
     try:
         row_index = RowIndex(open_checkpoint(folder, canvas))
         check_kind(row_index.checkpoint)
-        row_index.puzzle_index  # noqa: B018 - a damaged one is found now
+        row_index.as_candidate(folder.name)  # damaged files are found now
     except (HRMCoreError, InputError, OSError) as error:
         warn(f"{folder.name} is left out: {error}")
         return None
@@ -141,13 +141,6 @@ def _open(folder: Path, canvas: int | None) -> RowIndex | None:
 
 def _knows(row_index: RowIndex, puzzle: Puzzle) -> bool:
     return puzzle.fits(row_index.checkpoint.config.canvas) and row_index.knows(puzzle)
-
-
-def _candidate(name: str, row_index: RowIndex) -> Candidate:
-    config, index = row_index.checkpoint.config, row_index.puzzle_index
-    num_puzzles = 0 if index is None else len(index.demonstrations)
-    is_base = row_index.adaptation is None
-    return Candidate(name, config.canvas, config.crop, num_puzzles, is_base)
 
 
 def _enrol(road: _Road, puzzle: Puzzle, adaptation: LocalAdaptation, *, is_said: bool) -> _Voter:

@@ -6,7 +6,7 @@ without loading torch.
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,8 @@ from service.cli.output import (
 )
 from service.cli.task_sources import read_challenge_set
 from service.runtime.devices import EngineOptions
-from service.runtime.folders import DEMO_NAME, demo_checkpoint
+from service.runtime.folders import shipped_folders
+from service.runtime.settings import Settings
 from service.submission.files import Paths
 from service.submission.report import Report
 from service.submission.run import Plan, Run
@@ -53,8 +54,9 @@ def submit_command(
         list[str] | None,
         typer.Option(
             "--checkpoint",
-            help=f"A checkpoint folder; default: checkpoints/{DEMO_NAME}. Given several times, "
-            "those that know a puzzle vote on it. With --url, names of checkpoints it serves.",
+            help="A checkpoint folder; given several times, those that know a puzzle vote on it. "
+            "With --url, names of checkpoints it serves. Default: for each puzzle one that knows "
+            "it, else the best base.",
         ),
     ] = None,
     url: options.URLOption = None,
@@ -69,13 +71,14 @@ def submit_command(
         ),
     ] = None,
     adapt: Annotated[
-        Adapt,
+        Adapt | None,
         typer.Option(
             "--adapt",
             help="Train on the demonstrations first. auto: of the puzzles without rows; on this "
-            "machine all of them together, by a service each puzzle separately.",
+            "machine all of them together, by a service each puzzle separately. Default: "
+            "HRM_ARC_ADAPT_DEFAULT, else auto; with --url, as the service has it.",
         ),
-    ] = "never",
+    ] = None,
     adapt_minutes: Annotated[
         float | None,
         typer.Option(
@@ -116,9 +119,16 @@ def submit_command(
             raise typer.BadParameter(f"{name} {value:g}: give a time above 0")
     paths = Paths.of(out)
     read = read_challenge_set(challenges, solutions)
+    folders: tuple[Path, ...] = ()
+    if url is None:
+        settings = Settings.load()
+        adapt = adapt or settings.default_adapt
+        folders = () if checkpoint else shipped_folders(settings.default_checkpoint)
+    adapting: dict[str, Any] = {} if adapt is None else {"adapt": adapt}
     config = SubmitConfig(
         paths,
-        checkpoints=tuple(checkpoint or (() if url else (str(demo_checkpoint()),))),
+        checkpoints=tuple(checkpoint or map(str, folders)),
+        takes_one=not checkpoint,
         options=SolveOptions(
             variants=variants,
             halting=halt,
@@ -126,7 +136,7 @@ def submit_command(
             ranking=ranking,
             stop_early=stop_early,
             seed=seed,
-            adapt=adapt,
+            **adapting,
             adapt_s=None if adapt_minutes is None else 60 * adapt_minutes,
             adapt_steps=adapt_steps,
             adapt_variants=adapt_variants,

@@ -12,6 +12,7 @@ from service.client.errors import (
     ServiceUnreachable,
 )
 from service.client.exchange import Retries
+from service.client.following import JobEvent
 from service.client.operations import AsyncClient, Client
 from service.client.replies import BatchPage, JobPage, PuzzlePage
 from service.wire.answer import (
@@ -61,6 +62,7 @@ __all__ = [
     "Fault",
     "InvalidOptions",
     "Job",
+    "JobEvent",
     "JobPage",
     "JobState",
     "JobUnfinished",

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any, Generic, Self, TypeVar
 
@@ -13,6 +13,7 @@ import httpx
 from service.client.errors import ServiceUnreachable
 from service.client.exchange import (
     Effect,
+    Emit,
     HangUp,
     Listen,
     NextChunk,
@@ -118,6 +119,24 @@ class BlockingDriver(Driver[httpx.Client]):
                 except httpx.RequestError as failure:
                     outcome = self._unreachable(failure)
 
+    def _iterate(self, steps: Steps[None]) -> Iterator[Any]:
+        """Take the steps of an operation and yield what it emits; closed early, it hangs up."""
+        with ExitStack() as stack:
+            outcome: Any = None
+            while True:
+                try:
+                    effect = _next_effect(steps, outcome)
+                except StopIteration:
+                    return
+                if isinstance(effect, Emit):
+                    outcome = None
+                    yield effect.value
+                    continue
+                try:
+                    outcome = self._perform(effect, stack)
+                except httpx.RequestError as failure:
+                    outcome = self._unreachable(failure)
+
     def _perform(self, effect: Effect, stack: ExitStack) -> Any:
         match effect:
             case Send(request):
@@ -168,6 +187,24 @@ class AsyncDriver(Driver[httpx.AsyncClient]):
                 except httpx.RequestError as failure:
                     outcome = self._unreachable(failure)
 
+    async def _iterate(self, steps: Steps[None]) -> AsyncIterator[Any]:
+        """Take the steps of an operation and yield what it emits; closed early, it hangs up."""
+        async with AsyncExitStack() as stack:
+            outcome: Any = None
+            while True:
+                try:
+                    effect = _next_effect(steps, outcome)
+                except StopIteration:
+                    return
+                if isinstance(effect, Emit):
+                    outcome = None
+                    yield effect.value
+                    continue
+                try:
+                    outcome = await self._perform(effect, stack)
+                except httpx.RequestError as failure:
+                    outcome = self._unreachable(failure)
+
     async def _perform(self, effect: Effect, stack: AsyncExitStack) -> Any:
         match effect:
             case Send(request):
@@ -206,7 +243,7 @@ def _check_url(url: str) -> None:
     except httpx.InvalidURL:
         parsed = httpx.URL("")
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ClientError(f"{url!r} is no address of a service: give one like {DEFAULT_URL}")
+        raise ClientError(f"{url!r} is not the address of a service: give one like {DEFAULT_URL}")
     if parsed.userinfo:
         raise ClientError(
             f"the address of {parsed.host} holds a user or password: the service knows API "

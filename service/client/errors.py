@@ -40,10 +40,13 @@ class ServiceProblem(ClientError):  # noqa: N818 - RFC 9457's word for it
         retry_after_s: float | None = None,
         job_id: str | None = None,
     ) -> None:
-        # The detail may name a fault already.
+        # The detail may name a fault already, by its pointer.
         untold = [fault for fault in faults if fault.detail not in detail]
-        places = "".join(f"; {fault.place}: {fault.detail}" for fault in untold)
-        super().__init__(f"the service refused ({status} {code}): {detail}{places}")
+        sentence = detail
+        for fault in faults:
+            sentence = sentence.replace(f"{fault.place}: ", f"{fault.place_in_words}: ")
+        places = "".join(f"; {fault.place_in_words}: {fault.detail}" for fault in untold)
+        super().__init__(f"the service refused ({status} {code}): {sentence}{places}")
         self.status = status
         self.code = code
         self.detail = detail

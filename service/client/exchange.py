@@ -71,7 +71,14 @@ class Report:
     progress: object
 
 
-Effect = Send | Listen | NextChunk | HangUp | Pause | Report
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Hand a value to the caller that iterates over an operation."""
+
+    value: object
+
+
+Effect = Send | Listen | NextChunk | HangUp | Pause | Report | Emit
 T = TypeVar("T")
 Steps = Generator[Effect, Any, T]
 

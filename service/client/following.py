@@ -8,11 +8,21 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, 9.2.6.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from service.client.errors import BatchUnfinished, JobUnfinished, ServiceUnreachable
-from service.client.exchange import HangUp, Listen, NextChunk, Pause, Report, Retries, Steps, ask
+from service.client.exchange import (
+    Emit,
+    HangUp,
+    Listen,
+    NextChunk,
+    Pause,
+    Report,
+    Retries,
+    Steps,
+    ask,
+)
 from service.client.replies import read, read_object
 from service.client.requests import Request
 from service.runtime.timing import backoff_s
@@ -49,9 +59,25 @@ JOB = Kind("/v1/jobs", Job, Progress, JobUnfinished)
 BATCH = Kind("/v1/batches", Batch, BatchProgress, BatchUnfinished)
 
 
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """Something that happened to a job: it is in another state, or further on.
+
+    `progress` comes with events of that kind, `job` with the last one: the whole job, whose answer
+    is in `result`.
+    """
+
+    kind: Literal["state", "progress"]
+    state: JobState
+    progress: Progress | None = None
+    job: Job | None = None
+
+
 @dataclass(slots=True)
 class Following(Generic[Followed]):
     """Follows one job or batch until it ends, or until `deadline`, `wait_s` after the call.
+
+    `emits`: what happens to a job before its end is emitted.
 
     Units: seconds; `deadline` by `clock`.
     """
@@ -63,7 +89,10 @@ class Following(Generic[Followed]):
     on_progress: Callable[[Any], Any] | None
     retries: Retries
     clock: Callable[[], float]
+    emits: bool = False
     last_event_id: str = ""
+    _state: JobState | None = None
+    _ended: Followed | None = None
 
     def follow(self) -> Steps[Followed]:
         """Listen for as long as the stream lasts, ask how it stands, and begin again until it ends.
@@ -79,9 +108,12 @@ class Following(Generic[Followed]):
                 is_mute = yield from self._listen()
                 num_mute = num_mute + 1 if is_mute else 0
                 num_pauses = num_pauses if is_mute else 0
+            if self._ended is not None:
+                return self._ended
             found = yield from ask(self.kind.model, Request("GET", self.path), self.retries)
             if found.state.is_final:
                 return found
+            yield from self._emit_state(str(found.state))
             remaining_s = self.deadline - self.clock()
             if remaining_s <= 0:
                 raise self.kind.unfinished(found, self.wait_s or 0.0)
@@ -104,17 +136,40 @@ class Following(Generic[Followed]):
                 is_mute = False
                 for event in decoder.feed(chunk):
                     self.last_event_id = event.id or self.last_event_id
-                    if event.kind == "progress" and self.on_progress is not None:
-                        yield Report(self.on_progress, read(self.kind.progress, event.data))
-                    elif event.kind == "state":
-                        state = str(read_object(event.data).get("state"))
-                        is_over = is_over or state in FINAL_STATES
+                    is_last = yield from self._take(event)
+                    is_over = is_over or is_last
                 # A stream may keep silent for longer than is left to wait: open a shorter one.
                 is_over = is_over or self.clock() + silence_s / 2 > self.deadline
         except ServiceUnreachable:
             pass  # the stream broke: the caller asks how it stands
         yield HangUp()
         return is_mute
+
+    def _take(self, event: "StreamEvent") -> Steps[bool]:
+        """Pass an event on; return whether it is the last one."""
+        if event.kind == "progress" and (self.on_progress is not None or self.emits):
+            progress = read(self.kind.progress, event.data)
+            if self.on_progress is not None:
+                yield Report(self.on_progress, progress)
+            if self.emits and isinstance(progress, Progress):
+                yield Emit(JobEvent("progress", self._state or JobState.RUNNING, progress))
+        if event.kind != "state":
+            return False
+        document = read_object(event.data)
+        state = str(document.get("state"))
+        if state not in FINAL_STATES:
+            yield from self._emit_state(state)
+            return False
+        # Services of before name the state only: the job is then asked for.
+        if "created_at" in document:
+            self._ended = read(self.kind.model, event.data)
+        return True
+
+    def _emit_state(self, state: str) -> Steps[None]:
+        """Emit a job's state where it is a new one; one of a later version is left out."""
+        if self.emits and state in set(JobState) and state != self._state:
+            self._state = JobState(state)
+            yield Emit(JobEvent("state", self._state))
 
 
 @dataclass(frozen=True, slots=True)

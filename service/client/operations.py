@@ -1,7 +1,7 @@
 """What the clients can do, each operation written once for both of them."""
 
 import functools
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from math import inf
 from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from service.client.drivers import AsyncDriver, BlockingDriver
 from service.client.errors import JobUnsuccessful, ServiceProblem
-from service.client.exchange import Retries, Steps, ask, send
-from service.client.following import BATCH, JOB, Followed, Following, Kind
+from service.client.exchange import Emit, Retries, Steps, ask, send
+from service.client.following import BATCH, JOB, Followed, Following, JobEvent, Kind
 from service.client.replies import BatchPage, D, JobPage, PuzzlePage, read_submission
 from service.client.requests import (
     AnyChallenges,
@@ -63,6 +63,33 @@ class operation(Generic[P, T]):  # noqa: N801 - a decorator
         @functools.wraps(steps)
         def call(*arguments: P.args, **options: P.kwargs) -> Any:
             return client._take(steps(*arguments, **options))
+
+        return call
+
+
+class event_stream(Generic[P]):  # noqa: N801 - a decorator
+    """A method written as steps that emits events, over which the client's driver iterates.
+
+    Called on a `Client` it returns an iterator, on an `AsyncClient` an asynchronous one.
+    """
+
+    def __init__(self, method: Callable[Concatenate[Any, P], Steps[None]]) -> None:
+        self._method = method
+
+    @overload
+    def __get__(self, client: None, owner: type) -> Callable[Concatenate[Any, P], Steps[None]]: ...
+    @overload
+    def __get__(self, client: BlockingDriver, owner: type) -> Callable[P, Iterator[JobEvent]]: ...
+    @overload
+    def __get__(self, client: AsyncDriver, owner: type) -> Callable[P, AsyncIterator[JobEvent]]: ...
+    def __get__(self, client: Any, owner: type) -> Callable[..., Any]:
+        if client is None:
+            return self._method
+        steps = MethodType(self._method, client)
+
+        @functools.wraps(steps)
+        def call(*arguments: P.args, **options: P.kwargs) -> Any:
+            return client._iterate(steps(*arguments, **options))
 
         return call
 
@@ -133,6 +160,17 @@ class Operations:
         Raises: JobUnfinished when the time has passed.
         """
         return self._follow(JOB, job, wait_s, self._deadline(wait_s), on_progress)
+
+    @event_stream
+    def events(self, job: Job | str, *, wait_s: float | None = None) -> Steps[None]:
+        """Iterate over what happens to a job, to its end, whose event holds the whole job.
+
+        The first event says how the job stands. A stream that breaks is resumed.
+
+        Raises: JobUnfinished when `wait_s` seconds have passed.
+        """
+        ended = yield from self._follow(JOB, job, wait_s, self._deadline(wait_s), None, emits=True)
+        yield Emit(JobEvent("state", ended.state, job=ended))
 
     @operation
     def cancel(self, job: Job | str) -> Steps[Job]:
@@ -241,10 +279,12 @@ class Operations:
         wait_s: float | None,
         deadline: float,
         on_progress: Callable[[Any], Any] | None,
+        *,
+        emits: bool = False,
     ) -> Steps[Followed]:
         path = kind.path(named)
         return Following(
-            kind, path, wait_s, deadline, on_progress, self._retries, self._clock
+            kind, path, wait_s, deadline, on_progress, self._retries, self._clock, emits
         ).follow()
 
 

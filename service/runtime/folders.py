@@ -41,25 +41,21 @@ def shipped_checkpoints() -> Path:
     return source if (source / DEMO_NAME).is_dir() and not here.is_dir() else here
 
 
-def shipped_folders() -> tuple[Path, ...]:
-    """Return the checkpoint folders in `shipped_checkpoints`, by name."""
-    found = shipped_checkpoints().glob(f"*/{CHECKPOINT_MARK}")
-    return tuple(sorted(path.parent for path in found))
+def shipped_folders(configured: str | None = None) -> tuple[Path, ...]:
+    """Return the checkpoint folders in `shipped_checkpoints`, the default one first.
 
-
-def demo_checkpoint() -> Path:
-    """Return the folder of the demo checkpoint.
-
-    Raises: InputError where it does not exist.
+    Raises: InputError where there are none.
     """
-    folder = shipped_checkpoints() / DEMO_NAME
-    if not folder.is_dir():
+    shipped = shipped_checkpoints()
+    found = sorted(path.parent for path in shipped.glob(f"*/{CHECKPOINT_MARK}"))
+    if not found:
         raise InputError(
-            f"there is no folder {folder} here, which is the default: name a checkpoint folder "
-            "with --checkpoint FOLDER. The repository of hrm-arc has some in its folder "
+            f"there is no checkpoint in {shipped}, where they are looked for: name a checkpoint "
+            "folder with --checkpoint FOLDER. The repository of hrm-arc has some in its folder "
             "checkpoints, and `hrm-arc pull` fetches published ones"
         )
-    return folder
+    default = default_checkpoint(configured, [folder.name for folder in found])
+    return tuple(sorted(found, key=lambda folder: folder.name != default))
 
 
 def default_checkpoint(configured: str | None, served: Collection[str]) -> str | None:

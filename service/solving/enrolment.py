@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from augment import CanvasError, CropChoice, Dialect, Puzzle, Variant, choose_crop
 from hrm_core import ARC_VOCAB_SIZE, Checkpoint
+from service.runtime.choice import Candidate
 from service.solving.confidence import Calibration, read_calibration
 from service.solving.records import AdaptationRecord, PuzzleIndex, read_adaptation, read_index
 from service.wire.errors import EnrolmentError, UnknownPuzzle
@@ -184,6 +185,15 @@ class RowIndex:
             if not grid.fits(config.canvas):
                 raise CanvasError(*grid.size, config.canvas)
         return CropChoice(config.canvas, (), (None,) * len(puzzle.test))
+
+    def as_candidate(self, name: str) -> Candidate:
+        """Describe the checkpoint for `choose_checkpoint`; an adapted one is no base.
+
+        Raises: PuzzleIndexError, AdaptationError when its files are damaged.
+        """
+        config, index = self.checkpoint.config, self.puzzle_index
+        num_puzzles = 0 if index is None else len(index.demonstrations)
+        return Candidate(name, config.canvas, config.crop, num_puzzles, self.adaptation is None)
 
     def knows(self, puzzle: Puzzle) -> bool:
         """Return whether the checkpoint has rows for a puzzle.

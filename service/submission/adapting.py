@@ -7,6 +7,7 @@ from pathlib import Path
 from augment import Puzzle
 from hrm_core import AdaptProgress, Checkpoint, can_compile, pick_device
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
+from service.runtime.choice import best_base
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import state_subfolder
 from service.solving.enrolment import RowIndex
@@ -19,7 +20,7 @@ DEFAULT_MINUTES = 10.0
 
 
 def adapt_for_session(session: SubmitSession, row_indexes: Sequence[RowIndex]) -> Path | None:
-    """Adapt the first checkpoint as the session's configuration says.
+    """Adapt a base as the session's configuration says: the first checkpoint, or the best one.
 
     Returns the folder of the adapted checkpoint; None where there is nothing to adapt to, and for
     a stopped adaptation, which the same call continues.
@@ -29,10 +30,16 @@ def adapt_for_session(session: SubmitSession, row_indexes: Sequence[RowIndex]) -
     config, run = session.config, session.run
     if config.options.adapt == "never":
         return None
-    base = row_indexes[0].checkpoint
+    is_all = config.options.adapt == "always"
+    row_index = choose_base(run, row_indexes) if config.takes_one else row_indexes[0]
+    base = row_index.checkpoint
     puzzles, num_too_large = choose_puzzles(
-        run, row_indexes, is_all=config.options.adapt == "always"
+        run, row_indexes, canvas=base.config.canvas, is_all=is_all
     )
+    if puzzles:
+        session.view.note(
+            f"{len(puzzles)} puzzle(s) to adapt to: {base.folder} is trained on them, all together"
+        )
     if num_too_large:
         session.view.note(
             f"{num_too_large} puzzle(s) without rows do not fit the {base.config.canvas} x "
@@ -55,15 +62,35 @@ def adapt_for_session(session: SubmitSession, row_indexes: Sequence[RowIndex]) -
     )
 
 
+def choose_base(run: Run, row_indexes: Sequence[RowIndex]) -> RowIndex:
+    """Return the base for a file: the best of those that most of the unknown puzzles fit.
+
+    The first checkpoint where none of them is a base.
+    """
+    unknown = [
+        one.task.puzzle
+        for one in run.challenges
+        if one.task is not None
+        and not any(row_index.knows(one.task.puzzle) for row_index in row_indexes)
+    ]
+    named = {row_index.checkpoint.folder.name: row_index for row_index in row_indexes}
+    bases = [
+        one for name, row_index in named.items() if (one := row_index.as_candidate(name)).is_base
+    ]
+    num_fitting = {base.name: sum(puzzle.fits(base.canvas) for puzzle in unknown) for base in bases}
+    most = max(num_fitting.values(), default=0)
+    best = best_base([base for base in bases if num_fitting[base.name] == most], next(iter(named)))
+    return row_indexes[0] if best is None else named[best.name]
+
+
 def choose_puzzles(
-    run: Run, row_indexes: Sequence[RowIndex], *, is_all: bool
+    run: Run, row_indexes: Sequence[RowIndex], *, canvas: int, is_all: bool
 ) -> tuple[list[Puzzle], int]:
     """Return the puzzles to adapt to: those that no checkpoint knows, or `is_all` of them.
 
-    Puzzles beyond the canvas of the first checkpoint are left out; those that no checkpoint knows
-    are refused, and their number is returned.
+    Puzzles beyond the canvas of the base are left out; those that no checkpoint knows are refused,
+    and their number is returned.
     """
-    canvas = row_indexes[0].checkpoint.config.canvas
     chosen, num_too_large = [], 0
     for one in run.challenges:
         if one.task is None:

@@ -45,7 +45,8 @@ def submit_locally(
             remove_adaptation(config.paths.adapted)
         adapted = adapt_for_session(session, row_indexes)
         if adapted is not None:
-            row_indexes.append(_open(adapted, config))
+            position = 0 if config.options.adapt == "always" else len(row_indexes)
+            row_indexes.insert(position, _open(adapted, config))
         if not should_stop():
             _vote(session, row_indexes, open_engine)
         return session.finish()
@@ -60,7 +61,7 @@ def _name(row_index: RowIndex) -> str:
 
 
 def _vote(session: SubmitSession, row_indexes: Sequence[RowIndex], open_engine: OpenEngine) -> None:
-    voters = enrol_all(session.run, row_indexes)
+    voters = enrol_all(session.run, row_indexes, takes_one=session.config.takes_one)
     for puzzle_id, members in voters.items():
         session.run.judges[puzzle_id] = partial(_judge, members[0], session.run.ranking)
     plan = session.make_plan(is_whole=False)
@@ -116,8 +117,10 @@ def _options_of(engine: Engine) -> EngineOptions:
     )
 
 
-def enrol_all(run: Run, row_indexes: Sequence[RowIndex]) -> Voters:
+def enrol_all(run: Run, row_indexes: Sequence[RowIndex], *, takes_one: bool = False) -> Voters:
     """Return the checkpoints that know each puzzle; puzzles that none knows are refused.
+
+    With `takes_one` only the first of those that know it.
 
     Raises: EnrolmentError for a checkpoint that cannot answer any puzzle; InputError for two
     checkpoints of the same name.
@@ -134,7 +137,7 @@ def enrol_all(run: Run, row_indexes: Sequence[RowIndex]) -> Voters:
             continue
         members, refusals = _enrol(challenge.task.puzzle, row_indexes)
         if members:
-            voters[challenge.puzzle_id] = members
+            voters[challenge.puzzle_id] = members[:1] if takes_one else members
         else:
             run.refuse(challenge.puzzle_id, refusals[-1])
     return voters
@@ -148,11 +151,22 @@ def _enrol(
         try:
             members.append(Member.find(row_index, puzzle))
         except UnknownPuzzle as error:
-            refusals.append(Refusal("unknown_puzzle", str(error)))
-        except CanvasError as error:
-            folder = row_index.checkpoint.folder
-            refusals.append(Refusal("canvas_exceeded", f"{folder}: {error}"))
+            # What does not fit cannot be adapted to either.
+            is_fitting = puzzle.fits(row_index.checkpoint.config.canvas)
+            refusals.append(
+                Refusal("unknown_puzzle", str(error)) if is_fitting else _too_large(row_index)
+            )
+        except CanvasError:
+            refusals.append(_too_large(row_index))
     return tuple(members), refusals
+
+
+def _too_large(row_index: RowIndex) -> Refusal:
+    canvas = row_index.checkpoint.config.canvas
+    return Refusal(
+        "canvas_exceeded",
+        f"it has grids beyond the {canvas} x {canvas} canvas of {row_index.checkpoint.folder}",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,8 @@ IDENTITY: Final = {
 class SubmitConfig:
     """How to answer a challenges file, and where to write the submission.
 
-    `checkpoints` are folders, or names for a service. `canvas` and `engine` are for this machine.
+    `checkpoints` are folders, or names for a service. With `takes_one` those that know a puzzle do
+    not vote on it together: the first one does. `canvas` and `engine` are for this machine.
     """
 
     paths: Paths
@@ -42,6 +43,7 @@ class SubmitConfig:
     options: SolveOptions
     minutes: float | None = None
     is_fresh: bool = False
+    takes_one: bool = False
     canvas: int | None = None
     engine: EngineOptions = field(default_factory=EngineOptions)
 

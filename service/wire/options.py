@@ -32,7 +32,7 @@ class InvalidOptions(InputError):  # noqa: N818 - what was found
     code = "invalid_request"
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
-        super().__init__("; ".join(f"{fault.place}: {fault.detail}" for fault in faults))
+        super().__init__("; ".join(f"{fault.place_in_words}: {fault.detail}" for fault in faults))
         self.faults = faults
 
 

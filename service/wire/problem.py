@@ -6,6 +6,8 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from augment import text_from_path
+
 MAX_FAULTS: Final = 20
 # A stranger's key may be of any length.
 _MAX_SHOWN_KEY: Final = 80
@@ -25,6 +27,20 @@ class Fault:
     def place(self) -> str:
         """Where the fault is, in a word."""
         return self.parameter or self.pointer or "the body"
+
+    @property
+    def place_in_words(self) -> str:
+        """Where the fault is, for those who wrote no body: `option seed`, `train[0].input[1]`."""
+        keys = [_key(part) for part in (self.pointer or "").split("/")[1:]]
+        if self.parameter is not None or not keys:
+            return self.place
+        if keys[0] == "options" and len(keys) > 1:
+            return f"option {text_from_path(tuple(keys[1:]))}"
+        return text_from_path(tuple(keys))
+
+
+def _key(part: str) -> str | int:
+    return int(part) if part.isdecimal() else part.replace("~1", "/").replace("~0", "~")
 
 
 class Problem(BaseModel):

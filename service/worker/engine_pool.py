@@ -45,9 +45,6 @@ NUM_SPARE = 2
 # checkpoints must fit beside each other.
 MAX_SLOTS = {"cuda": 256, "cpu": 64}
 
-# Served only where the operator allows it.
-_UNVERIFIED = (Finding.MISALIGNED, Finding.UNTESTED)
-
 
 def engine_maker(settings: Settings, say: Callable[[str], None]) -> MakeEngine:
     """Return a maker of engines by a worker's settings; `say` gets what was not possible."""
@@ -282,7 +279,8 @@ def _open(
         # New rows do not need names that are known to be right, only a trunk that works.
         base=finding is not Finding.MISALIGNED and row_index.adaptation is None,
     )
-    if record.finding in _UNVERIFIED and not allow_unverified:
+    # Of too few puzzles, as many a first checkpoint has, nothing is known: its answers say so.
+    if record.finding is Finding.MISALIGNED and not allow_unverified:
         raise AlignmentError(
             f"{record.verdict}. To serve it all the same, set HRM_ARC_ALLOW_UNVERIFIED=true"
         )

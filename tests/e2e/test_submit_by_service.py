@@ -49,10 +49,13 @@ def test_it_writes_the_file_of_solving_here(
 ) -> None:
     here, there = tmp_path / "here.json", tmp_path / "there.json"
     local = ("--checkpoint", demo_folder, "--slots", SLOTS)
-    done = hrm_arc("submit", challenges, "--out", here, *OPTIONS, *local)
+    never = ("--adapt", "never")
+    done = hrm_arc("submit", challenges, "--out", here, *OPTIONS, *never, *local)
     assert done.code == 0, done.err
 
-    done = hrm_arc("submit", challenges, "--out", there, *OPTIONS, "--url", service.url, "--json")
+    done = hrm_arc(
+        "submit", challenges, "--out", there, *OPTIONS, *never, "--url", service.url, "--json"
+    )
 
     assert done.code == 0, done.err
     assert there.read_bytes() == here.read_bytes()
@@ -65,7 +68,7 @@ def test_a_time_is_shared_out_through_a_service_too(
 ) -> None:
     out = tmp_path / "s.json"
     done = hrm_arc(
-        *("submit", challenges, "--out", out, "--variants", 12, "--minutes", 5),
+        *("submit", challenges, "--out", out, "--variants", 12, "--minutes", 5, "--adapt", "never"),
         *("--url", service.url, "--checkpoint", "demo", "--json"),
     )
 

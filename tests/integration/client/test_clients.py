@@ -17,6 +17,7 @@ from bench.stack import FAKE_WORKER, Service, free_port, running_service
 from service.client import (
     AsyncClient,
     Client,
+    JobEvent,
     JobState,
     JobUnfinished,
     JobUnsuccessful,
@@ -149,6 +150,34 @@ def test_progress_is_told(client: Any, task: Task) -> None:
     assert told[-1].asked == 64
     assert sum(test.votes for test in told[-1].tests) == told[-1].outcomes
     assert answer.tests[0].variants_used == 64
+
+
+def test_what_happens_to_a_job_is_iterated_over(service: Service, task: Task) -> None:
+    async def collect() -> list[JobEvent]:
+        async with AsyncClient(service.url, api_key=KEY) as client:
+            job = await client.submit(task, **LONG)
+            return [event async for event in client.events(job, wait_s=LIMIT_S)]
+
+    with Client(service.url, api_key=KEY) as client:
+        blocking = list(client.events(client.submit(task, **LONG), wait_s=LIMIT_S))
+    for events in (blocking, asyncio.run(collect())):
+        assert events[-1].state is JobState.SUCCEEDED
+        assert [event.job is not None for event in events] == [False] * (len(events) - 1) + [True]
+        last = events[-1].job
+        assert last is not None
+        assert last.result is not None
+        assert last.result.tests[0].variants_used == 64
+        outcomes = [event.progress.outcomes for event in events if event.progress is not None]
+        assert outcomes
+        assert outcomes == sorted(outcomes)
+
+
+def test_an_iteration_over_events_may_be_left(service: Service, task: Task) -> None:
+    with Client(service.url, api_key=KEY) as client:
+        job = client.submit(task, **LONG)
+        first = next(iter(client.events(job)))
+        assert first.kind == "state"
+        assert client.wait(job, wait_s=LIMIT_S).state is JobState.SUCCEEDED
 
 
 def test_a_coroutine_may_be_told(service: Service, task: Task) -> None:
@@ -290,7 +319,8 @@ def test_a_refusal_names_the_place(client: Any, task: Task) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "code"), [({}, "unknown_puzzle"), ({"checkpoint": "none"}, "unknown_checkpoint")]
+    ("options", "code"),
+    [({"adapt": "never"}, "unknown_puzzle"), ({"checkpoint": "none"}, "unknown_checkpoint")],
 )
 def test_what_the_service_does_not_know_is_refused(
     client: Any, options: dict[str, str], code: str

@@ -1,6 +1,7 @@
 """Bodies: what is a task is read, and every fault is told with a pointer to its place."""
 
 import json
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -118,6 +119,15 @@ def test_a_fault_is_told_with_its_place(
     assert [fault.pointer for fault in problem.faults] == [pointer]
     assert any(part in problem.faults[0].detail for part in said.split("|"))
     assert pointer in problem.detail
+
+
+def test_a_wrapped_task_is_told_the_right_shape() -> None:
+    problem = refusal(json.dumps({"task": TASK, "options": {"seed": 1}}).encode())
+    assert (problem.status, [fault.pointer for fault in problem.faults]) == (422, ["/task"])
+    shape = re.search(r"as in (\{.*\})", problem.detail)
+    assert shape is not None
+    task, options = parse_task_body(shape[1].encode())
+    assert (len(task.puzzle.train), options.given) == (1, {"variants": 8})
 
 
 def test_all_wrong_cells_are_told_up_to_a_number() -> None:

@@ -14,7 +14,7 @@ def authorization_of(client: Client) -> str | None:
     "url", ["", "localhost:8400", "ftp://host", "http://", "/v1", "http://host:port"]
 )
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(ClientError, match="is no address of a service"):
+    with pytest.raises(ClientError, match="is not the address of a service"):
         Client(url)
 
 

@@ -235,6 +235,41 @@ class TestFollowing:
         assert job.state is JobState.SUCCEEDED
         assert len(drive.of(HangUp)) == 2
 
+    def test_a_last_event_with_the_whole_job_is_the_answer(self) -> None:
+        whole = event(2, "state", job_document("succeeded"))
+        drive = Drive([STREAM, state(1, "running"), whole])
+
+        job = DrivenClient(drive).wait("j1")
+
+        assert job.state is JobState.SUCCEEDED
+        assert drive.requests == []  # it is not asked for
+
+    def test_events_come_once_each_and_last_with_the_whole_job(self) -> None:
+        drive = Drive(
+            [
+                *(STREAM, state(1, "queued"), state(2, "running"), progress(3, 3), GONE),
+                reply(job_document("running")),
+                *(STREAM, state(2, "running"), progress(4, 5), state(5, "novel"), GONE),
+                succeeded(),
+            ]
+        )
+
+        events = list(DrivenClient(drive).events("j1"))  # type: ignore[call-overload]
+
+        assert [(one.kind, one.state.value) for one in events] == [
+            *(("state", "queued"), ("state", "running"), ("progress", "running")),
+            *(("progress", "running"), ("state", "succeeded")),
+        ]
+        assert [one.progress.outcomes for one in events if one.progress] == [3, 5]
+        assert [one.job is not None for one in events] == [False] * 4 + [True]
+        assert events[-1].job.result is not None
+
+    def test_events_end_with_the_time_to_wait(self) -> None:
+        drive = Drive([STREAM, state(1, "queued"), END, *[reply(job_document("queued"))] * 9])
+        with pytest.raises(JobUnfinished):
+            DrivenClient(drive).events("j1", wait_s=0.3)
+        assert [one.state.value for one in drive.emitted] == ["queued"]
+
     def test_an_adapting_job_is_followed_until_it_has_run(self) -> None:
         drive = Drive(
             [

@@ -234,6 +234,16 @@ def test_a_problem_carries_code_places_and_when_to_come_back() -> None:
     assert found.pointers == ("/train/0/input/3/2",)
     assert (found.retry_after_s, found.job_id) == (3.0, "j9")
     assert "Idempotency-Key: is too long" in str(found)
+    assert "train[0].input[3][2]: is not a colour" in str(found)
+
+
+def test_an_error_says_where_in_words() -> None:
+    errors = [{"pointer": "/options/ensemble/0", "detail": "has one vote"}]
+    found = problem_of(
+        problem(422, "invalid_request", "/options/ensemble/0: has one vote", errors=errors)
+    )
+    assert str(found).endswith("(422 invalid_request): option ensemble[0]: has one vote")
+    assert found.pointers == ("/options/ensemble/0",)
 
 
 @pytest.mark.parametrize("instance", [None, "", "/elsewhere", 7])

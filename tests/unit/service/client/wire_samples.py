@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from service.client import Retries
-from service.client.exchange import Effect, HangUp, Listen, Pause, Report, Send, Steps
+from service.client.exchange import Effect, Emit, HangUp, Listen, Pause, Report, Send, Steps
 from service.client.operations import Operations
 from service.client.requests import Request
 
@@ -24,6 +24,7 @@ class Drive:
 
     outcomes: list[Any] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    emitted: list[Any] = field(default_factory=list)
     now: float = 0.0
 
     def clock(self) -> float:
@@ -47,6 +48,9 @@ class Drive:
                 case Report(listener, progress):
                     outcome = listener(progress)
                 case HangUp():
+                    outcome = None
+                case Emit(value):
+                    self.emitted.append(value)
                     outcome = None
                 case _:
                     outcome = self.outcomes.pop(0)
@@ -73,6 +77,10 @@ class DrivenClient(Operations):
 
     def _take(self, steps: Steps[Any]) -> Any:
         return self._drive.take(steps)
+
+    def _iterate(self, steps: Steps[None]) -> list[Any]:
+        self._drive.take(steps)
+        return self._drive.emitted
 
 
 def reply(document: Any, status: int = 200, **headers: str) -> httpx.Response:

@@ -29,16 +29,21 @@ def test_the_state_folder_is_that_of_the_system_or_of_the_variable(
 def test_the_current_folder_s_checkpoints_go_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "checkpoints" / "demo").mkdir(parents=True)
+    for name in ("demo", "another", "b"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+        (tmp_path / "checkpoints" / name / folders.CHECKPOINT_MARK).touch()
+    (tmp_path / "checkpoints" / "other").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert folders.demo_checkpoint() == Path("checkpoints/demo")
+    found = [folder.name for folder in folders.shipped_folders()]
+    assert found == ["demo", "another", "b"]
+    assert folders.shipped_folders("b")[0] == Path("checkpoints/b")
 
 
 def test_elsewhere_those_of_the_source_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert folders.demo_checkpoint() == ROOT / "checkpoints" / "demo"
+    assert folders.shipped_folders()[0] == ROOT / "checkpoints" / "demo"
     names = [folder.name for folder in Settings.load().checkpoint_folders()]
     assert "demo" in names
 
@@ -48,8 +53,8 @@ def test_without_the_source_the_error_says_how_to_name_a_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(folders, "__file__", str(tmp_path / "site-packages" / "service" / "x.py"))
-    with pytest.raises(InputError, match=r"no folder checkpoints/demo here.*--checkpoint FOLDER"):
-        folders.demo_checkpoint()
+    with pytest.raises(InputError, match=r"no checkpoint in checkpoints, .*--checkpoint FOLDER"):
+        folders.shipped_folders()
     with pytest.raises(SettingsError, match=r"no folder checkpoints\..*--checkpoints"):
         Settings.load().checkpoint_folders()
 

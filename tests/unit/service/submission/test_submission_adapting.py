@@ -7,11 +7,17 @@ from typing import Any, Literal
 import pytest
 
 from augment import Task, parse_task
+from hrm_core import open_checkpoint
 from service.adaptation.prepare import AdaptOptions
 from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
 from service.solving.records import read_adaptation
-from service.submission.adapting import adapt_checkpoint, choose_puzzles, remove_adaptation
+from service.submission.adapting import (
+    adapt_checkpoint,
+    choose_base,
+    choose_puzzles,
+    remove_adaptation,
+)
 from service.submission.challenges import challenges_of
 from service.submission.files import Journal, SubmissionFile
 from service.submission.run import Clock, Run
@@ -48,7 +54,12 @@ def adapt(
     mode: Literal["auto", "always"] = "auto",
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Path | None:
-    puzzles, _ = choose_puzzles(run_of(tasks, folder), [row_index], is_all=mode == "always")
+    puzzles, _ = choose_puzzles(
+        run_of(tasks, folder),
+        [row_index],
+        canvas=row_index.checkpoint.config.canvas,
+        is_all=mode == "always",
+    )
     return adapt_checkpoint(
         row_index.checkpoint,
         puzzles,
@@ -79,9 +90,18 @@ def test_unknown_puzzles_beyond_the_canvas_are_refused_before_the_adaptation(
 ) -> None:
     run = run_of([*constant_tasks, task_of("large", 6, side=9)], tmp_path / "adapted")
 
-    assert choose_puzzles(run, [tiny_row_index], is_all=False) == ([], 1)
+    assert choose_puzzles(run, [tiny_row_index], canvas=3, is_all=False) == ([], 1)
 
     assert {name: one.code for name, one in run.refusals.items()} == {"large": "canvas_exceeded"}
+
+
+def test_the_base_of_a_file_is_the_best_of_those_that_most_unknown_puzzles_fit(
+    tiny_row_index: RowIndex, demo_folder: Path, tmp_path: Path
+) -> None:
+    demo = RowIndex(open_checkpoint(demo_folder))
+    run = run_of([task_of("small", 5), task_of("large", 6, side=5)], tmp_path / "adapted")
+    assert choose_base(run, [tiny_row_index, demo]) is demo
+    assert choose_base(run, [tiny_row_index]) is tiny_row_index
 
 
 def test_where_all_are_known_nothing_is_made(

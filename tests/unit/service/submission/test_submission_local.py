@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from augment import Task
+from augment import Task, parse_task
 from hrm_core import Engine
 from service.solving.enrolment import RowIndex
 from service.solving.members import Member
@@ -50,6 +50,40 @@ def after(num_steps: int) -> Callable[[], bool]:
     """Return what wants to stop once it was asked so often."""
     left = iter(range(num_steps))
     return lambda: next(left, None) is None
+
+
+def test_a_puzzle_has_the_votes_of_all_that_know_it_or_of_the_first_one(
+    tiny_row_index: RowIndex,
+    early_row_index: RowIndex,
+    constant_tasks: tuple[Task, ...],
+    tmp_path: Path,
+) -> None:
+    challenges = challenges_of(constant_tasks[:1])
+    both = [early_row_index, tiny_row_index]
+    with Journal(tmp_path / "journal.jsonl", {}) as journal:
+        output = SubmissionFile(tmp_path / "submission.json", challenges)
+        run = Run(challenges, journal, output, Clock(None), Ranking.COUNT)
+        names = [row_index.checkpoint.folder.name for row_index in both]
+        for takes_one, expected in ((False, names), (True, names[:1])):
+            (members,) = enrol_all(run, both, takes_one=takes_one).values()
+            assert [member.name for member in members] == expected
+
+
+def test_a_puzzle_too_large_for_the_checkpoints_is_not_called_unknown(
+    tiny_row_index: RowIndex, tmp_path: Path
+) -> None:
+    tasks = []
+    for name, side in (("new", 2), ("large", 9)):
+        rows = [[5] * side] * side
+        document = {"train": [{"input": rows, "output": rows}], "test": [{"input": rows}]}
+        tasks.append(parse_task(document, name))
+    challenges = challenges_of(tasks)
+    with Journal(tmp_path / "journal.jsonl", {}) as journal:
+        output = SubmissionFile(tmp_path / "submission.json", challenges)
+        run = Run(challenges, journal, output, Clock(None), Ranking.COUNT)
+        assert not enrol_all(run, [tiny_row_index])
+    codes = {name: refusal.code for name, refusal in run.refusals.items()}
+    assert codes == {"new": "unknown_puzzle", "large": "canvas_exceeded"}
 
 
 def tallies_of(task: Task, engine: Engine, row_index: RowIndex) -> tuple[Tally, ...]:

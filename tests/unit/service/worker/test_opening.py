@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from augment import Grid, Pair, Puzzle
 from service.solving.records import ADAPTATION_NAME, write_adaptation
 from service.wire.checkpoint import Finding
 from service.wire.errors import SettingsError
@@ -31,6 +32,21 @@ def test_an_unverified_checkpoint_says_so(engines_of: Callable[..., Any]) -> Non
     assert record.finding == "misaligned"
     assert not record.finding.is_verified
     assert "misaligned" in record.verdict
+
+
+def test_a_checkpoint_of_too_few_puzzles_to_be_tested_is_served_with_a_warning(
+    engines_of: Callable[..., Any],
+    checkpoint_folder_of: Callable[..., Path],
+) -> None:
+    grid = Grid.from_rows([[1, 0]])
+    puzzle = Puzzle("mine", (Pair(grid, grid),), (grid,))
+    folders = {"mine": checkpoint_folder_of("mine", puzzle)}
+
+    record = engines_of(folders=folders, allow_unverified=False).loop.served["mine"].record
+
+    assert record.finding == "untested"
+    assert record.warning is not None
+    assert "untested: 1 known demonstrations, 8 are needed" in record.warning
 
 
 def test_the_known_puzzles_are_those_of_the_index(engines_of: Callable[..., Any]) -> None:

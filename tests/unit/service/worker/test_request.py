@@ -44,5 +44,5 @@ def test_an_ensemble_and_the_budget_of_an_adaptation_are_read(
 def test_an_option_of_no_use_is_refused_by_name(
     job_of: Callable[..., Job], probes: tuple[Puzzle, ...], name: str, value: Any
 ) -> None:
-    with pytest.raises(InputError, match=f"^/options/{name}"):
+    with pytest.raises(InputError, match=f"^option {name}"):
         read_request(job_of(probes[0], **{name: value}))
