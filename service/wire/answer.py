@@ -7,6 +7,9 @@ from pydantic import Field
 from service.wire.document import Colour, Document, Grid, is_none
 from service.wire.options import Halting, Ranking
 
+HeldOutShare = Annotated[float | None, Field(description="Of the variants held out, those right.")]
+HeldOutNote = Annotated[str | None, Field(description="What was held out, or why nothing was.")]
+
 
 class Candidate(Document):
     """A grid that variants voted for."""
@@ -102,12 +105,8 @@ class AdaptationSummary(Document):
     steps: int
     seconds: float = Field(description="Of training.")
     variants: int
-    held_out_share: float | None = Field(
-        default=None, description="Of the variants held out, those right."
-    )
-    held_out_note: str | None = Field(
-        default=None, description="What was held out, or why nothing was."
-    )
+    held_out_share: HeldOutShare = None
+    held_out_note: HeldOutNote = None
     stopped_early: bool = Field(description="Before its budget ended: it got no better.")
     reused: bool = Field(description="Made for a job before this one.")
 

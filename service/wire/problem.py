@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 MAX_FAULTS: Final = 20
 # A stranger's key may be of any length.
@@ -29,8 +29,6 @@ class Fault:
 
 class Problem(BaseModel):
     """A problem (RFC 9457)."""
-
-    model_config = ConfigDict(extra="ignore")
 
     type: str = Field(description="urn:hrm-arc:problem:CODE")
     title: str

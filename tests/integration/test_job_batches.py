@@ -88,7 +88,7 @@ def test_a_batch_without_room_for_all_queues_none(url: str) -> None:
         submit(desk, new_batch(3))
     with pytest.raises(QueueFull, match="of yours wait") as refusal:
         submit(desk, new_batch(2, share=2))
-    assert refusal.value.is_share
+    assert refusal.value.code == "queue_share_exceeded"
     assert desk(lambda store: store.depth()).waiting == {"interactive": 1, "batch": 0}
     submit(desk, new_batch(2, share=3))
     submit(desk, new_batch(0))  # nothing of it waits
