@@ -10,9 +10,8 @@ from typing import Final
 from augment import CanvasError, Puzzle, Task, pointer_from_path, task_document
 from service.api.bodies import BatchBody
 from service.api.context import Call, Context
-from service.api.problems import Problem, Refused, invalid_request
-from service.jobs import CheckpointRecord, Failure, NewBatch, NewJob
-from service.jobs import Refused as RefusedPuzzle
+from service.api.problems import Problem, invalid_request
+from service.jobs import CheckpointRecord, Failure, NewBatch, NewJob, Refused
 from service.runtime.choice import Candidate, choose_checkpoint
 from service.runtime.settings import PREFIX, Settings
 from service.submission.challenges import Challenge
@@ -40,7 +39,7 @@ async def make_job(
 ) -> NewJob:
     """Make a job of a task, with the options filled in.
 
-    Raises: Refused for a puzzle that no checkpoint knows and none is to be adapted to, or
+    Raises: Problem for a puzzle that no checkpoint knows and none is to be adapted to, or
     that does not fit, for options that do not go together, and while no worker is there;
     UnknownCheckpoint; QueueUnavailable.
     """
@@ -65,14 +64,14 @@ async def make_job(
 async def make_batch(call: Call, asked: BatchBody, idempotency_key: str | None) -> NewBatch:
     """Make jobs of the puzzles that can be answered, and note of the others why they cannot.
 
-    Raises: Refused for options that do not go together, and while no worker is there;
+    Raises: Problem for options that do not go together, and while no worker is there;
     UnknownCheckpoint; QueueUnavailable.
     """
     resolved = await _resolve_options(asked.options, call.context)
     options = resolved.options.model_dump_json().encode()
     digest = sha256(call.owner.encode() + b"\0" + asked.name.encode() + b"\0")
     digest.update(options)
-    puzzles: dict[str, bytes | RefusedPuzzle] = {}
+    puzzles: dict[str, bytes | Refused] = {}
     for challenge in asked.challenges:
         document = b"" if challenge.task is None else task_bytes(challenge.task)
         failure = await _failure_of(challenge, resolved, call.context)
@@ -80,7 +79,7 @@ async def make_batch(call: Call, asked: BatchBody, idempotency_key: str | None) 
             puzzles[challenge.puzzle_id] = document
         else:
             inputs = tuple(tuple(map(tuple, grid.to_rows())) for grid in challenge.inputs)
-            puzzles[challenge.puzzle_id] = RefusedPuzzle(failure, inputs)
+            puzzles[challenge.puzzle_id] = Refused(failure, inputs)
         await asyncio.sleep(0)  # a thousand of them take a second: others go on in between
         # As ASCII: an id from a stranger's file may hold what UTF-8 cannot carry.
         digest.update(f"{challenge.puzzle_id!a} {challenge.fault!a}".encode())
@@ -112,8 +111,8 @@ async def _failure_of(
         return Failure("invalid_request", detail)
     try:
         await _check_puzzle(challenge.task.puzzle, resolved, context)
-    except Refused as error:
-        return Failure(error.problem.code, error.problem.detail)
+    except Problem as problem:
+        return Failure(problem.code, problem.detail)
     return None
 
 
@@ -214,7 +213,7 @@ async def _check_choice(puzzle: Puzzle, options: SolveOptions, context: Context)
         choose_checkpoint(puzzle, candidates, known_to, adapt=options.adapt, default=default.name)
     except CanvasExceeded as error:
         faults = _misfits(puzzle, error.canvas)
-        raise Refused(Problem("canvas_exceeded", str(error), faults)) from None
+        raise Problem("canvas_exceeded", str(error), faults) from None
     except UnknownPuzzle:
         raise await _unknown_puzzle(puzzle, default, _pointer_to_member(0), context) from None
 
@@ -229,7 +228,7 @@ def _check_canvas(puzzle: Puzzle, checkpoint: CheckpointRecord) -> None:
             "out, so that one with a larger canvas is taken where there is one, or choose it "
             "yourself (GET /v1/checkpoints lists them)"
         )
-        raise Refused(Problem("canvas_exceeded", detail, faults))
+        raise Problem("canvas_exceeded", detail, faults)
 
 
 def _misfits(puzzle: Puzzle, canvas: int) -> tuple[Fault, ...]:
@@ -241,7 +240,7 @@ def _misfits(puzzle: Puzzle, canvas: int) -> tuple[Fault, ...]:
 
 async def _unknown_puzzle(
     puzzle: Puzzle, checkpoint: CheckpointRecord, pointer: str, context: Context
-) -> Refused:
+) -> Problem:
     """Make the refusal of a puzzle that a checkpoint does not know and is not adapted to."""
     puzzles_path = f"/v1/checkpoints/{checkpoint.name}/puzzles"
     served = (await context.fleet.look()).checkpoints.values()
@@ -264,4 +263,4 @@ async def _unknown_puzzle(
         "puzzles": puzzles_path,
         "known_to": known_to,
     }
-    return Refused(Problem("unknown_puzzle", detail, (Fault(fault, pointer),), members=members))
+    return Problem("unknown_puzzle", detail, (Fault(fault, pointer),), members=members)

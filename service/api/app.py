@@ -32,32 +32,31 @@ _ROUTERS: Final = tuple(
 )
 
 
-def create_app(
-    settings: Settings, *, store: JobStore | None = None, feed: EventFeed | None = None
-) -> FastAPI:
-    """Make the app. A store and a feed that are given stay the caller's to start and to close.
+def create_app(settings: Settings) -> FastAPI:
+    """Make the app.
 
     Raises: SettingsError when nothing says where the queue is.
     """
-    if store is None:
-        _ = settings.queue_url  # said now, not at the first request
-    keys = settings.key_ring
-    counts = APIMetrics()
+    queue_url, keys, counts = settings.queue_url, settings.key_ring, APIMetrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        opened_store = store or _connect(settings)
-        opened_feed = feed or EventFeed(opened_store.redis)
-        if feed is None:
-            await opened_feed.start()
-        waits = Waits()
+        store = JobStore.connect(
+            queue_url,
+            max_queued=settings.max_queued,
+            result_ttl_s=settings.result_ttl_s,
+            idempotency_ttl_s=settings.idempotency_ttl_s,
+            strict_durability=settings.strict_durability,
+        )
+        feed, waits = EventFeed(store.redis), Waits()
+        await feed.start()
         app.state.context = Context(
             settings=settings,
             keys=keys,
-            store=opened_store,
-            batches=BatchStore(opened_store),
-            feed=opened_feed,
-            fleet=Fleet(opened_store, settings.default_checkpoint),
+            store=store,
+            batches=BatchStore(store),
+            feed=feed,
+            fleet=Fleet(store, settings.default_checkpoint),
             metrics=counts,
             waits=waits,
         )
@@ -65,10 +64,8 @@ def create_app(
             yield
         finally:
             waits.end()
-            if feed is None:
-                await opened_feed.stop()
-            if store is None:
-                await opened_store.close()
+            await feed.stop()
+            await store.close()
 
     # Its pages of documentation bring what they are made of: hosts with GPUs often have no way out.
     app = FastAPIOffline(
@@ -95,16 +92,6 @@ def create_app(
     return app
 
 
-def _connect(settings: Settings) -> JobStore:
-    return JobStore.connect(
-        settings.queue_url,
-        max_queued=settings.max_queued,
-        result_ttl_s=settings.result_ttl_s,
-        idempotency_ttl_s=settings.idempotency_ttl_s,
-        strict_durability=settings.strict_durability,
-    )
-
-
 async def _answer_error(_request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     log = structlog.get_logger(__name__)
@@ -125,22 +112,15 @@ async def _answer_validation_error(_request: Request, error: Exception) -> Respo
 
 async def _answer_status(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = {"Allow": ", ".join(_allowed(request.scope["path"]))} if status == 405 else {}
-    return problem_of_status(status, headers).response()
+    return problem_of_status(status, _allowed(request.scope["path"])).response()
 
 
 async def _answer_nobody(_request: Request, _error: Exception) -> Response:
     return Response(status_code=GONE)
 
 
-def _allowed(path: str) -> list[str]:
-    """List the methods of an address; the framework knows those of one route only."""
-    return sorted(
-        {
-            method
-            for router in _ROUTERS
-            for route in router.routes
-            if isinstance(route, APIRoute) and route.path_regex.match(path)
-            for method in route.methods or ()
-        }
-    )
+def _allowed(path: str) -> str:
+    """Name the methods of an address; the framework knows those of one route only."""
+    routes = [route for router in _ROUTERS for route in router.routes]
+    found = [one for one in routes if isinstance(one, APIRoute) and one.path_regex.match(path)]
+    return ", ".join(sorted({method for route in found for method in route.methods or ()}))

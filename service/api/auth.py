@@ -6,7 +6,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.problems import Problem, Refused
+from service.api.problems import Problem
 from service.runtime.key_ring import LOCAL_OWNER, KeyRing
 from service.runtime.settings import PREFIX, Settings, parse_address
 
@@ -16,7 +16,7 @@ _HOST: Final = re.compile(r"(?:\[(?P<address>[^\]]+)\]|(?P<name>[^:]+))(?::[0-9]
 def owner_of(headers: Headers, keys: KeyRing) -> str:
     """Return the owner of a request: `local` for every request where there are no keys.
 
-    Raises: Refused where a key is needed and none that fits is shown.
+    Raises: Problem where a key is needed and none that fits is shown.
     """
     if not keys.keys:
         return LOCAL_OWNER
@@ -36,10 +36,8 @@ def _shown_key(headers: Headers) -> str | None:
     return headers.get("x-api-key")
 
 
-def _refusal(detail: str) -> Refused:
-    return Refused(
-        Problem("unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="hrm-arc"'})
-    )
+def _refusal(detail: str) -> Problem:
+    return Problem("unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="hrm-arc"'})
 
 
 class KnownHosts:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from augment import MAX_NAME_LENGTH, PuzzleError, Task, parse_json, parse_task
-from service.api.problems import Problem, Refused, invalid_request
+from service.api.problems import Problem, invalid_request
 from service.submission.challenges import Challenge, check_challenges
 from service.wire.errors import InputError
 from service.wire.options import InvalidOptions, SolveOptions
@@ -54,7 +54,7 @@ async def read_json_body(
 
     `hint` says what to do about one that is too large.
 
-    Raises: Refused (408, 413, 415).
+    Raises: Problem (408, 413, 415).
     """
     _check_type(request)
     length = request.headers.get("content-length", "")
@@ -77,7 +77,7 @@ async def read_json_body(
 def parse_task_body(body: bytes) -> tuple[Task, SolveOptions]:
     """Read a body as a task, and how to solve it.
 
-    Raises: Refused with the wrong places (422); TaskFileError for what is no JSON (400).
+    Raises: Problem with the wrong places (422); TaskFileError for what is no JSON (400).
     """
     num_values = body.count(b",") + body.count(b"[") + body.count(b"{")
     if num_values > MAX_VALUES:
@@ -105,7 +105,7 @@ def parse_task_body(body: bytes) -> tuple[Task, SolveOptions]:
 def parse_batch_body(body: bytes) -> BatchBody:
     """Read a body as a challenges file, or as an object that holds one and how to solve it.
 
-    Raises: Refused with the wrong places (422); TaskFileError for what is no JSON, or holds an id
+    Raises: Problem with the wrong places (422); TaskFileError for what is no JSON, or holds an id
     twice (400).
     """
     document = _read_json(body)
@@ -196,18 +196,16 @@ def _read_batch_options(document: object) -> SolveOptions:
     return options.with_changes(priority="batch")
 
 
-def _read_batch_name(name: Any) -> str:
+def _read_batch_name(name: object) -> str:
     if name is None:
         return DEFAULT_BATCH_NAME
     if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME_LENGTH:
-        raise _bad_name(f"is no text of 1..{MAX_NAME_LENGTH} characters")
-    if not name.isprintable():
-        raise _bad_name("holds a character that cannot be printed; choose another name")
-    return name
-
-
-def _bad_name(sentence: str) -> Refused:
-    return invalid_request([Fault(sentence, "/name")])
+        fault = f"is no text of 1..{MAX_NAME_LENGTH} characters"
+    elif not name.isprintable():
+        fault = "holds a character that cannot be printed; choose another name"
+    else:
+        return name
+    raise invalid_request([Fault(fault, "/name")])
 
 
 def _check_type(request: Request) -> None:
@@ -216,41 +214,33 @@ def _check_type(request: Request) -> None:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != JSON_TYPE:
         said = media_type[:80] or "nothing"
-        raise Refused(
-            Problem(
-                "unsupported_media_type",
-                f"Content-Type says {said!r}: send `Content-Type: {JSON_TYPE}`",
-                headers={"Accept": JSON_TYPE},
-            )
+        raise Problem(
+            "unsupported_media_type",
+            f"Content-Type says {said!r}: send `Content-Type: {JSON_TYPE}`",
+            headers={"Accept": JSON_TYPE},
         )
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
-        raise Refused(
-            Problem(
-                "unsupported_media_type",
-                f"Content-Encoding {encoding[:80]!r} is not read here: send the JSON as it is",
-                headers={"Accept-Encoding": "identity"},
-            )
+        raise Problem(
+            "unsupported_media_type",
+            f"Content-Encoding {encoding[:80]!r} is not read here: send the JSON as it is",
+            headers={"Accept-Encoding": "identity"},
         )
 
 
-def _too_slow(num_bytes: int) -> Refused:
-    return Refused(
-        Problem(
-            "request_timeout",
-            f"{num_bytes:,} bytes of the body have arrived, slower than {MIN_BYTES_PER_S:,} bytes "
-            "a second",
-            headers={"Connection": "close"},
-        )
+def _too_slow(num_bytes: int) -> Problem:
+    return Problem(
+        "request_timeout",
+        f"{num_bytes:,} bytes of the body have arrived, slower than {MIN_BYTES_PER_S:,} bytes a "
+        "second",
+        headers={"Connection": "close"},
     )
 
 
-def _too_large(max_bytes: int, hint: str) -> Refused:
-    return Refused(
-        Problem(
-            "body_too_large",
-            f"the body is larger than {max_bytes:,} bytes; one puzzle takes some thousands. {hint}",
-            # The rest of the body is not read, so nothing else can come through this connection.
-            headers={"Connection": "close"},
-        )
+def _too_large(max_bytes: int, hint: str) -> Problem:
+    return Problem(
+        "body_too_large",
+        f"the body is larger than {max_bytes:,} bytes; one puzzle takes some thousands. {hint}",
+        # The rest of the body is not read, so nothing else can come through this connection.
+        headers={"Connection": "close"},
     )

@@ -91,7 +91,7 @@ Opened = Annotated[Context, Depends(open_context)]
 async def known_call(request: Request, context: Opened) -> Call:
     """Return the owner of a request.
 
-    Raises: Refused where a key is needed and none that fits is shown.
+    Raises: Problem where a key is needed and none that fits is shown.
     """
     owner = owner_of(request.headers, context.keys)
     request.state.owner = owner

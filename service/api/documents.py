@@ -160,13 +160,13 @@ def json_text(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def submission_part(page: Sequence[tuple[BatchEntry, Job | None]]) -> str:
+def submission_part(page: Sequence[tuple[BatchEntry, Job | None]]) -> bytes:
     """Write the answers to some puzzles as members of a submission.
 
     Where there is no answer, or none yet, the test input itself stands for it.
     """
     answers = {entry.puzzle_id: _answers(entry, job) for entry, job in page}
-    return json.dumps(submission_document(answers, NUM_ATTEMPTS))[1:-1]
+    return json.dumps(submission_document(answers, NUM_ATTEMPTS))[1:-1].encode()
 
 
 def _answers(entry: BatchEntry, job: Job | None) -> list[list[Grid]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from service.wire.batch import BatchCounts
 from service.wire.options import SolveOptions
 
 JOB_ID: Final = "d0aXyZ2m1f3lbgYp4nQ5sA"
@@ -130,9 +131,6 @@ FINISHED_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
     },
     "result": _ANSWER,
 }
-_BATCH_STATES: Final = (
-    *("queued", "running", "adapting", "succeeded", "failed", "cancelled", "refused"),
-)
 _PUZZLES: Final[list[dict[str, Any]]] = [
     {"puzzle": "6150a2bd", "state": "succeeded", "job": JOB_ID, "error": None},
     {
@@ -153,7 +151,8 @@ FINISHED_BATCH: Final[dict[str, Any]] = {
     "finished_at": "2026-11-22T09:30:00.442Z",
     "cancel_requested": False,
     "options": _OPTIONS | {"variants": 64, "priority": "batch"},
-    "counts": {"total": 2} | dict.fromkeys(_BATCH_STATES, 0) | {"succeeded": 1, "refused": 1},
+    "counts": dict.fromkeys(BatchCounts.model_fields, 0)
+    | {"total": 2, "succeeded": 1, "refused": 1},
     "puzzles": _PUZZLES,
     "links": {
         "self": f"/v1/batches/{BATCH_ID}",

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from service.api.problems import RETRY_SOON, Problem, Refused
+from service.api.problems import RETRY_SOON, Problem
 from service.jobs import CheckpointRecord, JobStore, WorkerRecord
 from service.runtime.folders import default_checkpoint
 from service.wire.errors import UnknownCheckpoint
@@ -80,7 +80,7 @@ class Fleet:
     async def choose(self, name: str | None) -> CheckpointRecord:
         """Find a checkpoint by name, or the service's own choice.
 
-        Raises: Refused while no worker is there; UnknownCheckpoint; QueueUnavailable.
+        Raises: Problem while no worker is there; UnknownCheckpoint; QueueUnavailable.
         """
         seen = await self.look()
         name = name or self.default_name(seen)
@@ -126,13 +126,11 @@ class Fleet:
         return default_checkpoint(self._default, seen.checkpoints)
 
 
-def not_ready() -> Refused:
+def not_ready() -> Problem:
     """Make the refusal for the time without workers."""
-    return Refused(
-        Problem(
-            "not_ready",
-            "no worker is ready yet. `hrm-arc serve` starts its own, which takes a moment: try "
-            "again then (/health/ready shows when). Beside `hrm-arc api`, run `hrm-arc worker`",
-            headers=RETRY_SOON,
-        )
+    return Problem(
+        "not_ready",
+        "no worker is ready yet. `hrm-arc serve` starts its own, which takes a moment: try "
+        "again then (/health/ready shows when). Beside `hrm-arc api`, run `hrm-arc worker`",
+        headers=RETRY_SOON,
     )

@@ -72,6 +72,16 @@ def answers(model: type[BaseModel], description: str, *codes: str) -> Responses:
     return {200: answer_doc(description, model=model), **problems(*codes)}
 
 
+def submission_answers(model: type[BaseModel], what: str, *codes: str) -> Responses:
+    """Describe the answers to a job or a batch that is to be queued."""
+    before = f"The {what} that the same idempotency key and body gave before."
+    return {
+        200: answer_doc(before, "Location", model=model),
+        202: answer_doc(f"The {what} is queued.", "Location", model=model),
+        **problems(*codes),
+    }
+
+
 def answer_doc(description: str, *headers: str, **members: Any) -> dict[str, Any]:
     """Describe an answer with its headers; the request's id is on each."""
     described = {

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -59,19 +59,25 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What a client gets when its request is not answered.
+class Problem(ServiceError):  # noqa: N818 - RFC 9457's word for it
+    """What a client gets when its request is not answered; the API raises it to refuse one.
 
     `instance` is the address of what failed; `members` are further ones of the document.
     """
 
-    code: str
-    detail: str
-    faults: tuple[Fault, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
-    instance: str | None = None
-    members: Mapping[str, Any] = field(default_factory=dict)
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        faults: Sequence[Fault] = (),
+        *,
+        headers: Mapping[str, str] | None = None,
+        instance: str | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.faults = code, detail, faults
+        self.headers, self.instance, self.members = headers or {}, instance, members or {}
 
     @property
     def status(self) -> int:
@@ -90,7 +96,10 @@ class Problem:
         if self.instance is not None:
             document["instance"] = self.instance
         if self.faults:
-            document["errors"] = [_without_nulls(fault) for fault in self.faults[:MAX_FAULTS]]
+            document["errors"] = [
+                {name: value for name, value in asdict(fault).items() if value is not None}
+                for fault in self.faults[:MAX_FAULTS]
+            ]
         return document | dict(self.members)
 
     def response(self) -> Response:
@@ -100,18 +109,10 @@ class Problem:
         return Response(content, self.status, dict(self.headers), MEDIA_TYPE)
 
 
-class Refused(ServiceError):  # noqa: N818 - what happened to the request
-    """The API itself turns a request down, with a problem it has made."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
-
-
 def problem_of(error: Exception) -> Problem:
     """Find the problem of an error that was raised on purpose; any other is `internal`."""
-    if isinstance(error, Refused):
-        return error.problem
+    if isinstance(error, Problem):
+        return error
     code = error.code if isinstance(error, ServiceError | AugmentError) else "internal"
     if code == "internal":
         return internal_problem()
@@ -119,10 +120,9 @@ def problem_of(error: Exception) -> Problem:
         case PuzzleError():
             return Problem(code, str(error), (Fault(error.problem, error.pointer),))
         case InvalidOptions():
-            return invalid_request(error.faults).problem
+            return invalid_request(error.faults)
         case QueueFull():
-            headers = {"Retry-After": str(error.retry_after_s)}
-            return Problem(code, str(error), headers=headers)
+            return Problem(code, str(error), headers={"Retry-After": str(error.retry_after_s)})
         case QueueUnavailable():
             return Problem(code, _about_queue(error), headers=RETRY_SOON)
         case PuzzlesUnpublished():
@@ -150,7 +150,7 @@ def _about_queue(error: QueueUnavailable) -> str:
             return "the service cannot use its queue now; nothing was queued. Try again in a moment"
 
 
-def invalid_request(faults: Sequence[Fault]) -> Refused:
+def invalid_request(faults: Sequence[Fault]) -> Problem:
     """Refuse a request for its faults, of which the first few are listed."""
     num_faults, first = len(faults), faults[0]
     detail = f"{first.place}: {first.detail}"
@@ -158,7 +158,7 @@ def invalid_request(faults: Sequence[Fault]) -> Refused:
         detail = f"more than {MAX_FAULTS} places are wrong. The first: {detail}"
     elif num_faults > 1:
         detail = f"{num_faults} places are wrong. The first: {detail}"
-    return Refused(Problem("invalid_request", detail, tuple(faults)))
+    return Problem("invalid_request", detail, faults)
 
 
 def internal_problem() -> Problem:
@@ -170,22 +170,19 @@ def internal_problem() -> Problem:
     )
 
 
-def problem_of_status(status: int, headers: Mapping[str, str]) -> Problem:
-    """Find the problem of a status that the framework chose itself."""
+def problem_of_status(status: int, allowed: str) -> Problem:
+    """Find the problem of a status that the framework chose itself.
+
+    `allowed` names the methods that the address takes.
+    """
     match status:
         case HTTPStatus.NOT_FOUND:
             return Problem(
                 "not_found", "there is nothing at this address; /openapi.json lists what there is"
             )
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            allowed = headers.get("Allow", "")
-            return Problem(
-                "method_not_allowed", f"this address takes {allowed} only", headers=headers
-            )
+            detail = f"this address takes {allowed} only"
+            return Problem("method_not_allowed", detail, headers={"Allow": allowed})
         case HTTPStatus.BAD_REQUEST:
             return Problem("invalid_json", "the request cannot be read")
     return internal_problem()
-
-
-def _without_nulls(fault: Fault) -> dict[str, str]:
-    return {name: value for name, value in asdict(fault).items() if value is not None}

@@ -1,6 +1,5 @@
 """uvicorn's HTTP protocol with limits on what a client may do before a request is complete."""
 
-import json
 import secrets
 from asyncio import TimerHandle, Transport
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Any, Self
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service.api.problems import MEDIA_TYPE, RETRY_SOON, Problem
+from service.api.problems import RETRY_SOON, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,20 +193,11 @@ class LimitedProtocol(HttpToolsProtocol):
     def _answer(self, problem: Problem) -> None:
         self._is_refused = True
         request_id = secrets.token_hex(16)
-        body = json.dumps(problem.document()).encode()
-        headers = {
-            "content-type": MEDIA_TYPE,
-            "content-length": str(len(body)),
-            "connection": "close",
-            "x-request-id": request_id,
-            **problem.headers,
-        }
-        lines = [
-            *self.server_state.default_headers,
-            *((name.encode(), value.encode()) for name, value in headers.items()),
-        ]
+        response = problem.response()
+        response.headers.update({"connection": "close", "x-request-id": request_id})
+        lines = (*self.server_state.default_headers, *response.raw_headers)
         head = b"".join(name + b": " + value + b"\r\n" for name, value in lines)
-        self.transport.write(STATUS_LINE[problem.status] + head + b"\r\n" + body)
+        self.transport.write(STATUS_LINE[problem.status] + head + b"\r\n" + bytes(response.body))
         structlog.get_logger(__name__).info(
             "request refused", status=problem.status, request_id=request_id, client=self.client
         )

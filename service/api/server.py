@@ -3,8 +3,7 @@
 import resource
 import signal
 import socket
-from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 import uvicorn
@@ -22,13 +21,9 @@ _OTHER_FILES: Final = 256
 class _Server(uvicorn.Server):
     """uvicorn's server, which before it stops ends all waits: solves answer 202, streams end."""
 
-    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._app = app
-
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let requests under way be answered, then stop."""
-        self._app.state.context.waits.end()
+        cast(FastAPI, self.config.app).state.context.waits.end()
         await super().shutdown(sockets)
 
 
@@ -41,11 +36,9 @@ def run_api(settings: Settings) -> int:
     settings.check_exposure()
     limits = ConnectionLimits(_num_connections(settings.max_connections))
     protocol: Any = LimitedProtocol.maker(limits)
-    app = create_app(settings)
     server = _Server(
-        app,
         uvicorn.Config(
-            app,
+            create_app(settings),
             host=settings.host,
             port=settings.port,
             http=protocol,
@@ -59,7 +52,7 @@ def run_api(settings: Settings) -> int:
         ),
     )
     # uvicorn raises the signal again once it has stopped, which would end the process as if killed.
-    previous = {number: signal.signal(number, _pass_over) for number in _SIGNALS}
+    previous = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
     try:
         server.run()
     finally:
@@ -83,7 +76,3 @@ def _num_connections(wanted: int) -> int:
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (num_files, hard))
     return max(1, num_files - _OTHER_FILES)
-
-
-def _pass_over(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: the server has heard the signal before."""

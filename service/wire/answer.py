@@ -9,6 +9,8 @@ from service.wire.document import Colour, Document, Grid, is_none
 from service.wire.options import Halting, Ranking
 
 AdaptationEnding = Literal["budget", "learned", "stalled"]
+HeldOutShare = Annotated[float | None, Field(description="Of the variants held out, those right.")]
+HeldOutNote = Annotated[str | None, Field(description="What was held out, or why nothing was.")]
 
 
 class Candidate(Document):
@@ -112,12 +114,8 @@ class AdaptationSummary(Document):
     seconds: float = Field(description="Of training.")
     variants: int
     puzzles: int = Field(default=1, description="Puzzles that it was adapted to together.")
-    held_out_share: float | None = Field(
-        default=None, description="Of the variants held out, those right."
-    )
-    held_out_note: str | None = Field(
-        default=None, description="What was held out, or why nothing was."
-    )
+    held_out_share: HeldOutShare = None
+    held_out_note: HeldOutNote = None
     stopped_early: bool = Field(description="Before its budget ended.")
     ended_by: AdaptationEnding | None = Field(
         default=None,

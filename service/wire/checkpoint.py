@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from service.wire.answer import HeldOutShare
 from service.wire.document import Document, Time
 from service.wire.task import Task
 
@@ -126,9 +127,7 @@ class Adapted(Document):
     variants: int
     steps: int
     seconds: float = Field(description="Of training.")
-    held_out_share: float | None = Field(
-        default=None, description="Of the variants held out, those right."
-    )
+    held_out_share: HeldOutShare = None
     bytes: int = Field(description="On disk.")
     made_at: Time
     used_at: Time

@@ -25,9 +25,7 @@ class Document(BaseModel):
     documents of older services.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", json_schema_serialization_defaults_required=True
-    )
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
 
 
 def is_none(value: object) -> bool:

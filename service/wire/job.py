@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.wire.answer import Answer, Candidate
+from service.wire.answer import Answer, Candidate, HeldOutNote, HeldOutShare
 from service.wire.document import Document, Time, is_none
 from service.wire.options import Priority, SolveOptions
 
@@ -65,12 +65,8 @@ class AdaptationProgress(Document):
     right_share: float | None = Field(
         default=None, description="Of the variants learned from, those right."
     )
-    held_out_share: float | None = Field(
-        default=None, description="Of the variants held out, those right."
-    )
-    held_out_note: str | None = Field(
-        default=None, description="What was held out, or why nothing was."
-    )
+    held_out_share: HeldOutShare = None
+    held_out_note: HeldOutNote = None
     puzzles: int = Field(default=1, description="Puzzles that it is adapted to together.")
     expected_s: float | None = Field(
         default=None,

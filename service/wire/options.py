@@ -12,11 +12,7 @@ from augment import MAX_NAME_LENGTH
 from service.wire.errors import InputError
 from service.wire.problem import Fault, faults_of
 
-MAX_ENSEMBLE: Final = 7
 MAX_SEED: Final = 2**63 - 1
-MAX_DEADLINE_S: Final = 86_400.0
-MAX_ADAPT_STEPS: Final = 1_000_000
-MAX_ADAPT_VARIANTS: Final = 1000
 
 Halting = Literal["act", "fixed"]
 Ranking = Literal["count", "q_weighted"]
@@ -49,7 +45,7 @@ class SolveOptions(BaseModel):
     # Not strict: callers in Python may give a list.
     ensemble: tuple[CheckpointName, ...] = Field(
         default=(),
-        max_length=MAX_ENSEMBLE,
+        max_length=7,
         strict=False,
         description="Checkpoints that vote beside it, each once: all their votes count alike.",
     )
@@ -92,10 +88,10 @@ class SolveOptions(BaseModel):
         description="Seconds of training, up to the service's limit. With `adapt_steps`, whichever "
         "ends first; null for both takes the service's own time.",
     )
-    adapt_steps: Annotated[int, Field(ge=1, le=MAX_ADAPT_STEPS)] | None = Field(
+    adapt_steps: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         default=None, description="Steps of training."
     )
-    adapt_variants: Annotated[int, Field(ge=1, le=MAX_ADAPT_VARIANTS)] | None = Field(
+    adapt_variants: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         default=None, description="Variants that get rows, and vote; null takes 64."
     )
     trace: bool = Field(
@@ -105,8 +101,8 @@ class SolveOptions(BaseModel):
     priority: Priority = Field(
         default="interactive", description="Interactive jobs go before batch ones."
     )
-    deadline_s: Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)] | None = (
-        Field(default=None, description="Seconds from now after which no answer is wanted.")
+    deadline_s: Annotated[float, Field(gt=0, le=86_400.0, allow_inf_nan=False)] | None = Field(
+        default=None, description="Seconds from now after which no answer is wanted."
     )
 
     @classmethod

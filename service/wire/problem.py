@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from augment import text_from_path
 
@@ -45,8 +45,6 @@ def _key(part: str) -> str | int:
 
 class Problem(BaseModel):
     """A problem (RFC 9457)."""
-
-    model_config = ConfigDict(extra="ignore")
 
     type: str = Field(description="urn:hrm-arc:problem:CODE")
     title: str

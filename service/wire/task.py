@@ -5,7 +5,7 @@
 
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from augment import MAX_DEMONSTRATIONS, MAX_NAME_LENGTH, MAX_TEST_INPUTS
 from service.wire.document import Grid
@@ -16,21 +16,17 @@ DEFAULT_NAME: Final = "puzzle"
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
 
 
-class Demonstration(BaseModel):
+class Demonstration(BaseModel, extra="forbid"):
     """An input and the output that belongs to it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     input: Grid
     output: Grid
 
 
-class TestInput(BaseModel):
+class TestInput(BaseModel, extra="forbid"):
     """An input to be answered. An output is never used to answer it, only compared with."""
 
     __test__ = False  # not a test class, whatever its name makes pytest think
-
-    model_config = ConfigDict(extra="forbid")
 
     input: Grid
     output: Grid | None = Field(
@@ -39,10 +35,8 @@ class TestInput(BaseModel):
     )
 
 
-class Task(BaseModel):
+class Task(BaseModel, extra="forbid"):
     """A puzzle's grids: an ARC task file."""
-
-    model_config = ConfigDict(extra="forbid")
 
     train: Annotated[list[Demonstration], Field(min_length=1, max_length=MAX_DEMONSTRATIONS)]
     test: Annotated[list[TestInput], Field(min_length=1, max_length=MAX_TEST_INPUTS)]

@@ -1,11 +1,10 @@
 """`/v1/batches`: a whole challenges file at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from service.api.admission import make_batch
 from service.api.bodies import JSON_TYPE, parse_batch_body, read_json_body
@@ -20,7 +19,7 @@ from service.api.documents import (
     submission_part,
 )
 from service.api.examples import BATCH, BATCH_ID
-from service.api.openapi import answer_doc, answers, problems
+from service.api.openapi import answer_doc, answers, problems, submission_answers
 from service.api.routes.jobs import BATCH_PROBLEMS, IdempotencyKey, PageQuery
 from service.jobs import Batch, JobState
 from service.jobs.keys import is_id
@@ -82,15 +81,7 @@ async def read_view(call: Call, batch: Batch) -> BatchView:
     "/v1/batches",
     summary="Submit a challenges file as a batch of jobs",
     status_code=202,
-    responses={
-        200: answer_doc(
-            "The batch that the same idempotency key and body gave before.",
-            "Location",
-            model=BatchDocument,
-        ),
-        202: answer_doc("The batch is queued.", "Location", model=BatchDocument),
-        **problems(*BATCH_PROBLEMS),
-    },
+    responses=submission_answers(BatchDocument, "batch", *BATCH_PROBLEMS),
     openapi_extra=_BODY,
 )
 async def submit_batch(call: Known, idempotency_key: IdempotencyKey = None) -> Response:
@@ -175,18 +166,5 @@ async def get_submission(call: Known, batch_id: BatchID) -> Response:
         await asyncio.to_thread(submission_part, page)
         async for page in call.context.batches.pages(batch)
     ]
-
-    async def written() -> AsyncIterator[bytes]:
-        yield b"{"
-        for number, part in enumerate(parts):
-            yield (f", {part}" if number else part).encode()
-        yield b"}"
-
-    return StreamingResponse(
-        written(),
-        media_type=JSON_TYPE,
-        headers={
-            "Cache-Control": "no-store",
-            "Content-Disposition": 'attachment; filename="submission.json"',
-        },
-    )
+    headers = {"Content-Disposition": 'attachment; filename="submission.json"'}
+    return json_answer(b"{%s}" % b", ".join(parts), headers=headers)

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -40,10 +40,8 @@ AdaptedID = Annotated[
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
-class PuzzlesQuery(BaseModel):
+class PuzzlesQuery(BaseModel, extra="forbid"):
     """Which page of a checkpoint's puzzles."""
-
-    model_config = ConfigDict(extra="forbid")
 
     cursor: str | None = Field(
         default=None, max_length=500, description="From `next`: where the page before ended."

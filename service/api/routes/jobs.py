@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from service.api.admission import make_job
@@ -18,7 +18,7 @@ from service.api.documents import (
     next_page,
 )
 from service.api.examples import JOB_ID, TASK, TASK_TO_ADAPT_TO, TASK_WITH_OPTIONS
-from service.api.openapi import answer_doc, answers, problems
+from service.api.openapi import answer_doc, answers, problems, submission_answers
 from service.jobs import JobState, Submitted
 from service.jobs.keys import is_id
 from service.wire.errors import JobNotFound
@@ -53,10 +53,8 @@ _PROBLEMS_OF_ONE: Final = ("job_not_found", "not_found", "queue_unavailable")
 router = APIRouter(tags=["jobs"])
 
 
-class PageQuery(BaseModel):
+class PageQuery(BaseModel, extra="forbid"):
     """Which page of one's jobs or batches."""
-
-    model_config = ConfigDict(extra="forbid")
 
     cursor: str | None = Field(
         default=None, max_length=200, description="From `next`: where the page before ended."
@@ -100,7 +98,7 @@ IdempotencyKey = Annotated[
 async def submit(call: Call, idempotency_key: str | None) -> Submitted:
     """Read a request's body and queue it as a job.
 
-    Raises: Refused for a body that is no task, or a task that cannot be answered; QueueFull,
+    Raises: Problem for a body that is no task, or a task that cannot be answered; QueueFull,
     IdempotencyConflict, QueueUnavailable, PuzzlesUnpublished.
     """
     context = call.context
@@ -117,13 +115,7 @@ async def submit(call: Call, idempotency_key: str | None) -> Submitted:
     "/v1/jobs",
     summary="Submit a puzzle as a job",
     status_code=202,
-    responses={
-        200: answer_doc(
-            "The job that the same idempotency key and body gave before.", "Location", model=Job
-        ),
-        202: answer_doc("The job is queued.", "Location", model=Job),
-        **problems(*PROBLEMS),
-    },
+    responses=submission_answers(Job, "job", *PROBLEMS),
     openapi_extra=BODY,
 )
 async def submit_job(call: Known, idempotency_key: IdempotencyKey = None) -> Response:

@@ -1,6 +1,5 @@
 """Addresses that need no key: the page, `/health` for probes and `/metrics` for Prometheus."""
 
-from os import PathLike, stat_result
 from pathlib import Path
 from typing import Final, Literal
 
@@ -10,7 +9,6 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from service.api.context import Opened
 from service.api.documents import model_answer
@@ -18,7 +16,7 @@ from service.api.fleet import not_ready
 from service.api.openapi import answer_doc, answers, problems
 from service.wire.errors import QueueUnavailable
 
-FOLDER: Final = Path(__file__).parents[2] / "web"
+_FILES: Final = StaticFiles(directory=Path(__file__).parents[2] / "web", check_dir=False)
 # The page loads nothing from elsewhere and connects to nothing else; no text can become a script.
 POLICY: Final = "; ".join(
     (
@@ -62,35 +60,14 @@ class ReadyOut(BaseModel):
     checkpoints: list[str]
 
 
-class PageFiles(StaticFiles):
-    """Serves the files of the page with the headers that guard it."""
-
-    def file_response(
-        self,
-        full_path: str | PathLike[str],
-        stat_result: stat_result,
-        scope: Scope,
-        status_code: int = 200,
-    ) -> Response:
-        """Return a file, or 304 where the client has it already."""
-        response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers.update(HEADERS)
-        return response
-
-
-_files: Final = PageFiles(directory=FOLDER, check_dir=False)
-
-
 @router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
-async def get_page(request: Request) -> Response:
-    """Return the page."""
-    return await _files.get_response("index.html", request.scope)
-
-
 @router.api_route("/web/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
-async def get_asset(request: Request, path: str) -> Response:
-    """Return a file of the page."""
-    return await _files.get_response(path, request.scope)
+async def get_page(request: Request) -> Response:
+    """Return the page or one of its files, or 304 where the client has it already."""
+    path = request.path_params.get("path", "index.html")
+    response = await _FILES.get_response(path, request.scope)
+    response.headers.update(HEADERS)
+    return response
 
 
 @router.get(

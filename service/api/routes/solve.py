@@ -22,11 +22,13 @@ FAILURES = (
     *("unknown_puzzle", "unknown_checkpoint", "canvas_exceeded", "unsolvable"),
     *("deadline_exceeded", "attempts_exhausted", "engine_failed"),
 )
-# `Prefer` (RFC 7240): name [= token or quoted text], then parameters, which none of ours has.
+# A preference of `Prefer` (RFC 7240): name [= token or quoted text], then parameters, which none of
+# ours has. What is none is passed over up to the next comma.
 _PREFERENCE = re.compile(
     r"\s*(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)"
     r"(?:\s*=\s*(?:\"(?P<quoted>[^\"\\]*)\"|(?P<token>[!#$%&'*+.^_`|~0-9A-Za-z-]*)))?"
     r"\s*(?:;[^,]*)?(?:,|$)"
+    r"|[^,]*(?:,|$)"
 )
 _WHOLE_SECONDS = re.compile(r"[0-9]{1,9}")
 
@@ -110,8 +112,9 @@ def read_patience(values: Iterable[str], *, default_s: float, longest_s: float) 
     Units: default_s and longest_s in seconds; more than the longest is cut to it.
     """
     wishes: dict[str, str] = {}
-    for name, value in _preferences(",".join(values)):
-        wishes.setdefault(name, value)
+    for found in _PREFERENCE.finditer(",".join(values)):
+        if found["name"]:
+            wishes.setdefault(found["name"].lower(), found["quoted"] or found["token"] or "")
     wait = wishes.get("wait", "")
     is_async = "respond-async" in wishes
     if not _WHOLE_SECONDS.fullmatch(wait):
@@ -119,18 +122,6 @@ def read_patience(values: Iterable[str], *, default_s: float, longest_s: float) 
     wait_s = min(int(wait), longest_s)
     applied = f"wait={wait_s:g}"
     return Patience(wait_s, f"respond-async, {applied}" if is_async else applied)
-
-
-def _preferences(text: str) -> Iterable[tuple[str, str]]:
-    position = 0
-    while position < len(text):
-        match = _PREFERENCE.match(text, position)
-        if match is None:  # skip to the next comma
-            comma = text.find(",", position)
-            position = len(text) if comma < 0 else comma + 1
-        else:
-            position = match.end()
-            yield match["name"].lower(), match["quoted"] or match["token"] or ""
 
 
 async def _wait_for_end(call: Call, job: Job, seconds: float) -> Job:

@@ -4,7 +4,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from service.api.auth import owner_of
-from service.api.problems import Refused
+from service.api.problems import Problem
 from service.runtime.key_ring import KeyRing
 
 KEYS = KeyRing.parse("anna:first-key, ben:second-key ,bare-key,anna:other-key")
@@ -46,9 +46,9 @@ def test_a_bare_key_is_named_by_its_hash() -> None:
     ],
 )
 def test_without_a_key_that_fits_nobody_gets_in(headers: dict[str, str]) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Problem) as refused:
         owner_of(Headers(headers), KEYS)
-    problem = refused.value.problem
+    problem = refused.value
     assert problem.status == 401
     assert problem.headers["WWW-Authenticate"].startswith("Bearer")
 

@@ -8,7 +8,6 @@ from augment import AugmentError, CanvasError, PuzzleError
 from service.api.problems import (
     CODES,
     Problem,
-    Refused,
     problem_of,
     problem_of_status,
 )
@@ -73,7 +72,7 @@ def test_every_error_that_a_request_can_meet_has_a_status() -> None:
         (errors.SubmissionInDoubt("10.0.0.7:6379 closed"), 503, "queue_unavailable"),
         (errors.NotDurable("abc", "10.0.0.7:6379 closed"), 503, "not_durable"),
         (errors.PuzzlesUnpublished("demo"), 503, "not_ready"),
-        (Refused(Problem("body_too_large", "4 MiB")), 413, "body_too_large"),
+        (Problem("body_too_large", "4 MiB"), 413, "body_too_large"),
         (errors.HubError("/secret/path"), 500, "internal"),
         (RuntimeError("secret"), 500, "internal"),
     ],
@@ -126,4 +125,4 @@ def test_a_stranger_s_broken_text_can_be_answered() -> None:
     [(404, "not_found"), (405, "method_not_allowed"), (400, "invalid_json"), (418, "internal")],
 )
 def test_the_framework_s_own_refusals_are_problems_too(status: int, code: str) -> None:
-    assert problem_of_status(status, {"Allow": "GET"}).code == code
+    assert problem_of_status(status, "GET").code == code

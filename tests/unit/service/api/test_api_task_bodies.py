@@ -21,7 +21,7 @@ from augment import (
 from service.api.admission import task_bytes
 from service.api.bodies import MAX_VALUES, parse_task_body
 from service.api.examples import TASK, TASK_WITH_OPTIONS
-from service.api.problems import Problem, Refused, problem_of
+from service.api.problems import Problem, problem_of
 from service.wire.options import SolveOptions
 from service.wire.problem import MAX_FAULTS, pointer_of
 
@@ -37,7 +37,7 @@ def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
 
 
 def refusal(body: bytes) -> Problem:
-    with pytest.raises((Refused, TaskFileError)) as refused:
+    with pytest.raises((Problem, TaskFileError)) as refused:
         parse_task_body(body)
     return problem_of(refused.value)
 
