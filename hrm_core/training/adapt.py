@@ -304,7 +304,7 @@ class Adaptation:
         check = Check(run.step, round(run.used_share, 5), share_of(held_out), share_of(learned))
         run.notes.setdefault(_CHECKS, []).append(list(check))
         run.notes[_BY_PUZZLE] = shares_by_puzzle(self._held_out, held_out)
-        run.notes[_NEXT_CHECK] = run.used_share + spacing_after(run.used_share)
+        run.notes[_NEXT_CHECK] = run.used_share + spacing_after(check)
 
     @property
     def _is_check_due(self) -> bool:

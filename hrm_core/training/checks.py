@@ -70,9 +70,11 @@ class Check(NamedTuple):
         return bool(shares) and min(shares) >= ENOUGH_SHARE
 
 
-def spacing_after(used_share: float) -> float:
-    """Return the share of the budget from a check to the next."""
-    return min(MAX_SPACING, max(MIN_SPACING, SPACING * used_share))
+def spacing_after(check: Check) -> float:
+    """Return the share of the budget from a check to the next, which is near once it may do."""
+    if check.is_enough:
+        return MIN_SPACING
+    return min(MAX_SPACING, max(MIN_SPACING, SPACING * check.used_share))
 
 
 def has_learned(checks: Sequence[Check]) -> bool:

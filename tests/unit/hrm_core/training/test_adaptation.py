@@ -34,7 +34,13 @@ from hrm_core import (
 )
 from hrm_core.checkpoint.weights import RowTable
 from hrm_core.model.attention_choice import load_backend
-from hrm_core.training.checks import Check, has_learned, has_stalled, right_in_segments
+from hrm_core.training.checks import (
+    Check,
+    has_learned,
+    has_stalled,
+    right_in_segments,
+    spacing_after,
+)
 from hrm_core.training.start import mean_row
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -487,6 +493,14 @@ def test_enough_is_learned_when_what_is_checked_stays_right(
     checks: list[Check], is_enough: bool
 ) -> None:
     assert has_learned(checks) == is_enough
+
+
+def test_checks_lie_close_together_early_and_once_enough_is_right() -> None:
+    shares = [0.03, 0.1, 0.2, 0.6]
+    assert [spacing_after(Check(1, share, 0.5, None)) for share in shares] == [
+        *(1 / 64, 0.025, 0.05, 1 / 16)
+    ]
+    assert {spacing_after(Check(1, share, 1.0, None)) for share in shares} == {1 / 64}
 
 
 def test_a_last_phase_that_begins_early_is_as_long_a_part_of_what_was_trained(
