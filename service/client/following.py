@@ -63,8 +63,8 @@ BATCH = Kind("/v1/batches", Batch, BatchProgress, BatchUnfinished)
 class JobEvent:
     """Something that happened to a job: it is in another state, or further on.
 
-    `progress` comes with events of that kind, `job` with the last one: the whole job. Its answer
-    is in `result`.
+    `progress` comes with events of that kind, `job` with the last one: the whole job, with the
+    answer in `result`.
     """
 
     kind: Literal["state", "progress"]

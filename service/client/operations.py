@@ -163,7 +163,7 @@ class Operations:
 
     @event_stream
     def events(self, job: Job | str, *, wait_s: float | None = None) -> Steps[None]:
-        """Iterate over what happens to a job, to its end; the last event holds the whole job.
+        """Iterate over what happens to a job; the last event holds the whole job.
 
         The first event says how the job stands. A stream that breaks is resumed.
 

@@ -60,14 +60,17 @@ def test_an_unknown_puzzle_is_refused_then_adapted_to_kept_and_removed(
     client: Client, service: Service, hrm_arc: Any, unknown: Task
 ) -> None:
     with pytest.raises(ServiceProblem) as refused:
-        client.solve(unknown)
+        client.solve(unknown, adapt="never")
     assert refused.value.code == "unknown_puzzle"
 
-    job = client.submit(unknown, adapt="auto", **BUDGET)
+    job = client.submit(unknown, **BUDGET)
+    assert job.options is not None
+    assert (job.options.adapt, job.options.checkpoint) == ("auto", None)
     events = events_of(service, job.id)
     states = [data["state"] for kind, data in events if kind == "state"]
     told = [data.get("adaptation") for kind, data in events if kind == "progress"]
     answer = client.get(job).result
+    assert events[-1][1]["result"]["checkpoint"] == (answer and answer.checkpoint)
 
     assert states[-3:] == ["adapting", "running", "succeeded"]
     assert any(entry and entry["checkpoint"] == "demo" for entry in told)
@@ -99,7 +102,7 @@ def test_an_unknown_puzzle_is_refused_then_adapted_to_kept_and_removed(
     ("options", "pointer"),
     [
         ({"adapt": "auto", "adapt_s": 61}, "/options/adapt_s"),
-        ({"adapt_s": 10}, "/options/adapt_s"),
+        ({"adapt": "never", "adapt_s": 10}, "/options/adapt_s"),
     ],
 )
 def test_a_budget_that_is_none_or_too_much_is_refused(

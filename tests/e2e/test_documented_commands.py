@@ -140,7 +140,11 @@ def named_files(words: Sequence[str]) -> Iterator[Path]:
 
 
 @pytest.mark.full
-def test_commands_that_need_no_service_work_as_printed(checkout: Path) -> None:
+def test_commands_that_need_no_service_work_as_printed(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HRM_ARC_STATE_FOLDER", str(tmp_path / "state"))
+    monkeypatch.setenv("HRM_ARC_ADAPT_DEFAULT_S", "3")
     mine = [
         command
         for command in RUNNABLE
@@ -204,6 +208,7 @@ def test_the_programs_work_as_printed(url: str, checkout: Path) -> None:
         printed.append(done.stdout.strip())
     assert json.loads(printed[0]) == [[9, 5, 4]] * 3
     assert printed[1].startswith("succeeded")
+    assert json.loads(printed[2].splitlines()[-1]) == [[9, 5, 4]] * 3
 
 
 @pytest.mark.full

@@ -52,13 +52,13 @@ def test_the_client_s_example_prints_an_answer(service: Service) -> None:
 def test_the_client_s_example_says_why_a_puzzle_is_refused(
     service: Service, tmp_path: Path
 ) -> None:
-    task = tmp_path / "unknown.json"
-    pair = {"input": [[1]], "output": [[2]]}
+    task = tmp_path / "large.json"
+    pair = {"input": [[1] * 7], "output": [[2]]}
     task.write_text(json.dumps({"train": [pair], "test": [pair]}), encoding="utf-8")
     done = run(sys.executable, EXAMPLES / "solve_with_client.py", task, service.url)
 
     assert done.returncode == 1
-    assert "refused (unknown_puzzle)" in done.stderr
+    assert "refused (canvas_exceeded)" in done.stderr
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -258,7 +258,7 @@ def test_what_is_removed_is_told_to_workers_and_listed_no_more(desk: Desk, worke
     assert worker.removed_adapted() == {"a": removed_at}
     assert [found.id for found in desk(lambda store: store.served.adapted())] == ["b"]
     for unknown in ("a", "c"):
-        with pytest.raises(AdaptedNotFound, match=f"no adapted checkpoint '{unknown}'"):
+        with pytest.raises(AdaptedNotFound, match=f"adapted checkpoint '{unknown}' does not exist"):
             desk(lambda store, unknown=unknown: store.served.remove_adapted(unknown))
     register(worker, record_of("a", removed_at + 1))  # made anew since
     assert [found.id for found in desk(lambda store: store.served.adapted())] == ["a"]
