@@ -90,7 +90,7 @@ def test_what_cannot_be_done_is_told(queue: str, hrm_arc: Any) -> None:
     for command in ("show", "cancel", "requeue"):
         missing = hrm_arc("jobs", command, "nobody")
         assert (missing.code, missing.out) == (2, "")
-        assert "no job 'nobody'" in missing.said
+        assert "job 'nobody' does not exist or has expired" in missing.said
     waiting = hrm_arc("jobs", "requeue", job.id)
     assert waiting.code == 2
     assert "only failed jobs" in waiting.said
