@@ -226,8 +226,8 @@ class MemberVote:
             if not self.num_outstanding(test_index):
                 votes.larger, votes.before = (), None
             return False
-        before = replace(votes, before=None)
-        self._votes[test_index] = _InputVotes(votes.larger[0], votes.larger[1:], before)
+        smaller = replace(votes, before=None)
+        self._votes[test_index] = _InputVotes(votes.larger[0], votes.larger[1:], smaller)
         self.num_asked += self.num_variants
         return True
 
