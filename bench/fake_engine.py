@@ -61,7 +61,8 @@ class FakeEngine:
         # Like a model's, q is the same for the same sample at any time.
         q_halt_logit = sample.sample_id[-1] % 7 - 3.0
         tokens = sample.tokens.astype(np.uint8)
-        return Outcome(job, sample.sample_id, tokens, q_halt_logit, 0.0, 1)
+        predictions = tokens[None] if sample.is_traced else None
+        return Outcome(job, sample.sample_id, tokens, q_halt_logit, 0.0, 1, predictions)
 
 
 class FailingEngine(FakeEngine):

@@ -67,6 +67,8 @@ class Engine:
         self._run = self._segment
         self.num_slots = pick_slots(self._network, self._model, config, self._tuned, record)
         self._slots = SlotTable(self.num_slots)
+        # The tokens after each segment so far, by slot, of seated samples that are traced.
+        self._predictions: dict[int, list[npt.NDArray[np.uint8]]] = {}
         self._scheduler = Scheduler()
         self.num_steps = 0
         self.warm_up()
@@ -115,7 +117,10 @@ class Engine:
 
     def cancel(self, job: Hashable, wanted: SampleFilter = any_sample) -> int:
         """Drop a job's samples, or those with a wanted id; return how many were dropped."""
-        return self._scheduler.cancel(job, wanted) + len(self._slots.evict(job, wanted))
+        evicted = self._slots.evict(job, wanted)
+        for slot in evicted:
+            self._predictions.pop(slot, None)
+        return self._scheduler.cancel(job, wanted) + len(evicted)
 
     def step(self) -> list[Outcome]:
         """Seat waiting samples, run one segment for all slots, return what halted.
@@ -149,20 +154,27 @@ class Engine:
     def _step(self) -> list[Outcome]:
         entries = self._scheduler.take(len(self._slots.free()))
         if entries:
+            slots = self._slots.seat(entries)
+            traced = (s for s, entry in zip(slots, entries, strict=True) if entry.sample.is_traced)
+            self._predictions |= {slot: [] for slot in traced}
             with torch.inference_mode():
-                self._carry.seat(self._slots.seat(entries), entries)
+                self._carry.seat(slots, entries)
         if self._slots.num_taken == 0:
             return []
         output = self._advance()
         self.num_steps += 1
-        # The only device-to-host copy of a step in which no sample halts.
+        # The only device-to-host copy of a step in which no sample halts or is traced.
         flags = output.report.cpu().numpy()
         halted = [slot for slot in self._slots.taken() if flags[slot, 0]]
-        if not halted:
+        wanted = sorted({*halted, *self._predictions})
+        if not wanted:
             return []
-        tokens = output.predictions[torch.tensor(halted, device=self.device)].cpu().numpy()
+        tokens = output.predictions[torch.tensor(wanted, device=self.device)].cpu().numpy()
         tokens.setflags(write=False)
-        return [self._finish(slot, tokens[i], flags[slot]) for i, slot in enumerate(halted)]
+        by_slot = dict(zip(wanted, tokens, strict=True))
+        for slot, predictions in self._predictions.items():
+            predictions.append(by_slot[slot])
+        return [self._finish(slot, by_slot[slot], flags[slot]) for slot in halted]
 
     def drain(self) -> Iterator[Outcome]:
         """Step until no sample is left, yielding outcomes as they come."""
@@ -220,6 +232,7 @@ class Engine:
     def _halve(self, error: RuntimeError | None) -> None:
         """Continue with half the slots; seated samples wait again."""
         self._scheduler.put_back(self._slots.clear())
+        self._predictions.clear()
         self._carry = Carry(self._network, 0, self.device)
         release_memory(self.device)
         self.is_cold = True
@@ -240,6 +253,7 @@ class Engine:
         self, slot: int, tokens: npt.NDArray[np.uint8], flags: npt.NDArray[np.float32]
     ) -> Outcome:
         entry = self._slots.release(slot)
+        predictions = self._predictions.pop(slot, None)
         return Outcome(
             job=entry.job,
             sample_id=entry.sample.sample_id,
@@ -247,4 +261,5 @@ class Engine:
             q_halt_logit=float(flags[2]),
             q_continue_logit=float(flags[3]),
             steps=int(flags[1]),
+            predictions=None if predictions is None else np.stack(predictions),
         )

@@ -44,19 +44,25 @@ def any_sample(sample_id: object) -> bool:
 class Sample:
     """One canvas with its puzzle row; `sample_id` is unique within its job.
 
+    Of a traced sample the outcome has the predictions of every segment, which are copied to the
+    host as they come.
+
     Shapes: tokens int32 [S]; puzzle_row float32 [puzzle_emb_ndim].
     """
 
     sample_id: Any
     tokens: npt.NDArray[np.int32]
     puzzle_row: npt.NDArray[np.float32]
+    is_traced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A halted sample's answer, with the job and the id that it was added with.
 
-    Shapes: tokens uint8 [S].
+    `predictions` are the tokens after each segment, of a traced sample; the last are `tokens`.
+
+    Shapes: tokens uint8 [S]; predictions uint8 [steps, S].
 
     Units: `steps` in segments.
     """
@@ -67,3 +73,4 @@ class Outcome:
     q_halt_logit: float
     q_continue_logit: float
     steps: int
+    predictions: npt.NDArray[np.uint8] | None = None

@@ -15,6 +15,10 @@ CANDIDATES_SHOWN = 10
 # Of one test input. Traces are for people to inspect; tens of thousands of large grids would make
 # an answer of many megabytes.
 MAX_TRACED: Final = 1000
+# Of one answer; what its predictions after each segment may take.
+MAX_PREDICTION_BYTES: Final = 64_000_000
+# Of a small grid, more than its JSON: the object that holds it here.
+_GRID_OBJECT_BYTES = 300
 
 
 def answer_test(
@@ -90,11 +94,24 @@ def read_traces(
             output=None if cells is None else Grid(cells),
             q_halt=round(_sigmoid(outcome.q_halt_logit), 6),
             segments=outcome.steps,
+            predictions=_read_predictions(outcome, variant),
         )
         for cells, outcome, variant in zip(
             decode_variants(tokens, variants), outcomes, variants, strict=True
         )
     )
+
+
+def _read_predictions(outcome: Outcome, variant: Variant) -> tuple[Grid | None, ...]:
+    if outcome.predictions is None:
+        return ()
+    decoded = decode_variants(outcome.predictions, [variant] * outcome.steps)
+    return tuple(None if cells is None else Grid(cells) for cells in decoded)
+
+
+def count_predictions(num_bytes: int, side: int) -> int:
+    """Return how many grids of up to `side` cells a side `num_bytes` hold, here and as JSON."""
+    return num_bytes // (2 * side * (side + 1) + _GRID_OBJECT_BYTES)
 
 
 def _sigmoid(logit: float) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from augment import NUM_DIHEDRALS, CropChoice, Grid, Puzzle, encode_variants, touches_edge
 from hrm_core import Engine, Outcome, Sample
-from service.solving.answer import read_traces
+from service.solving.answer import count_predictions, read_traces
 from service.solving.confidence import Calibration, VoteSource
 from service.solving.enrolment import PuzzleRows, RowIndex
 from service.wire.answer import AdaptationSummary, MemberAnswer, MemberShare, VariantTrace
@@ -120,17 +120,20 @@ class _InputVotes:
 class MemberVote:
     """The votes of one member, and the engine that computes them.
 
-    For each test input, the answers of the first `num_traced` variants are kept.
+    For each test input, the answers of the first `num_traced` variants are kept, and of as many of
+    them as `prediction_bytes` hold what they were after each segment.
     """
 
-    def __init__(self, member: Member, num_inputs: int, num_traced: int = 0) -> None:
+    def __init__(
+        self, member: Member, num_inputs: int, num_traced: int = 0, prediction_bytes: int = 0
+    ) -> None:
         self.member = member
         # Only while samples are in it: an engine leaves the device once nothing refers to it.
         self.engine: Engine | None = None
         self.num_outcomes, self.num_asked = 0, num_inputs * self.num_variants
         self._votes = [_InputVotes(member.crop.size, member.crop.larger) for _ in range(num_inputs)]
         self._num_segments = [0] * num_inputs
-        self._num_traced = num_traced
+        self._num_traced, self._prediction_bytes = num_traced, prediction_bytes
 
     @property
     def num_variants(self) -> int:
@@ -162,7 +165,12 @@ class MemberVote:
         )
 
     def samples(
-        self, engine: Engine, member_index: int, test_index: int, grid: Grid
+        self,
+        engine: Engine,
+        member_index: int,
+        test_index: int,
+        grid: Grid,
+        max_segments: int | None,
     ) -> list[Sample]:
         """Return a sample for each variant of a test input.
 
@@ -170,9 +178,18 @@ class MemberVote:
         """
         puzzle_rows = self.member.puzzle_rows
         rows = engine.checkpoint.rows.gather(puzzle_rows.rows)
-        tokens = encode_variants(grid, puzzle_rows.variants, self._votes[test_index].side)
+        side = self._votes[test_index].side
+        tokens = encode_variants(grid, puzzle_rows.variants, side)
+        num_segments = max_segments or engine.checkpoint.config.halt_max_steps
+        num_held = count_predictions(self._prediction_bytes // len(self._votes), side)
+        num_traced = min(self._num_traced, num_held // num_segments)
         return [
-            Sample(SampleId(member_index, test_index, index), tokens[index], rows[index])
+            Sample(
+                SampleId(member_index, test_index, index),
+                tokens[index],
+                rows[index],
+                is_traced=index < num_traced,
+            )
             for index in range(len(rows))
         ]
 
@@ -209,7 +226,8 @@ class MemberVote:
             if not self.num_outstanding(test_index):
                 votes.larger, votes.before = (), None
             return False
-        self._votes[test_index] = _InputVotes(votes.larger[0], votes.larger[1:], replace(votes))
+        smaller = replace(votes, before=None)
+        self._votes[test_index] = _InputVotes(votes.larger[0], votes.larger[1:], smaller)
         self.num_asked += self.num_variants
         return True
 

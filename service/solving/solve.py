@@ -7,7 +7,7 @@ from itertools import chain
 
 from augment import CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
-from service.solving.answer import MAX_TRACED, answer_test
+from service.solving.answer import MAX_PREDICTION_BYTES, MAX_TRACED, answer_test
 from service.solving.members import Member, MemberVote
 from service.solving.warnings import answer_warnings
 from service.wire.answer import Answer, MemberAnswer, VariantTrace
@@ -179,7 +179,13 @@ class Solving:
         if engine is None:
             return
         per_input = [
-            vote.samples(engine, member_index, test_index, self.puzzle.test[test_index])
+            vote.samples(
+                engine,
+                member_index,
+                test_index,
+                self.puzzle.test[test_index],
+                options.max_segments,
+            )
             for test_index in test_indices
         ]
         self._timings_s["encode"] += time.monotonic() - started
@@ -251,10 +257,12 @@ class Solving:
 def _draw_votes(
     members: Sequence[Member], options: SolveOptions, num_inputs: int
 ) -> Iterator[MemberVote]:
-    """Draw each member's variants; the limit of traced ones is over all members."""
+    """Draw each member's variants; the limits of traces are over all members."""
     num_traced = MAX_TRACED if options.trace else 0
+    prediction_bytes = MAX_PREDICTION_BYTES // len(members)
     for member in members:
-        vote = MemberVote(member.draw(options.variants, options.seed), num_inputs, num_traced)
+        drawn = member.draw(options.variants, options.seed)
+        vote = MemberVote(drawn, num_inputs, num_traced, prediction_bytes)
         num_traced = max(0, num_traced - vote.num_variants)
         yield vote
 

@@ -65,6 +65,12 @@ class VariantTrace(Document):
     )
     q_halt: float = Field(description="How right the network thinks it is, 0..1.")
     segments: int
+    predictions: tuple[Grid | None, ...] = Field(
+        default=(),
+        exclude_if=not_,
+        description="What the output was after each segment; the last is `output`. Absent in "
+        "older answers, and beyond the first variants of a trace that would be too large.",
+    )
 
 
 class TestAnswer(Document):

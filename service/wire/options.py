@@ -96,7 +96,8 @@ class SolveOptions(BaseModel):
     )
     trace: bool = Field(
         default=False,
-        description="Return in the answer what each variant answered, of 1,000 at the most.",
+        description="Return in the answer what each variant answered, after each segment and at "
+        "the end, of 1,000 at the most.",
     )
     priority: Priority = Field(
         default="interactive", description="Interactive jobs go before batch ones."

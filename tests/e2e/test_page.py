@@ -175,7 +175,8 @@ def test_the_variants_are_walked_through(visited: Visit) -> None:
     traces = shown_job(visited)["result"]["tests"][0]["variants"]
     total = len(traces)
     assert total > 8
-    number, slider = page.locator(".walk-number"), page.get_by_role("slider")
+    number = page.locator(".walk-head .walk-number")
+    slider = page.locator(".walk-line").get_by_role("slider")
     assert number.inner_text() == f"1 of {total}"
     page.get_by_role("button", name="Next variant").click()
     assert number.inner_text() == f"2 of {total}"
@@ -190,6 +191,12 @@ def test_the_variants_are_walked_through(visited: Visit) -> None:
             wanted += [applied(variant, trace["output"]), trace["output"]]
         tiles = page.locator(".walk-grids .tile")
         assert [looked_at(visited, tile) for tile in tiles.all()] == wanted
+        assert len(trace["predictions"]) == trace["segments"]
+        assert trace["predictions"][-1] == trace["output"]
+        page.get_by_role("slider", name="Segment").press("Home")
+        first = trace["predictions"][0]
+        turned_back = [] if first is None else [applied(variant, first), first]
+        assert [looked_at(visited, tile) for tile in tiles.all()] == wanted[:1] + turned_back
 
     page.get_by_text("Segments per variant").click()
     rows = page.locator(".segments tbody tr td:last-child").all_inner_texts()
@@ -285,7 +292,7 @@ def test_everything_is_done_with_the_keyboard_alone(visited: Visit) -> None:
     expect(page.locator(".attempt .tile").first).to_be_focused()
     visited.tab_to(".walk-line input")
     page.keyboard.press("End")
-    number = page.locator(".walk-number")
+    number = page.locator(".walk-head .walk-number")
     last = number.inner_text()
     visited.tab_to("[data-focus=next]")
     page.keyboard.press("Enter")
@@ -514,7 +521,7 @@ def test_a_reload_in_the_middle_picks_the_job_up_again(started: Any, slow_servic
         opened.wait_for_state("running")
         assert opened.page.get_by_label("Name", exact=True).input_value() == "kept"
         opened.wait_for_state("done")
-        assert opened.page.locator(".walk-number").inner_text() == "1 of 24"
+        assert opened.page.locator(".walk-head .walk-number").inner_text() == "1 of 24"
         assert opened.complaints == []
 
 

@@ -59,7 +59,11 @@ def test_an_answer_tells_of_single_variants_where_they_were_traced() -> None:
         **{"dihedral": 3, "palette": [0, 2, 1, 3, 4, 5, 6, 7, 8, 9], "checkpoint": "demo"},
         **{"output": [[1, 1], [1, 1]], "q_halt": 0.5, "segments": 3},
     }
-    document["tests"][0]["variants"] = [traced, traced | {"output": None}]
+    predictions = [None, [[2]], [[1, 1], [1, 1]]]
+    document["tests"][0]["variants"] = [
+        traced | {"predictions": predictions},
+        traced | {"output": None},
+    ]
 
     job = read_job(reply(job_document("succeeded", result=document)))
 
@@ -68,6 +72,9 @@ def test_an_answer_tells_of_single_variants_where_they_were_traced() -> None:
     assert traces is not None
     assert [trace.output for trace in traces] == [SQUARE, None]
     assert (traces[0].dihedral, traces[0].palette[1], traces[0].segments) == (3, 2, 3)
+    assert traces[0].predictions == (None, Grid.from_rows([[2]]), SQUARE)
+    assert traces[1].predictions == ()
+    assert job.result.document == document
     untraced = read_job(reply(job_document("succeeded")))
     assert untraced.result is not None
     assert untraced.result.tests[0].variants is None

@@ -39,7 +39,8 @@ class CuttingEngine(FakeEngine):
         else:
             cells = self.variants[index].apply(self.truth.cells)[:side, :side]
         tokens = encode([np.ascontiguousarray(cells)], side)[0].astype(np.uint8)
-        return replace(super()._outcome(job, sample), tokens=tokens)
+        predictions = tokens[None] if sample.is_traced else None
+        return replace(super()._outcome(job, sample), tokens=tokens, predictions=predictions)
 
 
 @pytest.fixture
@@ -93,6 +94,7 @@ def test_an_output_that_was_cut_is_answered_whole_on_a_larger_crop(
     assert test.attempts[0] == grid(*size)
     assert test.shares[0].side == side
     assert {trace.output for trace in test.variants or ()} == {grid(*size)}
+    assert {trace.predictions for trace in test.variants or ()} == {(grid(*size),)}
 
 
 def test_every_variant_votes_again_and_progress_counts_both(solved: Solve) -> None:
@@ -112,6 +114,7 @@ def test_votes_that_find_nothing_beyond_the_edge_are_taken_back(solved: Solve) -
     (test,) = solving.answer().tests
     assert test.shares[0].side == 4
     assert test.attempts == (grid(4, 3),)
+    assert [trace.predictions for trace in test.variants or ()] == [(grid(4, 3),)] * NUM_VARIANTS
     assert test.variants_used == NUM_VARIANTS
 
 

@@ -1,5 +1,7 @@
 """The answers of single variants in an answer."""
 
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -8,11 +10,11 @@ import pytest
 from augment import Grid, Puzzle, Task, Variant, encode
 from hrm_core import Engine, Outcome
 from service.solving import solve as solve_module
-from service.solving.answer import read_traces
+from service.solving.answer import count_predictions, read_traces
 from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
-from service.wire.answer import Answer
+from service.wire.answer import Answer, VariantTrace
 from service.wire.options import SolveOptions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -64,6 +66,85 @@ def test_a_trace_has_the_variant_undone_and_none_where_it_abstained() -> None:
         "segments": 3,
     }
     assert (abstained.output, abstained.q_halt, abstained.segments) == (None, 0.0, 8)
+
+
+def test_predictions_are_undone_as_the_output_is_and_left_out_where_there_are_none() -> None:
+    grids = [Grid.from_rows([[1, 2], [3, 4]]), Grid.from_rows([[5, 2, 0]])]
+    tokens = encode([TURNED.apply_grid(grid) for grid in grids], 4).astype(np.uint8)
+    predictions = np.stack([np.zeros_like(tokens[0]), *tokens])
+    outcome = Outcome("job", None, predictions[-1], 0.0, 0.0, 3, predictions)
+
+    traced, untraced = read_traces(
+        [outcome, replace(outcome, predictions=None)], [TURNED, TURNED], "demo"
+    )
+
+    assert traced.predictions == (None, *grids)
+    document = traced.model_dump(mode="json")
+    assert document["predictions"] == [None, [[1, 2], [3, 4]], [[5, 2, 0]]]
+    assert VariantTrace.model_validate(document) == traced
+    assert "predictions" not in untraced.model_dump(mode="json")
+
+
+def test_predictions_are_what_runs_of_fewer_segments_answer(
+    early_engine: Engine, early_row_index: RowIndex, puzzle: Puzzle
+) -> None:
+    members = [Member.find(early_row_index, puzzle)]
+    fixed = TRACED.with_changes(halting="fixed")
+    answers = [
+        solved([early_engine], members, puzzle, fixed.with_changes(max_segments=1 + index))
+        for index in range(4)
+    ]
+
+    for test_index in range(len(puzzle.test)):
+        outputs = [
+            [trace.output for trace in answer.tests[test_index].variants or ()]
+            for answer in answers
+        ]
+        traces = answers[-1].tests[test_index].variants or ()
+        assert [list(found) for found in zip(*(t.predictions for t in traces), strict=True)] == (
+            outputs
+        )
+        assert len(traces) == NUM_VARIANTS
+
+
+def test_an_answer_has_the_predictions_of_the_first_variants_that_fit(
+    early_engine: Engine,
+    early_row_index: RowIndex,
+    puzzle: Puzzle,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    num_segments, side = 3, early_engine.checkpoint.config.canvas
+    options = TRACED.with_changes(halting="fixed", max_segments=num_segments)
+    num_bytes = len(puzzle.test) * next(
+        size for size in count() if count_predictions(size, side) == 2 * num_segments
+    )
+    monkeypatch.setattr(solve_module, "MAX_PREDICTION_BYTES", num_bytes)
+
+    answer = solved([early_engine], [Member.find(early_row_index, puzzle)], puzzle, options)
+
+    for test in answer.tests:
+        found = [len(trace.predictions) for trace in test.variants or ()]
+        assert found == [num_segments] * 2 + [0] * (NUM_VARIANTS - 2)
+        for trace in (test.variants or ())[:2]:
+            assert trace.predictions[-1] == trace.output
+
+
+def test_so_many_of_the_largest_grids_fit_their_bytes() -> None:
+    num_grids = count_predictions(100_000, 30)
+    largest = Grid(np.full((30, 30), 9, dtype=np.uint8))
+
+    trace = VariantTrace(
+        dihedral=0,
+        palette=tuple(range(10)),
+        checkpoint="demo",
+        output=None,
+        q_halt=0.5,
+        segments=num_grids,
+        predictions=(largest,) * num_grids,
+    )
+
+    document = trace.model_dump_json(include={"predictions"})
+    assert 70_000 < len(document) < 100_000
 
 
 def test_traces_add_up_to_the_votes_and_the_segments(
