@@ -61,7 +61,7 @@ def test_a_refused_puzzle_is_answered_after_adaptation(
     trained = hrm_arc("train", base, "--tasks", task_folder, *TRAIN)
     before = files_in(base)
 
-    refused = hrm_arc("solve", new_task, "--checkpoint", base)
+    refused = hrm_arc("solve", new_task, "--checkpoint", base, "--adapt", "never")
     command = ("adapt", base, "--tasks", new_task, "--out", out, "--steps", 100, "--lr", 4e-3)
     adapted = hrm_arc(*command, *ADAPT)
     solved = hrm_arc("solve", new_task, "--checkpoint", out, "--json")

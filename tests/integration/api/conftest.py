@@ -46,6 +46,7 @@ DEMO = CheckpointRecord(
     halt_max_steps=16,
     finding=Finding.ALIGNED,
     verdict="aligned",
+    base=True,
 )
 OTHER = DEMO.model_copy(update={"name": "other", "sha256": "e" * 64, "canvas": 30, "puzzles": 0})
 PUZZLES = tuple(
