@@ -30,7 +30,7 @@ FEW_STEPS = 20
 # A step and the writing of a snapshot come on top of the seconds between two snapshots.
 SLACK_S = 6.0
 SETTINGS: dict[str, Any] = {"lease_s": 2, "adapt_snapshot_s": SNAPSHOT_S, "grace_s": 20}
-ADAPT = {"adapt": "auto", "adapt_s": 600, "adapt_variants": 8}
+ADAPT = {"checkpoint": "demo", "adapt": "auto", "adapt_s": 600, "adapt_variants": 8}
 
 
 @pytest.fixture(scope="module")
