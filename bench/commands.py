@@ -137,6 +137,12 @@ def adapt(
     crop: Annotated[
         bool, typer.Option("--crop", help="Adapt on crops, whatever the base was trained on.")
     ] = False,
+    max_side: Annotated[
+        int | None, typer.Option(min=1, help="Only puzzles of at most so many cells a side.")
+    ] = None,
+    one_in: Annotated[
+        int, typer.Option(min=1, help="Keep one puzzle in so many, by the hash of its name.")
+    ] = 1,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     compiled: CompileOption = True,
@@ -162,6 +168,8 @@ def adapt(
         minutes=budgets,
         arms=[ARMS[index] for index in arm] if arm else ARMS,
         crop=crop,
+        max_side=max_side,
+        one_in=one_in,
         device=device,
         compiled=compiled,
         say=say,
