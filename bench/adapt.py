@@ -99,9 +99,8 @@ def measure_adaptation(
     if plot is not None:
         _draw(rows, arms, plot)
     return Section(
-        f"Adaptation of {base.name} to {len(tasks)} evaluation-set puzzles of at most {side} x {side} "
-        f"cells at once"
-        f"{', on crops' if crop else ''}, on {device}",
+        f"Adaptation of {base.name} to {len(tasks)} evaluation-set puzzles of at most "
+        f"{side} x {side} cells at once{', on crops' if crop else ''}, on {device}",
         rows,
         (
             f"{options.num_variants} variants, batches of {options.batch_size}, rates {options.lr} "
