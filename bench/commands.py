@@ -31,7 +31,7 @@ from service.wire.options import SolveOptions
 PARTS = ("pipeline", "overhead", "sharing", "opening", "throughput", "reference")
 
 CROP_MINUTES = (1.0, 3.0, 6.0, 10.0)
-SHARING_BASE = "base-small"
+SHARING_BASE = "arc1"
 
 RecordOption = Annotated[
     Path | None, typer.Option("--out", help="Write the record to OUT.json, OUT.md and OUT.png.")
