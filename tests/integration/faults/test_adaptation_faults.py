@@ -118,7 +118,9 @@ def test_an_adaptation_killed_at_random_moments_goes_on_from_its_snapshots(
 
     answer = answer_of(job)
     assert answer["enrolment"] == "adapted"
-    assert answer["adaptation"]["steps"] == STEPS_A_KILL * num_kills
+    # It may have learned enough, or stalled, before its budget ended.
+    is_whole = answer["adaptation"]["steps"] == STEPS_A_KILL * num_kills
+    assert is_whole or answer["adaptation"]["stopped_early"]
     assert queue.num_ends_written() == {job_id: 1}
     assert bytes_in(base) == base_before
 
