@@ -54,8 +54,8 @@ export function forecastOf(draft, knowledge, choice) {
 
 // Whether the service adapts at all. One that does not say so is taken to.
 export function canAdapt(checkpoints) {
-  const told = checkpoints.filter(({ adapt_s: value }) => value !== undefined);
-  return told.length === 0 || told.some(({ adapt_s: value }) => value !== null);
+  const stating = checkpoints.filter(({ adapt_s: value }) => value !== undefined);
+  return stating.length === 0 || stating.some(({ adapt_s: value }) => value !== null);
 }
 
 // How long an adaptation takes at the most where nothing else is asked for, null if nobody knows.

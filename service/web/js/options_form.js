@@ -176,16 +176,16 @@ export class OptionsForm extends EventTarget {
   // What is not as usual is shown beside the closed options.
   #summarise() {
     const { elements } = this.#form;
-    const told = [];
-    if (elements.checkpoint.value !== "") told.push(elements.checkpoint.value);
+    const parts = [];
+    if (elements.checkpoint.value !== "") parts.push(elements.checkpoint.value);
     if (elements.variants.value !== "")
-      told.push(count(Number(elements.variants.value), "variant"));
-    if (elements.whole_vote.checked) told.push("whole vote");
-    if (elements.halting.value !== "act") told.push("fixed halting");
-    if (elements.adapt.value === "never") told.push("no adapting");
-    if (elements.adapt.value === "always") told.push("adapt always");
-    if (elements.priority.value !== "interactive") told.push("batch");
-    if (elements.seed.value !== "") told.push(`seed ${elements.seed.value}`);
-    byId("options-summary").textContent = told.join(" · ");
+      parts.push(count(Number(elements.variants.value), "variant"));
+    if (elements.whole_vote.checked) parts.push("whole vote");
+    if (elements.halting.value !== "act") parts.push("fixed halting");
+    if (elements.adapt.value === "never") parts.push("no adapting");
+    if (elements.adapt.value === "always") parts.push("adapt always");
+    if (elements.priority.value !== "interactive") parts.push("batch");
+    if (elements.seed.value !== "") parts.push(`seed ${elements.seed.value}`);
+    byId("options-summary").textContent = parts.join(" · ");
   }
 }
