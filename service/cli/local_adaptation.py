@@ -11,7 +11,7 @@ from augment import Puzzle
 from hrm_core import AdaptProgress, Checkpoint, can_compile, pick_device
 from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
 from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
-from service.cli.output import ProgressLine, notices, progress_line, stop_on_signals
+from service.cli.output import ProgressLine, notices, progress_line, stop_on_signals, time_left
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import state_subfolder
 from service.runtime.key_ring import LOCAL_OWNER
@@ -116,20 +116,14 @@ class LocalAdaptation:
         )
 
         def show(progress: AdaptProgress) -> None:
-            shown = f"{text}{_left(progress)}"
+            shown = text
+            if left := time_left(progress.remaining_s, progress.expected_s):
+                shown += f", {left}"
             if progress.held_out_share is not None:
                 shown += f", held out {progress.held_out_share:.0%} right"
             line.update(shown, completed=int(1000 * progress.used_share))
 
         return adaptation.adapt(show, should_stop)
-
-
-def _left(progress: AdaptProgress) -> str:
-    """Return the time that is left at the most, by the part of the budget that is used."""
-    if progress.used_share <= 0.0:
-        return ""
-    left_s = progress.seconds * (1.0 - progress.used_share) / progress.used_share
-    return f", at most {left_s:.0f} s left"
 
 
 def _name(folder: Path) -> str:
