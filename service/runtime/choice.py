@@ -30,8 +30,7 @@ class Candidate:
     @classmethod
     def of(cls, record: CheckpointRecord) -> "Candidate":
         """Return the candidate that a worker's record describes."""
-        is_base = record.base
-        return cls(record.name, record.canvas, record.crop, record.puzzles, is_base)
+        return cls(record.name, record.canvas, record.crop, record.puzzles, record.base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +69,12 @@ def choose_checkpoint(
     if bases or (candidates and not fitting):
         raise _too_large(puzzle, max(one.canvas for one in bases or candidates))
     why = (
-        "`adapt: never` rules out" if adapt == "never" else "none of the checkpoints is a base for"
+        "`adapt: never` rules that out" if adapt == "never" else "no checkpoint is a base for that"
     )
     raise UnknownPuzzle(
         f"no checkpoint has trained rows for puzzle {puzzle.name!r}, which is identified by its "
         "demonstrations, not by its name. It needs adaptation (test-time training on its "
-        f"demonstrations) first, which {why}"
+        f"demonstrations) first, and {why}"
     )
 
 

@@ -238,7 +238,7 @@ def test_without_a_checkpoint_it_is_chosen_for_each_puzzle(
     assert "0d3d703e: known to demo" in known.said
     assert (refused.code, ruled_out.code) == (2, 2)
     assert "'large' has a grid of 9 cells a side" in refused.said
-    assert "`adapt: never` rules out" in ruled_out.said
+    assert "`adapt: never` rules that out" in ruled_out.said
     assert not (tmp_path / "state" / "adapted").exists()  # refused before any training
 
 
