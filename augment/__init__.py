@@ -1,5 +1,6 @@
 """Task files, puzzles, their variants, and token sequences."""
 
+from augment.builder_draws import VariantGroup as VariantGroup
 from augment.codec import EOS as EOS
 from augment.codec import FIRST_COLOUR as FIRST_COLOUR
 from augment.codec import PAD as PAD
@@ -12,7 +13,6 @@ from augment.crop import choose_crop as choose_crop
 from augment.crop import fit_crop as fit_crop
 from augment.crop import touches_edge as touches_edge
 from augment.drawing import draw_variants as draw_variants
-from augment.drawing import replay_trm as replay_trm
 from augment.errors import AugmentError as AugmentError
 from augment.errors import CanvasError as CanvasError
 from augment.errors import PuzzleError as PuzzleError
@@ -29,6 +29,13 @@ from augment.puzzle import Grid as Grid
 from augment.puzzle import Pair as Pair
 from augment.puzzle import Puzzle as Puzzle
 from augment.puzzle import Task as Task
+from augment.replays import Arrangement as Arrangement
+from augment.replays import BuilderReplay as BuilderReplay
+from augment.replays import BuilderTask as BuilderTask
+from augment.replays import TaskFolder as TaskFolder
+from augment.replays import plausible_arrangements as plausible_arrangements
+from augment.replays import read_task_folders as read_task_folders
+from augment.replays import replay_trm as replay_trm
 from augment.task_files import MAX_DEMONSTRATIONS as MAX_DEMONSTRATIONS
 from augment.task_files import MAX_KAGGLE_BYTES as MAX_KAGGLE_BYTES
 from augment.task_files import MAX_NAME_LENGTH as MAX_NAME_LENGTH
