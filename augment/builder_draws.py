@@ -71,7 +71,7 @@ class BuilderDraws:
             if len(starts) == num + 1:
                 break
             size *= 2
-        position = starts[:-1] + 1
+        position = (starts[:-1] + 1).astype(np.int32)
         palettes = np.empty((num, NUM_COLOURS), dtype=np.uint8)
         palettes[:] = IDENTITY_PALETTE
         every = np.arange(num)

@@ -12,6 +12,7 @@ from hrm_core.device.arithmetic import choose_arithmetic
 from hrm_core.device.device import compiled, pick_threads, use_threads
 from hrm_core.device.measured import MeasuredChoices, read_tuned, tuned_path
 from hrm_core.engine.carry import CapturedRun, Carry, Run, SegmentOutput, run_segment
+from hrm_core.engine.likelihood import batched_log_likelihoods
 from hrm_core.engine.memory import is_out_of_memory, needs_memory, release_memory
 from hrm_core.engine.samples import (
     Halting,
@@ -139,6 +140,23 @@ class Engine:
             self._halve(error)
             return []
 
+    def log_likelihoods(
+        self,
+        tokens: npt.NDArray[np.int32],
+        rows: npt.NDArray[np.float32],
+        labels: npt.NDArray[np.int32],
+    ) -> npt.NDArray[np.float64]:
+        """Return how likely known answers are after one segment, as mean log probabilities.
+
+        Runs beside the slots, as many samples at a time as there are slots.
+
+        Shapes: tokens, labels [N, S]; rows [N, n]; result [N].
+        """
+        self._prepare_network()
+        return batched_log_likelihoods(
+            self._network, tokens, rows, labels, self.num_slots, self.device
+        )
+
     def warm_up(self) -> None:
         """Allocate the tensors of all slots and run a step on blanks; halve slots until they fit.
 
@@ -243,9 +261,12 @@ class Engine:
             ) from error
         self.num_slots //= 2
 
-    def _advance(self) -> SegmentOutput:
+    def _prepare_network(self) -> None:
         use_threads(self.num_threads)
         self._network.attend = self.attention.attend  # engines of other sizes share the network
+
+    def _advance(self) -> SegmentOutput:
+        self._prepare_network()
         with torch.inference_mode():
             return self._carry.advance(self._network, self._run)
 
