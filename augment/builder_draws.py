@@ -214,15 +214,18 @@ def draw_group(
     seen = sums.of(np.zeros(1, np.uint8), np.array([IDENTITY_PALETTE], dtype=np.uint8))
     dihedrals, palettes = np.empty(0, np.uint8), np.empty((0, NUM_COLOURS), np.uint8)
     num_tries = 0
-    # Never more tries than variants are missing, so that none is beyond the last that is kept.
     while len(dihedrals) < num_variants and num_tries < max_tries:
-        num = min(num_variants - len(dihedrals), max_tries - num_tries)
+        num_missing = num_variants - len(dihedrals)
+        # A few more than are missing: most puzzles have some that are dropped.
+        num = min(num_missing + num_missing // 8 + 8, max_tries - num_tries)
         tries = draws.tries(place, num)
         new = sums.of(tries.dihedrals, tries.palettes)
         _, first = np.unique(new, return_index=True)
-        kept = np.sort(first[~np.isin(new[first], seen)])
+        kept = np.sort(first[~np.isin(new[first], seen)])[:num_missing]
         seen = np.concatenate((seen, new[kept]))
         dihedrals = np.concatenate((dihedrals, tries.dihedrals[kept]))
         palettes = np.concatenate((palettes, tries.palettes[kept]))
-        place, num_tries = int(tries.ends[-1]), num_tries + num
+        # Once there are enough, the builder stops behind the last one that it kept.
+        last = kept[-1] if len(kept) == num_missing else num - 1
+        place, num_tries = int(tries.ends[last]), num_tries + num
     return VariantGroup(dihedrals, palettes, place)

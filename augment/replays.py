@@ -62,7 +62,7 @@ class BuilderReplay:
     """A replay of a builder, with up to `num_variants` of each task besides its bare name."""
 
     def __init__(self, num_variants: int = 1000, seed: int = 42) -> None:
-        self._num_variants = num_variants
+        self.num_variants, self.seed = num_variants, seed
         self._draws = BuilderDraws(seed)
 
     def shuffle(self, place: int, num: int) -> tuple[list[int], int]:
@@ -71,7 +71,7 @@ class BuilderReplay:
 
     def draw(self, task: BuilderTask, place: int) -> VariantGroup:
         """Draw the variants of a task, from a place in the stream on."""
-        return draw_group(self._draws, place, task.sums, self._num_variants)
+        return draw_group(self._draws, place, task.sums, self.num_variants)
 
     def names(
         self,

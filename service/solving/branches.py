@@ -1,13 +1,14 @@
 """Branches of a recovery: orders of tasks, and how well a table agrees with them."""
 
 import math
+from pathlib import Path
 from statistics import median
 from typing import Self
 
 import numpy as np
 from pydantic import Field
 
-from augment import VariantGroup
+from augment import VariantGroup, write_atomically
 from service.wire.document import Document
 
 # So many tasks in a row whose variants gain nothing mean that the right branch is lost.
@@ -100,3 +101,27 @@ class RecoveryState(Document):
 
     branches: tuple[Branch, ...] = (Branch(),)
     tried: dict[int, dict[int, float]] = Field(default_factory=dict)
+
+
+class RecoveryFile(Document):
+    """A state on disk, and what it is of: `identity` hashes the checkpoint and the tasks."""
+
+    identity: str
+    state: RecoveryState
+
+
+def read_state(path: Path, identity: str) -> RecoveryState | None:
+    """Read a kept state; None where there is none, or one of something else."""
+    try:
+        kept = RecoveryFile.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return kept.state if kept.identity == identity else None
+
+
+def write_state(path: Path, identity: str, state: RecoveryState) -> None:
+    """Write a state in one move.
+
+    Raises: OSError.
+    """
+    write_atomically(path, [RecoveryFile(identity=identity, state=state).model_dump_json()])

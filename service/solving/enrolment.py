@@ -91,16 +91,18 @@ class RowIndex:
     has no meaning for the model, so there is no fallback to a blank row.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, puzzle_index: PuzzleIndex | None = None) -> None:
+        """Read the checkpoint's `puzzles.json` when it is needed, unless an index is given."""
         self.checkpoint = checkpoint
+        self._given_index = puzzle_index
 
     @cached_property
     def puzzle_index(self) -> PuzzleIndex | None:
-        """The checkpoint's `puzzles.json`.
+        """The index that was given, or the checkpoint's `puzzles.json`.
 
         Raises: PuzzleIndexError when it is damaged.
         """
-        return read_index(self.checkpoint.folder)
+        return self._given_index or read_index(self.checkpoint.folder)
 
     @cached_property
     def adaptation(self) -> AdaptationRecord | None:
@@ -139,10 +141,12 @@ class RowIndex:
         check_kind(self.checkpoint)
         folder = self.checkpoint.folder
         if self.checkpoint.names is None:
+            is_trm = self.checkpoint.config.architecture == "trm"
+            options = "--replay-trm PREFIX --subsets …" if is_trm else "--replay-hrm DATA"
             raise EnrolmentError(
                 f"{folder} has no identifiers.json, so its rows have no names. Copy the list that "
-                "it was trained with; for a published TRM checkpoint, rebuild it with "
-                f"`hrm-arc index {folder} --replay-trm PREFIX --subsets …`"
+                "it was trained with; for a published checkpoint, rebuild it with "
+                f"`hrm-arc index {folder} {options}`"
             )
 
     def find(self, puzzle: Puzzle) -> PuzzleRows:

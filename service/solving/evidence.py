@@ -16,8 +16,6 @@ MAX_PAIRS = 3
 NUM_RANDOM_ROWS = 8
 # Added to a loss, so that what all rows answer well is no evidence.
 EVERY_LOSS = 0.2
-# Batches of the engine between two looks at the clock.
-BATCHES_AT_ONCE = 4
 
 
 class Question(NamedTuple):
@@ -88,7 +86,7 @@ class Evidence:
 
     def _ask(self, questions: Sequence[Question]) -> Iterator[npt.NDArray[np.float64]]:
         checkpoint = self.engine.checkpoint
-        at_once = BATCHES_AT_ONCE * self.engine.num_slots
+        at_once = self.engine.num_slots
         for start in range(0, len(questions), at_once):
             asked = questions[start : start + at_once]
             pairs = [self.puzzles[one.puzzle_index].train[one.pair_index] for one in asked]

@@ -1,0 +1,186 @@
+"""`hrm-arc index --replay-hrm`: the names of a published HRM checkpoint, by replay or recovery."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import typer
+
+from augment import (
+    BuilderReplay,
+    Dialect,
+    Puzzle,
+    TaskFolder,
+    plausible_arrangements,
+    write_atomically,
+)
+from hrm_core import Checkpoint, Engine, open_checkpoint
+from service.cli.engine import make_engine
+from service.cli.output import (
+    console,
+    progress_bar,
+    progress_line,
+    stop_on_signals,
+    time_left,
+    working,
+)
+from service.cli.task_sources import read_builder_source
+from service.runtime.devices import EngineOptions
+from service.solving.branches import read_state, write_state
+from service.solving.enrolment import check_kind
+from service.solving.recovery import Recovery, RecoveryProgress
+from service.solving.row_names import ProposedNames, is_cleared, judge_names
+from service.wire.errors import AlignmentError, InputError
+
+IDENTIFIERS_NAME = "identifiers.json"
+RECOVERY_NAME = "recovery.json"
+SAVE_EVERY_S = 30.0
+STOPPED_CODE = 130
+
+
+def check_unnamed(folder: Path) -> Path:
+    """Return the path of a checkpoint's names, which must not exist yet.
+
+    Raises: InputError.
+    """
+    path = folder / IDENTIFIERS_NAME
+    if path.exists():
+        raise InputError(f"{path} exists already and is kept: move it away to rebuild it")
+    return path
+
+
+def replay_hrm(
+    folder: Path,
+    data: Sequence[str],
+    num_variants: int,
+    seed: int,
+    options: EngineOptions,
+    canvas: int | None,
+) -> list[Puzzle]:
+    """Write the names of a checkpoint's rows, and return the puzzles that they are of.
+
+    Raises: InputError, AlignmentError when no order of the tasks fits the rows; typer.Exit with
+    code 130 when a recovery was stopped.
+    """
+    path = check_unnamed(folder)
+    checkpoint = open_checkpoint(folder, canvas)
+    check_kind(checkpoint)
+    if checkpoint.config.crop:
+        raise InputError(f"{folder} was trained with crop, so HRM's builder did not name its rows")
+    sources = [read_builder_source(source) for source in data]
+    puzzles = [task.task.puzzle for source in sources for one in source for task in one.tasks]
+    builder = BuilderReplay(num_variants, seed)
+    proposals = _propose(sources, builder, checkpoint.rows.num_rows, len(puzzles))
+    engine = make_engine(checkpoint, options)
+    names = _first_cleared(engine, proposals, puzzles)
+    if names is None:
+        console.print("No order that was tried is cleared: recovering the names row by row.")
+        names = _recover(engine, sources, builder, _identify(checkpoint, sources, builder), puzzles)
+    write_atomically(path, [json.dumps(names)])
+    console.print(f"{path}: {len(names)} names", markup=False)
+    with suppress(FileNotFoundError):
+        (folder / RECOVERY_NAME).unlink()
+    return puzzles
+
+
+def _propose(
+    sources: Sequence[Sequence[TaskFolder]], builder: BuilderReplay, num_rows: int, num_tasks: int
+) -> list[ProposedNames]:
+    """Replay all plausible orders; return the names of those that have as many as the table."""
+    arrangements = plausible_arrangements(sources)
+    proposals = []
+    with progress_bar() as bar:
+        job = bar.add_task("replaying the builder", total=len(arrangements) * num_tasks)
+        for one in arrangements:
+            names = builder.names(one.tasks, Dialect.HRM, lambda: bar.update(job, advance=1))
+            fits = len(names) == num_rows
+            if fits:
+                proposals.append(ProposedNames(one.description, names))
+            found = "as the table has" if fits else f"the table has {num_rows}"
+            console.print(f"{one.description}: {len(names)} names, {found}", markup=False)
+    return proposals
+
+
+def _first_cleared(
+    engine: Engine, proposals: Sequence[ProposedNames], puzzles: Sequence[Puzzle]
+) -> list[str] | None:
+    """Return the names that the self-test clears; of several, those with the most right cells."""
+    if not proposals:
+        return None
+    with working("testing the names"):
+        tests = judge_names(engine, proposals, puzzles)
+    for one, test in zip(proposals, tests, strict=True):
+        console.print(f"{one.description}: {test.verdict}", markup=False, soft_wrap=True)
+    cleared = [
+        (test.cell_share, one.names)
+        for one, test in zip(proposals, tests, strict=True)
+        if is_cleared(test)
+    ]
+    return max(cleared, key=lambda both: both[0])[1] if cleared else None
+
+
+def _identify(
+    checkpoint: Checkpoint, sources: Sequence[Sequence[TaskFolder]], builder: BuilderReplay
+) -> str:
+    digest = hashlib.sha256(f"{checkpoint.sha256} {builder.num_variants} {builder.seed}".encode())
+    for source in sources:
+        for folder in source:
+            digest.update(f"\n{folder.name}".encode())
+            for one in folder.tasks:
+                puzzle = one.task.puzzle
+                digest.update(f" {puzzle.name} {puzzle.demonstrations_hash}".encode())
+    return digest.hexdigest()
+
+
+def _recover(
+    engine: Engine,
+    sources: Sequence[Sequence[TaskFolder]],
+    builder: BuilderReplay,
+    identity: str,
+    puzzles: Sequence[Puzzle],
+) -> list[str]:
+    """Recover the names row by row, or continue an interrupted recovery.
+
+    Raises: AlignmentError; typer.Exit when it was stopped.
+    """
+    path = engine.checkpoint.folder / RECOVERY_NAME
+    kept = read_state(path, identity)
+    recovery = Recovery(engine, sources, builder, kept)
+    if kept is not None:
+        num_named = len(recovery.best.tasks)
+        console.print(f"{path}: continuing after {num_named} puzzles", markup=False)
+    saved_at = started = time.monotonic()
+    with stop_on_signals() as should_stop, progress_line("first rows") as line:
+        for progress in recovery.run():
+            now = time.monotonic()
+            text = _describe(progress, recovery.num_tasks, now - started)
+            line.update(text, completed=progress.num_asked, total=progress.num_expected)
+            if should_stop() or now - saved_at > SAVE_EVERY_S:
+                saved_at = now
+                write_state(path, identity, recovery.state)
+            if should_stop():
+                console.print(f"Stopped ({text}). The same command continues from here.")
+                raise typer.Exit(STOPPED_CODE)
+    num_doubtful = recovery.best.num_doubtful()
+    console.print(
+        f"{recovery.num_tasks} puzzles have their rows, {num_doubtful} of them with little "
+        f"evidence ({_describe(progress, recovery.num_tasks, time.monotonic() - started)})"
+    )
+    names = recovery.names()
+    (test,) = judge_names(engine, [ProposedNames("recovered", names)], puzzles)
+    console.print(f"Recovered names: {test.verdict}", markup=False, soft_wrap=True)
+    if not is_cleared(test):
+        raise AlignmentError(f"{path.parent}: the recovered names are not cleared, nothing written")
+    return names
+
+
+def _describe(progress: RecoveryProgress, num_tasks: int, seconds: float) -> str:
+    rate = progress.num_asked / max(seconds, 1e-3)
+    text = f"{progress.num_named} of {num_tasks} puzzles, {rate:.1f} samples/s"
+    if not rate or progress.num_named == num_tasks:
+        return text
+    left = (progress.num_expected - progress.num_asked) / rate
+    return f"{text}, {time_left(left, progress.num_expected / rate)}"
