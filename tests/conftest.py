@@ -12,6 +12,7 @@ from augment import Task, parse_task, task_document
 
 if TYPE_CHECKING:
     import redis
+    from hidden_orders import HiddenOrder
 
 GOLDEN = Path(__file__).parent / "data" / "golden"
 
@@ -163,6 +164,14 @@ def tiny_folder(trained_folders: tuple[Path, Path]) -> Path:
 def early_folder(trained_folders: tuple[Path, Path]) -> Path:
     """Return the same checkpoint after a third of its training, with divided votes."""
     return trained_folders[0]
+
+
+@pytest.fixture(scope="session")
+def hidden_order(tmp_path_factory: pytest.TempPathFactory) -> "HiddenOrder":
+    """Train a tiny checkpoint without names, whose order of files nobody would guess."""
+    from hidden_orders import train_constant
+
+    return train_constant(tmp_path_factory.mktemp("hidden"))
 
 
 @pytest.fixture

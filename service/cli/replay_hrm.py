@@ -32,7 +32,7 @@ from service.runtime.devices import EngineOptions
 from service.solving.branches import read_state, write_state
 from service.solving.enrolment import check_kind
 from service.solving.recovery import Recovery, RecoveryProgress
-from service.solving.row_names import ProposedNames, is_cleared, judge_names
+from service.solving.row_names import ProposedNames, judge_names
 from service.wire.errors import AlignmentError, InputError
 
 IDENTIFIERS_NAME = "identifiers.json"
@@ -71,19 +71,20 @@ def replay_hrm(
     if checkpoint.config.crop:
         raise InputError(f"{folder} was trained with crop, so HRM's builder did not name its rows")
     sources = [read_builder_source(source) for source in data]
-    puzzles = [task.task.puzzle for source in sources for one in source for task in one.tasks]
+    folders = [[task.task.puzzle for task in one.tasks] for source in sources for one in source]
+    num_tasks = sum(map(len, folders))
     builder = BuilderReplay(num_variants, seed)
-    proposals = _propose(sources, builder, checkpoint.rows.num_rows, len(puzzles))
+    proposals = _propose(sources, builder, checkpoint.rows.num_rows, num_tasks)
     engine = make_engine(checkpoint, options)
-    names = _first_cleared(engine, proposals, puzzles)
+    names = _first_cleared(engine, proposals, folders)
     if names is None:
         console.print("No order that was tried is cleared: recovering the names row by row.")
-        names = _recover(engine, sources, builder, _identify(checkpoint, sources, builder), puzzles)
+        names = _recover(engine, sources, builder, _identify(checkpoint, sources, builder), folders)
     write_atomically(path, [json.dumps(names)])
     console.print(f"{path}: {len(names)} names", markup=False)
     with suppress(FileNotFoundError):
         (folder / RECOVERY_NAME).unlink()
-    return puzzles
+    return [puzzle for puzzles in folders for puzzle in puzzles]
 
 
 def _propose(
@@ -99,26 +100,24 @@ def _propose(
             fits = len(names) == num_rows
             if fits:
                 proposals.append(ProposedNames(one.description, names))
-            found = "as the table has" if fits else f"the table has {num_rows}"
-            console.print(f"{one.description}: {len(names)} names, {found}", markup=False)
+            found = "as many as rows" if fits else f"but the table has {num_rows} rows"
+            console.print(
+                f"{one.description}: {len(names)} names, {found}", markup=False, soft_wrap=True
+            )
     return proposals
 
 
 def _first_cleared(
-    engine: Engine, proposals: Sequence[ProposedNames], puzzles: Sequence[Puzzle]
+    engine: Engine, proposals: Sequence[ProposedNames], folders: Sequence[Sequence[Puzzle]]
 ) -> list[str] | None:
-    """Return the names that the self-test clears; of several, those with the most right cells."""
-    if not proposals:
-        return None
-    with working("testing the names"):
-        tests = judge_names(engine, proposals, puzzles)
-    for one, test in zip(proposals, tests, strict=True):
-        console.print(f"{one.description}: {test.verdict}", markup=False, soft_wrap=True)
-    cleared = [
-        (test.cell_share, one.names)
-        for one, test in zip(proposals, tests, strict=True)
-        if is_cleared(test)
-    ]
+    """Return the names that are cleared; of several, those with the most right cells."""
+    cleared = []
+    for one in proposals:
+        with working("testing the names"):
+            judgement = judge_names(engine, one, folders)
+        console.print(f"{one.description}: {judgement.verdict}", markup=False, soft_wrap=True)
+        if judgement.is_cleared:
+            cleared.append((judgement.test.cell_share, one.names))
     return max(cleared, key=lambda both: both[0])[1] if cleared else None
 
 
@@ -140,7 +139,7 @@ def _recover(
     sources: Sequence[Sequence[TaskFolder]],
     builder: BuilderReplay,
     identity: str,
-    puzzles: Sequence[Puzzle],
+    folders: Sequence[Sequence[Puzzle]],
 ) -> list[str]:
     """Recover the names row by row, or continue an interrupted recovery.
 
@@ -151,7 +150,8 @@ def _recover(
     recovery = Recovery(engine, sources, builder, kept)
     if kept is not None:
         num_named = len(recovery.best.tasks)
-        console.print(f"{path}: continuing after {num_named} puzzles", markup=False)
+        sentence = f"{path}: continuing after {num_named} puzzles"
+        console.print(sentence, markup=False, soft_wrap=True)
     saved_at = started = time.monotonic()
     with stop_on_signals() as should_stop, progress_line("first rows") as line:
         for progress in recovery.run():
@@ -162,17 +162,20 @@ def _recover(
                 saved_at = now
                 write_state(path, identity, recovery.state)
             if should_stop():
-                console.print(f"Stopped ({text}). The same command continues from here.")
+                console.print(
+                    f"Stopped ({text}). The same command continues from here.", soft_wrap=True
+                )
                 raise typer.Exit(STOPPED_CODE)
     num_doubtful = recovery.best.num_doubtful()
     console.print(
         f"{recovery.num_tasks} puzzles have their rows, {num_doubtful} of them with little "
-        f"evidence ({_describe(progress, recovery.num_tasks, time.monotonic() - started)})"
+        f"evidence ({_describe(progress, recovery.num_tasks, time.monotonic() - started)})",
+        soft_wrap=True,
     )
     names = recovery.names()
-    (test,) = judge_names(engine, [ProposedNames("recovered", names)], puzzles)
-    console.print(f"Recovered names: {test.verdict}", markup=False, soft_wrap=True)
-    if not is_cleared(test):
+    judgement = judge_names(engine, ProposedNames("recovered", names), folders)
+    console.print(f"Recovered names: {judgement.verdict}", markup=False, soft_wrap=True)
+    if not judgement.is_cleared:
         raise AlignmentError(f"{path.parent}: the recovered names are not cleared, nothing written")
     return names
 

@@ -130,30 +130,31 @@ class Recovery:
         """Return the best branches with one more task each."""
         nexts = [one for branch in self.state.branches for one in self._nexts(branch)]
         yield from self._try((one.choice.row, one.choice.task_index) for one in nexts)
-        finalists = [
-            one
+        drawn = [
+            (one, self._draw(one.choice.task_index, one.choice.place))
             for branch in self.state.branches
             for one in self._best([one for one in nexts if one.branch is branch])
         ]
-        groups = {
-            one.choice: self._draw(one.choice.task_index, one.choice.place) for one in finalists
-        }
-        gains = yield from self._measure(groups)
-        longer: dict[object, Branch] = {}
-        for branch, folders, choice in finalists:
-            extended = branch.extended(
-                folders, choice.task_index, choice.place, groups[choice], gains[choice]
-            )
-            # From here on branches like this one do the same: the best of them suffices.
-            like = (extended.row, extended.place, folders, frozenset(extended.tasks))
-            fits = extended.row <= self._num_rows
-            if fits and (like not in longer or longer[like].score < extended.score):
-                longer[like] = extended
-        if not longer:
+        finalists = [
+            (one, group)
+            for one, group in drawn
+            if one.choice.row + 1 + len(group.dihedrals) <= self._num_rows
+        ]
+        if not finalists:
             raise AlignmentError(
                 f"after {len(self.best.tasks)} of {self.num_tasks} tasks none fits the "
                 f"{self._num_rows} rows: these are not the tasks behind the table"
             )
+        gains = yield from self._measure({one.choice: group for one, group in finalists})
+        longer: dict[object, Branch] = {}
+        for (branch, folders, choice), group in finalists:
+            extended = branch.extended(
+                folders, choice.task_index, choice.place, group, gains[choice]
+            )
+            # From here on branches like this one do the same: the best of them suffices.
+            like = (extended.row, extended.place, folders, frozenset(extended.tasks))
+            if like not in longer or longer[like].score < extended.score:
+                longer[like] = extended
         ranked = sorted(longer.values(), key=lambda branch: -branch.score)
         kept = [one for one in ranked if one.score >= ranked[0].score - MAX_BEHIND]
         return tuple(kept[:MAX_BRANCHES])

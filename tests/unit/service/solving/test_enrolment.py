@@ -10,6 +10,7 @@ import pytest
 
 from augment import BLANK_NAME, IDENTITY, Dialect, Puzzle, Variant
 from hrm_core import Checkpoint, open_checkpoint
+from hrm_core.model.config import Architecture
 from service.solving.enrolment import PuzzleRows, RowIndex
 from service.wire.errors import EnrolmentError, PuzzleIndexError, UnknownPuzzle
 
@@ -173,12 +174,17 @@ def test_a_damaged_index_is_no_missing_one(
         row_index.find(puzzle_of("a", 1))
 
 
-def test_a_checkpoint_without_names_is_refused_with_the_ways_to_get_them(
-    checkpoint_of: CheckpointOf, puzzle_of: PuzzleOf
+@pytest.mark.parametrize(
+    ("architecture", "option"), [("hrm", "--replay-hrm DATA"), ("trm", "--replay-trm PREFIX")]
+)
+def test_a_checkpoint_without_names_is_refused_with_the_way_to_get_them(
+    checkpoint_of: CheckpointOf, puzzle_of: PuzzleOf, architecture: Architecture, option: str
 ) -> None:
-    row_index = RowIndex(checkpoint_of(None, [puzzle_of("a", 1)]))
+    checkpoint = checkpoint_of(None, [puzzle_of("a", 1)])
+    config = replace(checkpoint.config, architecture=architecture)
+    row_index = RowIndex(replace(checkpoint, config=config))
 
-    with pytest.raises(EnrolmentError, match=r"no identifiers\.json.*--replay-trm"):
+    with pytest.raises(EnrolmentError, match=rf"no identifiers\.json.*{option}"):
         row_index.find(puzzle_of("a", 1))
 
 
