@@ -100,7 +100,7 @@ def _mask(bound: int) -> int:
 
 
 def _next_accepted(numbers: npt.NDArray[np.uint32], bound: int) -> npt.NDArray[np.int32]:
-    """Return the first position from each on whose number is not above the bound once masked.
+    """Return the first position, from each on, with a masked number not above the bound.
 
     Shapes: [n] to [n + 2]; n where there is none.
     """
@@ -205,8 +205,8 @@ def draw_group(
 ) -> VariantGroup:
     """Draw a puzzle's variants as the builders do, from a place in the stream on.
 
-    There are up to five tries for each of `num_variants`, and one whose effect is there already is
-    dropped.
+    There are up to five tries for each of `num_variants`; one with an effect that is there already
+    is dropped.
 
     Source: HRM and TRM, dataset/build_arc_dataset.py.
     """

@@ -11,7 +11,7 @@ from pydantic import Field
 from augment import VariantGroup, write_atomically
 from service.wire.document import Document
 
-# So many tasks in a row whose variants gain nothing mean that the right branch is lost.
+# Where the variants of so many tasks in a row gain nothing, the right branch is lost.
 NUM_WATCHED, MIN_STANDARD_ERRORS = 16, 3.0
 # A task that gains less than this share of what others do is probably not at its place.
 MIN_GAIN_SHARE = 0.7

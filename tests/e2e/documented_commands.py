@@ -29,7 +29,7 @@ PARSED_ONLY = {
     "hrm-arc inspect hrm-arc-2": "needs what pull fetches",
     "hrm-arc index hrm-arc-2": "needs what pull fetches",
     "hrm-arc verify hrm-arc-2": "needs what pull fetches",
-    "hrm-arc index FOLDER": "needs Kaggle's files",
+    "hrm-arc index FOLDER": "needs published data and weights",
     "hrm-arc train FOLDER": "trains for hours",
     "hrm-arc adapt BASE": "trains for an hour",
     "hrm-arc calibrate CHECKPOINT": "trains for hours",
