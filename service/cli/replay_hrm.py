@@ -32,7 +32,7 @@ from service.runtime.devices import EngineOptions
 from service.solving.branches import read_state, write_state
 from service.solving.enrolment import check_kind
 from service.solving.recovery import Recovery, RecoveryProgress
-from service.solving.row_names import ProposedNames, judge_names
+from service.solving.row_names import Judgement, ProposedNames, judge_names
 from service.wire.errors import AlignmentError, InputError
 
 IDENTIFIERS_NAME = "identifiers.json"
@@ -72,14 +72,18 @@ def replay_hrm(
         raise InputError(f"{folder} was trained with crop, so HRM's builder did not name its rows")
     sources = [read_builder_source(source) for source in data]
     folders = [[task.task.puzzle for task in one.tasks] for source in sources for one in source]
-    num_tasks = sum(map(len, folders))
     builder = BuilderReplay(num_variants, seed)
-    proposals = _propose(sources, builder, checkpoint.rows.num_rows, num_tasks)
+    identity = _identify(checkpoint, sources, builder)
     engine = make_engine(checkpoint, options)
-    names = _first_cleared(engine, proposals, folders)
+    kept = read_state(folder / RECOVERY_NAME, identity)
+    names = None
+    if kept is None:  # else the plausible orders were tried before
+        proposals = _propose(sources, builder, checkpoint.rows.num_rows)
+        names = _first_cleared(engine, proposals, folders)
     if names is None:
-        console.print("No order that was tried is cleared: recovering the names row by row.")
-        names = _recover(engine, sources, builder, _identify(checkpoint, sources, builder), folders)
+        recovery = Recovery(engine, sources, builder, kept)
+        names = _recover(engine, recovery, identity)
+        _check(judge_names(engine, ProposedNames("recovered", names), folders))
     write_atomically(path, [json.dumps(names)])
     console.print(f"{path}: {len(names)} names", markup=False)
     with suppress(FileNotFoundError):
@@ -88,10 +92,11 @@ def replay_hrm(
 
 
 def _propose(
-    sources: Sequence[Sequence[TaskFolder]], builder: BuilderReplay, num_rows: int, num_tasks: int
+    sources: Sequence[Sequence[TaskFolder]], builder: BuilderReplay, num_rows: int
 ) -> list[ProposedNames]:
     """Replay all plausible orders; return the names of those that have as many as the table."""
     arrangements = plausible_arrangements(sources)
+    num_tasks = sum(len(folder.tasks) for source in sources for folder in source)
     proposals = []
     with progress_bar() as bar:
         job = bar.add_task("replaying the builder", total=len(arrangements) * num_tasks)
@@ -134,24 +139,18 @@ def _identify(
     return digest.hexdigest()
 
 
-def _recover(
-    engine: Engine,
-    sources: Sequence[Sequence[TaskFolder]],
-    builder: BuilderReplay,
-    identity: str,
-    folders: Sequence[Sequence[Puzzle]],
-) -> list[str]:
-    """Recover the names row by row, or continue an interrupted recovery.
+def _recover(engine: Engine, recovery: Recovery, identity: str) -> list[str]:
+    """Recover the names row by row, keeping the state of it in the checkpoint's folder.
 
     Raises: AlignmentError; typer.Exit when it was stopped.
     """
     path = engine.checkpoint.folder / RECOVERY_NAME
-    kept = read_state(path, identity)
-    recovery = Recovery(engine, sources, builder, kept)
-    if kept is not None:
-        num_named = len(recovery.best.tasks)
-        sentence = f"{path}: continuing after {num_named} puzzles"
-        console.print(sentence, markup=False, soft_wrap=True)
+    num_named = len(recovery.best.tasks)
+    console.print(
+        f"Recovering the names row by row, continuing after {num_named} puzzles."
+        if num_named
+        else "No order that was tried is cleared: recovering the names row by row."
+    )
     saved_at = started = time.monotonic()
     with stop_on_signals() as should_stop, progress_line("first rows") as line:
         for progress in recovery.run():
@@ -162,22 +161,23 @@ def _recover(
                 saved_at = now
                 write_state(path, identity, recovery.state)
             if should_stop():
-                console.print(
-                    f"Stopped ({text}). The same command continues from here.", soft_wrap=True
-                )
+                sentence = f"Stopped ({text}). The same command continues from here."
+                console.print(sentence, soft_wrap=True)
                 raise typer.Exit(STOPPED_CODE)
     num_doubtful = recovery.best.num_doubtful()
     console.print(
         f"{recovery.num_tasks} puzzles have their rows, {num_doubtful} of them with little "
-        f"evidence ({_describe(progress, recovery.num_tasks, time.monotonic() - started)})",
+        f"evidence ({text})",
         soft_wrap=True,
     )
-    names = recovery.names()
-    judgement = judge_names(engine, ProposedNames("recovered", names), folders)
+    return recovery.names()
+
+
+def _check(judgement: Judgement) -> None:
+    """Print what is said of recovered names, and refuse those that are not cleared."""
     console.print(f"Recovered names: {judgement.verdict}", markup=False, soft_wrap=True)
     if not judgement.is_cleared:
-        raise AlignmentError(f"{path.parent}: the recovered names are not cleared, nothing written")
-    return names
+        raise AlignmentError("the recovered names are not cleared, so they are not written")
 
 
 def _describe(progress: RecoveryProgress, num_tasks: int, seconds: float) -> str:
