@@ -108,6 +108,7 @@ def trained_folders(
 ) -> tuple[Path, Path]:
     """Train a tiny model on the four tasks, 6 variants each: as it was early on, and at the end."""
     import torch
+    from hidden_orders import TINY_ARCH
 
     from hrm_core import ARC_VOCAB_SIZE, Pretraining, TrainSettings, parse_arch
     from service.adaptation.dataset import build_dataset
@@ -115,22 +116,7 @@ def trained_folders(
 
     folder = tmp_path_factory.mktemp("trained")
     dataset = build_dataset([task.puzzle for task in constant_tasks], 3, 6, seed=0)
-    arch = {
-        "name": "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
-        "hidden_size": 32,
-        "num_heads": 2,
-        "H_layers": 1,
-        "L_layers": 1,
-        "H_cycles": 1,
-        "L_cycles": 1,
-        "expansion": 2,
-        "halt_max_steps": 3,
-        "halt_exploration_prob": 0.5,
-        "puzzle_emb_ndim": 32,
-        "pos_encodings": "rope",
-        "forward_dtype": "float32",
-    }
-    config = parse_arch({"arch": arch}).configure(
+    config = parse_arch({"arch": TINY_ARCH}).configure(
         vocab_size=ARC_VOCAB_SIZE, seq_len=9, num_rows=len(dataset.identifiers)
     )
     num_threads = torch.get_num_threads()
