@@ -13,8 +13,8 @@ from service.client.errors import (
 )
 from service.client.exchange import Retries
 from service.client.following import JobEvent
+from service.client.messages import BatchPage, JobPage, PuzzlePage
 from service.client.operations import AsyncClient, Client
-from service.client.replies import BatchPage, JobPage, PuzzlePage
 from service.wire.answer import (
     AdaptationSummary,
     Answer,

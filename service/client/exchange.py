@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 import httpx
 
 from service.client.errors import ServiceProblem, ServiceUnreachable
-from service.client.replies import UNEXPLAINED, D, problem_of, read
-from service.client.requests import Request
+from service.client.messages import UNEXPLAINED, D, Request, problem_of, read
 from service.runtime.timing import backoff_s
 
 # Too many requests or jobs, and a service that is about to be back.
