@@ -1,4 +1,4 @@
-"""The answer to a test input, from the votes on it, and what single variants answered."""
+"""The answer to a test input, from the votes on it, what single variants answered, and warnings."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,13 @@ import numpy as np
 
 from augment import Grid, Variant, decode_variants
 from hrm_core import Outcome
-from service.wire.answer import MemberShare, RankedCandidate, TestAnswer, VariantTrace
+from service.wire.answer import (
+    MemberAnswer,
+    MemberShare,
+    RankedCandidate,
+    TestAnswer,
+    VariantTrace,
+)
 from voting import Candidate, Ranking, Tally, rank
 
 CANDIDATES_SHOWN = 10
@@ -19,6 +25,9 @@ MAX_TRACED: Final = 1000
 MAX_PREDICTION_BYTES: Final = 64_000_000
 # Of a small grid, more than its JSON: the object that holds it here.
 _GRID_OBJECT_BYTES = 300
+# Up to 16 variants of a held-out demonstration are checked: one in 16 that is right may be chance,
+# and cannot outvote the others, since a vote takes two that agree.
+MIN_HELD_OUT = 2 / 16
 
 
 def answer_test(
@@ -64,21 +73,22 @@ def _named(
         name: {entry.grid: entry.count for entry in tally.entries}
         for name, tally in tallies.items()
     }
-    named = []
-    for one in candidates:
-        by_checkpoint = {
-            name: count[one.grid] for name, count in counts.items() if one.grid in count
-        }
-        named.append(
-            RankedCandidate(
-                grid=one.grid,
-                count=one.count,
-                share=one.share,
-                mean_q_halt=one.mean_q_halt,
-                by_checkpoint=by_checkpoint if len(counts) > 1 else None,
-            )
+
+    def by_checkpoint(grid: Grid) -> dict[str, int] | None:
+        if len(counts) == 1:
+            return None
+        return {name: count[grid] for name, count in counts.items() if grid in count}
+
+    return tuple(
+        RankedCandidate(
+            grid=one.grid,
+            count=one.count,
+            share=one.share,
+            mean_q_halt=one.mean_q_halt,
+            by_checkpoint=by_checkpoint(one.grid),
         )
-    return tuple(named)
+        for one in candidates
+    )
 
 
 def read_traces(
@@ -92,7 +102,7 @@ def read_traces(
             palette=tuple(variant.palette),
             checkpoint=checkpoint,
             output=None if cells is None else Grid(cells),
-            q_halt=round(_sigmoid(outcome.q_halt_logit), 6),
+            q_halt=round(0.5 + 0.5 * math.tanh(outcome.q_halt_logit / 2), 6),
             segments=outcome.steps,
             predictions=_read_predictions(outcome, variant),
         )
@@ -114,7 +124,23 @@ def count_predictions(num_bytes: int, side: int) -> int:
     return num_bytes // (2 * side * (side + 1) + _GRID_OBJECT_BYTES)
 
 
-def _sigmoid(logit: float) -> float:
-    # exp of a negative number only: no overflow at either end.
-    small = math.exp(-abs(logit))
-    return (1.0 if logit >= 0 else small) / (1.0 + small)
+def answer_warnings(
+    members: Sequence[MemberAnswer], inputs: Sequence[Grid], attempts: Sequence[Sequence[Grid]]
+) -> tuple[str, ...]:
+    """Return what an answer should be read with, the most important first.
+
+    `attempts` are those at each of the test inputs, the best first.
+    """
+    of_adaptations = [
+        f"Adaptation did not take: {100 * share:.0f} % of held-out answers right."
+        for member in members
+        if member.adaptation is not None
+        and (share := member.adaptation.held_out_share) is not None  # else nothing was held out
+        and share < MIN_HELD_OUT
+    ]
+    of_copies = [
+        f"The first attempt at test input {number} equals its input."
+        for number, (grid, tried) in enumerate(zip(inputs, attempts, strict=True), start=1)
+        if tried[:1] == (grid,)
+    ]
+    return (*dict.fromkeys(of_adaptations), *of_copies)

@@ -94,6 +94,11 @@ class RowIndex:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
 
+    @property
+    def name(self) -> str:
+        """The checkpoint's name, which is that of its folder."""
+        return self.checkpoint.folder.resolve().name
+
     @cached_property
     def puzzle_index(self) -> PuzzleIndex | None:
         """The checkpoint's `puzzles.json`.
@@ -160,16 +165,13 @@ class RowIndex:
         name = self._name_of(puzzle)
         if name is not None:
             return self._rows_of(name)
-        known = self.puzzle_index.demonstrations
+        known, namesake = self.puzzle_index.demonstrations, ""
+        if puzzle.name in known:
+            namesake = ": it knows one of that name, but with other demonstrations"
         raise UnknownPuzzle(
-            f"{folder} has no rows for puzzle {puzzle.name!r}"
-            + (
-                ": it knows one of that name, but with other demonstrations"
-                if puzzle.name in known
-                else ""
-            )
-            + f". It knows {len(known)} puzzles; any other puzzle needs adaptation (test-time "
-            "training on its demonstrations) before it can be solved: see `hrm-arc adapt`"
+            f"{folder} has no rows for puzzle {puzzle.name!r}{namesake}. It knows {len(known)} "
+            "puzzles; any other puzzle needs adaptation (test-time training on its demonstrations) "
+            "before it can be solved: see `hrm-arc adapt`"
         )
 
     def crop_of(self, puzzle: Puzzle) -> CropChoice:

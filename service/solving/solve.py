@@ -7,10 +7,14 @@ from itertools import chain
 
 from augment import CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
-from service.solving.answer import MAX_PREDICTION_BYTES, MAX_TRACED, answer_test
+from service.solving.answer import (
+    MAX_PREDICTION_BYTES,
+    MAX_TRACED,
+    answer_test,
+    answer_warnings,
+)
 from service.solving.members import Member, MemberVote
-from service.solving.warnings import answer_warnings
-from service.wire.answer import Answer, MemberAnswer, VariantTrace
+from service.wire.answer import Answer, MemberAnswer
 from service.wire.errors import InputError
 from service.wire.job import ProgressSummary
 from service.wire.options import SolveOptions
@@ -143,11 +147,18 @@ class Solving:
                 num_attempts=options.attempts,
                 num_variants=num_variants,
                 shares=[vote.share(index, tally.num_votes) for vote in self._votes],
-                confidence=self._confidence(index, tally),
-                traces=self._traces(index) if options.trace else None,
+                # The main checkpoint's, by the votes of all.
+                confidence=self._votes[0].member.confidence(
+                    tally, self._ranking, grid, options.attempts
+                ),
+                traces=tuple(chain.from_iterable(vote.traces(index) for vote in self._votes))
+                if options.trace
+                else None,
                 expected=output,
             )
-            for index, (tally, output) in enumerate(zip(self.tallies, outputs, strict=True))
+            for index, (grid, tally, output) in enumerate(
+                zip(self.puzzle.test, self.tallies, outputs, strict=True)
+            )
         )
         return Answer(
             **dict(members[0]),
@@ -163,12 +174,6 @@ class Solving:
             timings_s={stage: round(seconds, 6) for stage, seconds in timings.items()},
         )
 
-    def _confidence(self, test_index: int, tally: Tally) -> tuple[float, ...]:
-        """Return the main member's confidence in the attempts, by the votes of all."""
-        return self._votes[0].member.confidence(
-            tally, self._ranking, self.puzzle.test[test_index], self.options.attempts
-        )
-
     def _tally(self, test_index: int) -> Tally:
         return reduce(Tally.merge, (vote.tally(test_index) for vote in self._votes))
 
@@ -179,14 +184,8 @@ class Solving:
         if engine is None:
             return
         per_input = [
-            vote.samples(
-                engine,
-                member_index,
-                test_index,
-                self.puzzle.test[test_index],
-                options.max_segments,
-            )
-            for test_index in test_indices
+            vote.samples(engine, member_index, index, self.puzzle.test[index], options.max_segments)
+            for index in test_indices
         ]
         self._timings_s["encode"] += time.monotonic() - started
         engine.add(
@@ -244,14 +243,8 @@ class Solving:
         if num_outstanding == 0:
             return True
         return self.options.stop_early and decided(
-            self._tally(test_index),
-            num_outstanding,
-            self.options.attempts,
-            self._ranking,
+            self._tally(test_index), num_outstanding, self.options.attempts, self._ranking
         )
-
-    def _traces(self, test_index: int) -> tuple[VariantTrace, ...]:
-        return tuple(chain.from_iterable(vote.traces(test_index) for vote in self._votes))
 
 
 def _draw_votes(
