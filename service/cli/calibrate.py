@@ -91,7 +91,7 @@ def calibrate_command(
         raise InputError(f"the samples in {work} are of another checkpoint than {folder}")
     write_calibration(folder, calibration)
     _print(calibration)
-    console.print(f"Written to {folder}.", markup=False)
+    console.print(f"Written to {folder}.")
 
 
 def _describe(work: Path) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _collect(
                 compiled=compiled,
                 num_threads=threads,
                 tuned_folder=state_subfolder("tuned"),
-                say=lambda line: notices.print(line, markup=False, soft_wrap=True),
+                say=lambda line: notices.print(line, soft_wrap=True),
             )
             if not collection.collect(should_stop):
                 notices.print("Stopped. The same command continues from here.")
@@ -163,7 +163,6 @@ def _print(calibration: Calibration) -> None:
         console.print(
             f"{road}: {counts.samples} attempts at {counts.puzzles} puzzles "
             f"({counts.known_puzzles} known), {counts.right} right",
-            markup=False,
         )
     checks = calibration.cross_validation
     for name, found in (("all", checks.attempts), ("first", checks.first_attempts)):
@@ -172,6 +171,5 @@ def _print(calibration: Calibration) -> None:
             f"error {found.calibration_error:.3f} (share of the votes: "
             f"{found.votes_calibration_error:.3f}), Brier score {found.brier:.3f} "
             f"({found.votes_brier:.3f})",
-            markup=False,
             soft_wrap=True,
         )

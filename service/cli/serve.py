@@ -137,4 +137,4 @@ def say(sentence: str) -> None:
     """Print a sentence for the person who started the service, as long as someone reads it."""
     # rich ends the program when its reader is gone, but the parts must still be stopped in order.
     with suppress(OSError, SystemExit):
-        console.print(sentence, markup=False, soft_wrap=True)
+        console.print(sentence, soft_wrap=True)

@@ -205,19 +205,19 @@ def _print_answer(task: Task, answer: Answer) -> None:
         if expected is not None:
             titled.append((expected, "expected"))
         console.print(grids_table([titled]))
-        console.print(_vote_line(test), markup=False)
+        console.print(_vote_line(test))
         if len(test.shares) > 1:
-            console.print(_shares_line(test), markup=False)
+            shares = (f"{one.checkpoint} {one.votes} ({one.share:.0%})" for one in test.shares)
+            console.print(f"votes by checkpoint: {', '.join(shares)}")
         if expected is not None:
-            console.print(_verdict(test, expected))
+            console.print(_verdict(test, expected), markup=True)
     timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in answer.timings_s.items())
     for member in answer.members:
-        console.print(_member_line(member), style="dim", markup=False)
+        console.print(_member_line(member), style="dim")
     console.print(
         f"{answer.halting} halting, {answer.ranking} ranking, seed {answer.seed}; "
         f"{answer.device}; {timings}",
         style="dim",
-        markup=False,
     )
 
 
@@ -242,11 +242,6 @@ def _vote_line(test: TestAnswer) -> str:
         f"{test.variants_used} of {test.variants_asked} variants{early}, "
         f"{test.segments} segments"
     )
-
-
-def _shares_line(test: TestAnswer) -> str:
-    shares = (f"{one.checkpoint} {one.votes} ({one.share:.0%})" for one in test.shares)
-    return f"votes by checkpoint: {', '.join(shares)}"
 
 
 def _member_line(member: MemberAnswer) -> str:

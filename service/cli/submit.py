@@ -194,7 +194,7 @@ class SubmitView:
 
     def note(self, sentence: str) -> None:
         """Print a sentence that is to stay."""
-        notices.print(sentence, markup=False, soft_wrap=True)
+        notices.print(sentence, soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Show what is being done."""
@@ -230,7 +230,9 @@ def print_submitted(report: Report, paths: Paths) -> None:
     for puzzle_id, reason in unanswered.items():
         by_code.setdefault(reason.code, []).append(puzzle_id)
     for code, names in sorted(by_code.items(), key=lambda item: len(item[1]), reverse=True):
-        shown = ", ".join(map(ascii_name, names[:NAMES_SHOWN]))
+        shown = ", ".join(
+            name if name.isprintable() else ascii(name) for name in names[:NAMES_SHOWN]
+        )
         more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
         _print(f"not answered ({code}), {len(names)}: {shown}{more}")
     scores = report.scores
@@ -245,10 +247,5 @@ def print_submitted(report: Report, paths: Paths) -> None:
     _print(f"report: {paths.page}")
 
 
-def ascii_name(name: str) -> str:
-    """Return a name in a form that can be printed."""
-    return name if name.isprintable() else ascii(name)
-
-
 def _print(text: str) -> None:
-    console.print(text, markup=False, soft_wrap=True)
+    console.print(text, soft_wrap=True)

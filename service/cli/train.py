@@ -174,11 +174,10 @@ def train_command(
         f"{len(puzzles)} puzzles, {len(dataset.identifiers) - 1} rows, "
         f"{run.lanes.num_examples} examples, {run.num_parameters} parameters, on {where}"
         + (f"; continuing at step {run.step}" if run.step else ""),
-        markup=False,
     )
     is_complete = _train(run, steps)
     finish_training(folder, EngineOptions(device, num_threads=threads), is_complete, run.step)
-    console.print(f"Done: {folder}", markup=False)
+    console.print(f"Done: {folder}")
 
 
 def default_warmup(folder: Path, num_steps: int) -> int:
