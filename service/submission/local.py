@@ -39,7 +39,7 @@ def submit_locally(
     Raises: AugmentError, HRMCoreError, ServiceError for what a checkpoint or the device cannot do.
     """
     row_indexes = [_open(Path(folder), config) for folder in config.checkpoints]
-    hashes = {_name(one): one.checkpoint.sha256 for one in row_indexes}
+    hashes = {one.name: one.checkpoint.sha256 for one in row_indexes}
     with SubmitSession.open(challenges, config, hashes, view, should_stop) as session:
         if config.is_fresh:
             remove_adaptation(config.paths.adapted)
@@ -54,10 +54,6 @@ def submit_locally(
 
 def _open(folder: Path, config: SubmitConfig) -> RowIndex:
     return RowIndex(open_checkpoint(folder, config.canvas))
-
-
-def _name(row_index: RowIndex) -> str:
-    return row_index.checkpoint.folder.resolve().name
 
 
 def _vote(session: SubmitSession, row_indexes: Sequence[RowIndex], open_engine: OpenEngine) -> None:
@@ -92,7 +88,7 @@ def _open_engines(
     inputs = {one.puzzle_id: len(one.inputs) for one in session.run.challenges}
     engines = {}
     for row_index in row_indexes:
-        name = _name(row_index)
+        name = row_index.name
         num_samples = sum(
             inputs[puzzle_id] * min(num, config.options.variants or num)
             for puzzle_id, members in voters.items()
@@ -125,12 +121,12 @@ def enrol_all(run: Run, row_indexes: Sequence[RowIndex], *, takes_one: bool = Fa
     Raises: EnrolmentError for a checkpoint that cannot answer any puzzle; InputError for two
     checkpoints of the same name.
     """
-    names = [_name(row_index) for row_index in row_indexes]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(
-            f"two checkpoints are called {twice!r}: give each once, or rename one of the folders"
-        )
+    names = [row_index.name for row_index in row_indexes]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"two checkpoints are called {name!r}: give each once, or rename one of the folders"
+            )
     voters = {}
     for challenge in run.challenges:
         if challenge.task is None or challenge.puzzle_id in run.refusals:
@@ -261,17 +257,15 @@ class LocalVote:
     def _finish(self, solving: Solving) -> None:
         entered = self._entered.pop(solving)
         one = self._round(solving, entered)
-        self._run.record(replace(one, is_settled=self._is_settled(one, entered)))
+        self._run.record(replace(one, is_settled=self._is_settled(one, entered.num_left)))
         self._plan.close(entered.planned.puzzle_id)
 
-    def _is_settled(self, one: RoundVotes, entered: _Entered) -> bool:
-        if entered.num_left == 0:
-            return True
-        if not self._options.stop_early:
-            return False
+    def _is_settled(self, one: RoundVotes, num_left: int) -> bool:
+        if num_left == 0 or not self._options.stop_early:
+            return num_left == 0
         standing = self._run.standings[one.puzzle_id].add(one)
         return all(
-            decided(votes.tally, entered.num_left, NUM_ATTEMPTS, self._run.ranking)
+            decided(votes.tally, num_left, NUM_ATTEMPTS, self._run.ranking)
             for votes in standing.votes
         )
 

@@ -114,7 +114,7 @@ class Plan:
 
     def take(self) -> Round | None:
         """Return the next round; None while no puzzle is waiting for one."""
-        waiting = [puzzle_id for puzzle_id in self._open if puzzle_id not in self._taken]
+        waiting = self._open.keys() - self._taken
         if not waiting:
             return None
         puzzle_id = min(waiting, key=self._open.__getitem__)
