@@ -20,7 +20,7 @@ from service.cli import options
 from service.cli.output import JSONOption, console, print_json, progress_bar, time_left, warn
 from service.cli.task_sources import read_one_task
 from service.render.pictures import draw_answer
-from service.render.terminal import grids_table, pairs_table
+from service.render.terminal import GridsTable, pairs_table
 from service.runtime.devices import EngineOptions
 from service.wire.answer import Answer, MemberAnswer, TestAnswer
 from service.wire.errors import ClientError
@@ -204,7 +204,7 @@ def _print_answer(task: Task, answer: Answer) -> None:
         ]
         if expected is not None:
             titled.append((expected, "expected"))
-        console.print(grids_table([titled]))
+        console.print(GridsTable([titled]))
         console.print(_vote_line(test))
         if len(test.shares) > 1:
             shares = (f"{one.checkpoint} {one.votes} ({one.share:.0%})" for one in test.shares)

@@ -176,17 +176,16 @@ def _draw_cells(axes: Any, cells: Cells) -> None:
 def _draw_frame(axes: Any, frame: Frame) -> None:
     from matplotlib.patches import Rectangle
 
-    axes.add_patch(
-        Rectangle(
-            (frame.left, frame.top),
-            frame.width,
-            frame.height,
-            fill=False,
-            edgecolor=frame.colour,
-            linewidth=1.8,
-            linestyle=(0, (3, 2)) if frame.is_dashed else "-",
-        )
+    rectangle = Rectangle(
+        (frame.left, frame.top),
+        frame.width,
+        frame.height,
+        fill=False,
+        edgecolor=frame.colour,
+        linewidth=1.8,
+        linestyle=(0, (3, 2)) if frame.is_dashed else "-",
     )
+    axes.add_patch(rectangle)
 
 
 def _draw_words(axes: Any, words: Words) -> None:

@@ -92,11 +92,8 @@ def _secrets(settings: Settings) -> frozenset[str]:
     password = urlsplit(settings.redis_url or "").password
     if password:
         plain |= {password, unquote(password)}
-    return frozenset(form for secret in plain if secret for form in (secret, _in_json(secret)))
-
-
-def _in_json(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+    in_json = {json.dumps(secret, ensure_ascii=False)[1:-1] for secret in plain}
+    return frozenset((plain | in_json) - {""})
 
 
 def _drop_colours(_logger: Any, _method: str, event: EventDict) -> EventDict:
