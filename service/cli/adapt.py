@@ -122,7 +122,7 @@ def adapt_command(
     continuing = f"; continuing at step {run.step}" if run.step else ""
     console.print(
         f"{len(puzzles)} puzzle(s), {run.config.num_rows - 1} rows, "
-        f"{run.lanes.num_examples} examples, on {run.device}{continuing}",
+        f"{run.lanes.num_examples} examples, on {run.device}{continuing}"
     )
     console.print(str(adaptation.record["held_out_note"]))
     is_complete = _adapt(adaptation)

@@ -46,8 +46,7 @@ app = typer.Typer(
 @app.command("list")
 def list_command(
     owner: Annotated[
-        str | None,
-        typer.Option(help=f"The owner of the jobs, by API key; default: {LOCAL_OWNER}."),
+        str | None, typer.Option(help=f"The owner of the jobs, by API key; default: {LOCAL_OWNER}.")
     ] = None,
     state: Annotated[
         list[JobState] | None, typer.Option("--state", help="May be given several times.")

@@ -141,10 +141,7 @@ AdaptVariantsOption = Annotated[int | None, solve_option("adapt_variants")]
 
 
 def check_api_key(url: str | None, api_key: str | None) -> None:
-    """Check that --api-key comes with --url.
-
-    Raises: typer.BadParameter.
-    """
+    """Raise typer.BadParameter for --api-key without --url."""
     if url is None and api_key is not None:
         raise typer.BadParameter("--api-key is for a service: give its --url too")
 
@@ -152,10 +149,7 @@ def check_api_key(url: str | None, api_key: str | None) -> None:
 def check_service_options(
     url: str | None, api_key: str | None, engine: EngineOptions, canvas: int | None
 ) -> None:
-    """Check that options of an engine come without --url, and --api-key with it.
-
-    Raises: typer.BadParameter.
-    """
+    """Raise typer.BadParameter for options of an engine with --url, or --api-key without it."""
     check_api_key(url, api_key)
     names = {"compiled": "--compile", "num_threads": "--threads"}
     given = [names.get(name, f"--{name}") for name in engine.given]
@@ -170,10 +164,7 @@ def check_service_options(
 def check_adaptation(
     adapt: Adapt | None, minutes: float | None, steps: int | None, variants: int | None
 ) -> None:
-    """Check that a budget comes with an adaptation.
-
-    Raises: typer.BadParameter.
-    """
+    """Raise typer.BadParameter for a budget without an adaptation."""
     budget = {"--adapt-minutes": minutes, "--adapt-steps": steps, "--adapt-variants": variants}
     names = [name for name, value in budget.items() if value is not None]
     if names and adapt == "never":

@@ -35,9 +35,7 @@ DeviceOption = Annotated[
 ThreadsOption = Annotated[
     int | None,
     typer.Option(
-        "--threads",
-        min=1,
-        help="Threads of a worker on the CPU; default: by size and free cores.",
+        "--threads", min=1, help="Threads of a worker on the CPU; default: by size and free cores."
     ),
 ]
 LogLevelOption = Annotated[

@@ -54,10 +54,7 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Let time pass.
-
-    Units: seconds.
-    """
+    """Let time pass."""
 
     seconds: float
 
@@ -88,8 +85,6 @@ class Retries:
 
     The pause doubles from `first_pause_s`; a service's Retry-After goes before it. A service that
     names a time longer than `longest_pause_s` is not waited for.
-
-    Units: seconds.
     """
 
     most: int = 6
@@ -100,8 +95,6 @@ class Retries:
         """Return the pause after so many failures in a row; None: give up.
 
         A random part keeps many clients from coming back at the same moment.
-
-        Units: seconds.
         """
         if num_failures > self.most:
             return None

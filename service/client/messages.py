@@ -54,11 +54,7 @@ class Request:
 
 
 def post(
-    path: str,
-    content: bytes,
-    idempotency_key: str | None,
-    patience_s: float = 0.0,
-    **headers: str,
+    path: str, content: bytes, idempotency_key: str | None, patience_s: float = 0.0, **headers: str
 ) -> Request:
     """Return the request that makes a job or a batch.
 
@@ -144,10 +140,7 @@ class PuzzlePage(_Page):
 
 
 def read(model: type[D], text: bytes | str, status: int = 200) -> D:
-    """Read a document out of the body of a reply, or out of an event's data.
-
-    Raises: BadReply.
-    """
+    """Read the document in the body of a reply or in an event's data, or raise BadReply."""
     try:
         return model.model_validate(read_object(text, status), extra="ignore")
     except ValidationError as error:
@@ -160,10 +153,7 @@ def read(model: type[D], text: bytes | str, status: int = 200) -> D:
 
 
 def read_submission(response: httpx.Response) -> Submission:
-    """Read a submission.
-
-    Raises: BadReply.
-    """
+    """Read a submission, or raise BadReply."""
     status = response.status_code
     try:
         return parse_submission(read_object(response.content, status))
@@ -172,10 +162,7 @@ def read_submission(response: httpx.Response) -> Submission:
 
 
 def read_object(text: bytes | str, status: int = 200) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises: BadReply.
-    """
+    """Read a JSON object, or raise BadReply."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):

@@ -8,13 +8,7 @@ import numpy as np
 
 from augment import Grid, Variant, decode_variants
 from hrm_core import Outcome
-from service.wire.answer import (
-    MemberAnswer,
-    MemberShare,
-    RankedCandidate,
-    TestAnswer,
-    VariantTrace,
-)
+from service.wire.answer import MemberAnswer, MemberShare, RankedCandidate, TestAnswer, VariantTrace
 from voting import Candidate, Ranking, Tally, rank
 
 CANDIDATES_SHOWN = 10

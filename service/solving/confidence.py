@@ -240,10 +240,7 @@ def read_calibration(folder: Path, checkpoint_sha256: str) -> Calibration | None
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:
-    """Write a folder's `confidence.json` in one move.
-
-    Raises: OSError.
-    """
+    """Write a folder's `confidence.json` in one move."""
     write_atomically(folder / CONFIDENCE_NAME, [calibration.model_dump_json(indent=1), "\n"])
 
 

@@ -82,10 +82,7 @@ def read_index(folder: Path) -> PuzzleIndex | None:
 
 
 class Budget(Document):
-    """The budget of an adaptation; None where it had no such limit.
-
-    Units: seconds.
-    """
+    """The budget of an adaptation; None where it had no such limit."""
 
     seconds: float | None
     steps: int | None

@@ -7,12 +7,7 @@ from itertools import chain
 
 from augment import CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
-from service.solving.answer import (
-    MAX_PREDICTION_BYTES,
-    MAX_TRACED,
-    answer_test,
-    answer_warnings,
-)
+from service.solving.answer import MAX_PREDICTION_BYTES, MAX_TRACED, answer_test, answer_warnings
 from service.solving.members import Member, MemberVote
 from service.wire.answer import Answer, MemberAnswer
 from service.wire.errors import InputError

@@ -134,9 +134,7 @@ def _salvage(test: object) -> Grid:
         return NOTHING
 
 
-def _expected_outputs(
-    challenges: Sequence[Challenge],
-) -> Mapping[str, tuple[Grid, ...]] | None:
+def _expected_outputs(challenges: Sequence[Challenge]) -> Mapping[str, tuple[Grid, ...]] | None:
     """Return the expected outputs of all tasks; None where one is not known."""
     known = {}
     for one in challenges:

@@ -69,10 +69,7 @@ class SubmissionFile:
         return self._parts[puzzle_id] != before
 
     def write(self) -> None:
-        """Write the submission.
-
-        Raises: OSError.
-        """
+        """Write the submission."""
         members = (f"{json.dumps(puzzle_id)}: {part}" for puzzle_id, part in self._parts.items())
         write_atomically(self.path, [f"{{{', '.join(members)}}}"])
 

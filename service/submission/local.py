@@ -73,10 +73,7 @@ def _judge(main: Member, ranking: Ranking, tally: Tally, test_input: Grid) -> tu
 
 
 def _open_engines(
-    session: SubmitSession,
-    row_indexes: Sequence[RowIndex],
-    voters: Voters,
-    open_engine: OpenEngine,
+    session: SubmitSession, row_indexes: Sequence[RowIndex], voters: Voters, open_engine: OpenEngine
 ) -> dict[str, Engine]:
     """Open an engine for each checkpoint that votes, with the options of the earlier run's engine.
 

@@ -11,15 +11,7 @@ from service.submission.challenges import Challenge
 from service.submission.files import NUM_ATTEMPTS, filled
 from service.submission.run import Refusal, Run
 from service.submission.votes import InputVotes, Standing
-from voting import (
-    Candidate,
-    Ranking,
-    ReliabilityBin,
-    Scores,
-    calibration_error,
-    reliability,
-    score,
-)
+from voting import Candidate, Ranking, ReliabilityBin, Scores, calibration_error, reliability, score
 
 CANDIDATES_SHOWN = 5
 # Draws of votes for each point of the curve.

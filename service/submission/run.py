@@ -30,10 +30,7 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The time limit of the whole file, None for none; earlier runs have used `used_s` of it.
-
-    Units: seconds.
-    """
+    """The time limit of the whole file, None for none; earlier runs have used `used_s` of it."""
 
     budget_s: float | None
     used_s: float = 0.0
