@@ -112,11 +112,7 @@ class BlockingDriver(Driver[httpx.Client]):
         """Take the steps of an operation and yield what it emits; closed early, it hangs up."""
         with ExitStack() as stack:
             outcome: Any = None
-            while True:
-                try:
-                    effect = _next_effect(steps, outcome)
-                except StopIteration:
-                    return
+            while effect := _next_effect(steps, outcome):
                 if isinstance(effect, Emit):
                     outcome = None
                     yield effect.value
@@ -170,11 +166,7 @@ class AsyncDriver(Driver[httpx.AsyncClient]):
         """Take the steps of an operation and yield what it emits; closed early, it hangs up."""
         async with AsyncExitStack() as stack:
             outcome: Any = None
-            while True:
-                try:
-                    effect = _next_effect(steps, outcome)
-                except StopIteration:
-                    return
+            while effect := _next_effect(steps, outcome):
                 if isinstance(effect, Emit):
                     outcome = None
                     yield effect.value
@@ -211,8 +203,12 @@ def _emitting(steps: Steps[T]) -> Steps[None]:
     yield Emit((yield from steps))
 
 
-def _next_effect(steps: Steps[Any], outcome: Any) -> Effect:
-    return steps.throw(outcome) if isinstance(outcome, Exception) else steps.send(outcome)
+def _next_effect(steps: Steps[None], outcome: Any) -> Effect | None:
+    """Return what an operation asks for next; None at its end."""
+    try:
+        return steps.throw(outcome) if isinstance(outcome, Exception) else steps.send(outcome)
+    except StopIteration:
+        return None
 
 
 def _is_stream(response: httpx.Response) -> bool:

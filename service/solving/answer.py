@@ -8,8 +8,8 @@ import numpy as np
 
 from augment import Grid, Variant, decode_variants
 from hrm_core import Outcome
-from service.wire.answer import MemberAnswer, MemberShare, RankedCandidate, TestAnswer, VariantTrace
-from voting import Candidate, Ranking, Tally, rank
+from service.wire.answer import MemberAnswer, RankedCandidate, VariantTrace
+from voting import Candidate, Tally
 
 CANDIDATES_SHOWN = 10
 # Of one test input. Traces are for people to inspect; tens of thousands of large grids would make
@@ -24,45 +24,10 @@ _GRID_OBJECT_BYTES = 300
 MIN_HELD_OUT = 2 / 16
 
 
-def answer_test(
-    tallies: Mapping[str, Tally],
-    tally: Tally,
-    ranking: Ranking,
-    *,
-    num_attempts: int,
-    num_variants: int,
-    shares: Sequence[MemberShare],
-    confidence: tuple[float, ...] = (),
-    traces: Sequence[VariantTrace] | None = None,
-    expected: Grid | None = None,
-) -> TestAnswer:
-    """Rank the votes on a test input: `tally`, which are the `tallies` of its checkpoints together.
-
-    `num_variants` is the size of the whole vote. The first few candidates are named.
-    """
-    candidates = rank(tally, ranking)
-    attempts = tuple(candidate.grid for candidate in candidates[:num_attempts])
-    return TestAnswer(
-        attempts=attempts,
-        confidence=confidence,
-        candidates=_named(candidates[:CANDIDATES_SHOWN], tallies),
-        distinct_candidates=len(candidates),
-        votes=sum(share.votes for share in shares),
-        abstained=sum(share.abstained for share in shares),
-        variants_used=sum(share.variants_used for share in shares),
-        variants_asked=sum(share.variants_asked for share in shares),
-        segments=sum(share.segments for share in shares),
-        decided_early=tally.num_ballots < num_variants,
-        shares=tuple(shares),
-        variants=None if traces is None else tuple(traces),
-        expected=expected,
-        right=None if expected is None else expected in attempts,
-    )
-
-
-def _named(
+def named_candidates(
     candidates: Sequence[Candidate], tallies: Mapping[str, Tally]
 ) -> tuple[RankedCandidate, ...]:
+    """Return the first few candidates with their votes, also by checkpoint where several voted."""
     counts = {
         name: {entry.grid: entry.count for entry in tally.entries}
         for name, tally in tallies.items()
@@ -81,7 +46,7 @@ def _named(
             mean_q_halt=one.mean_q_halt,
             by_checkpoint=by_checkpoint(one.grid),
         )
-        for one in candidates
+        for one in candidates[:CANDIDATES_SHOWN]
     )
 
 

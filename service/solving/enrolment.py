@@ -1,7 +1,7 @@
 """Enrolment: the rows that a checkpoint has for a puzzle, found by its demonstrations."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Literal
 
@@ -59,12 +59,8 @@ class PuzzleRows:
         return [0, *others.tolist()]
 
     def _keep(self, kept: list[int]) -> "PuzzleRows":
-        return PuzzleRows(
-            self.puzzle_name,
-            tuple(self.variants[index] for index in kept),
-            self.rows[kept],
-            self.kind,
-        )
+        variants = tuple(self.variants[index] for index in kept)
+        return replace(self, variants=variants, rows=self.rows[kept])
 
 
 def check_kind(checkpoint: Checkpoint) -> None:
