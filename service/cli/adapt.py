@@ -27,7 +27,7 @@ _EARLY = {
 def adapt_command(
     base: Annotated[Path, typer.Argument(help="The pretrained checkpoint folder; only read.")],
     tasks: options.TasksOption,
-    out: Annotated[Path, typer.Option("--out", help="The adapted checkpoint folder to make.")],
+    out: Annotated[Path, typer.Option(help="The adapted checkpoint folder to make.")],
     steps: Annotated[
         int | None, typer.Option(help="Budget: optimiser steps; one is one segment of a batch.")
     ] = None,

@@ -36,7 +36,7 @@ def calibrate_command(
     ],
     tasks: Annotated[
         list[str] | None,
-        typer.Option("--tasks", help=TASKS_HELP + " Without, the samples of --work are fitted."),
+        typer.Option(help=TASKS_HELP + " Without, the samples of --work are fitted."),
     ] = None,
     road: Annotated[
         list[str] | None,

@@ -27,7 +27,7 @@ def evaluate_command(
     folder: options.FolderArgument,
     tasks: Annotated[
         list[str] | None,
-        typer.Option("--tasks", help=TASKS_HELP + " Default: the public ARC-AGI-1 and -2 sets."),
+        typer.Option(help=TASKS_HELP + " Default: the public ARC-AGI-1 and -2 sets."),
     ] = None,
     solutions: Annotated[
         Path | None, typer.Option(help="A Kaggle solutions JSON for the challenges given.")

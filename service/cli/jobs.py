@@ -28,10 +28,9 @@ PAGE = 100
 _LINE = "{:<22}  {:<9}  {:>8}  {:<20}  {}"
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A job's id.")]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, help="The maximum number of jobs.")]
+LimitOption = Annotated[int, typer.Option(min=1, help="The maximum number of jobs.")]
 URLOption = Annotated[
-    str | None,
-    typer.Option("--url", help="Ask a service, such as http://HOST:8400, for your jobs."),
+    str | None, typer.Option(help="Ask a service, such as http://HOST:8400, for your jobs.")
 ]
 
 app = typer.Typer(
@@ -49,7 +48,7 @@ def list_command(
         str | None, typer.Option(help=f"The owner of the jobs, by API key; default: {LOCAL_OWNER}.")
     ] = None,
     state: Annotated[
-        list[JobState] | None, typer.Option("--state", help="May be given several times.")
+        list[JobState] | None, typer.Option(help="May be given several times.")
     ] = None,
     limit: LimitOption = 50,
     url: URLOption = None,

@@ -37,10 +37,9 @@ def solve_command(
     checkpoint: Annotated[
         list[str] | None,
         typer.Option(
-            "--checkpoint",
             help="A checkpoint folder, as published; with --url, the name of a checkpoint that is "
             "served. Default: one that knows the puzzle, else the best base that it fits. Given "
-            "several times, all of them vote, and the first is the main one.",
+            "several times, all of them vote, and the first is the main one."
         ),
     ] = None,
     variants: options.VariantsOption = options.DEFAULTS.variants,

@@ -43,8 +43,7 @@ def submit_command(
         ),
     ],
     out: Annotated[
-        Path,
-        typer.Option("--out", help="The submission to write. Beside it: its journal and report."),
+        Path, typer.Option(help="The submission to write. Beside it: its journal and report.")
     ],
     solutions: Annotated[
         Path | None,
@@ -53,10 +52,9 @@ def submit_command(
     checkpoint: Annotated[
         list[str] | None,
         typer.Option(
-            "--checkpoint",
             help="A checkpoint folder; given several times, those that know a puzzle vote on it. "
             "With --url, names of checkpoints it serves. Default: for each puzzle one that knows "
-            "it, else the best base.",
+            "it, else the best base."
         ),
     ] = None,
     url: options.URLOption = None,
@@ -73,18 +71,16 @@ def submit_command(
     adapt: Annotated[
         Adapt | None,
         typer.Option(
-            "--adapt",
             help="Train on the demonstrations first. auto: of the puzzles without rows; on this "
             "machine all of them together, by a service each puzzle separately. Default: "
-            "HRM_ARC_ADAPT_DEFAULT, else auto; with --url, as the service has it.",
+            "HRM_ARC_ADAPT_DEFAULT, else auto; with --url, as the service has it."
         ),
     ] = None,
     adapt_minutes: Annotated[
         float | None,
         typer.Option(
-            "--adapt-minutes",
             help="For all puzzles together; default: half of --minutes, else 10. With --url for "
-            "each puzzle; default: the service's choice.",
+            "each puzzle; default: the service's choice."
         ),
     ] = None,
     adapt_steps: options.AdaptStepsOption = None,
