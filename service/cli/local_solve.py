@@ -132,8 +132,12 @@ def _choose(
         if row_index is None:
             continue
         opened[folder.name] = row_index
-        is_default = folder.name == default and adapt != "always"
-        if is_default and all(_knows(row_index, puzzle) for puzzle in puzzles):
+        is_default, side = folder.name == default, row_index.checkpoint.config.canvas
+        if (
+            is_default
+            and adapt != "always"
+            and all(puzzle.fits(side) and row_index.knows(puzzle) for puzzle in puzzles)
+        ):
             break
     candidates = [row_index.as_candidate(name) for name, row_index in opened.items()]
     roads = []
@@ -154,10 +158,6 @@ def _open(folder: Path, canvas: int | None) -> RowIndex | None:
         warn(f"{folder.name} is left out: {error}")
         return None
     return row_index
-
-
-def _knows(row_index: RowIndex, puzzle: Puzzle) -> bool:
-    return puzzle.fits(row_index.checkpoint.config.canvas) and row_index.knows(puzzle)
 
 
 class _LocalAdaptation:
