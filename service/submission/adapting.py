@@ -66,7 +66,7 @@ def choose_base(run: Run, row_indexes: Sequence[RowIndex]) -> RowIndex:
 
     The first checkpoint where none of them is a base.
     """
-    puzzles = [one.task.puzzle for one in run.challenges if one.task is not None]
+    puzzles = run.puzzles.values()
     unknown = [one for one in puzzles if not any(index.knows(one) for index in row_indexes)]
     named = {row_index.checkpoint.folder.name: row_index for row_index in row_indexes}
     candidates = [row_index.as_candidate(name) for name, row_index in named.items()]
@@ -86,10 +86,7 @@ def choose_puzzles(
     and their number is returned.
     """
     chosen, num_too_large = [], 0
-    for one in run.challenges:
-        if one.task is None:
-            continue
-        puzzle = one.task.puzzle
+    for puzzle_id, puzzle in run.puzzles.items():
         is_known = any(row_index.knows(puzzle) for row_index in row_indexes)
         if puzzle.fits(canvas):
             if is_all or not is_known:
@@ -97,7 +94,7 @@ def choose_puzzles(
         elif not is_known:
             num_too_large += 1
             why = f"no checkpoint has rows for it, and a {canvas} x {canvas} canvas is too small"
-            run.refuse(one.puzzle_id, Refusal("canvas_exceeded", why))
+            run.refuse(puzzle_id, Refusal("canvas_exceeded", why))
     return chosen, num_too_large
 
 

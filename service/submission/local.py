@@ -125,14 +125,14 @@ def enrol_all(run: Run, row_indexes: Sequence[RowIndex], *, takes_one: bool = Fa
                 f"two checkpoints are called {name!r}: give each once, or rename one of the folders"
             )
     voters = {}
-    for challenge in run.challenges:
-        if challenge.task is None or challenge.puzzle_id in run.refusals:
+    for puzzle_id, puzzle in run.puzzles.items():
+        if puzzle_id in run.refusals:
             continue
-        members, refusals = _enrol(challenge.task.puzzle, row_indexes)
+        members, refusals = _enrol(puzzle, row_indexes)
         if members:
-            voters[challenge.puzzle_id] = members[:1] if takes_one else members
+            voters[puzzle_id] = members[:1] if takes_one else members
         else:
-            run.refuse(challenge.puzzle_id, refusals[-1])
+            run.refuse(puzzle_id, refusals[-1])
     return voters
 
 
@@ -187,9 +187,6 @@ class LocalVote:
     ) -> None:
         self._run, self._plan, self._voters = run, plan, voters
         self._engines, self._options = engines, options
-        self._puzzles = {
-            one.puzzle_id: one.task.puzzle for one in run.challenges if one.task is not None
-        }
         self._entered: dict[Solving, _Entered] = {}
 
     def run(self, show: Callable[[], None], should_stop: Callable[[], bool]) -> None:
@@ -246,7 +243,7 @@ class LocalVote:
             attempts=NUM_ATTEMPTS,
             stop_early=self._options.stop_early and is_whole_vote,
         )
-        solving = Solving(self._puzzles[planned.puzzle_id], parts, options)
+        solving = Solving(self._run.puzzles[planned.puzzle_id], parts, options)
         self._entered[solving] = _Entered(planned, stop, num_left)
         for index, part in enumerate(parts):
             solving.enter(index, self._engines[part.name])

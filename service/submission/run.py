@@ -163,6 +163,8 @@ class Run:
     ) -> None:
         self.challenges = tuple(challenges)
         self.journal, self.clock, self.ranking = journal, clock, ranking
+        # Without expected outputs: the votes do not depend on what is known here.
+        self.puzzles = {one.puzzle_id: one.task.puzzle for one in challenges if one.task}
         self.standings = {one.puzzle_id: Standing() for one in challenges}
         self.refusals = {
             one.puzzle_id: Refusal(BROKEN, f"{one.fault.location}: {one.fault.problem}")
