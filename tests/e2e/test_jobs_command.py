@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.api.auth import LOCAL_OWNER
 from service.jobs import Claims, Job, JobStore, NewJob
 from service.runtime.embedded import EmbeddedServer
+from service.runtime.key_ring import LOCAL_OWNER
 
 TASK, OPTIONS = b'{"train":[],"test":[]}', b'{"seed":7}'
 
