@@ -12,8 +12,8 @@ from starlette.routing import BaseRoute
 from service.api.bodies import JSON_TYPE
 from service.api.examples import ANSWERS
 from service.api.problems import CODES, MEDIA_TYPE, TYPE_PREFIX
+from service.wire.options import TaskBody
 from service.wire.problem import Problem
-from service.wire.task import TaskBody
 
 Responses = dict[int | str, dict[str, Any]]
 

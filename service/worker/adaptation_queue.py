@@ -1,20 +1,25 @@
 """The adaptations that jobs wait for: who shares one, which is next, how long they take."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from augment import Puzzle, choose_crop
 from hrm_core import Adaptation, Checkpoint, expected_seconds
-from service.adaptation.cache import AdaptationKey, AdaptedCache
-from service.adaptation.together import MAX_TOGETHER, budget_together, puzzles_of
-from service.solving.records import Budget
+from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
+from service.solving.records import Budget, read_index
+from service.wire.errors import PuzzleIndexError
 from service.wire.options import Priority
 from service.worker.adaptation_task import AdaptationTask
 from service.worker.job_table import SolveRequest
 
 # How often to try for an entry that another worker holds.
 TRY_EVERY_S = 1.0
+# Rows, data and checks grow with them, and all wait for the whole. No more than a folder has probes
+# for, from which an interrupted adaptation gets its puzzles back.
+MAX_TOGETHER: Final = 16
 
 _Size = tuple[str, tuple[int, ...]]
 
@@ -185,3 +190,38 @@ def _size_of(task: AdaptationTask) -> _Size:
     if config.crop and _fits(task, puzzles[0]):
         sides = {choose_crop(puzzle, config.canvas).size for puzzle in puzzles}
     return task.key.base_sha256, tuple(sorted(sides))
+
+
+def budget_together(asked: Budget, num_puzzles: int, max_s: float | None) -> Budget:
+    """Return the budget for several puzzles: what each asked for, times the root of their number.
+
+    Puzzles help each other, and a batch holds samples of all of them, so four take twice as long as
+    one and not four times. It is at most `max_s`, but never less than was asked.
+
+    Units: seconds.
+    """
+    factor = math.sqrt(num_puzzles)
+    seconds, steps = asked.seconds, asked.steps
+    if seconds is not None:
+        longest_s = math.inf if max_s is None else max(seconds, max_s)
+        seconds = min(seconds * factor, longest_s)
+    return Budget(seconds=seconds, steps=None if steps is None else math.ceil(steps * factor))
+
+
+def puzzles_of(entry: Entry, puzzle: Puzzle) -> tuple[Puzzle, ...] | None:
+    """Return the puzzles of an entry, of which one is given; None where they are not all there.
+
+    They are there as they were trained: another upload may have them in another order.
+    """
+    try:
+        index = read_index(entry.folder)
+    except PuzzleIndexError:
+        return None
+    known = {puzzle.demonstrations_hash: puzzle}
+    known |= {probe.demonstrations_hash: probe for probe in (index.probes if index else ())}
+    found = [
+        replace(known[digest], name=name)
+        for name, digest in entry.record.puzzles.items()
+        if digest in known
+    ]
+    return tuple(found) if len(found) == len(entry.record.puzzles) else None

@@ -21,9 +21,9 @@ from service.api.examples import JOB_ID, TASK, TASK_TO_ADAPT_TO, TASK_WITH_OPTIO
 from service.api.openapi import answers, request_body, submission_answers
 from service.jobs import JobState, Submitted
 from service.jobs.keys import is_id
+from service.wire.document import Task
 from service.wire.errors import JobNotFound
 from service.wire.job import Job, JobList
-from service.wire.task import Task
 
 BODY: Final = request_body(
     "An ARC task file as it is; `name` and `options` may be added.",
