@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,38 +148,39 @@ class HeldOut:
 
     def checked(self, dataset: Dataset) -> list[CheckedExamples]:
         """List the held-out examples that are checked: those of the first few variants."""
-        limit = _num_checked(len(self.indices))
-        return [
-            _examples(
-                arrays,
-                {
-                    puzzle.name: _starts(arrays, group)[:limit] + self.indices[puzzle.name]
-                    for group, puzzle in enumerate(puzzles)
-                    if puzzle.name in self.indices
-                },
-            )
-            for arrays, puzzles in zip(dataset.arrays, dataset.groups, strict=True)
-        ]
+        return _checked_examples(
+            dataset,
+            {puzzle.name for puzzle in dataset.puzzles if puzzle.name in self.indices},
+            lambda arrays, group, name: _starts(arrays, group) + self.indices[name],
+        )
 
     def practised(self, dataset: Dataset) -> list[CheckedExamples]:
         """List the demonstrations that are checked of puzzles with none held out."""
-        limit = _num_checked(len(dataset.puzzles) - len(self.indices))
-        return [
-            _examples(
-                arrays,
-                {
-                    puzzle.name: np.arange(*arrays.variant_starts[_span(arrays, group)])[:limit]
-                    for group, puzzle in enumerate(puzzles)
-                    if puzzle.name not in self.indices
-                },
-            )
-            for arrays, puzzles in zip(dataset.arrays, dataset.groups, strict=True)
-        ]
+        return _checked_examples(
+            dataset,
+            {puzzle.name for puzzle in dataset.puzzles if puzzle.name not in self.indices},
+            lambda arrays, group, _: np.arange(*arrays.variant_starts[_span(arrays, group)]),
+        )
 
 
-def _num_checked(num_puzzles: int) -> int:
-    """Return how many examples of each puzzle are checked."""
-    return max(1, min(MAX_CHECKED_VARIANTS, MAX_CHECKED // max(1, num_puzzles)))
+def _checked_examples(
+    dataset: Dataset,
+    names: Set[str],
+    examples_of: Callable[[TrainingArrays, int, str], npt.NDArray[np.int64]],
+) -> list[CheckedExamples]:
+    """List the first few of the examples of each puzzle that is named."""
+    limit = max(1, min(MAX_CHECKED_VARIANTS, MAX_CHECKED // max(1, len(names))))
+    found = []
+    for arrays, puzzles in zip(dataset.arrays, dataset.groups, strict=True):
+        parts = {
+            puzzle.name: examples_of(arrays, group, puzzle.name)[:limit]
+            for group, puzzle in enumerate(puzzles)
+            if puzzle.name in names
+        }
+        indices = np.concatenate([np.empty(0, np.int64), *parts.values()])
+        labels = tuple(name for name, part in parts.items() for _ in part)
+        found.append(CheckedExamples(arrays, indices, labels))
+    return found
 
 
 def _span(arrays: TrainingArrays, group: int) -> npt.NDArray[np.int64]:
@@ -191,14 +192,6 @@ def _starts(arrays: TrainingArrays, group: int) -> npt.NDArray[np.int64]:
     """Return the first example of each variant of a puzzle."""
     first, last = _span(arrays, group)
     return arrays.variant_starts[first:last]
-
-
-def _examples(
-    arrays: TrainingArrays, by_puzzle: Mapping[str, npt.NDArray[np.int64]]
-) -> CheckedExamples:
-    indices = np.concatenate([np.empty(0, np.int64), *by_puzzle.values()])
-    names = [name for name, examples in by_puzzle.items() for _ in examples]
-    return CheckedExamples(arrays, indices, tuple(names))
 
 
 def hold_out(puzzles: Sequence[Puzzle], seed: int) -> HeldOut:
