@@ -9,13 +9,7 @@ import numpy.typing as npt
 
 from augment.errors import CanvasError
 from augment.puzzle import Grid
-from augment.variants import (
-    NUM_COLOURS,
-    NUM_DIHEDRALS,
-    Variant,
-    apply_dihedral,
-    invert_dihedral,
-)
+from augment.variants import NUM_COLOURS, NUM_DIHEDRALS, Variant, apply_dihedral, invert_dihedral
 
 PAD = 0
 EOS = 1

@@ -37,7 +37,6 @@ def build_dataset(
     canvas: int,
     num_variants: int,
     seed: int,
-    dialect: Dialect = Dialect.HRM,
     *,
     crop: bool = False,
 ) -> Dataset:
@@ -47,7 +46,7 @@ def build_dataset(
     numbered from 1, puzzle by puzzle, the untransformed variant first. A `Puzzle` has no test
     outputs, so none can leak in.
 
-    Raises: DatasetError for no puzzles, two of one name, or a name in another dialect; CanvasError
+    Raises: DatasetError for no puzzles, two of one name, or a name in TRM's dialect; CanvasError
     when a grid does not fit.
     """
     if not puzzles:
@@ -56,7 +55,7 @@ def build_dataset(
     if len(set(names)) != len(names):
         doubled = sorted({name for name in names if names.count(name) > 1})
         raise DatasetError(f"two puzzles of one name: {', '.join(doubled[:5])}")
-    if dialect is not Dialect.TRM and Dialect.of(names) is Dialect.TRM:
+    if Dialect.of(names) is Dialect.TRM:
         foreign = next(name for name in names if Dialect.of([name]) is Dialect.TRM)
         raise DatasetError(
             f"puzzle name {foreign!r} contains {Dialect.TRM.separator!r}, which marks variants in "
@@ -68,7 +67,7 @@ def build_dataset(
         side = choose_crop(puzzle, canvas).size if crop else canvas
         variants = draw_variants(puzzle, num_variants, seed)
         parts.setdefault(side, _Part(side)).add(puzzle, variants, first_row=len(identifiers))
-        identifiers += [dialect.name(puzzle.name, variant) for variant in variants]
+        identifiers += [Dialect.HRM.name(puzzle.name, variant) for variant in variants]
     ordered = [parts[side] for side in sorted(parts)]
     return Dataset(
         arrays=tuple(part.arrays() for part in ordered),

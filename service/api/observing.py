@@ -159,7 +159,7 @@ class Observed:
                 self._metrics.in_progress.dec()
                 seconds = time.perf_counter() - started
                 method = scope["method"] if scope["method"] in _METHODS else "other"
-                route = _route(scope)
+                route = str(getattr(scope.get("route"), "path", UNMATCHED))
                 self._metrics.observe(method, route, status, head_s or seconds)
                 # Probes and scrapes come by the second, the page's files by the dozen: nothing new.
                 is_quiet = status < 400 and route.startswith(_QUIET)
@@ -175,10 +175,6 @@ class Observed:
 def _request_id(scope: Scope) -> str:
     given = Headers(scope=scope).get("x-request-id", "")
     return given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(16)
-
-
-def _route(scope: Scope) -> str:
-    return str(getattr(scope.get("route"), "path", UNMATCHED))
 
 
 def _about(scope: Scope) -> dict[str, Any]:

@@ -121,11 +121,6 @@ class AdaptationQueue:
         if adaptation.step_s is not None:
             self._steps_s[_size_of(task)] = adaptation.step_s
 
-    def expected_s(self, task: AdaptationTask) -> float | None:
-        """Return how long a task that has not begun takes; None where that is not known."""
-        budget = self.budget_of(task)
-        return expected_seconds(budget.steps, budget.seconds, self._steps_s.get(_size_of(task)))
-
     def waiting_reports(
         self, running: AdaptationTask | None, remaining_s: float | None
     ) -> dict[str, bytes]:
@@ -138,7 +133,8 @@ class AdaptationQueue:
         for task in self._tasks:
             if task is running:
                 continue
-            expected_s = self.expected_s(task)
+            budget, step_s = self.budget_of(task), self._steps_s.get(_size_of(task))
+            expected_s = expected_seconds(budget.steps, budget.seconds, step_s)
             ahead_s = None if ahead_s is None or expected_s is None else ahead_s + expected_s
             reports |= task.reports(expected_s=expected_s, remaining_s=ahead_s)
         return reports
@@ -149,7 +145,7 @@ class AdaptationQueue:
         """Return the task that a puzzle shares, or may join."""
         alike = [task for task in self._tasks if task.key == key.shared]
         for task in alike:
-            if task.has(key.demonstrations_hash):
+            if key.demonstrations_hash in task.demonstrations:
                 return task
         for task in alike:
             # What is urgent does not wait for a batch; a puzzle that does not fit fails alone.

@@ -53,10 +53,6 @@ class AdaptationTask:
         self._gather()
         return was_here
 
-    def has(self, demonstrations_hash: str) -> bool:
-        """Return whether it is made for a puzzle."""
-        return demonstrations_hash in self.demonstrations
-
     def _gather(self) -> None:
         if not self.is_fixed:
             self._set_puzzles(unite(self.jobs.values()))

@@ -18,7 +18,14 @@ def submit(url: str, name: str, owner: str = LOCAL_OWNER) -> Job:
     async def run() -> Job:
         store = JobStore.connect(url)
         try:
-            new = NewJob(owner, name, "interactive", TASK, OPTIONS, fingerprint="f")
+            new = NewJob(
+                owner=owner,
+                name=name,
+                options=OPTIONS,
+                fingerprint="f",
+                priority="interactive",
+                task=TASK,
+            )
             return (await store.submit(new)).job
         finally:
             await store.close()

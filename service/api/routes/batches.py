@@ -19,13 +19,7 @@ from service.api.documents import (
     submission_part,
 )
 from service.api.examples import BATCH, BATCH_ID
-from service.api.openapi import (
-    answer_doc,
-    answers,
-    problems,
-    request_body,
-    submission_answers,
-)
+from service.api.openapi import answer_doc, answers, problems, request_body, submission_answers
 from service.api.routes.jobs import BATCH_PROBLEMS, IdempotencyKey, PageQuery
 from service.jobs import Batch, JobState
 from service.jobs.keys import is_id

@@ -9,14 +9,7 @@ from starlette.responses import Response
 from service.api.admission import make_job
 from service.api.bodies import parse_task_body, read_json_body
 from service.api.context import Call, Known
-from service.api.documents import (
-    job_document,
-    job_list,
-    job_path,
-    json_answer,
-    link_to,
-    next_page,
-)
+from service.api.documents import job_document, job_list, job_path, json_answer, link_to, next_page
 from service.api.examples import JOB_ID, TASK, TASK_TO_ADAPT_TO, TASK_WITH_OPTIONS
 from service.api.openapi import answers, request_body, submission_answers
 from service.jobs import JobState, Submitted
