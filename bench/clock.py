@@ -6,6 +6,7 @@ thread, which other programs do not disturb.
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 from typing import NamedTuple
 
@@ -57,6 +58,13 @@ def time_once(
     call()
     _wait(device)
     return clock() - start
+
+
+def measure_peak(device: torch.device, precision: str, size: int, rounds: int) -> float:
+    """Return the best rate of a product of square matrices, in operations per second."""
+    dtype: torch.dtype = getattr(torch, precision)
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    return 2 * size**3 / time_call(partial(torch.matmul, left, right), rounds, device).best_s
 
 
 def _wait(device: torch.device | None) -> None:

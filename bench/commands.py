@@ -1,7 +1,7 @@
 """The commands of `python -m bench`, all but `tune`."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -21,13 +21,14 @@ from bench.model import NUM_ROWS
 from bench.pipeline import measure_pipeline
 from bench.reference import measure_reference
 from bench.report import Section, describe, describe_hardware, print_section, write_record
+from bench.throughput import measure_throughput
 from hrm_core import ARC_CANVAS, HRMCoreError, pick_device
 from service.adaptation.prepare import AdaptOptions
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.wire.errors import ServiceError
 from service.wire.options import SolveOptions
 
-PARTS = ("pipeline", "overhead", "sharing", "opening", "reference")
+PARTS = ("pipeline", "overhead", "sharing", "opening", "throughput", "reference")
 
 CROP_MINUTES = (1.0, 3.0, 6.0, 10.0)
 SHARING_BASE = "arc1"
@@ -75,12 +76,15 @@ def measure(
     device: Annotated[
         list[str] | None, typer.Option(help="cpu, cuda or cuda:N; default: all there are.")
     ] = None,
+    slots: Annotated[
+        list[int] | None, typer.Option(min=1, help="Slot counts of the throughput.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Default: torch's own.")] = None,
     compiled: Annotated[
         bool, typer.Option("--compile/--no-compile", help="Also measure compiled networks.")
     ] = True,
 ) -> None:
-    """Measure pipeline, service and reference, print tables and keep a record."""
+    """Measure pipeline, service, throughput and reference, print tables and keep a record."""
     if context.invoked_subcommand is not None:
         return
     unknown = set(part or ()) - set(PARTS)
@@ -96,7 +100,7 @@ def measure(
     say(describe(hardware))
     sections: list[Section] = []
     for name in (one for one in PARTS if one in (part or PARTS)):
-        for section in _measure_part(name, devices, opening, reference, compiled):
+        for section in _measure_part(name, devices, opening, slots or (), reference, compiled):
             print_section(console, section)
             sections.append(section)
             if out is not None:
@@ -265,6 +269,7 @@ def _measure_part(
     name: str,
     devices: list[torch.device],
     opening: Path | None,
+    slots: Sequence[int],
     reference: Path | None,
     compiled: bool,
 ) -> Iterator[Section]:
@@ -278,6 +283,9 @@ def _measure_part(
         case "opening" if opening is not None:
             for device in devices:
                 yield measure_opening(opening, str(device))
+        case "throughput":
+            for device in devices:
+                yield measure_throughput(device, slots, compiled)
         case "reference" if reference is None:
             yield Section(
                 "Reference: skipped. Give the path of a checkout of sapientinc/HRM: "

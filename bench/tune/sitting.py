@@ -18,6 +18,7 @@ from typing import Any
 from bench.report import write_record
 from bench.tune.gate import measure_gate, measure_permutation
 from bench.tune.plan import Plan, Row, choose, passes, tables, with_choices
+from bench.tune.products import measure_fp8, measure_products
 from bench.tune.speeds import (
     measure_attention,
     measure_facts,
@@ -59,6 +60,8 @@ STAGES: dict[str, tuple[Stage, float]] = {
     "permutation": (measure_permutation, 120.0),
     "reference": (measure_reference, 300.0),
     "training": (measure_training, 300.0),
+    "products": (measure_products, 300.0),
+    "fp8": (measure_fp8, 120.0),
 }
 
 

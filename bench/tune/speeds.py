@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.clock import time_call, time_once
-from bench.model import relative_error
+from bench.clock import measure_peak, time_call, time_once
+from bench.model import relative_error, segment_flops
 from bench.tune.plan import Plan, Row, failed
 from hrm_core import (
     Checkpoint,
     DeviceMemoryError,
-    ModelConfig,
     Pretraining,
     TrainingArrays,
     TrainSettings,
@@ -67,10 +66,8 @@ def measure_facts(plan: Plan) -> Iterator[Row]:
     yield facts
     size, rounds = PEAK_SIZE[device.type], ROUNDS[device.type]
     for precision in PEAK_PRECISIONS[device.type]:
-        dtype: torch.dtype = getattr(torch, precision)
-        left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-        times = time_call(partial(torch.matmul, left, right), rounds, device)
-        yield {"peak": precision, "tflops": 2e-12 * size**3 / times.best_s}
+        rate = measure_peak(device, precision, size, rounds)
+        yield {"peak": precision, "tflops": 1e-12 * rate}
     block = torch.empty(1 << 28, dtype=torch.uint8, device=device)
     times = time_call(block.clone, rounds, device)
     yield {"peak": "copy", "gb_per_s": 2e-9 * block.numel() / times.best_s}
@@ -120,7 +117,7 @@ def measure_slots(plan: Plan) -> Iterator[Row]:
     network = _load(plan, checkpoint, num_samples=8)
     parameters = sum(p.numel() for name, p in network.named_parameters() if ".layers.0." in name)
     num_levels = 1 if config.architecture == "trm" else 2
-    flops = _segment_flops(config, parameters // num_levels)
+    flops = segment_flops(config, parameters // num_levels)
     num_fitting = count_fitting(config, device, plan.dtype_of(checkpoint))
     max_slots = min(MAX_TUNED_SLOTS[device.type], num_fitting)
     counts = [count for count in SLOT_COUNTS if MIN_TUNED_SLOTS[device.type] <= count <= max_slots]
@@ -150,21 +147,6 @@ def measure_slots(plan: Plan) -> Iterator[Row]:
             if rate < best or count / rate > 2.0:
                 break
             best = max(best, rate)
-
-
-def _segment_flops(config: ModelConfig, num_block_parameters: int) -> int:
-    """Count the floating point operations of one segment of one sample.
-
-    Each multiplication with an addition counts as two: each weight of a block is applied to every
-    position once per block application, and attention is two products of positions by positions by
-    D. Norms, rotary, softmax, embeddings and heads (together under 1 %) are left out.
-    """
-    length = config.num_positions
-    products = 2 * length * num_block_parameters
-    attention = 2 * 2 * length**2 * config.hidden_size
-    H_layers = config.L_layers if config.architecture == "trm" else config.H_layers
-    num_applications = config.H_cycles * (config.L_cycles * config.L_layers + H_layers)
-    return num_applications * (products + attention)
 
 
 def _modes(device: torch.device) -> Iterator[tuple[str, bool, bool]]:
