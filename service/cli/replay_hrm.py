@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from service.runtime.devices import EngineOptions
 from service.solving.branches import read_state, write_state
 from service.solving.enrolment import check_kind
 from service.solving.recovery import Recovery, RecoveryProgress
-from service.solving.row_names import Judgement, ProposedNames, judge_names
+from service.solving.row_names import Judgement, NameJudge
 from service.wire.errors import AlignmentError, InputError
 
 IDENTIFIERS_NAME = "identifiers.json"
@@ -75,15 +75,16 @@ def replay_hrm(
     builder = BuilderReplay(num_variants, seed)
     identity = _identify(checkpoint, sources, builder)
     engine = make_engine(checkpoint, options)
+    judge = NameJudge(engine, folders)
     kept = read_state(folder / RECOVERY_NAME, identity)
     names = None
     if kept is None:  # else the plausible orders were tried before
         proposals = _propose(sources, builder, checkpoint.rows.num_rows)
-        names = _first_cleared(engine, proposals, folders)
+        names = _first_cleared(proposals, judge)
     if names is None:
         recovery = Recovery(engine, sources, builder, kept)
         names = _recover(engine, recovery, identity)
-        _check(judge_names(engine, ProposedNames("recovered", names), folders))
+        _check(judge.judge(names))
     write_atomically(path, [json.dumps(names)])
     console.print(f"{path}: {len(names)} names", markup=False)
     with suppress(FileNotFoundError):
@@ -93,36 +94,33 @@ def replay_hrm(
 
 def _propose(
     sources: Sequence[Sequence[TaskFolder]], builder: BuilderReplay, num_rows: int
-) -> list[ProposedNames]:
-    """Replay all plausible orders; return the names of those that have as many as the table."""
+) -> dict[str, list[str]]:
+    """Replay all plausible orders; return those with as many names as rows, by description."""
     arrangements = plausible_arrangements(sources)
     num_tasks = sum(len(folder.tasks) for source in sources for folder in source)
-    proposals = []
+    proposals = {}
     with progress_bar() as bar:
         job = bar.add_task("replaying the builder", total=len(arrangements) * num_tasks)
         for one in arrangements:
             names = builder.names(one.tasks, Dialect.HRM, lambda: bar.update(job, advance=1))
             fits = len(names) == num_rows
             if fits:
-                proposals.append(ProposedNames(one.description, names))
+                proposals[one.description] = names
             found = "as many as rows" if fits else f"but the table has {num_rows} rows"
-            console.print(
-                f"{one.description}: {len(names)} names, {found}", markup=False, soft_wrap=True
-            )
+            sentence = f"{one.description}: {len(names)} names, {found}"
+            console.print(sentence, markup=False, soft_wrap=True)
     return proposals
 
 
-def _first_cleared(
-    engine: Engine, proposals: Sequence[ProposedNames], folders: Sequence[Sequence[Puzzle]]
-) -> list[str] | None:
+def _first_cleared(proposals: Mapping[str, list[str]], judge: NameJudge) -> list[str] | None:
     """Return the names that are cleared; of several, those with the most right cells."""
     cleared = []
-    for one in proposals:
+    for description, names in proposals.items():
         with working("testing the names"):
-            judgement = judge_names(engine, one, folders)
-        console.print(f"{one.description}: {judgement.verdict}", markup=False, soft_wrap=True)
+            judgement = judge.judge(names)
+        console.print(f"{description}: {judgement.verdict}", markup=False, soft_wrap=True)
         if judgement.is_cleared:
-            cleared.append((judgement.test.cell_share, one.names))
+            cleared.append((judgement.test.cell_share, names))
     return max(cleared, key=lambda both: both[0])[1] if cleared else None
 
 

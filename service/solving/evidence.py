@@ -15,7 +15,7 @@ MAX_PAIRS = 3
 # Rows that stand for any row.
 NUM_RANDOM_ROWS = 8
 # Added to a loss, so that what all rows answer well is no evidence.
-EVERY_LOSS = 0.2
+LOSS_FLOOR = 0.2
 
 
 class Question(NamedTuple):
@@ -82,7 +82,7 @@ class Evidence:
             asked = questions[start : start + len(part)]
             start += len(part)
             at_random = [self._expected[one.puzzle_index, one.pair_index] for one in asked]
-            yield ((part - at_random) / (EVERY_LOSS - np.array(at_random))).tolist()
+            yield ((part - at_random) / (LOSS_FLOOR - np.array(at_random))).tolist()
 
     def _ask(self, questions: Sequence[Question]) -> Iterator[npt.NDArray[np.float64]]:
         checkpoint = self.engine.checkpoint

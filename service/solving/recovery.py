@@ -24,7 +24,7 @@ MAX_BRANCHES = 8
 NUM_FINALISTS, NUM_REPLACEMENTS = 8, 3
 # Variants of a finalist, spread over its rows.
 NUM_VARIANTS_ASKED = 4
-# A branch so far behind the best one has never come back.
+# Branches further behind the best one are dropped; a task gains about 1.5.
 MAX_BEHIND = 1.0
 
 

@@ -1,7 +1,8 @@
 """Lists of names that may belong to a table, judged by the self-test and folder by folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from augment import Puzzle
 from hrm_core import Engine
@@ -15,14 +16,8 @@ from service.wire.checkpoint import Finding
 MIN_GAIN = 0.2
 # So many of a folder's puzzles must have their rows. In another order, a few have them by chance.
 MIN_SHARE, MIN_PUZZLES = 0.6, 4
-
-
-@dataclass(frozen=True, slots=True)
-class ProposedNames:
-    """A list of names for all rows of a table, the blank one first, and where it comes from."""
-
-    description: str
-    names: list[str]
+# Puzzles of each folder.
+MAX_ASKED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,41 +44,38 @@ class Judgement:
         return f"{right} of {asked} puzzles have their rows; the self-test says {self.test.verdict}"
 
 
-def judge_names(
-    engine: Engine,
-    proposed: ProposedNames,
-    folders: Sequence[Sequence[Puzzle]],
-    on_step: Callable[[], None] = lambda: None,
-) -> Judgement:
-    """Run the self-test with a list of names, and look at the bare rows of each folder's puzzles.
+class NameJudge:
+    """Judges lists of names for the rows of one table, by the same puzzles of each folder."""
 
-    Puzzles are taken at equal distances over the rows, the last one included: where its rows are
-    follows from all draws before.
+    def __init__(self, engine: Engine, folders: Sequence[Sequence[Puzzle]]) -> None:
+        canvas = engine.checkpoint.config.canvas
+        fitting = [[one for one in puzzles if one.fits(canvas)] for puzzles in folders]
+        self._engine = engine
+        self._asked = [_spread(puzzles, MAX_ASKED) for puzzles in fitting]
+        self._evidence = Evidence(engine, [one for asked in self._asked for one in asked])
+        everything = [one for puzzles in fitting for one in puzzles]
+        hashes = {one.name: one.demonstrations_hash for one in everything}
+        self._index = PuzzleIndex(hashes, tuple(_spread(everything, MAX_PROBES)))
 
-    Raises: AlignmentError when too few demonstrations fit the canvas.
-    """
-    canvas = engine.checkpoint.config.canvas
-    fitting = [{one.name: one for one in puzzles if one.fits(canvas)} for puzzles in folders]
-    puzzles = {name: one for folder in fitting for name, one in folder.items()}
-    rows = {name: row for row, name in enumerate(proposed.names) if name in puzzles}
-    counts = []
-    for folder in fitting:
-        asked = _spread([puzzles[name] for name in rows if name in folder])
-        evidence = Evidence(engine, asked)
+    def judge(self, names: list[str]) -> Judgement:
+        """Run the self-test with a list of names, and look at the bare rows of each folder.
+
+        Raises: AlignmentError when too few demonstrations fit the canvas.
+        """
+        checkpoint = self._engine.checkpoint
+        rows = {name: row for row, name in enumerate(names) if name in self._index.demonstrations}
         questions = [
-            Question(index, evidence.pairs_of(index)[0], rows[one.name])
-            for index, one in enumerate(asked)
+            Question(index, self._evidence.pairs_of(index)[0], rows[one.name])
+            for index, one in enumerate(self._evidence.puzzles)
         ]
-        gains = [gain for part in evidence.gains(questions) for gain in part]
-        counts.append((sum(gain >= MIN_GAIN for gain in gains), len(gains)))
-    hashes = {name: one.demonstrations_hash for name, one in puzzles.items()}
-    probes = _spread([puzzles[name] for name in rows])
-    named = replace(engine.checkpoint, names=tuple(proposed.names))
-    row_index = RowIndex(named, PuzzleIndex(hashes, tuple(probes)))
-    return Judgement(run_self_test(engine, row_index, on_step=on_step), tuple(counts))
+        gains = (gain for part in self._evidence.gains(questions) for gain in part)
+        is_right = (gain >= MIN_GAIN for gain in gains)
+        counts = tuple((sum(islice(is_right, len(asked))), len(asked)) for asked in self._asked)
+        row_index = RowIndex(replace(checkpoint, names=tuple(names)), self._index)
+        return Judgement(run_self_test(self._engine, row_index), counts)
 
 
-def _spread(puzzles: Sequence[Puzzle]) -> list[Puzzle]:
-    """Return up to MAX_PROBES puzzles at equal distances, the last one included."""
-    num = min(MAX_PROBES, len(puzzles))
+def _spread(puzzles: Sequence[Puzzle], max_puzzles: int) -> list[Puzzle]:
+    """Return up to so many puzzles at equal distances, the last one included."""
+    num = min(max_puzzles, len(puzzles))
     return [puzzles[(index + 1) * len(puzzles) // num - 1] for index in range(num)]

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hidden_orders import NUM_VARIANTS, HiddenOrder, constant_task, folder_of
 
-from augment import BuilderReplay, Dialect, Puzzle, plausible_arrangements, read_task_folders
+from augment import BuilderReplay, Dialect, plausible_arrangements, read_task_folders
 from hrm_core import Engine, open_checkpoint
 from service.runtime.devices import EngineOptions
 from service.solving.branches import Branch, RecoveryState, read_state, write_state
 from service.solving.engines import make_engine
 from service.solving.evidence import Evidence, Question
 from service.solving.recovery import Recovery
-from service.solving.row_names import Judgement, ProposedNames, judge_names
+from service.solving.row_names import Judgement, NameJudge
 from service.wire.errors import AlignmentError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -30,11 +30,6 @@ def recovery_of(
 ) -> Recovery:
     sources = [read_task_folders(hidden_order.data)]
     return Recovery(engine, sources, BuilderReplay(NUM_VARIANTS), state)
-
-
-def folders_of(hidden_order: HiddenOrder) -> list[list[Puzzle]]:
-    folders = read_task_folders(hidden_order.data)
-    return [[task.task.puzzle for task in folder.tasks] for folder in folders]
 
 
 def test_all_names_are_found(hidden_order: HiddenOrder, engine: Engine) -> None:
@@ -120,22 +115,14 @@ def test_the_self_test_clears_only_the_right_names(
     hidden_order: HiddenOrder, engine: Engine
 ) -> None:
     builder = BuilderReplay(NUM_VARIANTS)
-    sources = [read_task_folders(hidden_order.data)]
-    folders = folders_of(hidden_order)
-    judgements = {}
-    for one in plausible_arrangements(sources):
-        names = builder.names(one.tasks, Dialect.HRM)
-        judgements[one.description] = judge_names(engine, ProposedNames("", names), folders)
-    right = judge_names(engine, ProposedNames("", hidden_order.names), folders)
+    folders = read_task_folders(hidden_order.data)
+    judge = NameJudge(engine, [[task.task.puzzle for task in one.tasks] for one in folders])
 
-    assert [name for name, one in judgements.items() if one.is_cleared] == []
+    for one in plausible_arrangements([folders]):
+        assert not judge.judge(builder.names(one.tasks, Dialect.HRM)).is_cleared
+    right = judge.judge(hidden_order.names)
+
     assert right.is_cleared
     assert right.verdict.startswith("6 of 6 puzzles have their rows; the self-test says aligned")
-
-
-def test_every_folder_must_have_its_rows(hidden_order: HiddenOrder, engine: Engine) -> None:
-    right = judge_names(
-        engine, ProposedNames("", hidden_order.names), folders_of(hidden_order)
-    ).test
-    assert Judgement(right, ((30, 32), (3, 4))).is_cleared
-    assert not Judgement(right, ((30, 32), (2, 4))).is_cleared
+    assert Judgement(right.test, ((30, 32), (3, 4), (0, 3))).is_cleared
+    assert not Judgement(right.test, ((30, 32), (2, 4))).is_cleared
