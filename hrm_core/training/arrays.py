@@ -1,14 +1,21 @@
 """Training data: token arrays and row ids, without puzzles or files."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from hrm_core.errors import TrainingError
 from hrm_core.model.config import ModelConfig
+
+Redraw: TypeAlias = Callable[
+    [npt.NDArray[np.int64], np.random.Generator],
+    tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
+]
+"""Draws a symmetry of each of some examples: int [N] to inputs and labels uint8 [N, S]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +105,16 @@ class ExampleStream:
         seed: int,
         translate: bool = True,
         left_out: npt.NDArray[np.bool_] | None = None,
+        redraw: Redraw | None = None,
     ) -> None:
         """Prepare the stream; `left_out` [E] marks examples to skip while `leaves_out` is set.
+
+        With `redraw` each example comes in a symmetry drawn for it, in place of an offset.
 
         Raises: TrainingError when that leaves a variant without examples.
         """
         self.arrays = arrays
-        self.translate = translate
+        self.translate, self._redraw = translate, redraw
         self.left_out = np.zeros(len(arrays.inputs), bool) if left_out is None else left_out
         self.leaves_out = True
         if (np.logical_and.reduceat(self.left_out, arrays.variant_starts[:-1])).any():
@@ -132,6 +142,8 @@ class ExampleStream:
         taken, self._waiting = self._waiting[:num], self._waiting[num:]
         plan = np.array(taken, dtype=np.int64).reshape(num, 4)
         examples, rows, down, right = plan.T
+        if self._redraw is not None:
+            return (*self._redraw(examples, self._rng), rows)
         canvas = self.arrays.canvas
         return (
             shift(self.arrays.inputs[examples], canvas, down, right),
