@@ -61,9 +61,7 @@ class Kind:
     rules: Rules | None = None
 
 
-ARC: Final = Kind(
-    "arc", "ARC", codec.VOCABULARY, codec.encode_variants, codec.decode_variants
-)
+ARC: Final = Kind("arc", "ARC", codec.VOCABULARY, codec.encode_variants, codec.decode_variants)
 SUDOKU: Final = Kind(
     "sudoku",
     "Sudoku",

@@ -94,7 +94,8 @@ def shortest_path(cells: Cells) -> int | None:
 
     Every cell that is no wall can be entered, from its four neighbours.
     """
-    (start,) = map(tuple, np.argwhere(cells == START).tolist())
+    ((first_row, first_column),) = np.argwhere(cells == START).tolist()
+    start = (first_row, first_column)
     distances: dict[Cell, int] = {start: 0}
     queue: deque[Cell] = deque([start])
     height, width = cells.shape
@@ -132,7 +133,7 @@ def parse_maze(value: object, path: Place, signs: str = SIGNS[:PATH]) -> Grid:
         for column, sign in enumerate(row):
             if sign not in signs:
                 known = ", ".join(map(repr, signs))
-                problem = f"column {column + 1}: {ascii(sign)} is not one of {known}"
+                problem = f"column {column + 1}: {sign!a} is not one of {known}"
                 raise PuzzleError((*path, index), problem)
     cells = np.array([[SIGNS.index(sign) for sign in row] for row in rows], dtype=np.uint8)
     for number, name in ((START, "start S"), (GOAL, "goal G")):

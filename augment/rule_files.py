@@ -10,8 +10,8 @@ from typing import Final
 
 from augment.errors import PuzzleError, TaskFileError
 from augment.kinds import Kind, Rules
-from augment.maze import MAX_SIDE, SIGNS
-from augment.puzzle import Grid, Puzzle, Task
+from augment.maze import SIGNS
+from augment.puzzle import MAX_SIDE, Grid, Puzzle, Task
 
 # Of the columns in published files.
 QUESTION_NAMES: Final = ("q", "question", "quizzes", "puzzle")
@@ -42,7 +42,7 @@ def read_rule_file(path: Path, kind: Kind, limit: int | None = None) -> list[Rul
     """
     if kind.rules is None:
         raise ValueError(f"{kind.title} puzzles have no such files")
-    examples = []
+    examples: list[RuleExample] = []
     for number, (question, answer, rating) in _rows(path):
         if limit is not None and len(examples) >= limit:
             break
@@ -79,8 +79,10 @@ def _lines(text: str, kind: Kind) -> str | list[str]:
 def _rows(path: Path) -> Iterator[tuple[int, tuple[str, str | None, float | None]]]:
     """Yield line number, question, answer and rating."""
     try:
-        opened = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-        with opened as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        with io.StringIO(content.decode("utf-8-sig"), newline="") as file:
             reader = csv.reader(file)
             columns: list[int | None] = [0, None, None]
             for row in reader:

@@ -101,10 +101,9 @@ def decode_sudoku(
     Shapes: [N, 81] and N variants to N grids [9, 9].
     """
     cells = (tokens.astype(np.int64) - FIRST_TOKEN).reshape(-1, SIDE, SIDE)
-    are_full = ((cells >= 1) & (cells <= SIDE)).all(axis=(1, 2))
     return [
-        variant.invert(sheet.astype(np.uint8)) if is_full else None
-        for sheet, variant, is_full in zip(cells, variants, are_full, strict=True)
+        variant.invert(sheet.astype(np.uint8)) if sheet.min() >= 1 and sheet.max() <= SIDE else None
+        for sheet, variant in zip(cells, variants, strict=True)
     ]
 
 

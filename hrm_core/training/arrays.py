@@ -15,7 +15,7 @@ Redraw: TypeAlias = Callable[
     [npt.NDArray[np.int64], np.random.Generator],
     tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
 ]
-"""Draws a symmetry of each of some examples: int [N] to inputs and labels uint8 [N, S]."""
+"""Draws a symmetry of each of some examples: int64 [N] to inputs and labels uint8 [N, S]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class TrainingArrays:
 
     A group is a puzzle with its variants; variant v holds the examples
     `variant_starts[v]:variant_starts[v + 1]`, group g the variants
-    `group_starts[g]:group_starts[g + 1]`.
+    `group_starts[g]:group_starts[g + 1]`. With `redraw` each example is trained in a symmetry drawn
+    for it, in place of an offset.
 
     Shapes: inputs, labels uint8 [E, S] tokens; room uint8 [E, 2], how far an example can move down
     and right; rows int64 [V], each variant's row in the table; variant_starts int64 [V + 1];
@@ -40,6 +41,7 @@ class TrainingArrays:
     rows: npt.NDArray[np.int64]
     variant_starts: npt.NDArray[np.int64]
     group_starts: npt.NDArray[np.int64]
+    redraw: Redraw | None = None
 
     def __post_init__(self) -> None:
         num_examples = len(self.inputs)
@@ -105,16 +107,13 @@ class ExampleStream:
         seed: int,
         translate: bool = True,
         left_out: npt.NDArray[np.bool_] | None = None,
-        redraw: Redraw | None = None,
     ) -> None:
         """Prepare the stream; `left_out` [E] marks examples to skip while `leaves_out` is set.
-
-        With `redraw` each example comes in a symmetry drawn for it, in place of an offset.
 
         Raises: TrainingError when that leaves a variant without examples.
         """
         self.arrays = arrays
-        self.translate, self._redraw = translate, redraw
+        self.translate = translate
         self.left_out = np.zeros(len(arrays.inputs), bool) if left_out is None else left_out
         self.leaves_out = True
         if (np.logical_and.reduceat(self.left_out, arrays.variant_starts[:-1])).any():
@@ -142,8 +141,8 @@ class ExampleStream:
         taken, self._waiting = self._waiting[:num], self._waiting[num:]
         plan = np.array(taken, dtype=np.int64).reshape(num, 4)
         examples, rows, down, right = plan.T
-        if self._redraw is not None:
-            return (*self._redraw(examples, self._rng), rows)
+        if self.arrays.redraw is not None:
+            return (*self.arrays.redraw(examples, self._rng), rows)
         canvas = self.arrays.canvas
         return (
             shift(self.arrays.inputs[examples], canvas, down, right),

@@ -13,7 +13,7 @@ from hrm_core.engine.memory import is_out_of_memory, largest_divisor, release_me
 from hrm_core.errors import TrainingError
 from hrm_core.model.config import ModelConfig
 from hrm_core.model.network import Network
-from hrm_core.training.arrays import ExampleStream, Redraw, TrainingArrays
+from hrm_core.training.arrays import ExampleStream, TrainingArrays
 from hrm_core.training.settings import TrainSettings
 from hrm_core.training.step import SegmentLosses, Supervise, TrainCarry, train_segment
 
@@ -43,11 +43,10 @@ class TrainLane:
         settings: TrainSettings,
         device: torch.device,
         left_out: npt.NDArray[np.bool_],
-        redraw: Redraw | None,
     ) -> None:
         num_cells = arrays.canvas**2
         self.num_positions = network.config.puzzle_emb_len + num_cells
-        self.stream = ExampleStream(arrays, settings.seed, settings.translate, left_out, redraw)
+        self.stream = ExampleStream(arrays, settings.seed, settings.translate, left_out)
         self.batch_size = batch_size_of(self.num_positions, network.config, settings)
         self.slice_size = self.batch_size
         if settings.slice_size is not None:
@@ -135,16 +134,15 @@ class TrainLanes:
         settings: TrainSettings,
         device: torch.device,
         left_out: Sequence[npt.NDArray[np.bool_]],
-        redraw: Redraw | None = None,
     ) -> None:
-        """Prepare the lanes; `left_out` and `redraw` as `ExampleStream` takes them.
+        """Prepare the lanes; `left_out` marks examples as `ExampleStream` takes them.
 
         Shapes: left_out bool [E] for each of the arrays.
 
         Raises: TrainingError when no arrays are as small as asked.
         """
         self._lanes = {
-            part.canvas: TrainLane(part, network, settings, device, marked, redraw)
+            part.canvas: TrainLane(part, network, settings, device, marked)
             for part, marked in zip(arrays, left_out, strict=True)
             if settings.max_crop is None or part.canvas <= settings.max_crop
         }

@@ -25,7 +25,7 @@ from hrm_core.device.device import (
 from hrm_core.device.measured import MeasuredChoices
 from hrm_core.engine.memory import guess_slice, needs_memory
 from hrm_core.model.config import ModelConfig
-from hrm_core.training.arrays import Redraw, TrainingArrays, check_arrays, digest_arrays
+from hrm_core.training.arrays import TrainingArrays, check_arrays, digest_arrays
 from hrm_core.training.lanes import TrainLane, TrainLanes
 from hrm_core.training.optimisers import AdamAtan2, MovingAverage, sign_sgd_rows_
 from hrm_core.training.run_files import (
@@ -63,12 +63,11 @@ class Pretraining:
         left_out: Sequence[npt.NDArray[np.bool_]] | None = None,
         precision: str | None = None,
         tuned_folder: Path | None = None,
-        redraw: Redraw | None = None,
     ) -> None:
         """Prepare the run; `documents` are JSON files to write next to the weights.
 
         `arrays` hold the examples of each size: the canvas, or with crop any up to that. `left_out`
-        marks those that are not trained; `redraw` draws symmetries of them. `precision` and `tuned_folder` as in `EngineConfig`; the
+        marks those that are not trained. `precision` and `tuned_folder` as in `EngineConfig`; the
         weights are learned in float32. `num_threads` None: see `pick_threads`. A resumed run keeps
         its number, which the last bits of sums of gradients depend on.
 
@@ -98,7 +97,7 @@ class Pretraining:
         )
         self._run = compiled(supervise) if compile_step else supervise
         with needs_memory(device, "training: the network, its rows and a batch"):
-            self._allocate(start, arrays, left_out, redraw)
+            self._allocate(start, arrays, left_out)
             self.num_threads = wanted_threads(num_threads)
             self._resume()
         if settings.slice_size is None:
@@ -116,7 +115,6 @@ class Pretraining:
         start: Start | None,
         arrays: Sequence[TrainingArrays],
         left_out: Sequence[npt.NDArray[np.bool_]],
-        redraw: Redraw | None,
     ) -> None:
         """Create the table, the optimiser and the carries, and move the network to the device."""
         config, settings, device = self.config, self.settings, self.device
@@ -133,7 +131,7 @@ class Pretraining:
         self.average = None
         if settings.ema_decay:
             self.average = MovingAverage(self.network.named_parameters(), settings.ema_decay)
-        self.lanes = TrainLanes(arrays, self.network, settings, device, left_out, redraw)
+        self.lanes = TrainLanes(arrays, self.network, settings, device, left_out)
 
     @property
     def num_parameters(self) -> int:

@@ -25,10 +25,11 @@ def build_rule_arrays(examples: Sequence[RuleExample], kind: Kind, canvas: int) 
         rows=np.zeros(len(examples), dtype=np.int64),
         variant_starts=starts,
         group_starts=starts,
+        redraw=_Redraw(examples, kind, canvas),
     )
 
 
-class RuleRedraw:
+class _Redraw:
     """Draws a symmetry of each example, as `ExampleStream` takes it."""
 
     def __init__(self, examples: Sequence[RuleExample], kind: Kind, canvas: int) -> None:

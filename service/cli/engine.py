@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from hrm_core import Checkpoint, Engine, can_compile, open_checkpoint, pick_device
+from hrm_core import ARC_VOCAB_SIZE, Checkpoint, Engine, can_compile, open_checkpoint, pick_device
 from service.cli.output import console, notices, warn, working
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import state_subfolder
@@ -93,6 +93,8 @@ def finish_training(folder: Path, options: EngineOptions, is_complete: bool, ste
         console.print(f"Stopped at step {step}. The same command continues from here.")
         raise typer.Exit(130)
     checkpoint = open_checkpoint(folder)
+    if checkpoint.config.vocab_size != ARC_VOCAB_SIZE:
+        return  # the rules check each of its answers
     row_index = RowIndex(checkpoint)
     engine = make_engine(checkpoint, replace(options, compiled=False), MAX_DEMONSTRATIONS)
     try:
