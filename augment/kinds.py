@@ -10,7 +10,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from augment import codec, maze, sudoku
+from augment import codec, maze, sudoku, sudoku_solver
+from augment.errors import Place
 from augment.puzzle import Grid, KindName
 from augment.variants import IDENTITY, Variant
 
@@ -26,15 +27,19 @@ class Rules:
     """What a kind has whose answers can be checked; its puzzles all share row 0 of a table.
 
     `sample` draws variants evenly, `num_variants` is how many there are, None for more than anyone
-    asks for. `parse` reads a puzzle from JSON and `write` gives it back.
+    asks for. `parse` reads a puzzle from JSON, `parse_answer` an answer, and `write` gives either
+    back. `check` refuses a puzzle that has no answer, and `notes` says what else to know of one.
     """
 
     identity: AnyVariant
     num_variants: int | None
     sample: Callable[[int, np.random.Generator], Sequence[AnyVariant]]
     solves: Callable[[Grid, Grid], bool]
-    parse: Callable[..., Grid]
+    parse: Callable[[object, Place], Grid]
+    parse_answer: Callable[[object, Place], Grid]
     write: Callable[[Grid], str | list[str]]
+    check: Callable[[Grid, Place], None]
+    notes: Callable[[Grid], tuple[str, ...]]
 
     def draw(self, num: int, seed: int) -> tuple[AnyVariant, ...]:
         """Draw so many different variants, or all there are, the untransformed one first."""
@@ -74,7 +79,10 @@ SUDOKU: Final = Kind(
         sudoku.sample_sudoku_variants,
         sudoku.solves_sudoku,
         sudoku.parse_sudoku,
+        sudoku.parse_sudoku,
         sudoku.sudoku_text,
+        sudoku_solver.check_solvable,
+        sudoku_solver.solution_notes,
     ),
 )
 MAZE: Final = Kind(
@@ -89,7 +97,10 @@ MAZE: Final = Kind(
         maze.sample_maze_variants,
         maze.solves_maze,
         maze.parse_maze,
+        maze.parse_solved_maze,
         maze.maze_rows,
+        maze.check_way,
+        maze.maze_notes,
     ),
 )
 KINDS: Final[Mapping[KindName, Kind]] = {kind.name: kind for kind in (ARC, SUDOKU, MAZE)}

@@ -115,12 +115,34 @@ def shortest_path(cells: Cells) -> int | None:
     return None
 
 
-def parse_maze(value: object, path: Place, signs: str = SIGNS[:PATH]) -> Grid:
-    """Read a maze: rows of text, or one text with a line each, of the given signs.
+def parse_maze(value: object, path: Place) -> Grid:
+    """Read a maze: rows of text, or one text with a line each, of the signs `# SG`.
 
-    Raises: PuzzleError with the path of the first fault, also where start or goal is missing, or
-    no way leads to the goal.
+    Raises: PuzzleError with the path of the first fault, also where start or goal is missing.
     """
+    return _parse(value, path, SIGNS[:PATH])
+
+
+def parse_solved_maze(value: object, path: Place) -> Grid:
+    """Read a maze whose path is marked `o`; else as `parse_maze`."""
+    return _parse(value, path, SIGNS)
+
+
+def check_way(maze: Grid, path: Place) -> None:
+    """Check that a way leads from the start to the goal.
+
+    Raises: PuzzleError.
+    """
+    if shortest_path(maze.cells) is None:
+        raise PuzzleError(path, "no way leads from S to G; open a wall between them")
+
+
+def maze_notes(maze: Grid) -> tuple[str, ...]:
+    """Return nothing: every maze that is taken can be answered."""
+    return ()
+
+
+def _parse(value: object, path: Place, signs: str) -> Grid:
     rows = value.splitlines() if isinstance(value, str) else value
     if not isinstance(rows, list | tuple) or not all(isinstance(row, str) for row in rows):
         raise PuzzleError(path, "is not a maze; give a list of rows of text")
@@ -140,8 +162,6 @@ def parse_maze(value: object, path: Place, signs: str = SIGNS[:PATH]) -> Grid:
         found = int((cells == number).sum())
         if found != 1:
             raise PuzzleError(path, f"{found} cells are the {name}; a maze has exactly one")
-    if shortest_path(cells) is None:
-        raise PuzzleError(path, "no way leads from S to G; open a wall between them")
     return Grid(cells)
 
 

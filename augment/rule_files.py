@@ -10,7 +10,6 @@ from typing import Final
 
 from augment.errors import PuzzleError, TaskFileError
 from augment.kinds import Kind, Rules
-from augment.maze import SIGNS
 from augment.puzzle import MAX_SIDE, Grid, Puzzle, Task
 
 # Of the columns in published files.
@@ -60,7 +59,7 @@ def read_rule_file(path: Path, kind: Kind, limit: int | None = None) -> list[Rul
 def _read_answer(rules: Rules, puzzle: Grid, answer: str, kind: Kind) -> Grid:
     """Read an answer and check it by the rules: an answer that is wrong would be learned."""
     lines = _lines(answer, kind)
-    grid = rules.parse(lines, ("answer",), SIGNS) if kind.name == "maze" else rules.parse(lines, ())
+    grid = rules.parse_answer(lines, ("answer",))
     if not rules.solves(puzzle, grid):
         raise PuzzleError(("answer",), "the answer breaks the rules or changes the puzzle")
     return grid

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from augment.errors import Place, PuzzleError
 from augment.puzzle import Grid
 from augment.sudoku import SIDE, UNITS
 
@@ -62,6 +63,22 @@ def find_solutions(givens: Grid, most: int = 2) -> list[Grid] | None:
     """Return up to `most` solutions; None where the search takes too long."""
     search = _search(givens, most)
     return None if search is None else [_grid(solution) for solution in search.found]
+
+
+def check_solvable(givens: Grid, path: Place) -> None:
+    """Check that a Sudoku has a solution; one that takes too long to search counts as solvable.
+
+    Raises: PuzzleError.
+    """
+    if count_solutions(givens, most=1) == 0:
+        raise PuzzleError(path, "has no solution: its givens contradict each other; check them")
+
+
+def solution_notes(givens: Grid) -> tuple[str, ...]:
+    """Return a sentence where a Sudoku has several solutions."""
+    if count_solutions(givens) == 1:
+        return ()
+    return ("The Sudoku has several solutions; an answer is one of them.",)
 
 
 def count_guesses(givens: Grid) -> int | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from hrm_core import ARC_VOCAB_SIZE, Checkpoint, Engine, can_compile, open_checkpoint, pick_device
+from hrm_core import Checkpoint, Engine, can_compile, open_checkpoint, pick_device
 from service.cli.output import console, notices, warn, working
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import state_subfolder
@@ -51,6 +51,8 @@ def check_rows(engine: Engine, row_index: RowIndex) -> tuple[str, ...]:
     Raises: AlignmentError when the rows do not belong to their names.
     """
     checkpoint = row_index.checkpoint
+    if row_index.kind.rules is not None:
+        return ()  # the rules check each of its answers
     name = checkpoint.folder.resolve().name
     examination = read_examination(checkpoint)
     if examination is None:
@@ -93,9 +95,9 @@ def finish_training(folder: Path, options: EngineOptions, is_complete: bool, ste
         console.print(f"Stopped at step {step}. The same command continues from here.")
         raise typer.Exit(130)
     checkpoint = open_checkpoint(folder)
-    if checkpoint.config.vocab_size != ARC_VOCAB_SIZE:
-        return  # the rules check each of its answers
     row_index = RowIndex(checkpoint)
+    if row_index.kind.rules is not None:
+        return  # the rules check each of its answers
     engine = make_engine(checkpoint, replace(options, compiled=False), MAX_DEMONSTRATIONS)
     try:
         with working("testing what was learned"):

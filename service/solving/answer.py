@@ -1,12 +1,12 @@
 """The answer to a test input, from the votes on it, and what single variants answered."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
-from augment import Grid, Variant, decode_variants
+from augment import AnyVariant, Grid, Kind
 from hrm_core import Outcome
 from service.wire.answer import MemberShare, RankedCandidate, TestAnswer, VariantTrace
 from voting import Candidate, Ranking, Tally, rank
@@ -31,13 +31,15 @@ def answer_test(
     shares: Sequence[MemberShare],
     confidence: tuple[float, ...] = (),
     traces: Sequence[VariantTrace] | None = None,
+    solves: Callable[[Grid], bool] | None = None,
     expected: Grid | None = None,
 ) -> TestAnswer:
     """Rank the votes on a test input: `tally`, which are the `tallies` of its checkpoints together.
 
-    `num_variants` is the size of the whole vote. The first few candidates are named.
+    `num_variants` is the size of the whole vote. The first few candidates are named. `solves`
+    checks a grid by the rules, where there are any.
     """
-    candidates = rank(tally, ranking)
+    candidates = rank(tally, ranking, solves)
     attempts = tuple(candidate.grid for candidate in candidates[:num_attempts])
     return TestAnswer(
         attempts=attempts,
@@ -50,6 +52,7 @@ def answer_test(
         variants_asked=sum(share.variants_asked for share in shares),
         segments=sum(share.segments for share in shares),
         decided_early=tally.num_ballots < num_variants,
+        verified=None if solves is None else bool(attempts) and solves(attempts[0]),
         shares=tuple(shares),
         variants=None if traces is None else tuple(traces),
         expected=expected,
@@ -82,7 +85,7 @@ def _named(
 
 
 def read_traces(
-    outcomes: Sequence[Outcome], variants: Sequence[Variant], checkpoint: str
+    outcomes: Sequence[Outcome], variants: Sequence[AnyVariant], checkpoint: str, kind: Kind
 ) -> tuple[VariantTrace, ...]:
     """Decode outcomes of one test input, each of the variant at its place."""
     tokens = np.stack([outcome.tokens for outcome in outcomes])
@@ -90,22 +93,24 @@ def read_traces(
         VariantTrace(
             dihedral=variant.dihedral,
             palette=tuple(variant.palette),
+            rows=getattr(variant, "rows", ()),
+            columns=getattr(variant, "columns", ()),
             checkpoint=checkpoint,
             output=None if cells is None else Grid(cells),
             q_halt=round(_sigmoid(outcome.q_halt_logit), 6),
             segments=outcome.steps,
-            predictions=_read_predictions(outcome, variant),
+            predictions=_read_predictions(outcome, variant, kind),
         )
         for cells, outcome, variant in zip(
-            decode_variants(tokens, variants), outcomes, variants, strict=True
+            kind.decode(tokens, variants), outcomes, variants, strict=True
         )
     )
 
 
-def _read_predictions(outcome: Outcome, variant: Variant) -> tuple[Grid | None, ...]:
+def _read_predictions(outcome: Outcome, variant: AnyVariant, kind: Kind) -> tuple[Grid | None, ...]:
     if outcome.predictions is None:
         return ()
-    decoded = decode_variants(outcome.predictions, [variant] * outcome.steps)
+    decoded = kind.decode(outcome.predictions, [variant] * outcome.steps)
     return tuple(None if cells is None else Grid(cells) for cells in decoded)
 
 

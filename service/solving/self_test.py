@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -210,7 +210,7 @@ def _choose_cases(row_index: RowIndex, puzzles: Sequence[Puzzle]) -> list[_Case]
 def _make_case(
     puzzle_rows: PuzzleRows, other: PuzzleRows | None, index: int, pair: Pair, side: int
 ) -> _Case:
-    variants = puzzle_rows.variants
+    variants = cast(tuple[Variant, ...], puzzle_rows.variants)  # only ARC's rows are tested
     targets = encode_variants(pair.output, variants, side)
     # The variant with the most different output: a similar one would answer as well.
     distance = (targets != targets[index]).sum(axis=1)

@@ -148,7 +148,8 @@ class ActiveJob:
         used = [records[name] for name in self.checkpoints]
         return answer.model_copy(
             update={
-                "verified": all(record.finding.is_verified for record in used),
+                "verified": answer.verified is not False
+                and all(record.finding.is_verified for record in used),
                 "warnings": (
                     *answer.warnings,
                     *(one.warning for one in used if one.warning is not None),
