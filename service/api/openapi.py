@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import groupby
+from types import UnionType
 from typing import Any, Final
 
 from fastapi.openapi.utils import get_openapi
@@ -12,7 +13,7 @@ from starlette.routing import BaseRoute
 from service.api.examples import ANSWERS
 from service.api.problems import CODES, MEDIA_TYPE, TYPE_PREFIX
 from service.wire.problem import Problem
-from service.wire.task import TaskBody
+from service.wire.task import BODIES
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -67,7 +68,7 @@ _HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-def answers(model: type[BaseModel], description: str, *codes: str) -> Responses:
+def answers(model: type[BaseModel] | UnionType, description: str, *codes: str) -> Responses:
     """Describe an answer with a document, and the problems that can come in its place."""
     return {200: answer_doc(description, model=model), **problems(*codes)}
 
@@ -110,7 +111,7 @@ def describe(routes: list[BaseRoute], *, needs_key: bool) -> dict[str, Any]:
     )
     components = document["components"]
     _, own = models_json_schema(
-        [(TaskBody, "validation"), (Problem, "validation")],
+        [(model, "validation") for model in (*BODIES, Problem)],
         ref_template="#/components/schemas/{model}",
     )
     components["schemas"] |= own["$defs"]

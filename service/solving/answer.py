@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from augment import AnyVariant, Grid, Kind
+from augment import ARC, AnyVariant, Grid, Kind
 from hrm_core import Outcome
 from service.wire.answer import MemberShare, RankedCandidate, TestAnswer, VariantTrace
 from voting import Candidate, Ranking, Tally, rank
@@ -85,7 +85,7 @@ def _named(
 
 
 def read_traces(
-    outcomes: Sequence[Outcome], variants: Sequence[AnyVariant], checkpoint: str, kind: Kind
+    outcomes: Sequence[Outcome], variants: Sequence[AnyVariant], checkpoint: str, kind: Kind = ARC
 ) -> tuple[VariantTrace, ...]:
     """Decode outcomes of one test input, each of the variant at its place."""
     tokens = np.stack([outcome.tokens for outcome in outcomes])

@@ -9,7 +9,7 @@ from augment import KINDS, CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
 from service.solving.answer import MAX_PREDICTION_BYTES, MAX_TRACED, answer_test
 from service.solving.members import Member, MemberVote
-from service.solving.warnings import answer_warnings
+from service.solving.warnings import answer_warnings, rule_warnings
 from service.wire.answer import Answer, MemberAnswer, VariantTrace
 from service.wire.errors import InputError
 from service.wire.job import ProgressSummary
@@ -162,7 +162,10 @@ class Solving:
             device=self._device,
             tests=tests,
             verified=None if self._rules is None else all(one.verified for one in tests),
-            warnings=answer_warnings(members, self.puzzle, tests),
+            warnings=(
+                *answer_warnings(members, self.puzzle.test, [one.attempts for one in tests]),
+                *rule_warnings(self.puzzle, tests),
+            ),
             timings_s={stage: round(seconds, 6) for stage, seconds in timings.items()},
         )
 

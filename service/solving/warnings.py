@@ -2,23 +2,22 @@
 
 from collections.abc import Sequence
 
-from augment import KINDS, Puzzle
+from augment import KINDS, Grid, Puzzle
 from service.wire.answer import AdaptationSummary, MemberAnswer, TestAnswer
 
 # Up to 16 variants of a held-out demonstration are checked: one in 16 that is right may be chance,
 # and cannot outvote the others, since a vote takes two that agree.
 MIN_HELD_OUT = 2 / 16
-UNVERIFIED = "No variant's answer obeys the rules: the attempts are wrong, the first the likeliest."
+UNVERIFIED = "No variant's answer obeys the rules, so no attempt is right."
 
 
 def answer_warnings(
-    members: Sequence[MemberAnswer], puzzle: Puzzle, tests: Sequence[TestAnswer]
+    members: Sequence[MemberAnswer], inputs: Sequence[Grid], attempts: Sequence[Sequence[Grid]]
 ) -> tuple[str, ...]:
-    """Return what an answer should be read with, the most important first."""
-    rules = KINDS[puzzle.kind].rules
-    if rules is not None:
-        unverified = [UNVERIFIED for test in tests if not test.verified]
-        return (*unverified, *(note for grid in puzzle.test for note in rules.notes(grid)))
+    """Return what an answer should be read with, the most important first.
+
+    `attempts` are those at each of the test inputs, the best first.
+    """
     of_adaptations = [
         _adaptation_warning(member.adaptation)
         for member in members
@@ -26,10 +25,19 @@ def answer_warnings(
     ]
     of_copies = [
         f"The first attempt at test input {number} equals its input."
-        for number, (grid, test) in enumerate(zip(puzzle.test, tests, strict=True), start=1)
-        if test.attempts[:1] == (grid,)
+        for number, (grid, tried) in enumerate(zip(inputs, attempts, strict=True), start=1)
+        if tried[:1] == (grid,)
     ]
     return (*dict.fromkeys(of_adaptations), *of_copies)
+
+
+def rule_warnings(puzzle: Puzzle, tests: Sequence[TestAnswer]) -> tuple[str, ...]:
+    """Return what the answers to a Sudoku or a maze should be read with."""
+    rules = KINDS[puzzle.kind].rules
+    if rules is None:
+        return ()
+    unverified = (UNVERIFIED for test in tests if not test.verified)
+    return (*unverified, *(note for grid in puzzle.test for note in rules.notes(grid)))
 
 
 def _took(adaptation: AdaptationSummary) -> bool:

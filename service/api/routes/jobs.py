@@ -17,26 +17,31 @@ from service.api.documents import (
     link_to,
     next_page,
 )
-from service.api.examples import JOB_ID, TASK, TASK_TO_ADAPT_TO, TASK_WITH_OPTIONS
+from service.api.examples import JOB_ID, MAZE, SUDOKU, TASK, TASK_TO_ADAPT_TO, TASK_WITH_OPTIONS
 from service.api.openapi import answer_doc, answers, problems, submission_answers
 from service.jobs import JobState, Submitted
 from service.jobs.keys import is_id
 from service.wire.errors import JobNotFound
 from service.wire.job import Job, JobList
-from service.wire.task import Task
+from service.wire.task import BODIES, Maze, Sudoku, Task
 
 # The body is read by hand, with a limit, so the framework does not know of it.
 BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "description": "An ARC task file as it is; `name` and `options` may be added.",
+        "description": "An ARC task file as it is, a Sudoku or a maze; `name` and `options` may be "
+        "added.",
         "content": {
             JSON_TYPE: {
-                "schema": {"$ref": "#/components/schemas/TaskBody"},
+                "schema": {
+                    "anyOf": [{"$ref": f"#/components/schemas/{body.__name__}"} for body in BODIES]
+                },
                 "examples": {
                     "a task file as it is": {"value": TASK},
                     "with options": {"value": TASK_WITH_OPTIONS},
                     "a puzzle that nobody trained on": {"value": TASK_TO_ADAPT_TO},
+                    "a Sudoku": {"value": SUDOKU},
+                    "a maze": {"value": MAZE},
                 },
             }
         },
@@ -156,7 +161,9 @@ async def get_job(call: Known, job_id: JobID) -> Response:
 @router.get(
     "/v1/jobs/{job_id}/task",
     summary="Look a job's puzzle up",
-    responses=answers(Task, "The task as it was sent, without options.", *_PROBLEMS_OF_ONE),
+    responses=answers(
+        Task | Sudoku | Maze, "The puzzle as it was sent, without options.", *_PROBLEMS_OF_ONE
+    ),
 )
 async def get_task(call: Known, job_id: JobID) -> Response:
     """Give the task that a job was made of: what its answer is an answer to."""
