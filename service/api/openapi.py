@@ -111,7 +111,7 @@ def describe(routes: list[BaseRoute], *, needs_key: bool) -> dict[str, Any]:
     )
     components = document["components"]
     _, own = models_json_schema(
-        [(model, "validation") for model in (*BODIES, Problem)],
+        [(body, "validation") for body in BODIES] + [(Problem, "validation")],
         ref_template="#/components/schemas/{model}",
     )
     components["schemas"] |= own["$defs"]
