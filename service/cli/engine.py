@@ -50,10 +50,9 @@ def check_rows(engine: Engine, row_index: RowIndex) -> tuple[str, ...]:
 
     Raises: AlignmentError when the rows do not belong to their names.
     """
-    checkpoint = row_index.checkpoint
     if row_index.kind.rules is not None:
         return ()  # the rules check each of its answers
-    name = checkpoint.folder.resolve().name
+    checkpoint, name = row_index.checkpoint, row_index.name
     examination = read_examination(checkpoint)
     if examination is None:
         try:
@@ -105,4 +104,4 @@ def finish_training(folder: Path, options: EngineOptions, is_complete: bool, ste
     except AlignmentError:
         return  # a puzzle with few demonstrations and few variants cannot be tested
     keep(checkpoint, test)
-    console.print(f"Self-test: {test.verdict}.", markup=False, soft_wrap=True)
+    console.print(f"Self-test: {test.verdict}.", soft_wrap=True)
