@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from augment.errors import CanvasError, Place, PuzzleError
 from augment.puzzle import MAX_SIDE, Grid
-from augment.variants import IDENTITY_PALETTE, NUM_DIHEDRALS, Variant
+from augment.variants import IDENTITY_PALETTE, NUM_DIHEDRALS, Variant, invert_dihedral
 
 SIGNS: Final = "# SGo"
 WALL, FREE, START, GOAL, PATH = range(len(SIGNS))
@@ -65,7 +65,7 @@ def decode_maze(
         is_rectangle = is_maze.sum() == height * width and is_maze[:height, :width].all()
         cells = sheet[:height, :width].astype(np.int64) - FIRST_TOKEN
         is_read = height > 0 and is_rectangle and cells.max() < len(SIGNS)
-        grids.append(variant.invert(cells.astype(np.uint8)) if is_read else None)
+        grids.append(invert_dihedral(cells.astype(np.uint8), variant.dihedral) if is_read else None)
     return grids
 
 

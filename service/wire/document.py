@@ -1,4 +1,4 @@
-"""What the documents of the service have in common: how they are read, times and grids."""
+"""What the documents of the service have in common: how they are read, times, grids."""
 
 from datetime import UTC, datetime
 from typing import Annotated
