@@ -167,8 +167,8 @@ def missing_config(
     )
 
 
-def write_preset(folder: Path, name: str) -> None:
-    """Write a preset as a folder's `all_config.yaml`, which must not have one.
+def write_preset(folder: Path, name: str) -> Path:
+    """Write a preset as the `all_config.yaml` of a folder that has none; return its path.
 
     Raises: CheckpointError.
     """
@@ -183,3 +183,4 @@ def write_preset(folder: Path, name: str) -> None:
         )
     heading = f"# The preset {name} of hrm-arc. Source: {preset.source}.\n"
     write_text(path, heading + yaml.safe_dump(preset.document))
+    return path

@@ -10,13 +10,15 @@ class Unsupported:
     """An architecture: its class in `arch.name`, and the tensors that only it has or lacks.
 
     `class_path` is matched at the end of `module@Class`. `has` and `lacks` are beginnings of names
-    of tensors, without prefixes: all of the former and none of the latter are there.
+    of tensors, without prefixes: all of the former and none of the latter are there. `repository`
+    publishes weights of it on the Hugging Face hub.
     """
 
     what: str
     class_path: str
     has: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
+    repository: str = ""
 
     def owns(self, names: Iterable[str]) -> bool:
         """Return whether tensors of these names are its own."""
@@ -38,6 +40,7 @@ UNSUPPORTED = (
         "for tokens",
         r"@HRMACT\w*",
         has=("high_level_reasoner.", "low_level_reasoner."),
+        repository="ZoneTwelve/HRM-Sudoku",
     ),
     Unsupported(
         "TRM with six latent states (trm_hier6)", r"trm_hier6@\w+", has=("L1_init", "L6_init")
@@ -64,11 +67,13 @@ UNSUPPORTED = (
         r"@EqRModel",
         has=("L_level.", "lm_head."),
         lacks=("H_init", "L_init", "H_level.", "L1_init"),
+        repository="locuslab/EqR-model",
     ),
     Unsupported(
         "CGAR, a TRM with a depth that a training curriculum sets (if all of it was used, "
         "H_cycles 3 and L_cycles 6, it computes as TRM: choose the preset trm-sudoku-mlp)",
         r"@\w+_CGAR",
+        repository="Kaleemullah/trm-cgar-sudoku",
     ),
 )
 
@@ -78,6 +83,11 @@ def find_by_class(class_path: str) -> Unsupported | None:
     *module, name = re.split(r"[.@]", class_path)
     path = f"{'.'.join(module)}@{name}"
     return next((one for one in UNSUPPORTED if re.search(f"(?:{one.class_path})$", path)), None)
+
+
+def find_by_repository(repo: str) -> Unsupported | None:
+    """Return the architecture of the weights in a repository on the hub, or None."""
+    return next((one for one in UNSUPPORTED if one.repository.lower() == repo.lower()), None)
 
 
 def find_by_tensors(names: Iterable[str]) -> Unsupported | None:

@@ -76,6 +76,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "puzzles_named": None if names is None else len(row_index.puzzle_names),
         "puzzles_known": None if index is None else len(index.demonstrations),
         "probes": None if index is None else len(index.probes),
+        "notes": list(checkpoint.notes),
         "config": config,
     }
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from augment import CanvasError, CropChoice, Dialect, Puzzle, Variant, choose_crop
+from augment import BLANK_NAME, CanvasError, CropChoice, Dialect, Puzzle, Variant, choose_crop
 from hrm_core import ARC_VOCAB_SIZE, Checkpoint
 from service.runtime.choice import Candidate
 from service.solving.confidence import Calibration, read_calibration
@@ -129,7 +129,9 @@ class RowIndex:
     def puzzle_names(self) -> tuple[str, ...]:
         """Names of the puzzles that have rows, in row order."""
         names = self.checkpoint.names or ()
-        return tuple(dict.fromkeys(self.dialect.puzzle_of(name) for name in names[1:]))
+        return tuple(
+            dict.fromkeys(self.dialect.puzzle_of(name) for name in names[1:] if name != BLANK_NAME)
+        )
 
     def check_arc(self) -> None:
         """Check that the checkpoint is for ARC and names its rows.
