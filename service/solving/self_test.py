@@ -42,7 +42,7 @@ MIN_GAIN, MIN_STANDARD_ERRORS = 0.1, 3.0
 # tenths. Standard errors do not suffice where the demonstrations are of few puzzles.
 MIN_CELL_SHARE = 0.5
 MIN_EXACT_SHARE = 0.5
-_SETTINGS = "num_heads, H_cycles, L_cycles or puzzle_emb_len in all_config.yaml"
+_SETTINGS = "num_heads, H_cycles, L_cycles or puzzle_emb_len"
 _NAMES = "identifiers.json is not in the order of this table"
 
 
@@ -70,7 +70,8 @@ class SelfTest:
     """The result of a self-test; a rival is None where there are no rows of its kind.
 
     `names_known`: this program wrote rows and names together, so only the training is in question.
-    `suspects` are the settings that spoil the answers of a good checkpoint although it loads.
+    `suspects` are the settings that spoil the answers of a good checkpoint although it loads, and
+    `notes` what was assumed of them.
 
     Units: `exact_share` is the share of demonstrations that come out right, `cell_share`
     the share of the outputs' cells.
@@ -84,6 +85,7 @@ class SelfTest:
     other_variants: Rival | None
     names_known: bool = False
     suspects: str = _SETTINGS
+    notes: str = ""
 
     @property
     def finding(self) -> Finding:
@@ -99,6 +101,7 @@ class SelfTest:
     def verdict(self) -> str:
         """The finding as a sentence, with likely causes where it is not good."""
         num_exact = round(self.exact_share * self.num_demonstrations)
+        suspects = f"{self.suspects} in all_config.yaml{self.notes} differs from its training"
         right = f"{num_exact} of {self.num_demonstrations} known demonstrations come out right"
         match self.finding:
             case Finding.ALIGNED:
@@ -106,7 +109,7 @@ class SelfTest:
             case Finding.UNDERFITTED:
                 return (
                     f"underfitted: the rows belong to their names, but only {right}. It was "
-                    f"trained briefly, or {self.suspects} differs from its training"
+                    f"trained briefly, or {suspects}"
                 )
             case Finding.UNCLEAR:
                 return (
@@ -117,14 +120,17 @@ class SelfTest:
                 # Puzzles are distinguished but variants are not: the network computes wrongly.
                 return (
                     f"misaligned: {right}, and rows of other variants answer as well. Most likely "
-                    f"{self.suspects} differs from its training; otherwise {_NAMES}, or it is "
-                    "hardly trained"
+                    f"{suspects}; otherwise {_NAMES}, or it is hardly trained"
+                )
+            case Finding.MISALIGNED if self.notes:
+                return (
+                    f"misaligned: {right}, and rows of other names answer as well. Most likely "
+                    f"{suspects}, or {_NAMES}; otherwise it is hardly trained"
                 )
             case _:
                 return (
                     f"misaligned: {right}, and rows of other names answer as well. Most likely "
-                    f"{_NAMES}; otherwise {self.suspects} differs from its training, or it is "
-                    "hardly trained"
+                    f"{_NAMES}; otherwise {suspects}, or it is hardly trained"
                 )
 
 
@@ -176,17 +182,17 @@ def run_self_test(
     started = time.monotonic()
     few, rest = cases[:MIN_DEMONSTRATIONS], cases[MIN_DEMONSTRATIONS:]
     answers = _answer(engine, few, on_step)
-    suspects = _describe_suspects(row_index.checkpoint)
-    result = _summarise(few, answers, suspects)
+    checkpoint = row_index.checkpoint
+    result = _summarise(few, answers, checkpoint)
     is_clear = result.finding in (Finding.ALIGNED, Finding.UNDERFITTED)
     if not rest or (is_clear and time.monotonic() - started > LONG_S):
         return result
     more = _answer(engine, rest, on_step)
-    return _summarise(cases, np.concatenate((answers, more), axis=2), suspects)
+    return _summarise(cases, np.concatenate((answers, more), axis=2), checkpoint)
 
 
 def _describe_suspects(checkpoint: Checkpoint) -> str:
-    """Return the settings that leave no trace in the weights, with their values and what is noted.
+    """Return the settings that leave no trace in the weights, with their values.
 
     Learned positions and `mlp_t` give the length of the prefix away.
     """
@@ -199,8 +205,7 @@ def _describe_suspects(checkpoint: Checkpoint) -> str:
             if config.architecture == "trm":
                 names.append("puzzle_emb_len")
     *most, last = (f"{name} {getattr(config, name)}" for name in names)
-    notes = f" ({'; '.join(checkpoint.notes)})" if checkpoint.notes else ""
-    return f"{', '.join(most)} or {last} in all_config.yaml{notes}"
+    return f"{', '.join(most)} or {last}"
 
 
 def _choose_cases(row_index: RowIndex, puzzles: Sequence[Puzzle]) -> list[_Case]:
@@ -285,7 +290,9 @@ def _answer(
     return answers
 
 
-def _summarise(cases: Sequence[_Case], answers: npt.NDArray[np.float64], suspects: str) -> SelfTest:
+def _summarise(
+    cases: Sequence[_Case], answers: npt.NDArray[np.float64], checkpoint: Checkpoint
+) -> SelfTest:
     own, other_puzzles, other_variants = answers.swapaxes(0, 1)
     exact_share, cell_share = own.mean(axis=1).tolist()
     return SelfTest(
@@ -295,7 +302,8 @@ def _summarise(cases: Sequence[_Case], answers: npt.NDArray[np.float64], suspect
         cell_share=cell_share,
         other_puzzles=_compare(own, other_puzzles),
         other_variants=_compare(own, other_variants),
-        suspects=suspects,
+        suspects=_describe_suspects(checkpoint),
+        notes=f" ({'; '.join(checkpoint.notes)})" if checkpoint.notes else "",
     )
 
 
