@@ -154,16 +154,16 @@ def missing_config(
     """Return the error of a folder without an `all_config.yaml`, with the presets that fit."""
     fitting = find_fitting(folder, weights_path, layout, rows, canvas)
     choice = (
-        f"choose the right one of the presets that fit the weights ({', '.join(fitting)}) with "
-        f"`hrm-arc presets {folder} --preset NAME`"
+        f", or choose the right one of the presets that fit the weights ({', '.join(fitting)}) "
+        f"with `hrm-arc presets {folder} --preset NAME`"
         if fitting
-        else "no preset fits these weights"
+        else "; no preset fits these weights"
     )
     return CheckpointError(
         folder / CONFIG_NAME,
         "missing",
         "It contains cycles, heads, prefix and halting, which the weights do not: copy the one "
-        f"that was published with them, or {choice}.",
+        f"that was published with them{choice}.",
     )
 
 

@@ -112,6 +112,7 @@ def verify_command(
             device, precision=precision, attention=attention, num_threads=threads
         )
         document = _self_test(checkpoint, tasks, engine)
+    document["notes"] = list(checkpoint.notes)
     if as_json:
         print_json(document)
     else:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from hrm_core import open_checkpoint
 from hrm_core.checkpoint.finding import find_weights
@@ -13,6 +12,7 @@ from hrm_core.checkpoint.weights import read_weights
 from hrm_core.errors import CheckpointError
 from service.cli import options
 from service.cli.output import JSONOption, console, print_json, warn
+from service.wire.errors import InputError
 
 # What leaves no trace in weights, and so tells presets of one shape apart.
 _SHOWN = ("H_cycles", "L_cycles", "num_heads", "pos_encodings", "puzzle_emb_len", "halt_max_steps")
@@ -35,7 +35,7 @@ def presets_command(
     """
     if preset is not None:
         if folder is None:
-            raise typer.BadParameter("--preset needs the folder of the weights")
+            raise InputError("--preset needs the folder of the weights")
         choose_preset(folder, preset, canvas)
         return
     names = list(PRESETS)
@@ -47,11 +47,10 @@ def presets_command(
     if as_json:
         print_json(documents)
         return
-    table = Table("preset", "settings", "source")
     for document in documents:
         settings = ", ".join(f"{key} {document[key]}" for key in _SHOWN if key in document)
-        table.add_row(document["name"], settings, document["source"])
-    console.print(table)
+        line = f"{document['name']}: {settings} ({document['source']})"
+        console.print(line, markup=False, soft_wrap=True)
     if not names:
         warn(f"No preset fits the weights in {folder}")
 
@@ -64,9 +63,13 @@ def choose_preset(folder: Path, name: str, canvas: int | None = None) -> None:
     path = write_preset(folder, name)
     try:
         open_checkpoint(folder, canvas)
-    except CheckpointError:
+    except CheckpointError as error:
         path.unlink()
-        raise
+        raise CheckpointError(
+            folder,
+            f"the preset {name} does not fit the weights ({error.problem})",
+            f"`hrm-arc presets {folder}` lists those that do.",
+        ) from error
     console.print(
         f"{path}: the preset {name} ({PRESETS[name].source})", markup=False, soft_wrap=True
     )

@@ -288,6 +288,7 @@ def _open(
         "checkpoint served",
         checkpoint=name,
         verdict=record.verdict,
+        notes=list(checkpoint.notes),
         device=str(engine.device),
         slots=engine.num_slots,
         seconds=round(time.monotonic() - started, 3),

@@ -186,7 +186,7 @@ def trm_folder(constant_tasks: tuple[Task, ...], tmp_path_factory: pytest.TempPa
             vocab_size=ARC_VOCAB_SIZE, seq_len=9, num_rows=len(dataset.identifiers)
         ),
         dataset.arrays,
-        TrainSettings(num_steps=300, batch_size=48, lr=2e-3, warmup_steps=10),
+        TrainSettings(num_steps=500, batch_size=48, lr=3e-3, warmup_steps=10),
         {
             "identifiers.json": list(dataset.identifiers),
             PUZZLES_NAME: index_document(dataset.puzzles),
