@@ -17,7 +17,7 @@ ForwardDtype = Literal["bfloat16", "float16", "float32"]
 ARC_VOCAB_SIZE = 12
 ARC_CANVAS = 30
 CANVAS_BY_VOCAB_SIZE: Mapping[int, int] = {ARC_VOCAB_SIZE: ARC_CANVAS, 11: 9, 6: 30}
-"""Sides of the canvases of ARC, Sudoku and mazes, whose published files do not contain them."""
+"""Sides of the canvases of ARC, Sudoku and mazes; published files do not contain them."""
 
 CLASS_PATHS: Mapping[str, str] = {
     "hrm": "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",

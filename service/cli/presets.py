@@ -14,7 +14,7 @@ from service.cli import options
 from service.cli.output import JSONOption, console, print_json, warn
 from service.wire.errors import InputError
 
-# What leaves no trace in weights, and so tells presets of one shape apart.
+# What leaves no trace in weights, and so distinguishes presets of one shape.
 _SHOWN = ("H_cycles", "L_cycles", "num_heads", "pos_encodings", "puzzle_emb_len", "halt_max_steps")
 
 
