@@ -9,13 +9,7 @@ import numpy.typing as npt
 
 from augment.errors import CanvasError
 from augment.puzzle import Grid
-from augment.variants import (
-    NUM_COLOURS,
-    NUM_DIHEDRALS,
-    Variant,
-    apply_dihedral,
-    invert_dihedral,
-)
+from augment.variants import NUM_COLOURS, NUM_DIHEDRALS, Variant, apply_dihedral, invert_dihedral
 
 PAD = 0
 EOS = 1
@@ -26,33 +20,25 @@ VOCABULARY = FIRST_COLOUR + NUM_COLOURS
 _SIZE_STEP = 1024
 
 
-def encode(
-    grids: Sequence[npt.NDArray[np.uint8] | Grid],
-    canvas: int,
-    offsets: npt.NDArray[np.integer[Any]] | None = None,
-) -> npt.NDArray[np.int32]:
-    """Place each grid on a canvas, at its offset (row, col) or at the top left.
+def encode(grids: Sequence[npt.NDArray[np.uint8] | Grid], canvas: int) -> npt.NDArray[np.int32]:
+    """Place each grid at the top left of a canvas.
 
     EOS marks the row below the grid and the column right of it, where the canvas has them.
 
-    Shapes: N grids [h, w], offsets [N, 2] to [N, canvas * canvas].
+    Shapes: N grids [h, w] to [N, canvas * canvas].
 
     Raises: CanvasError for a grid that does not fit.
     """
-    if offsets is not None and offsets.shape != (len(grids), 2):
-        raise ValueError(f"offsets {list(offsets.shape)} for {len(grids)} grids; give [N, 2]")
     tokens = np.full((len(grids), canvas, canvas), PAD, dtype=np.int32)
-    corners = [(0, 0)] * len(grids) if offsets is None else offsets.tolist()
-    for sheet, grid, (row, col) in zip(tokens, grids, corners, strict=True):
+    for sheet, grid in zip(tokens, grids, strict=True):
         cells = grid.cells if isinstance(grid, Grid) else grid
         height, width = cells.shape
-        bottom, right = row + height, col + width
-        if min(row, col) < 0 or max(bottom, right) > canvas:
-            raise CanvasError(height, width, canvas, row, col)
-        np.add(cells, FIRST_COLOUR, out=sheet[row:bottom, col:right])
+        if max(height, width) > canvas:
+            raise CanvasError(height, width, canvas)
+        np.add(cells, FIRST_COLOUR, out=sheet[:height, :width])
         # A slice beyond the canvas is empty: no EOS on that side.
-        sheet[bottom : bottom + 1, col:right] = EOS
-        sheet[row:bottom, right : right + 1] = EOS
+        sheet[height : height + 1, :width] = EOS
+        sheet[:height, width : width + 1] = EOS
     return tokens.reshape(len(grids), canvas * canvas)
 
 

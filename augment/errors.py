@@ -78,17 +78,15 @@ class CanvasError(AugmentError):
 
     code = "canvas_exceeded"
 
-    def __init__(self, height: int, width: int, canvas: int, row: int = 0, col: int = 0) -> None:
-        super().__init__(height, width, canvas, row, col)
+    def __init__(self, height: int, width: int, canvas: int) -> None:
+        super().__init__(height, width, canvas)
         self.size = (height, width)
         self.canvas = canvas
-        self.offset = (row, col)
 
     def __str__(self) -> str:
         height, width = self.size
-        at = "" if self.offset == (0, 0) else f" at row {self.offset[0]}, column {self.offset[1]}"
         return (
-            f"a grid of {height} x {width}{at} does not fit the model's canvas of "
+            f"a grid of {height} x {width} does not fit the model's canvas of "
             f"{self.canvas} x {self.canvas}; use a checkpoint with a larger canvas"
         )
 

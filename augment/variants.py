@@ -78,15 +78,6 @@ class Variant:
         """
         return apply_dihedral(np.array(self.palette, dtype=np.uint8)[cells], self.dihedral)
 
-    def invert(self, cells: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Undo `apply`: turn back, then give the cells their old colours.
-
-        Shapes: [..., h, w] to [..., h, w] or [..., w, h].
-        """
-        turned = invert_dihedral(cells, self.dihedral)
-        old: npt.NDArray[np.uint8] = np.argsort(self.palette).astype(np.uint8)[turned]
-        return old
-
     def apply_grid(self, grid: Grid) -> Grid:
         """Return this variant of a grid."""
         return Grid(self.apply(grid.cells))

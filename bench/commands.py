@@ -19,7 +19,7 @@ from bench.full_size import make_full_size, measure_opening
 from bench.jobs import measure_overhead, measure_sharing
 from bench.model import NUM_ROWS
 from bench.pipeline import measure_pipeline
-from bench.reference import measure_reference, skipped
+from bench.reference import measure_reference
 from bench.report import Section, describe, describe_hardware, print_section, write_record
 from bench.throughput import measure_throughput
 from hrm_core import ARC_CANVAS, HRMCoreError, pick_device
@@ -287,7 +287,10 @@ def _measure_part(
             for device in devices:
                 yield measure_throughput(device, slots, compiled)
         case "reference" if reference is None:
-            yield skipped()
+            yield Section(
+                "Reference: skipped. Give the path of a checkout of sapientinc/HRM: "
+                "`make bench REFERENCE=PATH`"
+            )
         case "reference":
             try:
                 for device in devices:

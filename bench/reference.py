@@ -34,14 +34,6 @@ FLASH_MODULES = ("flash_attn_interface", "flash_attn")
 Step = Callable[[], tuple[Tensor, Tensor]]
 
 
-def skipped() -> Section:
-    """Return a section that asks for the path."""
-    return Section(
-        "Reference: skipped. Give the path of a checkout of sapientinc/HRM: "
-        "`make bench REFERENCE=PATH`"
-    )
-
-
 def measure_reference(path: Path, device: torch.device, with_compile: bool = True) -> list[Section]:
     """Time the reference's segment and ours in turn, and compare what they give.
 

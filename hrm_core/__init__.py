@@ -12,10 +12,10 @@ from hrm_core.engine.crop_engine import CropEngine as CropEngine
 from hrm_core.engine.engine import Engine as Engine
 from hrm_core.engine.memory import release_memory as release_memory
 from hrm_core.engine.memory import used_memory as used_memory
-from hrm_core.engine.samples import Halting as Halting
-from hrm_core.engine.samples import Outcome as Outcome
-from hrm_core.engine.samples import Sample as Sample
+from hrm_core.engine.scheduler import Halting as Halting
+from hrm_core.engine.scheduler import Outcome as Outcome
 from hrm_core.engine.scheduler import Priority as Priority
+from hrm_core.engine.scheduler import Sample as Sample
 from hrm_core.engine.sizing import EngineConfig as EngineConfig
 from hrm_core.errors import AgreementError as AgreementError
 from hrm_core.errors import AttentionError as AttentionError

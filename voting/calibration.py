@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from voting.tally import VotingError
+from voting.tally import VotingError, sigmoid
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
@@ -47,7 +47,7 @@ class Logistic:
         """
         limited = np.clip(features, self.lows, self.highs)
         standardised = (limited - np.array(self.means)) / np.array(self.scales)
-        return _sigmoid(self.intercept + standardised @ np.array(self.coefficients))
+        return sigmoid(self.intercept + standardised @ np.array(self.coefficients))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ def _newton(
     right_share = targets.mean()
     weights[0] = np.log(right_share / (1.0 - right_share))
     for _ in range(MAX_ITERATIONS):
-        probabilities = _sigmoid(design @ weights)
+        probabilities = sigmoid(design @ weights)
         gradient = design.T @ (probabilities - targets) + penalty * weights
         curvature = probabilities * (1.0 - probabilities)
         hessian = (design * curvature[:, None]).T @ design + np.diag(penalty)
@@ -205,9 +205,3 @@ def _loss(design: Floats, targets: Floats, penalty: Floats, weights: Floats) -> 
     # log(1 + exp(x)) without overflow.
     fit = np.logaddexp(0.0, logits) - targets * logits
     return float(fit.sum() + 0.5 * (penalty * weights**2).sum())
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    # exp(-log(1 + exp(-x))): no overflow at either end.
-    result: Floats = np.exp(-np.logaddexp(0.0, -logits))
-    return result

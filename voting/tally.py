@@ -123,7 +123,11 @@ def _scaled_q(logits: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     """Return sigmoid(logits) as integers in 1 / Q_ONE, computed in float64."""
     if np.isnan(logits).any():
         raise BallotError(f"q_halt_logits[{int(np.isnan(logits).argmax())}] is not a number")
-    # exp(-log(1 + exp(-x))): no overflow at either end.
-    q = np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))
-    scaled: NDArray[np.int64] = np.rint(q * Q_ONE).astype(np.int64)
+    scaled: NDArray[np.int64] = np.rint(sigmoid(logits.astype(np.float64)) * Q_ONE).astype(np.int64)
     return scaled
+
+
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return 1 / (1 + exp(-x)) of each number, without overflow at either end."""
+    result: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -logits))
+    return result

@@ -42,7 +42,7 @@ class Step:
 
 STEPS = (
     Step("Read the body", "service/api/routes/solve.py", 0, 0),
-    Step("Check the task", "service/wire/task.py", 1, 0),
+    Step("Check the task", "service/api/bodies.py", 1, 0),
     Step("Admit: is it known?", "service/api/admission.py", 2, 0),
     Step("Queue the job", "service/jobs/store.py", 2, 1),
     Step("Claim the job", "service/jobs/claims.py", 0, 2),

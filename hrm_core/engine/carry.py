@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hrm_core.engine.samples import Halting
-from hrm_core.engine.scheduler import Entry
+from hrm_core.engine.scheduler import Entry, Halting
 from hrm_core.model.config import ARC_VOCAB_SIZE, ModelConfig
 from hrm_core.model.layers import stablemax_weights
 from hrm_core.model.network import Network

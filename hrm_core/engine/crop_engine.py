@@ -7,7 +7,7 @@ from typing import Any
 from hrm_core.checkpoint.folder import Checkpoint
 from hrm_core.engine.engine import Engine
 from hrm_core.engine.memory import release_memory
-from hrm_core.engine.samples import Outcome, Sample, SampleFilter, any_sample
+from hrm_core.engine.scheduler import Outcome, Sample, SampleFilter, any_sample
 from hrm_core.engine.sizing import EngineConfig
 from hrm_core.errors import EngineError
 

@@ -13,15 +13,17 @@ from hrm_core.device.device import compiled, pick_threads, use_threads
 from hrm_core.device.measured import MeasuredChoices, read_tuned, tuned_path
 from hrm_core.engine.carry import CapturedRun, Carry, Run, SegmentOutput, run_segment
 from hrm_core.engine.memory import is_out_of_memory, needs_memory, release_memory
-from hrm_core.engine.samples import (
+from hrm_core.engine.scheduler import (
     Halting,
     HaltRule,
     Outcome,
+    Priority,
     Sample,
     SampleFilter,
+    Scheduler,
+    SlotTable,
     any_sample,
 )
-from hrm_core.engine.scheduler import Priority, Scheduler, SlotTable
 from hrm_core.engine.sizing import EngineConfig, pick_slots
 from hrm_core.errors import DeviceMemoryError, EngineError
 from hrm_core.model.attention import sdpa

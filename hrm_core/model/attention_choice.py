@@ -34,21 +34,11 @@ CPU_MAX_SCORES = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """One candidate's measurement; where it failed, `seconds` is None and `note` is the reason."""
-
-    name: str
-    seconds: float | None
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen backend, and the measurements it was chosen by (none where it was requested)."""
+    """The chosen backend."""
 
     name: str
     attend: Attend
-    timings: tuple[Timing, ...] = ()
 
 
 def load_backend(name: str) -> Attend:
@@ -110,19 +100,17 @@ def choose(
         candidates = _fitting_on_cpu(candidates, shape, trains)
     if len(candidates) == 1:
         return Choice(candidates[0], load_backend(candidates[0]))
-    timings: tuple[Timing, ...] = ()
 
     def measure() -> str:
-        nonlocal timings
-        timings = _measure(candidates, shape, device, dtype, trains)
-        fitting = [timing for timing in timings if timing.seconds is not None]
-        if not fitting:
-            notes = "; ".join(f"{timing.name}: {timing.note}" for timing in timings)
+        measurements = _measure(candidates, shape, device, dtype, trains)
+        seconds = {name: one for name, one in measurements.items() if isinstance(one, float)}
+        if not seconds:
+            notes = "; ".join(f"{name}: {note}" for name, note in measurements.items())
             raise AttentionError(
                 f"no attention backend runs {shape} in {dtype} on {device} ({notes}). Name one "
                 "with --attention, or use --device cpu"
             )
-        return min(fitting, key=lambda timing: timing.seconds or 0.0).name
+        return min(seconds, key=lambda name: seconds[name])
 
     if device.type == "cpu":
         use = "training" if trains else "inference"
@@ -130,7 +118,7 @@ def choose(
         best = (measured or MeasuredChoices(None)).choose(what, candidates, measure)
     else:
         best = measure()
-    return Choice(best, load_backend(best), timings)
+    return Choice(best, load_backend(best))
 
 
 def by_length(attends: Mapping[int, Attend]) -> Attend:
@@ -156,7 +144,8 @@ def _fitting_on_cpu(names: tuple[str, ...], shape: Shape, trains: bool) -> tuple
 
 def _measure(
     names: tuple[str, ...], shape: Shape, device: torch.device, dtype: torch.dtype, trains: bool
-) -> tuple[Timing, ...]:
+) -> dict[str, float | str]:
+    """Return the seconds that each backend takes; where it failed, the reason."""
     if device.type == "cpu":
         batch, length, num_heads, head_dim = shape
         max_batch = CPU_MEASURED_WITH // (num_heads * length**2 * head_dim)
@@ -166,24 +155,22 @@ def _measure(
         torch.randn(shape, generator=generator, device=device, dtype=dtype) for _ in range(3)
     )
     expected = sdpa(q, k, v).float()
-    timings = []
+    time_it = _time_cuda if device.type == "cuda" else _time_cpu
+    measurements: dict[str, float | str] = {}
     for name in names:
         try:
             attend = load_backend(name)
             out = attend(q, k, v).float()
             error = ((out - expected).square().mean() / expected.square().mean()).sqrt().item()
             if not error <= MAX_RELATIVE_ERROR:
-                timings.append(Timing(name, None, f"differs from sdpa by {error:.1e}"))
+                measurements[name] = f"differs from sdpa by {error:.1e}"
                 continue
-            time_it = _time_cuda if device.type == "cuda" else _time_cpu
-            timings.append(
-                Timing(name, time_it(_with_backward(attend) if trains else attend, q, k, v))
-            )
+            measurements[name] = time_it(_with_backward(attend) if trains else attend, q, k, v)
         except (RuntimeError, AttentionError) as problem:  # a kernel not built for this GPU
             if isinstance(problem, RuntimeError) and is_out_of_memory(problem):
                 raise
-            timings.append(Timing(name, None, str(problem).splitlines()[0]))
-    return tuple(timings)
+            measurements[name] = str(problem).splitlines()[0]
+    return measurements
 
 
 def _with_backward(attend: Attend) -> Attend:

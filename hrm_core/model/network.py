@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -181,9 +182,7 @@ def build_network(
     With `meta`, parameters take no memory until weights are assigned to them.
     """
     kind = TRM if config.architecture == "trm" else HRM
-    if not meta:
-        return kind(config, attend, dtype)
-    with torch.device("meta"):
+    with torch.device("meta") if meta else nullcontext():
         return kind(config, attend, dtype)
 
 

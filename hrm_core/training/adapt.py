@@ -119,14 +119,12 @@ class Adaptation:
     @property
     def held_out_share(self) -> float | None:
         """The last share before the held-out demonstrations were included; None without any."""
-        checks = self.checks
-        return checks[-1].held_out_share if checks else None
+        return self.checks[-1].held_out_share if self.checks else None
 
     @property
     def learned_share(self) -> float | None:
         """The last share of the demonstrations of puzzles with none held out; None without any."""
-        checks = self.checks
-        return checks[-1].learned_share if checks else None
+        return self.checks[-1].learned_share if self.checks else None
 
     @property
     def phase(self) -> Phase:

@@ -243,10 +243,10 @@ class SampleCollection:
                 rank=number,
                 is_known=reduced.is_known,
                 features=features,
-                is_right=grid == reduced.expected,
+                is_right=one.grid == reduced.expected,
             )
-            for number, (features, grid) in enumerate(
-                zip(attempts, _first_grids(tally), strict=True), start=1
+            for number, (features, one) in enumerate(
+                zip(attempts, rank(tally)[:NUM_ATTEMPTS], strict=True), start=1
             )
         ]
 
@@ -326,10 +326,6 @@ def _solve_all(
     for _, group in sorted(by_side.items()):
         solve([engine], group)
     return [solving.tallies[0] for solving in solvings]
-
-
-def _first_grids(tally: Tally) -> list[Grid]:
-    return [one.grid for one in rank(tally)[:NUM_ATTEMPTS]]
 
 
 def _count_of(tally: Tally, grid: Grid) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,6 @@ def build_dataset(
     canvas: int,
     num_variants: int,
     seed: int,
-    dialect: Dialect = Dialect.HRM,
     *,
     crop: bool = False,
 ) -> Dataset:
@@ -47,7 +46,7 @@ def build_dataset(
     numbered from 1, puzzle by puzzle, the untransformed variant first. A `Puzzle` has no test
     outputs, so none can leak in.
 
-    Raises: DatasetError for no puzzles, two of one name, or a name in another dialect; CanvasError
+    Raises: DatasetError for no puzzles, two of one name, or a name in TRM's dialect; CanvasError
     when a grid does not fit.
     """
     if not puzzles:
@@ -56,7 +55,7 @@ def build_dataset(
     if len(set(names)) != len(names):
         doubled = sorted({name for name in names if names.count(name) > 1})
         raise DatasetError(f"two puzzles of one name: {', '.join(doubled[:5])}")
-    if dialect is not Dialect.TRM and Dialect.of(names) is Dialect.TRM:
+    if Dialect.of(names) is Dialect.TRM:
         foreign = next(name for name in names if Dialect.of([name]) is Dialect.TRM)
         raise DatasetError(
             f"puzzle name {foreign!r} contains {Dialect.TRM.separator!r}, which marks variants in "
@@ -68,7 +67,7 @@ def build_dataset(
         side = choose_crop(puzzle, canvas).size if crop else canvas
         variants = draw_variants(puzzle, num_variants, seed)
         parts.setdefault(side, _Part(side)).add(puzzle, variants, first_row=len(identifiers))
-        identifiers += [dialect.name(puzzle.name, variant) for variant in variants]
+        identifiers += [Dialect.HRM.name(puzzle.name, variant) for variant in variants]
     ordered = [parts[side] for side in sorted(parts)]
     return Dataset(
         arrays=tuple(part.arrays() for part in ordered),
@@ -148,38 +147,39 @@ class HeldOut:
 
     def checked(self, dataset: Dataset) -> list[CheckedExamples]:
         """List the held-out examples that are checked: those of the first few variants."""
-        limit = _num_checked(len(self.indices))
-        return [
-            _examples(
-                arrays,
-                {
-                    puzzle.name: _starts(arrays, group)[:limit] + self.indices[puzzle.name]
-                    for group, puzzle in enumerate(puzzles)
-                    if puzzle.name in self.indices
-                },
-            )
-            for arrays, puzzles in zip(dataset.arrays, dataset.groups, strict=True)
-        ]
+        return _checked_examples(
+            dataset,
+            {puzzle.name for puzzle in dataset.puzzles if puzzle.name in self.indices},
+            lambda arrays, group, name: _starts(arrays, group) + self.indices[name],
+        )
 
     def practised(self, dataset: Dataset) -> list[CheckedExamples]:
         """List the demonstrations that are checked of puzzles with none held out."""
-        limit = _num_checked(len(dataset.puzzles) - len(self.indices))
-        return [
-            _examples(
-                arrays,
-                {
-                    puzzle.name: np.arange(*arrays.variant_starts[_span(arrays, group)])[:limit]
-                    for group, puzzle in enumerate(puzzles)
-                    if puzzle.name not in self.indices
-                },
-            )
-            for arrays, puzzles in zip(dataset.arrays, dataset.groups, strict=True)
-        ]
+        return _checked_examples(
+            dataset,
+            {puzzle.name for puzzle in dataset.puzzles if puzzle.name not in self.indices},
+            lambda arrays, group, _: np.arange(*arrays.variant_starts[_span(arrays, group)]),
+        )
 
 
-def _num_checked(num_puzzles: int) -> int:
-    """Return how many examples of each puzzle are checked."""
-    return max(1, min(MAX_CHECKED_VARIANTS, MAX_CHECKED // max(1, num_puzzles)))
+def _checked_examples(
+    dataset: Dataset,
+    names: Set[str],
+    examples_of: Callable[[TrainingArrays, int, str], npt.NDArray[np.int64]],
+) -> list[CheckedExamples]:
+    """List the first few of the examples of each puzzle that is named."""
+    limit = max(1, min(MAX_CHECKED_VARIANTS, MAX_CHECKED // max(1, len(names))))
+    found = []
+    for arrays, puzzles in zip(dataset.arrays, dataset.groups, strict=True):
+        parts = {
+            puzzle.name: examples_of(arrays, group, puzzle.name)[:limit]
+            for group, puzzle in enumerate(puzzles)
+            if puzzle.name in names
+        }
+        indices = np.concatenate([np.empty(0, np.int64), *parts.values()])
+        labels = tuple(name for name, part in parts.items() for _ in part)
+        found.append(CheckedExamples(arrays, indices, labels))
+    return found
 
 
 def _span(arrays: TrainingArrays, group: int) -> npt.NDArray[np.int64]:
@@ -191,14 +191,6 @@ def _starts(arrays: TrainingArrays, group: int) -> npt.NDArray[np.int64]:
     """Return the first example of each variant of a puzzle."""
     first, last = _span(arrays, group)
     return arrays.variant_starts[first:last]
-
-
-def _examples(
-    arrays: TrainingArrays, by_puzzle: Mapping[str, npt.NDArray[np.int64]]
-) -> CheckedExamples:
-    indices = np.concatenate([np.empty(0, np.int64), *by_puzzle.values()])
-    names = [name for name, examples in by_puzzle.items() for _ in examples]
-    return CheckedExamples(arrays, indices, tuple(names))
 
 
 def hold_out(puzzles: Sequence[Puzzle], seed: int) -> HeldOut:

@@ -16,10 +16,9 @@ from starlette.responses import Response
 
 from augment import AugmentError
 from service.api import openapi
-from service.api.auth import KnownHosts
 from service.api.context import Context, Waits
 from service.api.fleet import Fleet
-from service.api.observing import GONE, APIMetrics, Observed
+from service.api.observing import GONE, APIMetrics, KnownHosts, Observed
 from service.api.problems import Problem, problem_of, problem_of_status
 from service.api.routes import batches, checkpoints, events, jobs, keyless, solve
 from service.jobs import BatchStore, EventFeed, JobStore

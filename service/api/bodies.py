@@ -15,9 +15,8 @@ from augment import MAX_NAME_LENGTH, PuzzleError, Task, parse_json, parse_task
 from service.api.problems import Problem, invalid_request
 from service.submission.challenges import Challenge, check_challenges
 from service.wire.errors import InputError
-from service.wire.options import InvalidOptions, SolveOptions
+from service.wire.options import DEFAULT_NAME, InvalidOptions, SolveOptions, TaskBody
 from service.wire.problem import MAX_FAULTS, Fault, pointer_of, unknown_member
-from service.wire.task import DEFAULT_NAME, TaskBody
 
 JSON_TYPE: Final = "application/json"
 # A body must arrive within the grace, and what its bytes so far add at this rate.

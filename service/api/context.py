@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from service.api.auth import owner_of
 from service.api.fleet import Fleet
 from service.api.observing import APIMetrics
+from service.api.problems import Problem
 from service.jobs import BatchStore, EventFeed, JobStore
-from service.runtime.key_ring import KeyRing
+from service.runtime.key_ring import LOCAL_OWNER, KeyRing
 from service.runtime.settings import Settings
 
 
@@ -86,6 +87,33 @@ async def open_context(request: Request) -> Context:
 
 
 Opened = Annotated[Context, Depends(open_context)]
+
+
+def owner_of(headers: Headers, keys: KeyRing) -> str:
+    """Return the owner of a request: `local` for every request where there are no keys.
+
+    Raises: Problem where a key is needed and none that fits is shown.
+    """
+    if not keys.keys:
+        return LOCAL_OWNER
+    shown = _shown_key(headers)
+    if shown is None:
+        raise _refusal("send an API key, as `Authorization: Bearer KEY`")
+    owner = keys.owner_of(shown)
+    if owner is None:
+        raise _refusal("API key not recognised: check it, it may have been replaced")
+    return owner
+
+
+def _shown_key(headers: Headers) -> str | None:
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and credentials.strip():
+        return credentials.strip()
+    return headers.get("x-api-key")
+
+
+def _refusal(detail: str) -> Problem:
+    return Problem("unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="hrm-arc"'})
 
 
 async def known_call(request: Request, context: Opened) -> Call:

@@ -1,4 +1,4 @@
-"""What the API counts, and what is around every request: an id, a log line, a net for faults."""
+"""What the API counts, and what is around every request: an id, a log line, a check of `Host`."""
 
 import re
 import secrets
@@ -20,14 +20,16 @@ from prometheus_client import (
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.problems import internal_problem
+from service.api.problems import Problem, internal_problem
 from service.jobs import Depth, WorkerRecord
+from service.runtime.settings import PREFIX, Settings, parse_address
 from service.wire.options import PRIORITIES, Priority
 
 UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MAX_SHOWN_PATH: Final = 200
+_HOST: Final = re.compile(r"(?:\[(?P<address>[^\]]+)\]|(?P<name>[^:]+))(?::[0-9]*)?")
 _QUIET: Final = ("/health", "/metrics", "/web/")
 # nginx's number for a request that lost its sender before the answer, for logs and counts.
 GONE: Final = 499
@@ -157,7 +159,7 @@ class Observed:
                 self._metrics.in_progress.dec()
                 seconds = time.perf_counter() - started
                 method = scope["method"] if scope["method"] in _METHODS else "other"
-                route = _route(scope)
+                route = str(getattr(scope.get("route"), "path", UNMATCHED))
                 self._metrics.observe(method, route, status, head_s or seconds)
                 # Probes and scrapes come by the second, the page's files by the dozen: nothing new.
                 is_quiet = status < 400 and route.startswith(_QUIET)
@@ -175,10 +177,6 @@ def _request_id(scope: Scope) -> str:
     return given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(16)
 
 
-def _route(scope: Scope) -> str:
-    return str(getattr(scope.get("route"), "path", UNMATCHED))
-
-
 def _about(scope: Scope) -> dict[str, Any]:
     # The path as sent, percent-encoded: a decoded one may hold line ends and escape sequences.
     path = scope.get("raw_path") or scope["path"].encode("ascii", "backslashreplace")
@@ -188,3 +186,52 @@ def _about(scope: Scope) -> dict[str, Any]:
     }
     state = scope.get("state", {})
     return about | {name: state[name] for name in ("job_id", "owner") if name in state}
+
+
+class KnownHosts:
+    """Wraps the app and refuses requests with a `Host` that is none of the service's names.
+
+    A foreign web page may let its own name lead to this machine (DNS rebinding), and is then of the
+    same origin as the service: only the name in `Host` gives it away.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        names = ("localhost", settings.host, *settings.allowed_hosts)
+        self._names = frozenset(_normalised(name) for name in names)
+        # A service that listens on all addresses has any of them. One that is written out as an
+        # address comes from no DNS.
+        listens_on = parse_address(settings.host)
+        self._takes_addresses = listens_on is not None and listens_on.is_unspecified
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            host = Headers(scope=scope).get("host", "")
+            if not self._knows(host):
+                await _unknown_host(host).response()(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _knows(self, header: str) -> bool:
+        found = _HOST.fullmatch(header)
+        if found is None:
+            return False
+        host = found["address"] or found["name"]
+        address = parse_address(host)
+        if address is not None and (address.is_loopback or self._takes_addresses):
+            return True
+        return _normalised(host) in self._names
+
+
+def _normalised(host: str) -> str:
+    address = parse_address(host)
+    return host.lower() if address is None else str(address)
+
+
+def _unknown_host(host: str) -> Problem:
+    return Problem(
+        "unknown_host",
+        f"Host says {host[:80]!r}, which is none of the names of this service: call it by its "
+        f"address, or add the name to {PREFIX}ALLOWED_HOSTS",
+    )

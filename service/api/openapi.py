@@ -1,6 +1,6 @@
 """The OpenAPI document: how routes describe their answers, and what the framework cannot know."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
@@ -9,10 +9,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
+from service.api.bodies import JSON_TYPE
 from service.api.examples import ANSWERS
 from service.api.problems import CODES, MEDIA_TYPE, TYPE_PREFIX
+from service.wire.options import TaskBody
 from service.wire.problem import Problem
-from service.wire.task import TaskBody
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -67,9 +68,20 @@ _HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-def answers(model: type[BaseModel], description: str, *codes: str) -> Responses:
+def request_body(
+    description: str, schema: Mapping[str, Any], examples: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Describe a body; it is read by hand, with a limit, so the framework does not know of it."""
+    shown = {name: {"value": value} for name, value in examples.items()}
+    content = {JSON_TYPE: {"schema": schema, "examples": shown}}
+    return {"requestBody": {"required": True, "description": description, "content": content}}
+
+
+def answers(
+    model: type[BaseModel], description: str, *codes: str, headers: Sequence[str] = ()
+) -> Responses:
     """Describe an answer with a document, and the problems that can come in its place."""
-    return {200: answer_doc(description, model=model), **problems(*codes)}
+    return {200: answer_doc(description, *headers, model=model), **problems(*codes)}
 
 
 def submission_answers(model: type[BaseModel], what: str, *codes: str) -> Responses:
@@ -139,7 +151,7 @@ def _add_examples(operation: dict[str, Any]) -> None:
     # Here and not at the routes: on its way the framework drops every member that is null.
     for (operation_id, status), (name, value) in ANSWERS.items():
         if operation["operationId"] == operation_id:
-            content = operation["responses"][str(status)]["content"]["application/json"]
+            content = operation["responses"][str(status)]["content"][JSON_TYPE]
             content["examples"] = {name: {"value": value}}
 
 

@@ -1,35 +1,23 @@
 """Jobs and their life in Redis."""
 
-from service.jobs.batches import Batch, BatchEntry, BatchStore, SubmittedBatch, summarise
-from service.jobs.claims import Claims
-from service.jobs.feed import EventFeed
-from service.jobs.record import Event, Job, NewBatch, NewJob, Refused, event_order
-from service.jobs.served import AdaptedRecord, WorkerRecord
-from service.jobs.store import Depth, JobStore, Submitted
-from service.wire.checkpoint import CheckpointRecord, KnownPuzzle
-from service.wire.job import Failure, JobState
-
-__all__ = [
-    "AdaptedRecord",
-    "Batch",
-    "BatchEntry",
-    "BatchStore",
-    "CheckpointRecord",
-    "Claims",
-    "Depth",
-    "Event",
-    "EventFeed",
-    "Failure",
-    "Job",
-    "JobState",
-    "JobStore",
-    "KnownPuzzle",
-    "NewBatch",
-    "NewJob",
-    "Refused",
-    "Submitted",
-    "SubmittedBatch",
-    "WorkerRecord",
-    "event_order",
-    "summarise",
-]
+from service.jobs.batches import Batch as Batch
+from service.jobs.batches import BatchEntry as BatchEntry
+from service.jobs.batches import BatchStore as BatchStore
+from service.jobs.batches import summarise as summarise
+from service.jobs.claims import Claims as Claims
+from service.jobs.feed import EventFeed as EventFeed
+from service.jobs.record import Event as Event
+from service.jobs.record import Job as Job
+from service.jobs.record import NewBatch as NewBatch
+from service.jobs.record import NewJob as NewJob
+from service.jobs.record import Refused as Refused
+from service.jobs.record import event_order as event_order
+from service.jobs.served import AdaptedRecord as AdaptedRecord
+from service.jobs.served import WorkerRecord as WorkerRecord
+from service.jobs.store import Depth as Depth
+from service.jobs.store import JobStore as JobStore
+from service.jobs.store import Submitted as Submitted
+from service.wire.checkpoint import CheckpointRecord as CheckpointRecord
+from service.wire.checkpoint import KnownPuzzle as KnownPuzzle
+from service.wire.job import Failure as Failure
+from service.wire.job import JobState as JobState

@@ -13,25 +13,31 @@ from service.wire.options import Priority
 _EVENT_ID = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job to be queued.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewWork:
+    """What a job and a batch have in common that are to be queued.
 
-    `task` and `options` are JSON documents. `fingerprint` distinguishes bodies of the same
-    idempotency key. `share`: how many of this owner's jobs may wait; None for no limit.
+    `options` is a JSON document, of a batch every job's. `fingerprint` distinguishes bodies of the
+    same idempotency key. `share`: how many of this owner's jobs may wait; None for no limit.
 
-    Units: deadline_s in seconds from now.
+    Units: deadline_s in seconds from now, of a batch each job's.
     """
 
     owner: str
     name: str
-    priority: Priority
-    task: bytes
     options: bytes
     fingerprint: str
     deadline_s: float | None = None
     idempotency_key: str | None = None
     share: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob(NewWork):
+    """A job to be queued; `task` is a JSON document."""
+
+    priority: Priority
+    task: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +54,11 @@ class Refused:
         return cls(Failure(**document["failure"]), inputs)
 
 
-@dataclass(frozen=True, slots=True)
-class NewBatch:
-    """A batch to be queued; its puzzles by id, in order: a task as a JSON document, or a refusal.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBatch(NewWork):
+    """A batch to be queued: its puzzles by id, in order, as JSON documents of tasks or refusals."""
 
-    `options` is a JSON document, every job's. `fingerprint` distinguishes bodies of the same
-    idempotency key. `share`: how many of this owner's jobs may wait; None for no limit.
-
-    Units: deadline_s in seconds from now, each job's.
-    """
-
-    owner: str
-    name: str
-    options: bytes
     puzzles: Mapping[str, bytes | Refused]
-    fingerprint: str
-    deadline_s: float | None = None
-    idempotency_key: str | None = None
-    share: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from service.jobs import keys
 from service.jobs.connection import Scripts, Submissions, connect_async, explained_async
 from service.jobs.listing import Page, read_page
-from service.jobs.record import Event, Job, NewBatch, NewJob, event_order, pairs
+from service.jobs.record import Event, Job, NewJob, NewWork, event_order, pairs
 from service.jobs.served import ServedStore
 from service.wire.errors import IdempotencyConflict, JobNotFound, QueueError, QueueFull
 from service.wire.job import JobState
@@ -92,7 +92,7 @@ class JobStore:
     async def queue(
         self,
         script: str,
-        new: NewJob | NewBatch,
+        new: NewWork,
         head: Sequence[Any],
         tail: Sequence[Any] = (),
         *,

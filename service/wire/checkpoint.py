@@ -5,8 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from service.wire.answer import HeldOutShare
-from service.wire.document import Document, Time
-from service.wire.task import Task
+from service.wire.document import Document, Task, Time
 
 
 class Finding(StrEnum):

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, Field, ValidationError
 
-from augment import text_from_path
+from augment import pointer_from_path, text_from_path
 
 MAX_FAULTS: Final = 20
 # A stranger's key may be of any length.
@@ -72,12 +72,8 @@ def unknown_member(known: Sequence[str]) -> str:
 
 
 def pointer_of(place: Sequence[str | int]) -> str:
-    """Return a place as a JSON pointer.
-
-    Source: RFC 6901, section 3.
-    """
-    keys = (str(key)[:_MAX_SHOWN_KEY].replace("~", "~0").replace("/", "~1") for key in place)
-    return "".join(f"/{key}" for key in keys)
+    """Return a place as a JSON pointer, its keys cut to a length that can be shown."""
+    return pointer_from_path(tuple(str(key)[:_MAX_SHOWN_KEY] for key in place))
 
 
 def faults_of(

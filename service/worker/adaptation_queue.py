@@ -1,20 +1,25 @@
 """The adaptations that jobs wait for: who shares one, which is next, how long they take."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from augment import Puzzle, choose_crop
 from hrm_core import Adaptation, Checkpoint, expected_seconds
-from service.adaptation.cache import AdaptationKey, AdaptedCache
-from service.adaptation.together import MAX_TOGETHER, budget_together, puzzles_of
-from service.solving.records import Budget
+from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
+from service.solving.records import Budget, read_index
+from service.wire.errors import PuzzleIndexError
 from service.wire.options import Priority
 from service.worker.adaptation_task import AdaptationTask
 from service.worker.job_table import SolveRequest
 
 # How often to try for an entry that another worker holds.
 TRY_EVERY_S = 1.0
+# Rows, data and checks grow with them, and all wait for the whole. No more than a folder has probes
+# for, from which an interrupted adaptation gets its puzzles back.
+MAX_TOGETHER: Final = 16
 
 _Size = tuple[str, tuple[int, ...]]
 
@@ -116,11 +121,6 @@ class AdaptationQueue:
         if adaptation.step_s is not None:
             self._steps_s[_size_of(task)] = adaptation.step_s
 
-    def expected_s(self, task: AdaptationTask) -> float | None:
-        """Return how long a task that has not begun takes; None where that is not known."""
-        budget = self.budget_of(task)
-        return expected_seconds(budget.steps, budget.seconds, self._steps_s.get(_size_of(task)))
-
     def waiting_reports(
         self, running: AdaptationTask | None, remaining_s: float | None
     ) -> dict[str, bytes]:
@@ -133,7 +133,8 @@ class AdaptationQueue:
         for task in self._tasks:
             if task is running:
                 continue
-            expected_s = self.expected_s(task)
+            budget, step_s = self.budget_of(task), self._steps_s.get(_size_of(task))
+            expected_s = expected_seconds(budget.steps, budget.seconds, step_s)
             ahead_s = None if ahead_s is None or expected_s is None else ahead_s + expected_s
             reports |= task.reports(expected_s=expected_s, remaining_s=ahead_s)
         return reports
@@ -144,7 +145,7 @@ class AdaptationQueue:
         """Return the task that a puzzle shares, or may join."""
         alike = [task for task in self._tasks if task.key == key.shared]
         for task in alike:
-            if task.has(key.demonstrations_hash):
+            if key.demonstrations_hash in task.demonstrations:
                 return task
         for task in alike:
             # What is urgent does not wait for a batch; a puzzle that does not fit fails alone.
@@ -185,3 +186,38 @@ def _size_of(task: AdaptationTask) -> _Size:
     if config.crop and _fits(task, puzzles[0]):
         sides = {choose_crop(puzzle, config.canvas).size for puzzle in puzzles}
     return task.key.base_sha256, tuple(sorted(sides))
+
+
+def budget_together(asked: Budget, num_puzzles: int, max_s: float | None) -> Budget:
+    """Return the budget for several puzzles: what each asked for, times the root of their number.
+
+    Puzzles help each other, and a batch holds samples of all of them, so four take twice as long as
+    one and not four times. It is at most `max_s`, but never less than was asked.
+
+    Units: seconds.
+    """
+    factor = math.sqrt(num_puzzles)
+    seconds, steps = asked.seconds, asked.steps
+    if seconds is not None:
+        longest_s = math.inf if max_s is None else max(seconds, max_s)
+        seconds = min(seconds * factor, longest_s)
+    return Budget(seconds=seconds, steps=None if steps is None else math.ceil(steps * factor))
+
+
+def puzzles_of(entry: Entry, puzzle: Puzzle) -> tuple[Puzzle, ...] | None:
+    """Return the puzzles of an entry, of which one is given; None where they are not all there.
+
+    They are there as they were trained: another upload may have them in another order.
+    """
+    try:
+        index = read_index(entry.folder)
+    except PuzzleIndexError:
+        return None
+    known = {puzzle.demonstrations_hash: puzzle}
+    known |= {probe.demonstrations_hash: probe for probe in (index.probes if index else ())}
+    found = [
+        replace(known[digest], name=name)
+        for name, digest in entry.record.puzzles.items()
+        if digest in known
+    ]
+    return tuple(found) if len(found) == len(entry.record.puzzles) else None

@@ -1,15 +1,16 @@
 """An adaptation that jobs wait for, and its training."""
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import structlog
 
-from augment import Puzzle
+from augment import Dialect, Puzzle
 from hrm_core import Adaptation, AdaptProgress, AdaptTurn, Checkpoint, Phase
 from service.adaptation.cache import AdaptationKey
-from service.adaptation.together import unite
 from service.wire.job import AdaptationProgress, Progress
 from service.wire.options import Priority
 from service.worker.messages import JOB_ERRORS, REPORT_EVERY_S
@@ -51,10 +52,6 @@ class AdaptationTask:
         was_here = self.jobs.pop(job_id, None) is not None
         self._gather()
         return was_here
-
-    def has(self, demonstrations_hash: str) -> bool:
-        """Return whether it is made for a puzzle."""
-        return demonstrations_hash in self.demonstrations
 
     def _gather(self) -> None:
         if not self.is_fixed:
@@ -180,3 +177,27 @@ class AdaptationRun:
     def close(self) -> None:
         """Release the lock."""
         self._lock.close()
+
+
+def unite(puzzles: Iterable[Puzzle]) -> tuple[Puzzle, ...]:
+    """Return each puzzle once, in an order that does not depend on who came first.
+
+    Of several, those are renamed that share a name, or have one that reads as a variant of another.
+    """
+    by_hash: dict[str, Puzzle] = {}
+    for puzzle in puzzles:
+        by_hash.setdefault(puzzle.demonstrations_hash, puzzle)
+    ordered = sorted(by_hash.items())
+    if len(ordered) < 2:
+        return tuple(by_hash.values())
+    names = Counter(puzzle.name for puzzle in by_hash.values())
+    return tuple(
+        puzzle
+        if names[puzzle.name] == 1 and _is_plain(puzzle.name)
+        else replace(puzzle, name=f"puzzle-{digest[:16]}")
+        for digest, puzzle in ordered
+    )
+
+
+def _is_plain(name: str) -> bool:
+    return Dialect.TRM.separator not in name and Dialect.HRM.puzzle_of(name) == name

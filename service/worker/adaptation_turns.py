@@ -125,15 +125,12 @@ class AdaptationTurns:
 
         Units: `engine_s` is how long the engines have just worked, None when they have no work.
         """
-        if not self._tasks or (engine_s is not None and self._has_nothing_to_do):
+        # With no run, adaptations may all gather puzzles, or be another worker's.
+        has_something_to_do = self._run is not None or self._tasks.has_ready()
+        if not self._tasks or (engine_s is not None and not has_something_to_do):
             return False
         self._owed_s = 0.0 if engine_s is None else self._owed_s - engine_s
         return self._owed_s <= 0.0
-
-    @property
-    def _has_nothing_to_do(self) -> bool:
-        """Whether all adaptations gather puzzles, or are another worker's."""
-        return self._run is None and not self._tasks.has_ready()
 
     def turn(self) -> dict[str, Exception]:
         """Train one slice; return the jobs that fail by it, and why."""

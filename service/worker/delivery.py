@@ -13,14 +13,7 @@ from service.jobs import Claims
 from service.runtime.timing import Backoff
 from service.wire.errors import QueueUnavailable
 from service.worker.intake import Leases
-from service.worker.messages import (
-    Change,
-    Changed,
-    Failed,
-    Progressed,
-    Succeeded,
-    WorkerEvent,
-)
+from service.worker.messages import Change, Changed, Failed, Progressed, Succeeded, WorkerEvent
 from service.worker.metrics import WorkerMetrics
 
 

@@ -14,10 +14,9 @@ from service.jobs import Failure
 from service.solving.solve import Solving, group_by_puzzle
 from service.wire.errors import SettingsError
 from service.worker.adaptation_turns import AdaptationTurns
-from service.worker.chooser import CheckpointChooser
 from service.worker.engine_pool import EnginePool, ServedCheckpoint, open_checkpoints
 from service.worker.heartbeat import Watchdog
-from service.worker.job_table import ActiveJob, JobTable, Stage
+from service.worker.job_table import ActiveJob, CheckpointChooser, JobTable, Stage
 from service.worker.messages import (
     JOB_ERRORS,
     Change,

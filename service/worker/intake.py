@@ -92,6 +92,9 @@ class Intake:
 
     Orphaned jobs go before new ones. Some of the room is kept for batch jobs, so that they never
     starve, and some for interactive jobs, which must not wait until a batch has ended.
+
+    Nothing is claimed while the engine `is_stalled`; what was claimed as the worker `is_stopping`
+    is handed back.
     """
 
     def __init__(
@@ -102,31 +105,31 @@ class Intake:
         start: Callable[[StartJob], None],
         *,
         max_jobs: int,
+        is_stalled: Callable[[], bool],
+        is_stopping: Callable[[], bool],
     ) -> None:
         self._claims = claims
         self._leases = leases
         self._metrics = metrics
         self._start = start
         self._max_jobs = max_jobs
+        self._is_stalled, self._is_stopping = is_stalled, is_stopping
         self._next_reclaim = 0.0
         self._num_since_batch = 0
         self._claims_one = False
         self._log: Any = structlog.get_logger(__name__)
 
-    def take_jobs(self, *, is_stalled: Callable[[], bool], is_stopping: Callable[[], bool]) -> None:
+    def take_jobs(self) -> None:
         """Claim and start jobs, waiting about a second for room or for a job.
-
-        Nothing is claimed while the engine `is_stalled`; what was claimed as the worker
-        `is_stopping` is handed back.
 
         Raises: QueueUnavailable.
         """
         num_free = self._leases.num_free(self._max_jobs)
         if self._claims_one:
             num_free = min(1, num_free)
-        if num_free == 0 or is_stalled():
+        if num_free == 0 or self._is_stalled():
             self._leases.wait_until_free(self._max_jobs, CLAIM_BLOCK_S)
-            if is_stalled():
+            if self._is_stalled():
                 time.sleep(CLAIM_BLOCK_S)
             return
         now = time.monotonic()
@@ -134,7 +137,7 @@ class Intake:
             jobs = self._claims.reclaim(num_free, self._leases.job_ids)
             # Set here only: while there is no room the reclaim stays due, and comes first after.
             self._next_reclaim = now + self._claims.lease_s / RECLAIMS_PER_LEASE
-            self._accept(jobs, is_reclaimed=True, is_stopping=is_stopping)
+            self._accept(jobs, is_reclaimed=True)
             if jobs:
                 return
         jobs = self._claims.claim(
@@ -143,7 +146,7 @@ class Intake:
             num_batch_places=self._min_batch(num_free),
             most_batch=self._max_batch(),
         )
-        self._accept(jobs, is_reclaimed=False, is_stopping=is_stopping)
+        self._accept(jobs, is_reclaimed=False)
 
     def hand_back(self, job: Job, *, charge: bool, reason: str = "") -> None:
         """Put a job back into the queue; should Redis be away, its lease runs out instead."""
@@ -155,9 +158,7 @@ class Intake:
         self._metrics.jobs_handed_back.inc()
         self._log.info("job handed back", job_id=job.id, charged=charge)
 
-    def _accept(
-        self, jobs: Iterable[Job], *, is_reclaimed: bool, is_stopping: Callable[[], bool]
-    ) -> None:
+    def _accept(self, jobs: Iterable[Job], *, is_reclaimed: bool) -> None:
         """Start claimed jobs; of those to be isolated, at most one is held at a time."""
         self._claims_one = False
         for job in sorted(jobs, key=is_isolated):
@@ -167,7 +168,7 @@ class Intake:
             self._num_since_batch = 0 if is_batch else self._num_since_batch + 1
             if is_reclaimed:
                 self._metrics.jobs_reclaimed.inc()
-            if is_stopping() or (is_isolated(job) and self._leases.has_isolated):
+            if self._is_stopping() or (is_isolated(job) and self._leases.has_isolated):
                 # If it waited here, it would be charged for a crash of the isolated job before it.
                 # From now on jobs are claimed one by one, until none is handed back.
                 self.hand_back(job, charge=False)

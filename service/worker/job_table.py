@@ -1,20 +1,23 @@
-"""The jobs of the engine loop: what each asks for, and its stage."""
+"""The jobs of the engine loop: what each asks for, which checkpoint answers, and its stage."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from augment import Task, parse_json, parse_task
 from hrm_core import Engine
 from service.jobs import CheckpointRecord, Job
+from service.runtime.choice import Candidate as ServedCandidate
+from service.runtime.choice import choose_checkpoint
+from service.runtime.folders import default_checkpoint
 from service.solving.members import Member
 from service.solving.solve import Solving
 from service.wire.answer import Answer, Candidate
 from service.wire.errors import InputError
 from service.wire.job import Progress, TestProgress
-from service.wire.options import SolveOptions
-from service.wire.task import DEFAULT_NAME
+from service.wire.options import DEFAULT_NAME, SolveOptions
+from service.worker.engine_pool import ServedCheckpoint
 from service.worker.messages import REPORT_EVERY_S
 from voting import Ranking, rank
 
@@ -41,6 +44,44 @@ def read_request(job: Job) -> SolveRequest:
     # Jobs were written with their options among the members of the task once.
     options = SolveOptions.read(document.pop("options", None) or job.options)
     return SolveRequest(job.owner, parse_task(document, DEFAULT_NAME), options)
+
+
+class CheckpointChooser:
+    """Chooses checkpoints for jobs; `default` is the configured one, None for the usual one.
+
+    `adapts`: whether this worker adapts checkpoints at all.
+    """
+
+    def __init__(
+        self, served: Iterable[ServedCheckpoint], default: str | None, *, adapts: bool
+    ) -> None:
+        opened = tuple(served)
+        self._candidates = tuple(ServedCandidate.of(one.record) for one in opened)
+        self._hashes: Mapping[str, frozenset[str]] = {
+            one.record.name: frozenset(puzzle.demonstrations_sha256 for puzzle in one.puzzles)
+            for one in opened
+        }
+        # In the order given: without a `demo` the first of them is the default.
+        self._default = default_checkpoint(default, [one.record.name for one in opened])
+        self._adapts = adapts
+
+    def choose(self, request: SolveRequest) -> str:
+        """Return the checkpoint that answers a job which names none.
+
+        Beside an ensemble that is the default one, whatever it knows; so it is where the configured
+        one is not served here, and the job then fails.
+
+        Raises: UnknownPuzzle; CanvasExceeded.
+        """
+        default, options = self._default, request.options
+        if default is not None and (options.ensemble or default not in self._hashes):
+            return default
+        puzzle = request.task.puzzle
+        digest = puzzle.demonstrations_hash
+        known_to = [name for name, hashes in self._hashes.items() if digest in hashes]
+        adapt = options.adapt if self._adapts else "never"
+        choice = choose_checkpoint(puzzle, self._candidates, known_to, adapt=adapt, default=default)
+        return choice.checkpoint
 
 
 class Stage(Enum):

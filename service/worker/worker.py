@@ -93,7 +93,10 @@ class Worker:
             adapts=settings.adapt_max_s > 0,
         )
         self._intake = Intake(
-            claims, self._leases, self.metrics, self._engine.send, max_jobs=settings.max_jobs
+            *(claims, self._leases, self.metrics, self._engine.send),
+            max_jobs=settings.max_jobs,
+            is_stalled=lambda: self._engine.watchdog.is_stalled,
+            is_stopping=lambda: self._num_stops > 0,
         )
         self._heartbeat = Heartbeat(
             claims,
@@ -137,10 +140,7 @@ class Worker:
                 if not self._has_published:
                     self._publish({one.record.sha256 for one in self._engine.served.values()})
                     self._has_published = True
-                self._intake.take_jobs(
-                    is_stalled=lambda: self._engine.watchdog.is_stalled,
-                    is_stopping=lambda: self._num_stops > 0,
-                )
+                self._intake.take_jobs()
                 backoff.reset()
             except QueueUnavailable as error:
                 self._log.warning("no jobs can be claimed", reason=str(error))

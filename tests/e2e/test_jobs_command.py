@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from service.api.auth import LOCAL_OWNER
 from service.jobs import Claims, Job, JobStore, NewJob
 from service.runtime.embedded import EmbeddedServer
+from service.runtime.key_ring import LOCAL_OWNER
 
 TASK, OPTIONS = b'{"train":[],"test":[]}', b'{"seed":7}'
 
@@ -18,7 +18,14 @@ def submit(url: str, name: str, owner: str = LOCAL_OWNER) -> Job:
     async def run() -> Job:
         store = JobStore.connect(url)
         try:
-            new = NewJob(owner, name, "interactive", TASK, OPTIONS, fingerprint="f")
+            new = NewJob(
+                owner=owner,
+                name=name,
+                options=OPTIONS,
+                fingerprint="f",
+                priority="interactive",
+                task=TASK,
+            )
             return (await store.submit(new)).job
         finally:
             await store.close()

@@ -74,7 +74,7 @@ def test_a_job_not_known_to_be_on_disk_is_said_to_be_queued(
 
 @pytest.mark.usefixtures("never_on_disk")
 def test_a_batch_not_known_to_be_on_disk_is_said_to_be_queued(strict: Desk, url: str) -> None:
-    new = NewBatch("anna", "b", b"{}", {"p": b"{}"}, "f")
+    new = NewBatch(owner="anna", name="b", options=b"{}", puzzles={"p": b"{}"}, fingerprint="f")
     with pytest.raises(NotDurable) as error:
         strict(lambda store: BatchStore(store).submit(new))
     assert strict(lambda store: BatchStore(store).get(error.value.id)).name == "b"

@@ -71,7 +71,15 @@ class JobLives(RuleBasedStateMachine):
         priority=st.sampled_from(["interactive", "batch"]),
     )
     def submit(self, owner: str, priority: Any) -> str:
-        new = NewJob(owner, "p", priority, b"{}", b"{}", "f", share=SHARE)
+        new = NewJob(
+            owner=owner,
+            name="p",
+            options=b"{}",
+            fingerprint="f",
+            share=SHARE,
+            priority=priority,
+            task=b"{}",
+        )
         has_place = len(self.waiting()) < MAX_QUEUED and len(self.waiting(owner)) < SHARE
         try:
             job_id = self.ask(lambda store: store.submit(new)).job.id

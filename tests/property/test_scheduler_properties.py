@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrm_core import EngineError, Halting, Priority, Sample
-from hrm_core.engine.samples import HaltRule
-from hrm_core.engine.scheduler import BATCH_EVERY, Entry, Scheduler, SlotTable
+from hrm_core.engine.scheduler import BATCH_EVERY, Entry, HaltRule, Scheduler, SlotTable
 
 RULE = HaltRule(Halting.FIXED, 1)
 NOTHING = np.zeros(0, dtype=np.int32)

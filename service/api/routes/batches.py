@@ -19,7 +19,7 @@ from service.api.documents import (
     submission_part,
 )
 from service.api.examples import BATCH, BATCH_ID
-from service.api.openapi import answer_doc, answers, problems, submission_answers
+from service.api.openapi import answer_doc, answers, problems, request_body, submission_answers
 from service.api.routes.jobs import BATCH_PROBLEMS, IdempotencyKey, PageQuery
 from service.jobs import Batch, JobState
 from service.jobs.keys import is_id
@@ -27,23 +27,13 @@ from service.wire.batch import Batch as BatchDocument
 from service.wire.batch import BatchList
 from service.wire.errors import BatchNotFound, QueueUnavailable, SubmissionInDoubt
 
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "description": "A Kaggle challenges file as it is, {id: task, ...}; or an object with the "
-        "file as `challenges`, and `options` (as of a single task) and `name` beside it.",
-        "content": {
-            JSON_TYPE: {
-                # No more than this: a broken task is shown in the batch, and refuses nothing.
-                "schema": {"type": "object", "minProperties": 1},
-                "examples": {
-                    "a challenges file as it is": {"value": BATCH["challenges"]},
-                    "with options": {"value": BATCH},
-                },
-            }
-        },
-    }
-}
+_BODY: Final = request_body(
+    "A Kaggle challenges file as it is, {id: task, ...}; or an object with the file as "
+    "`challenges`, and `options` (as of a single task) and `name` beside it.",
+    # No more than this: a broken task is shown in the batch, and refuses nothing.
+    {"type": "object", "minProperties": 1},
+    {"a challenges file as it is": BATCH["challenges"], "with options": BATCH},
+)
 _SUBMISSION_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "description": "By puzzle and test input: attempt_1 and attempt_2.",
@@ -111,10 +101,10 @@ async def submit_batch(call: Known, idempotency_key: IdempotencyKey = None) -> R
 @router.get(
     "/v1/batches",
     summary="List batches, newest first",
-    responses={
-        200: answer_doc("Batches without their puzzles.", "Link", model=BatchList),
-        **problems("invalid_request", "queue_unavailable"),
-    },
+    responses=answers(
+        *(BatchList, "Batches without their puzzles.", "invalid_request", "queue_unavailable"),
+        headers=("Link",),
+    ),
 )
 async def list_batches(call: Known, query: Annotated[PageQuery, Query()]) -> Response:
     """List your batches, a page at a time; `next` and the Link header name the following page."""

@@ -80,13 +80,11 @@ async def get_checkpoint(call: Known, name: CheckpointName) -> Response:
     "/v1/checkpoints/{name}/puzzles",
     summary="List the puzzles that a checkpoint knows",
     tags=["checkpoints"],
-    responses={
-        200: answer_doc("Puzzles by name.", "Link", model=PuzzleList),
-        **problems(
-            *("unknown_checkpoint", "not_found", "invalid_request"),
-            *("not_ready", "queue_unavailable"),
-        ),
-    },
+    responses=answers(
+        *(PuzzleList, "Puzzles by name."),
+        *("unknown_checkpoint", "not_found", "invalid_request", "not_ready", "queue_unavailable"),
+        headers=("Link",),
+    ),
 )
 async def list_puzzles(
     call: Known, name: CheckpointName, query: Annotated[PuzzlesQuery, Query()]

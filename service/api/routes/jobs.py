@@ -1,47 +1,32 @@
 """`/v1/jobs`: submit, look up, list, cancel."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from service.api.admission import make_job
-from service.api.bodies import JSON_TYPE, parse_task_body, read_json_body
+from service.api.bodies import parse_task_body, read_json_body
 from service.api.context import Call, Known
-from service.api.documents import (
-    job_document,
-    job_list,
-    job_path,
-    json_answer,
-    link_to,
-    next_page,
-)
+from service.api.documents import job_document, job_list, job_path, json_answer, link_to, next_page
 from service.api.examples import JOB_ID, TASK, TASK_TO_ADAPT_TO, TASK_WITH_OPTIONS
-from service.api.openapi import answer_doc, answers, problems, submission_answers
+from service.api.openapi import answers, request_body, submission_answers
 from service.jobs import JobState, Submitted
 from service.jobs.keys import is_id
+from service.wire.document import Task
 from service.wire.errors import JobNotFound
 from service.wire.job import Job, JobList
-from service.wire.task import Task
 
-# The body is read by hand, with a limit, so the framework does not know of it.
-BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "description": "An ARC task file as it is; `name` and `options` may be added.",
-        "content": {
-            JSON_TYPE: {
-                "schema": {"$ref": "#/components/schemas/TaskBody"},
-                "examples": {
-                    "a task file as it is": {"value": TASK},
-                    "with options": {"value": TASK_WITH_OPTIONS},
-                    "a puzzle that nobody trained on": {"value": TASK_TO_ADAPT_TO},
-                },
-            }
-        },
-    }
-}
+BODY: Final = request_body(
+    "An ARC task file as it is; `name` and `options` may be added.",
+    {"$ref": "#/components/schemas/TaskBody"},
+    {
+        "a task file as it is": TASK,
+        "with options": TASK_WITH_OPTIONS,
+        "a puzzle that nobody trained on": TASK_TO_ADAPT_TO,
+    },
+)
 BATCH_PROBLEMS: Final = (
     *("invalid_json", "unknown_checkpoint", "body_too_large", "request_timeout"),
     *("unsupported_media_type", "invalid_request", "idempotency_conflict"),
@@ -128,10 +113,10 @@ async def submit_job(call: Known, idempotency_key: IdempotencyKey = None) -> Res
 @router.get(
     "/v1/jobs",
     summary="List jobs, newest first",
-    responses={
-        200: answer_doc("Jobs without their answers.", "Link", model=JobList),
-        **problems("invalid_request", "queue_unavailable"),
-    },
+    responses=answers(
+        *(JobList, "Jobs without their answers.", "invalid_request", "queue_unavailable"),
+        headers=("Link",),
+    ),
 )
 async def list_jobs(call: Known, query: Annotated[JobsQuery, Query()]) -> Response:
     """List your jobs, a page at a time; `next` and the Link header name the following page."""

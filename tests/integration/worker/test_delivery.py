@@ -40,7 +40,14 @@ class Bench:
 
     def start(self) -> Job:
         """Claim a job, as the worker's main thread does."""
-        new = NewJob("anna", "p", "interactive", b"{}", b"{}", "f")
+        new = NewJob(
+            owner="anna",
+            name="p",
+            options=b"{}",
+            fingerprint="f",
+            priority="interactive",
+            task=b"{}",
+        )
         self.ask(lambda store: store.submit(new))
         return self.claim()
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from plain_decoding import invert
 
 from augment import (
     DIHEDRAL_INVERSE,
@@ -53,18 +54,18 @@ def test_variant_of_a_batch_is_that_of_its_sheets() -> None:
     batch = np.stack([CELLS, CELLS + 1])
     applied = SHIFTED.apply(batch)
     assert np.array_equal(applied[1], SHIFTED.apply(CELLS + 1))
-    assert np.array_equal(SHIFTED.invert(applied), batch)
+    assert np.array_equal(invert(SHIFTED, applied), batch)
 
 
 def test_variant_keeps_bytes() -> None:
     assert SHIFTED.apply(CELLS).dtype == np.uint8
-    assert SHIFTED.invert(CELLS).dtype == np.uint8
+    assert invert(SHIFTED, CELLS).dtype == np.uint8
 
 
 def test_identity_changes_nothing() -> None:
     grid = Grid(CELLS)
     assert IDENTITY.apply_grid(grid) == grid
-    assert np.array_equal(IDENTITY.invert(grid.cells), grid.cells)
+    assert np.array_equal(invert(IDENTITY, grid.cells), grid.cells)
 
 
 @pytest.mark.parametrize("dihedral", [-1, 8])

@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from service.api.auth import owner_of
+from service.api.context import owner_of
 from service.api.problems import Problem
 from service.runtime.key_ring import KeyRing
 

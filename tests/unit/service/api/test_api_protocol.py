@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from service.api.protocol import ConnectionLimits, LimitedProtocol
+from service.api.server import ConnectionLimits, LimitedProtocol
 
 pytestmark = pytest.mark.anyio
 

@@ -12,11 +12,11 @@ import pytest
 from augment import Grid, Pair, Puzzle
 from bench.fake_engine import FakeEngine
 from service.adaptation.cache import AdaptedCache
-from service.adaptation.together import MAX_TOGETHER
 from service.jobs import Job
 from service.solving.members import Member
 from service.solving.records import read_adaptation
 from service.wire.errors import AdaptationError
+from service.worker.adaptation_queue import MAX_TOGETHER
 from service.worker.adaptation_turns import AdaptationTurns
 from service.worker.engine_pool import EnginePool
 from service.worker.job_table import SolveRequest, read_request

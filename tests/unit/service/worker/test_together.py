@@ -10,9 +10,10 @@ from augment import Dialect, Grid, Pair, Puzzle
 from hrm_core import open_checkpoint
 from service.adaptation.cache import AdaptationKey, AdaptedCache
 from service.adaptation.prepare import AdaptOptions, prepare_adaptation
-from service.adaptation.together import MAX_TOGETHER, budget_together, puzzles_of, unite
 from service.solving.enrolment import RowIndex
 from service.solving.records import MAX_PROBES, PUZZLES_NAME, Budget
+from service.worker.adaptation_queue import MAX_TOGETHER, budget_together, puzzles_of
+from service.worker.adaptation_task import unite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
