@@ -44,13 +44,13 @@ def find_weights(folder: Path) -> Path:
     names = choose_weights(path.name for path in folder.iterdir() if path.is_file())
     if not names:
         raise CheckpointError(
-            folder, f"no weights: neither {FORMS}", "Put the published weights file there."
+            folder, f"no weights ({FORMS})", "Put the published weights file there."
         )
     if len(names) > 1:
         raise CheckpointError(
             folder,
             f"several weights files: {', '.join(names)}",
-            "Keep the one that you want there, each with its own all_config.yaml.",
+            "Keep the one that you want there.",
         )
     path = folder / names[0]
     return _unpack(path) if path.suffix == ".zip" else path

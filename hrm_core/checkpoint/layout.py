@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from hrm_core.errors import CheckpointError
-from hrm_core.model.unsupported import find_by_tensors
+from hrm_core.model.unsupported import Unsupported, find_by_tensors
 
 Tensors = dict[str, Tensor]
 _PREFIXES = re.compile(r"^(?:\.|module\.|_orig_mod\.|_orig\._mod\.|model\.|inner\.)+")
@@ -54,14 +54,17 @@ def unify(path: Path, loaded: object) -> Layout:
         tensors = _overlay(path, tensors, averaged)
         notes.append(f"the average of the weights was taken ({average_key!r}), not their last step")
     if unsupported := find_by_tensors(tensors):
-        raise CheckpointError(
-            path,
-            f"the weights are those of {unsupported.what}. It is not run here",
-            USE_OTHERS,
-        )
+        raise unsupported_weights(path, unsupported)
     rotary = tensors.get(ROTARY_TABLE)
     kept = {name: one for name, one in tensors.items() if not _WITHOUT_EFFECT.fullmatch(name)}
     return Layout(kept, tuple(notes), None if rotary is None else tuple(rotary.shape))
+
+
+def unsupported_weights(path: Path, unsupported: Unsupported) -> CheckpointError:
+    """Return the error of weights of another architecture."""
+    return CheckpointError(
+        path, f"the weights are those of {unsupported.what}. It is not run here", USE_OTHERS
+    )
 
 
 def _unwrap(path: Path, loaded: object) -> tuple[Mapping[str, Tensor], str | None]:

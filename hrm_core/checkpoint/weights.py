@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hrm_core.checkpoint.layout import USE_OTHERS, Layout, unify
+from hrm_core.checkpoint.layout import Layout, unify, unsupported_weights
 from hrm_core.checkpoint.writer import TABLE_KEY
 from hrm_core.errors import CheckpointError
 from hrm_core.model.unsupported import find_by_class
@@ -65,11 +65,7 @@ def _load_torch(path: Path) -> object:
     except pickle.UnpicklingError as error:
         unsupported = next(filter(None, map(find_by_class, _class_paths(path))), None)
         if unsupported is not None:
-            raise CheckpointError(
-                path,
-                f"the weights are those of {unsupported.what}. It is not run here",
-                USE_OTHERS,
-            ) from error
+            raise unsupported_weights(path, unsupported) from error
         raise CheckpointError(
             path,
             "it contains something other than tensors (pickled code is never run)",

@@ -37,7 +37,7 @@ DEFAULT_PUZZLE_EMB_LEN = 16
 _WITHOUT_EFFECT = re.compile(
     r"loss|H_layers|mlp_t|no_ACT_continue|puzzle_emb_len|batch_size|seq_len|vocab_size|causal"
     r"|num_puzzle_identifiers|(puzzle_emb|grid_token)_dropout|grid_noise_(prob|fraction)"
-    r"|lora_\w+|act_enabled|profile|short_name|halt_max_steps_eval"
+    r"|lora_\w+|act_enabled|halt_max_steps_eval"
 )
 
 
