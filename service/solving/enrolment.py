@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from augment import (
     ARC,
+    BLANK_NAME,
     KINDS,
     AnyVariant,
     CanvasError,
@@ -189,7 +190,9 @@ class RowIndex:
     def puzzle_names(self) -> tuple[str, ...]:
         """Names of the puzzles that have rows, in row order."""
         names = self.checkpoint.names or ()
-        return tuple(dict.fromkeys(self.dialect.puzzle_of(name) for name in names[1:]))
+        return tuple(
+            dict.fromkeys(self.dialect.puzzle_of(name) for name in names[1:] if name != BLANK_NAME)
+        )
 
     def check_arc(self) -> None:
         """Check that the checkpoint is for ARC and names its rows.

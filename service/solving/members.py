@@ -176,7 +176,7 @@ class MemberVote:
             enrolled_as=puzzle_rows.puzzle_name,
             enrolment=puzzle_rows.kind,
             adaptation=self.member.adaptation,
-            max_segments=max_segments or checkpoint.config.halt_max_steps,
+            max_segments=max_segments or checkpoint.config.max_segments,
             precision=engine.precision,
             attention=engine.attention.name,
             slots=engine.num_slots,
@@ -199,7 +199,7 @@ class MemberVote:
         wave, side = slice(votes.start, votes.stop), votes.side
         rows = engine.checkpoint.rows.gather(puzzle_rows.rows[wave])
         tokens = self.member.kind.encode(grid, puzzle_rows.variants[wave], side)
-        num_segments = max_segments or engine.checkpoint.config.halt_max_steps
+        num_segments = max_segments or engine.checkpoint.config.max_segments
         num_held = count_predictions(self._prediction_bytes // len(self._votes), side)
         num_traced = min(self._num_traced, num_held // num_segments)
         return [

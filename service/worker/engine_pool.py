@@ -278,7 +278,7 @@ def _open(
         parameters=checkpoint.num_parameters,
         rows=config.num_rows,
         puzzles=len(puzzles),
-        halt_max_steps=config.halt_max_steps,
+        halt_max_steps=config.max_segments,
         finding=finding,
         verdict=verdict,
         # New rows do not need names that are known to be right, only a trunk that works.
@@ -295,6 +295,7 @@ def _open(
         "checkpoint served",
         checkpoint=name,
         verdict=record.verdict,
+        notes=list(checkpoint.notes),
         device=str(engine.device),
         slots=engine.num_slots,
         seconds=round(time.monotonic() - started, 3),
