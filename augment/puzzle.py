@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import total_ordering
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ from augment.errors import Place, PuzzleError, path_from_text
 
 MAX_SIDE = 30
 MAX_COLOUR = 9
+
+KindName = Literal["arc", "sudoku", "maze"]
 
 
 @total_ordering
@@ -110,11 +112,15 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Puzzle:
-    """The demonstrations and test inputs that a solver may see, never a test output."""
+    """The demonstrations and test inputs that a solver may see, never a test output.
+
+    Kinds other than ARC have no demonstrations: their rules are known.
+    """
 
     name: str
     train: tuple[Pair, ...]
     test: tuple[Grid, ...]
+    kind: KindName = "arc"
 
     @property
     def grids(self) -> tuple[Grid, ...]:

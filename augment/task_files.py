@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from augment.errors import Place, PuzzleError, TaskFileError
 from augment.json_files import MEBIBYTE, parse_json, read_json
+from augment.kinds import KINDS, Kind
 from augment.puzzle import Grid, Pair, Puzzle, Task
 from augment.variants import BLANK_NAME
 
@@ -32,15 +33,18 @@ T = TypeVar("T")
 def parse_task(document: object, name: str) -> Task:
     """Check a task document and make a task of it; its own `name` or `id` overrides `name`.
 
+    A document with a member `sudoku` or `maze` is that puzzle, with its `answer` where it is known.
+
     Raises: PuzzleError with the path of the first fault.
 
     Source: ARC task files; eleven public ones carry a `name`.
     """
-    fields = _fields(document, (), required=("train", "test"), optional=("name", "id"))
+    kind = _kind_of(document)
+    fields = _task_fields(document, (), kind)
     for field in ("id", "name"):
         if field in fields:
             name = _name(fields[field], (field,))
-    return _task(fields, _name(name, ("name",)), ())
+    return _task(fields, _name(name, ("name",)), (), kind)
 
 
 def read_task(path: str | PathLike[str]) -> Task:
@@ -54,6 +58,12 @@ def read_task(path: str | PathLike[str]) -> Task:
 
 def task_document(task: Task) -> dict[str, Any]:
     """Return the document that `parse_task` reads as this task."""
+    kind = KINDS[task.puzzle.kind]
+    if kind.rules is not None:
+        rule_document = {"name": task.puzzle.name, kind.name: kind.rules.write(task.puzzle.test[0])}
+        if task.expected[0] is not None:
+            rule_document["answer"] = kind.rules.write(task.expected[0])
+        return rule_document
     train = [
         {"input": pair.input.to_rows(), "output": pair.output.to_rows()}
         for pair in task.puzzle.train
@@ -82,8 +92,8 @@ def parse_challenges(
     tasks = []
     for task_id, entry in document.items():
         path = (_name(task_id, (task_id,)),)
-        fields = _fields(entry, path, required=("train", "test"), optional=("name", "id"))
-        task = _task(fields, task_id, path)
+        kind = _kind_of(entry)
+        task = _task(_task_fields(entry, path, kind), task_id, path, kind)
         tasks.append(task if solutions is None else _with_solution(task, solutions))
     if solutions is not None:
         for task_id in solutions:
@@ -137,7 +147,26 @@ def _read(path: Path, max_bytes: int, parse: Callable[[object], T]) -> T:
         raise error.within(str(path)) from None
 
 
-def _task(fields: dict[str, Any], name: str, path: Place) -> Task:
+def _kind_of(document: object) -> Kind:
+    """Return the kind of a task document: of Sudoku or mazes where it has such a member."""
+    names = document.keys() if isinstance(document, dict) else ()
+    return next((kind for kind in KINDS.values() if kind.name in names), KINDS["arc"])
+
+
+def _task_fields(document: object, path: Place, kind: Kind) -> dict[str, Any]:
+    if kind.rules is None:
+        return _fields(document, path, required=("train", "test"), optional=("name", "id"))
+    return _fields(document, path, required=(kind.name,), optional=("answer", "name", "id"))
+
+
+def _task(fields: dict[str, Any], name: str, path: Place, kind: Kind) -> Task:
+    if kind.rules is not None:
+        puzzle = kind.rules.parse(fields[kind.name], (*path, kind.name))
+        kind.rules.check(puzzle, (*path, kind.name))
+        answer = None
+        if fields.get("answer") is not None:
+            answer = kind.rules.parse_answer(fields["answer"], (*path, "answer"))
+        return Task(Puzzle(name, (), (puzzle,), kind.name), (answer,))
     train = []
     demonstrations = _items(fields["train"], (*path, "train"), MAX_DEMONSTRATIONS, "demonstrations")
     for index, entry in enumerate(demonstrations):

@@ -21,6 +21,7 @@ from bench.model import NUM_ROWS
 from bench.pipeline import measure_pipeline
 from bench.reference import measure_reference
 from bench.report import Section, describe, describe_hardware, print_section, write_record
+from bench.sudoku import sudoku_command
 from bench.throughput import measure_throughput
 from hrm_core import ARC_CANVAS, HRMCoreError, pick_device
 from service.adaptation.prepare import AdaptOptions
@@ -42,6 +43,7 @@ SeedOption = Annotated[int, typer.Option(min=0)]
 
 app = typer.Typer(pretty_exceptions_enable=False, help="Measure hrm-arc on this machine.")
 console = Console(highlight=False)
+app.command("make-sudokus")(sudoku_command)
 
 
 def main() -> None:

@@ -35,6 +35,7 @@ from hrm_core.training.adapt import Adaptation as Adaptation
 from hrm_core.training.adapt import AdaptProgress as AdaptProgress
 from hrm_core.training.adapt import AdaptTurn as AdaptTurn
 from hrm_core.training.adapt import Phase as Phase
+from hrm_core.training.arrays import Redraw as Redraw
 from hrm_core.training.arrays import TrainingArrays as TrainingArrays
 from hrm_core.training.checks import CheckedExamples as CheckedExamples
 from hrm_core.training.checks import Ending as Ending

@@ -11,6 +11,10 @@ class ConfigError(HRMCoreError):
     """An architecture setting is missing, unknown or contradictory."""
 
 
+class UnsupportedError(ConfigError):
+    """The architecture is known and is not computed here."""
+
+
 class CheckpointError(HRMCoreError):
     """A checkpoint folder cannot be used.
 

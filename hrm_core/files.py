@@ -1,7 +1,9 @@
 """Files: JSON that may be damaged, and writing in one move."""
 
+import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +12,16 @@ from hrm_core.errors import CheckpointError
 
 
 def read_json(path: Path, hint: str) -> object:
-    """Read a JSON file of a checkpoint folder.
+    """Read a JSON file of a checkpoint folder, plain or compressed by gzip.
 
     Raises: CheckpointError with the hint.
     """
     try:
-        document: object = json.loads(path.read_bytes())
-    except (ValueError, RecursionError, OSError) as error:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        document: object = json.loads(content)
+    except (ValueError, RecursionError, OSError, EOFError, zlib.error) as error:
         raise CheckpointError(path, f"not readable as JSON ({error})", hint) from error
     return document
 

@@ -1,5 +1,6 @@
 """Ranking: the order of a tally's grids, and whether outstanding votes can still change it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from itertools import count, pairwise, product
@@ -45,13 +46,21 @@ class Candidate:
     mean_q_halt: float
 
 
-def rank(tally: Tally, ranking: Ranking = Ranking.COUNT) -> tuple[Candidate, ...]:
-    """Return all grids of a tally, the best first."""
+def rank(
+    tally: Tally, ranking: Ranking = Ranking.COUNT, solves: Callable[[Grid], bool] | None = None
+) -> tuple[Candidate, ...]:
+    """Return all grids of a tally, the best first.
+
+    With `solves` the grids that pass it come before all others, however many votes those have.
+    """
     num_votes = tally.num_votes
-    return tuple(
+    candidates = [
         Candidate(entry.grid, entry.count, entry.count / num_votes, entry.mean_q_halt)
         for entry in ranked_entries(tally, ranking)
-    )
+    ]
+    if solves is not None:
+        candidates.sort(key=lambda candidate: not solves(candidate.grid))
+    return tuple(candidates)
 
 
 def ranked_entries(tally: Tally, ranking: Ranking) -> list[GridVotes]:

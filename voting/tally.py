@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augment import Grid, Variant, decode_variants
+from augment import ARC, AnyVariant, Grid, Kind
 
 # One vote's q_halt of 1.0. A power of two, so that scaling a float is exact; integers, so that sums
 # do not depend on their order.
@@ -83,7 +83,8 @@ class BallotError(VotingError):
 def count_ballots(
     tokens: NDArray[np.integer[Any]],
     q_halt_logits: NDArray[np.floating[Any]],
-    variants: Sequence[Variant],
+    variants: Sequence[AnyVariant],
+    kind: Kind = ARC,
 ) -> Tally:
     """Count the outcomes of one test input's variants as ballots.
 
@@ -102,7 +103,7 @@ def count_ballots(
     counts: dict[tuple[tuple[int, ...], bytes], list[int]] = {}
     abstained = 0
     for cells, q in zip(
-        decode_variants(tokens, variants), _scaled_q(q_halt_logits).tolist(), strict=True
+        kind.decode(tokens, variants), _scaled_q(q_halt_logits).tolist(), strict=True
     ):
         if cells is None:
             abstained += 1

@@ -11,20 +11,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hrm_core.checkpoint.validation import (
-    check_depth,
-    check_tensors,
-    find_seq_len,
-    find_vocab_size,
-    read_config,
-    read_names,
-)
-from hrm_core.checkpoint.weights import RowTable, find_weights, read_weights
-from hrm_core.checkpoint.writer import CONFIG_NAME
+from hrm_core.checkpoint.finding import find_weights
+from hrm_core.checkpoint.names import read_names
+from hrm_core.checkpoint.presets import missing_config
+from hrm_core.checkpoint.validation import check_values, fit_config, read_config
+from hrm_core.checkpoint.weights import RowTable, read_weights
 from hrm_core.device.device import lacks_half_precision
-from hrm_core.errors import CheckpointError, ConfigError
+from hrm_core.errors import CheckpointError
 from hrm_core.model.attention import Attend
-from hrm_core.model.config import ModelConfig, parse_arch
+from hrm_core.model.config import ModelConfig
 from hrm_core.model.layers import use_onednn, widen_products
 from hrm_core.model.network import Network, build_network
 
@@ -37,7 +32,8 @@ class Checkpoint:
 
     `names` is the list row -> variant name of `identifiers.json`, or None where the folder has
     none. `sha256` identifies trunk, configuration and names, and the table by shape and samples.
-    `trunk` maps parameter names, without prefix, to tensors that are read when touched.
+    `trunk` maps parameter names, without prefix, to tensors that are read when touched. `notes` are
+    sentences on what was assumed, chosen or merged.
     """
 
     folder: Path
@@ -47,6 +43,7 @@ class Checkpoint:
     rows: RowTable
     names: tuple[str, ...] | None
     sha256: str
+    notes: tuple[str, ...] = ()
 
     @property
     def num_parameters(self) -> int:
@@ -96,30 +93,17 @@ def open_checkpoint(folder: Path, canvas: int | None = None) -> Checkpoint:
             "Give the path of a checkpoint folder: the repository of hrm-arc has some in its "
             "folder checkpoints, and `hrm-arc pull` fetches published ones.",
         )
-    settings_path = folder / CONFIG_NAME
-    document = read_config(settings_path)
     weights_path = find_weights(folder)
-    tensors, rows = read_weights(weights_path)
-    try:
-        settings = parse_arch(document)
-        vocab_size = find_vocab_size(tensors, weights_path)
-        check_depth(weights_path, settings, tensors)
-        seq_len = find_seq_len(folder, tensors, vocab_size, settings, rows, canvas)
-        config = settings.configure(
-            vocab_size=vocab_size,
-            seq_len=seq_len,
-            num_rows=rows.num_rows if settings.values["puzzle_emb_ndim"] else 0,
-        )
-    except ConfigError as error:
-        raise CheckpointError(
-            settings_path,
-            str(error),
-            "Use the all_config.yaml that was published beside the weights.",
-        ) from error
-    check_tensors(weights_path, config, tensors, rows)
+    layout, rows = read_weights(weights_path)
+    document = read_config(folder)
+    if document is None:
+        raise missing_config(folder, weights_path, layout, rows, canvas)
+    fitted = fit_config(folder, weights_path, document, layout, rows, canvas)
+    config, tensors = fitted.config, fitted.layout.tensors
+    check_values(weights_path, tensors)
     names = read_names(folder, config)
     sha256 = _identify(config, tensors, rows, names)
-    return Checkpoint(folder, weights_path, config, tensors, rows, names, sha256)
+    return Checkpoint(folder, weights_path, config, tensors, rows, names, sha256, fitted.notes)
 
 
 def _identify(
@@ -128,8 +112,11 @@ def _identify(
     rows: RowTable,
     names: tuple[str, ...] | None,
 ) -> str:
-    # `crop` counts only where it is set, so that older checkpoints keep their hash.
-    digest = hashlib.sha256(repr(config).replace(", crop=False", "").encode())
+    # Later settings count only where they are set, so that older checkpoints keep their hash.
+    described = repr(config)
+    for unset in (", crop=False", ", halt_max_steps_eval=None"):
+        described = described.replace(unset, "")
+    digest = hashlib.sha256(described.encode())
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

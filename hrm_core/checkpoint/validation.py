@@ -4,37 +4,98 @@ Each function raises CheckpointError, with the file at fault and a hint.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
 
 import torch
 import yaml
 from torch import Tensor
 
+from hrm_core.checkpoint.layout import ROTARY_TABLE, USE_OTHERS, Layout, merge_lora
 from hrm_core.checkpoint.weights import RowTable
-from hrm_core.checkpoint.writer import CONFIG_NAME, DATASET_NAME, IDENTIFIERS_NAME, TABLE_KEY
-from hrm_core.errors import CheckpointError
+from hrm_core.checkpoint.writer import CONFIG_NAME, DATASET_NAME, TABLE_KEY
+from hrm_core.errors import CheckpointError, ConfigError, UnsupportedError
 from hrm_core.files import read_json
-from hrm_core.model.config import ARC_CANVAS, ARC_VOCAB_SIZE, ArchSettings, ModelConfig, brief
+from hrm_core.model.config import (
+    CANVAS_BY_VOCAB_SIZE,
+    ArchSettings,
+    ModelConfig,
+    brief,
+    parse_arch,
+)
 from hrm_core.model.network import build_network
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+PRESET_KEY = "preset"
 _LAYER_NAME = re.compile(r"([HL]_level)\.layers\.(\d{1,6})\.")
 _MAX_VOCAB_SIZE = 256  # predictions are returned as bytes
 _MAX_POSITIONS = 1 << 16
 
 
-def read_config(path: Path) -> object:
-    """Read a folder's `all_config.yaml`."""
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Weights, and the configuration that their folder and their shapes give."""
+
+    config: ModelConfig
+    layout: Layout
+    notes: tuple[str, ...]
+
+
+def fit_config(
+    folder: Path,
+    weights_path: Path,
+    document: object,
+    layout: Layout,
+    rows: RowTable,
+    canvas: int | None,
+) -> Fitted:
+    """Complete the settings in an `all_config.yaml` with the shapes of the weights.
+
+    Raises: CheckpointError where they contradict each other.
+    """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = parse_arch(document)
+        layout = merge_lora(weights_path, layout, settings.arch)
+        tensors = layout.tensors
+        vocab_size = find_vocab_size(tensors, weights_path)
+        check_depth(weights_path, settings, tensors)
+        seq_len = find_seq_len(folder, tensors, vocab_size, settings, rows, canvas)
+        config = settings.configure(
+            vocab_size=vocab_size,
+            seq_len=seq_len,
+            num_rows=rows.num_rows if settings.values["puzzle_emb_ndim"] else 0,
+        )
+    except ConfigError as error:
+        hint = "Use the all_config.yaml that was published beside the weights."
+        if isinstance(error, UnsupportedError):
+            hint = USE_OTHERS
+        raise CheckpointError(folder / CONFIG_NAME, str(error), hint) from error
+    check_shapes(weights_path, config, layout, rows)
+    return Fitted(config, layout, (*layout.notes, *_notes_on(settings, config, document)))
+
+
+def _notes_on(settings: ArchSettings, config: ModelConfig, document: object) -> Iterator[str]:
+    """Yield what in the settings was assumed or is not known."""
+    if isinstance(document, Mapping) and isinstance(name := document.get(PRESET_KEY), str):
+        yield f"the settings are those of the preset {name}"
+    # Learned positions and `mlp_t` have a length that gives the prefix away.
+    if not config.mlp_t and config.pos_encodings != "learned":
+        for key in settings.assumed:
+            value = settings.values[key]
+            yield f"{CONFIG_NAME} has no arch.{key}, so TRM's default of {value} was taken"
+    if settings.unknown:
+        listed = ", ".join(f"arch.{brief(key)[1:-1]}" for key in settings.unknown[:5])
+        yield f"{CONFIG_NAME} has settings that are not known here: {listed}"
+
+
+def read_config(folder: Path) -> object:
+    """Read a folder's `all_config.yaml`; None where it has none."""
+    path = folder / CONFIG_NAME
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
-        raise CheckpointError(
-            path,
-            "missing",
-            "It contains cycles, heads and halting, which the weights do not: copy the one that "
-            "was published with them.",
-        ) from None
+        return None
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
         problem = " ".join(str(error).split())
         raise CheckpointError(
@@ -96,14 +157,22 @@ def find_seq_len(
         raise CheckpointError(
             folder, f"the canvas's size is contradictory: {listed}", "Correct the wrong one."
         )
-    for seq_len in found.values():
+    for source, seq_len in found.items():
         if not 0 < seq_len <= _MAX_POSITIONS:
             raise CheckpointError(
                 folder, f"no canvas has so many cells: {listed}", "Correct or delete it."
             )
+        if source in tensors and isqrt(seq_len) ** 2 != seq_len:
+            prefix = settings.values["puzzle_emb_len"]
+            raise CheckpointError(
+                folder,
+                f"{source} has {seq_len + prefix} positions, which less the {prefix} of the prefix "
+                f"leave {seq_len}, not a square",
+                "Is arch.puzzle_emb_len (or puzzle_emb_ndim) that of these weights?",
+            )
         return seq_len
-    if vocab_size == ARC_VOCAB_SIZE:
-        return ARC_CANVAS**2
+    if vocab_size in CANVAS_BY_VOCAB_SIZE:
+        return CANVAS_BY_VOCAB_SIZE[vocab_size] ** 2
     raise CheckpointError(
         folder,
         f"the canvas's size is unknown (vocabulary {vocab_size}, no dataset.json)",
@@ -131,10 +200,9 @@ def _read_dataset(path: Path, vocab_size: int, rows: RowTable) -> int:
     return seq_len
 
 
-def check_tensors(
-    path: Path, config: ModelConfig, tensors: Mapping[str, Tensor], rows: RowTable
-) -> None:
-    """Compare names, shapes and values of all tensors with what the configuration describes."""
+def check_shapes(path: Path, config: ModelConfig, layout: Layout, rows: RowTable) -> None:
+    """Compare names and shapes of all tensors with what the configuration describes."""
+    tensors = layout.tensors
     network = build_network(config, lambda q, k, v: v, torch.float32, meta=True)
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     missing = sorted(expected.keys() - tensors.keys())
@@ -152,8 +220,14 @@ def check_tensors(
         found = tuple(tensors[name].shape)
         if found != shape:
             raise CheckpointError(path, f"{name} is {found}, expected {shape}", hint)
-        if not _is_readable(tensors[name]):
-            raise CheckpointError(path, f"{name} holds no finite floating numbers", hint)
+    angles = (config.num_positions, config.head_dim)
+    if layout.rotary_shape not in (None, angles):
+        raise CheckpointError(
+            path,
+            f"{ROTARY_TABLE} is {layout.rotary_shape}, expected {angles}: the prefix, the canvas "
+            f"or arch.num_heads differ from those in {CONFIG_NAME}",
+            hint,
+        )
     if rows.num_rows and not config.puzzle_emb_ndim:
         raise CheckpointError(path, f"has {TABLE_KEY}, but arch.puzzle_emb_ndim is 0", hint)
     if config.puzzle_emb_ndim and rows.ndim != config.puzzle_emb_ndim:
@@ -166,34 +240,17 @@ def check_tensors(
         )
 
 
+def check_values(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Check that all tensors hold finite floating numbers."""
+    for name, tensor in tensors.items():
+        if not _is_readable(tensor):
+            raise CheckpointError(
+                path,
+                f"{name} holds no finite floating numbers",
+                "Download or copy it again.",
+            )
+
+
 def _is_readable(tensor: Tensor) -> bool:
     is_dense = tensor.layout is torch.strided and tensor.device.type == "cpu"
     return is_dense and tensor.is_floating_point() and bool(tensor.float().isfinite().all())
-
-
-def read_names(folder: Path, config: ModelConfig) -> tuple[str, ...] | None:
-    """Read the list row -> variant name, or None where the folder has none."""
-    path = folder / IDENTIFIERS_NAME
-    if not path.exists() or not config.puzzle_emb_ndim:  # without rows, names mean nothing
-        return None
-    hint = "A checkpoint needs the list that it was trained with: copy that one."
-    names = read_json(path, hint)
-    if not isinstance(names, list) or not _are_names(names):
-        raise CheckpointError(path, "not a JSON list of names", hint)
-    if len(names) != config.num_rows:
-        raise CheckpointError(
-            path, f"{len(names)} names, but the table has {config.num_rows} rows", hint
-        )
-    return tuple(names)
-
-
-def _are_names(names: list[object]) -> bool:
-    """Return whether all are strings that can be encoded: JSON can hold half a surrogate pair.
-
-    Joined for speed: there are a million names.
-    """
-    try:
-        joined = "".join(names)  # type: ignore[arg-type]
-    except TypeError:
-        return False
-    return joined.isascii() or not any(_SURROGATE.search(str(name)) for name in names)

@@ -1,8 +1,10 @@
 """Weights files, and the table of puzzle rows in them; mapped, without running code."""
 
 import pickle
-import re
-from collections.abc import Sequence
+import pickletools
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +12,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from hrm_core.checkpoint.layout import Layout, unify, unsupported_weights
 from hrm_core.checkpoint.writer import TABLE_KEY
 from hrm_core.errors import CheckpointError
+from hrm_core.model.unsupported import find_by_class
 
-_PREFIX = re.compile(r"^(_orig_mod\.)?(model\.)?(inner\.)?")
-_STEP_NAME = re.compile(r"step_(\d+)")
+_MAX_PICKLE_BYTES = 1 << 26
 
 
 class RowTable:
@@ -37,58 +40,32 @@ class RowTable:
         return gathered
 
 
-def find_weights(folder: Path) -> Path:
-    """Find the weights file: `checkpoint`, the only `*.safetensors`, or the highest `step_N`.
-
-    Raises: CheckpointError when there is none, or more than one.
-    """
-    if (folder / "checkpoint").is_file():
-        return folder / "checkpoint"
-    safetensors = sorted(folder.glob("*.safetensors"))
-    if len(safetensors) > 1:
-        listed = ", ".join(path.name for path in safetensors)
-        raise CheckpointError(folder, f"several weights files: {listed}", "Keep one of them.")
-    if safetensors:
-        return safetensors[0]
-    steps = {
-        int(match[1]): path
-        for path in folder.iterdir()
-        if (match := _STEP_NAME.fullmatch(path.name)) and path.is_file()
-    }
-    if not steps:
-        raise CheckpointError(
-            folder,
-            "no weights: neither `checkpoint`, nor *.safetensors, nor step_N",
-            "Put the published weights file there.",
-        )
-    return steps[max(steps)]
-
-
-def read_weights(path: Path) -> tuple[dict[str, Tensor], RowTable]:
+def read_weights(path: Path) -> tuple[Layout, RowTable]:
     """Map a weights file: the trunk by name, without prefixes, and the table of rows.
 
     Raises: CheckpointError when the file is damaged or contains anything but tensors.
     """
     is_safetensors = path.suffix == ".safetensors"
-    loaded = _load_safetensors(path) if is_safetensors else _load_torch(path)
-    tensors = {_PREFIX.sub("", name): tensor.detach() for name, tensor in loaded.items()}
-    if len(tensors) != len(loaded):
-        raise CheckpointError(path, "two tensors of one name", "Keep one set of weights in it.")
-    table = tensors.pop(TABLE_KEY, torch.zeros(0, 0))
+    layout = unify(path, _load_safetensors(path) if is_safetensors else _load_torch(path))
+    table = layout.tensors.get(TABLE_KEY, torch.zeros(0, 0))
     if table.ndim != 2:
         raise CheckpointError(
             path,
             f"{TABLE_KEY} is {tuple(table.shape)}, expected rows",
             "Is this an HRM or TRM checkpoint?",
         )
-    return tensors, RowTable(table)
+    trunk = {name: one for name, one in layout.tensors.items() if name != TABLE_KEY}
+    return replace(layout, tensors=trunk), RowTable(table)
 
 
-def _load_torch(path: Path) -> dict[str, Tensor]:
+def _load_torch(path: Path) -> object:
     copy_again = "Download or copy it again."
     try:
-        loaded = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        loaded: object = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
+        unsupported = next(filter(None, map(find_by_class, _class_paths(path))), None)
+        if unsupported is not None:
+            raise unsupported_weights(path, unsupported) from error
         raise CheckpointError(
             path,
             "it contains something other than tensors (pickled code is never run)",
@@ -103,13 +80,21 @@ def _load_torch(path: Path) -> dict[str, Tensor]:
             ) from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(path, f"damaged or cut short ({reason})", copy_again) from error
-    if not isinstance(loaded, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
-    ):
-        raise CheckpointError(
-            path, "not a plain mapping of names to tensors", "Export only model.state_dict()."
-        )
     return loaded
+
+
+def _class_paths(path: Path) -> Iterator[str]:
+    """Return what looks like `arch.name` in a torch file, without running its code."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = next(one for one in archive.namelist() if one.endswith("data.pkl"))
+            with archive.open(name) as file:
+                pickled = file.read(_MAX_PICKLE_BYTES)
+            for _, value, _ in pickletools.genops(pickled):
+                if isinstance(value, str) and "@" in value:
+                    yield value
+    except (zipfile.BadZipFile, StopIteration, ValueError, OSError):
+        return
 
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:

@@ -110,7 +110,7 @@ class Engine:
         Raises: EngineError for a sample of the wrong shape or tokens outside the vocabulary.
         """
         model = self._model
-        max_segments = model.halt_max_steps if max_segments is None else max_segments
+        max_segments = model.max_segments if max_segments is None else max_segments
         if max_segments < 1:
             raise EngineError(f"{max_segments} segments: at least one is needed")
         checked = list(samples)

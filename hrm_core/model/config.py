@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from hrm_core.errors import ConfigError
+from hrm_core.errors import ConfigError, UnsupportedError
+from hrm_core.model.unsupported import find_by_class
 
 Architecture = Literal["hrm", "trm"]
 PosEncodings = Literal["rope", "learned", "none"]
@@ -15,6 +16,8 @@ ForwardDtype = Literal["bfloat16", "float16", "float32"]
 
 ARC_VOCAB_SIZE = 12
 ARC_CANVAS = 30
+CANVAS_BY_VOCAB_SIZE: Mapping[int, int] = {ARC_VOCAB_SIZE: ARC_CANVAS, 11: 9, 6: 30}
+"""Sides of the canvases of ARC, Sudoku and mazes; published files do not contain them."""
 
 CLASS_PATHS: Mapping[str, str] = {
     "hrm": "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
@@ -22,11 +25,20 @@ CLASS_PATHS: Mapping[str, str] = {
 }
 """`arch.name` as in published configuration files."""
 _CLASS_NAMES: Mapping[str, Architecture] = {
-    CLASS_PATHS[name].rpartition("@")[2]: name for name in get_args(Architecture)
+    **{CLASS_PATHS[name].rpartition("@")[2]: name for name in get_args(Architecture)},
+    "TRM": "trm",  # as the repository of URM calls it
 }
 _MAX_INTEGER = 1 << 16  # larger ones are mistakes, and would take all memory or time
 # TRM's repository carries a copy of HRM that also knows `mlp_t` and `pos_encodings: none`.
 _EXTENDED_HRM = "recursive_reasoning."
+_EXTENDED_HRM_PATHS = (_EXTENDED_HRM, "architectures.")
+DEFAULT_PUZZLE_EMB_LEN = 16
+# Settings of training, of the reference's wrappers, and of networks that are refused anyway.
+_WITHOUT_EFFECT = re.compile(
+    r"loss|H_layers|mlp_t|no_ACT_continue|puzzle_emb_len|batch_size|seq_len|vocab_size|causal"
+    r"|num_puzzle_identifiers|(puzzle_emb|grid_token)_dropout|grid_noise_(prob|fraction)"
+    r"|lora_\w+|act_enabled|halt_max_steps_eval"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,7 @@ class ModelConfig:
     mlp_t: bool = False
     no_ACT_continue: bool = False
     crop: bool = False
+    halt_max_steps_eval: int | None = None
 
     def __post_init__(self) -> None:
         if self.crop and self.mlp_t:
@@ -80,6 +93,11 @@ class ModelConfig:
     def head_dim(self) -> int:
         """Width of one attention head."""
         return self.hidden_size // self.num_heads
+
+    @property
+    def max_segments(self) -> int:
+        """The most segments of a sample that is answered; training ends at `halt_max_steps`."""
+        return self.halt_max_steps_eval or self.halt_max_steps
 
     @property
     def canvas(self) -> int:
@@ -106,6 +124,8 @@ class ModelConfig:
             derived |= {"no_ACT_continue"}
         if not self.crop:
             derived |= {"crop"}  # published files have no such key
+        if self.halt_max_steps_eval is None:
+            derived |= {"halt_max_steps_eval"}
         document = {key: value for key, value in asdict(self).items() if key not in derived}
         document["name"] = self.class_path
         document["loss"] = {
@@ -119,9 +139,16 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class ArchSettings:
-    """The checked `arch` part of an `all_config.yaml`, as fields of a `ModelConfig`."""
+    """The checked `arch` part of an `all_config.yaml`, as fields of a `ModelConfig`.
+
+    `arch` is that part itself. `assumed` are settings that it lacks and that may leave no trace in
+    the weights. `unknown` are those that neither architecture has.
+    """
 
     values: Mapping[str, Any]
+    arch: Mapping[str, Any]
+    assumed: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     def configure(self, *, vocab_size: int, seq_len: int, num_rows: int) -> ModelConfig:
         """Complete the settings with the shapes that only the tensors determine."""
@@ -141,12 +168,16 @@ def parse_arch(document: object) -> ArchSettings:
     class_path = _get(arch, "name")
     if not isinstance(class_path, str):
         raise ConfigError(f"arch.name: {brief(class_path)} is not a class path")
+    if unsupported := find_by_class(class_path):
+        raise UnsupportedError(
+            f"arch.name: {brief(class_path)} is {unsupported.what}. It is not run here"
+        )
     architecture = _CLASS_NAMES.get(re.split(r"[.@]", class_path)[-1])
     if architecture is None:
         known = ", ".join(sorted(_CLASS_NAMES))
         raise ConfigError(f"arch.name: unknown architecture {brief(class_path)} (known: {known})")
     is_trm = architecture == "trm"
-    is_extended = is_trm or _EXTENDED_HRM in class_path
+    is_extended = is_trm or any(path in class_path for path in _EXTENDED_HRM_PATHS)
 
     counts = ("hidden_size", "num_heads", "H_cycles", "L_cycles", "L_layers", "halt_max_steps")
     values: dict[str, Any] = {key: _integer(arch, key, 1) for key in counts}
@@ -165,7 +196,12 @@ def parse_arch(document: object) -> ArchSettings:
     values["crop"] = _boolean(arch, "crop", default=False)
     values["no_ACT_continue"] = is_trm and _boolean(arch, "no_ACT_continue", default=True)
     values["architecture"] = architecture
-    explicit_len = _integer(arch, "puzzle_emb_len", 0, default=16) if is_trm else 0
+    # The reference reads a setting of the evaluation beside `arch`, unless `arch` has it.
+    if (evaluation := {**document, **arch}).get("halt_max_steps_eval") is not None:
+        values["halt_max_steps_eval"] = _integer(evaluation, "halt_max_steps_eval", 1)
+    explicit_len = (
+        _integer(arch, "puzzle_emb_len", 0, default=DEFAULT_PUZZLE_EMB_LEN) if is_trm else 0
+    )
 
     hidden_size, num_heads = values["hidden_size"], values["num_heads"]
     is_odd = hidden_size // num_heads % 2 and values["pos_encodings"] == "rope"
@@ -184,7 +220,13 @@ def parse_arch(document: object) -> ArchSettings:
             f"arch.puzzle_emb_ndim {ndim} does not fit into "
             f"{explicit_len} positions of {hidden_size}"
         )
-    return ArchSettings(values)
+    is_assumed = is_trm and ndim and "puzzle_emb_len" not in arch
+    unknown = (
+        key
+        for key in map(str, arch)
+        if key not in values and key != "name" and not _WITHOUT_EFFECT.fullmatch(key)
+    )
+    return ArchSettings(values, arch, ("puzzle_emb_len",) if is_assumed else (), tuple(unknown))
 
 
 def brief(value: object) -> str:

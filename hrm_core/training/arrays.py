@@ -1,14 +1,21 @@
 """Training data: token arrays and row ids, without puzzles or files."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from hrm_core.errors import TrainingError
 from hrm_core.model.config import ModelConfig
+
+Redraw: TypeAlias = Callable[
+    [npt.NDArray[np.int64], np.random.Generator],
+    tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]],
+]
+"""Draws a symmetry of each of some examples: int64 [N] to inputs and labels uint8 [N, S]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +26,8 @@ class TrainingArrays:
 
     A group is a puzzle with its variants; variant v holds the examples
     `variant_starts[v]:variant_starts[v + 1]`, group g the variants
-    `group_starts[g]:group_starts[g + 1]`.
+    `group_starts[g]:group_starts[g + 1]`. With `redraw` each example is trained in a symmetry drawn
+    for it, in place of an offset.
 
     Shapes: inputs, labels uint8 [E, S] tokens; room uint8 [E, 2], how far an example can move down
     and right; rows int64 [V], each variant's row in the table; variant_starts int64 [V + 1];
@@ -33,6 +41,7 @@ class TrainingArrays:
     rows: npt.NDArray[np.int64]
     variant_starts: npt.NDArray[np.int64]
     group_starts: npt.NDArray[np.int64]
+    redraw: Redraw | None = None
 
     def __post_init__(self) -> None:
         num_examples = len(self.inputs)
@@ -132,6 +141,8 @@ class ExampleStream:
         taken, self._waiting = self._waiting[:num], self._waiting[num:]
         plan = np.array(taken, dtype=np.int64).reshape(num, 4)
         examples, rows, down, right = plan.T
+        if self.arrays.redraw is not None:
+            return (*self.arrays.redraw(examples, self._rng), rows)
         canvas = self.arrays.canvas
         return (
             shift(self.arrays.inputs[examples], canvas, down, right),

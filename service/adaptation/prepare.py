@@ -17,7 +17,7 @@ from hrm_core import (
 from service.adaptation.dataset import HeldOut, build_dataset, hold_out
 from service.runtime.key_ring import LOCAL_OWNER
 from service.solving.confidence import CONFIDENCE_NAME
-from service.solving.enrolment import RowIndex, check_kind
+from service.solving.enrolment import RowIndex, check_arc
 from service.solving.records import (
     ADAPTATION_NAME,
     PUZZLES_NAME,
@@ -111,7 +111,7 @@ def prepare_adaptation(
     """
     check_budget(options)
     if base is not None:
-        check_kind(base)
+        check_arc(base)
         if base.folder.resolve() == folder.resolve():
             raise AdaptationError(
                 f"{folder} is the base, which is never written to: give another folder"

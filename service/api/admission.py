@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from augment import CanvasError, Puzzle, Task, pointer_from_path, task_document
+from augment import KINDS, CanvasError, Puzzle, Task, pointer_from_path, task_document
 from service.api.bodies import BatchBody
 from service.api.context import Call, Context
 from service.api.problems import Problem, invalid_request
@@ -15,7 +15,7 @@ from service.jobs import CheckpointRecord, Failure, NewBatch, NewJob, Refused
 from service.runtime.choice import Candidate, choose_checkpoint
 from service.runtime.settings import PREFIX, Settings
 from service.submission.challenges import Challenge
-from service.wire.errors import CanvasExceeded, UnknownPuzzle
+from service.wire.errors import CanvasExceeded, KindUnserved, UnknownPuzzle
 from service.wire.options import SolveOptions
 from service.wire.problem import Fault
 
@@ -190,8 +190,17 @@ async def _check_puzzle(puzzle: Puzzle, resolved: ResolvedOptions, context: Cont
     """See that the checkpoints know a puzzle or are to be adapted to it, and that it fits them."""
     if not resolved.checkpoints:
         await _check_choice(puzzle, resolved.options, context)
-    for checkpoint in resolved.checkpoints:
+    for index, checkpoint in enumerate(resolved.checkpoints):
+        if checkpoint.kind != puzzle.kind:
+            detail = (
+                f"checkpoint {checkpoint.name!r} answers {KINDS[checkpoint.kind].title} puzzles, "
+                f"and this one is of {KINDS[puzzle.kind].title}: leave the checkpoint out, so that "
+                "one of the right kind is taken"
+            )
+            raise Problem("unsolvable", detail, (Fault(detail, _pointer_to_member(index)),))
         _check_canvas(puzzle, checkpoint)
+    if puzzle.kind != "arc":
+        return
     if resolved.options.adapt == "never":
         for index, checkpoint in enumerate(resolved.checkpoints):
             if not await context.fleet.knows(checkpoint, puzzle.demonstrations_hash):
@@ -214,6 +223,8 @@ async def _check_choice(puzzle: Puzzle, options: SolveOptions, context: Context)
     except CanvasExceeded as error:
         faults = _misfits(puzzle, error.canvas)
         raise Problem("canvas_exceeded", str(error), faults) from None
+    except KindUnserved as error:
+        raise Problem(error.code, str(error)) from None
     except UnknownPuzzle:
         raise await _unknown_puzzle(puzzle, default, _pointer_to_member(0), context) from None
 

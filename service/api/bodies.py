@@ -15,8 +15,9 @@ from augment import MAX_NAME_LENGTH, PuzzleError, Task, parse_json, parse_task
 from service.api.problems import Problem, invalid_request
 from service.submission.challenges import Challenge, check_challenges
 from service.wire.errors import InputError
-from service.wire.options import DEFAULT_NAME, InvalidOptions, SolveOptions, TaskBody
+from service.wire.options import InvalidOptions, SolveOptions
 from service.wire.problem import MAX_FAULTS, Fault, pointer_of, unknown_member
+from service.wire.task import BODIES, DEFAULT_NAME
 
 JSON_TYPE: Final = "application/json"
 # A body must arrive within the grace, and what its bytes so far add at this rate.
@@ -27,13 +28,18 @@ MIN_BYTES_PER_S: Final = 10_000
 MAX_VALUES: Final = 50_000
 MAX_PUZZLES: Final = 1000
 DEFAULT_BATCH_NAME: Final = "batch"
-_TASK_MEMBERS: Final = tuple(TaskBody.model_fields)
+# By the member that only bodies of this kind have.
+_MEMBERS: Final = {
+    name: tuple(body.model_fields)
+    for name, body in zip(("train", "sudoku", "maze"), BODIES, strict=True)
+}
 _BATCH_MEMBERS: Final = ("challenges", "name", "options")
 _NOT_WRAPPED: Final = (
     "the task is not wrapped: its members stand beside the options, as in "
     '{"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[1]]}], '
     '"options": {"variants": 8}}'
 )
+_NO_OBJECT: Final = "is not an object; give one with train and test, a sudoku or a maze"
 _MANY_FAULTS: Final = MAX_FAULTS + 1
 
 
@@ -85,10 +91,14 @@ def parse_task_body(body: bytes) -> tuple[Task, SolveOptions]:
         )
     document = _read_json(body)
     if not isinstance(document, dict):
-        raise invalid_request([Fault("is not an object; give one with train, test", "")])
-    if isinstance(document.get("task"), dict) and not {"train", "test"} & document.keys():
+        raise invalid_request(
+            [Fault("is not an object; give one with train and test, a sudoku or a maze", "")]
+        )
+    own = next((name for name in ("sudoku", "maze") if name in document), "train")
+    is_puzzle = own != "train" or {"train", "test"} & document.keys()
+    if isinstance(document.get("task"), dict) and not is_puzzle:
         raise invalid_request([Fault(_NOT_WRAPPED, "/task")])
-    faults = list(_take_unknown(document, _TASK_MEMBERS))
+    faults = list(_take_unknown(document, _MEMBERS[own]))
     options, wrong_options = _read_options(document.pop("options", {}))
     faults += wrong_options
     task: Task | None = None

@@ -172,10 +172,15 @@ SUBMISSION: Final[dict[str, Any]] = {
     "6150a2bd": [_ATTEMPTS],
     "broken": [{"attempt_1": _OWN_INPUT, "attempt_2": _OWN_INPUT}],
 }
+SUDOKU: Final[dict[str, Any]] = {
+    "sudoku": "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
+}
+MAZE: Final[dict[str, Any]] = {"maze": ["S #  ", "#   #", "# # G"]}
 CHECKPOINT: Final[dict[str, Any]] = {
     "name": "demo",
     "sha256": "5f0c" * 16,
     "architecture": "trm",
+    "kind": "arc",
     "canvas": 10,
     "crop": False,
     "parameters": 1_000_000,

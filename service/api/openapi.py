@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from types import UnionType
 from typing import Any, Final
 
 from fastapi.openapi.utils import get_openapi
@@ -12,8 +13,8 @@ from starlette.routing import BaseRoute
 from service.api.bodies import JSON_TYPE
 from service.api.examples import ANSWERS
 from service.api.problems import CODES, MEDIA_TYPE, TYPE_PREFIX
-from service.wire.options import TaskBody
 from service.wire.problem import Problem
+from service.wire.task import BODIES
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -78,7 +79,10 @@ def request_body(
 
 
 def answers(
-    model: type[BaseModel], description: str, *codes: str, headers: Sequence[str] = ()
+    model: type[BaseModel] | UnionType,
+    description: str,
+    *codes: str,
+    headers: Sequence[str] = (),
 ) -> Responses:
     """Describe an answer with a document, and the problems that can come in its place."""
     return {200: answer_doc(description, *headers, model=model), **problems(*codes)}
@@ -122,7 +126,7 @@ def describe(routes: list[BaseRoute], *, needs_key: bool) -> dict[str, Any]:
     )
     components = document["components"]
     _, own = models_json_schema(
-        [(TaskBody, "validation"), (Problem, "validation")],
+        [(body, "validation") for body in BODIES] + [(Problem, "validation")],
         ref_template="#/components/schemas/{model}",
     )
     components["schemas"] |= own["$defs"]

@@ -76,6 +76,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "puzzles_named": None if names is None else len(row_index.puzzle_names),
         "puzzles_known": None if index is None else len(index.demonstrations),
         "probes": None if index is None else len(index.probes),
+        "notes": list(checkpoint.notes),
         "config": config,
     }
 
@@ -111,6 +112,7 @@ def verify_command(
             device, precision=precision, attention=attention, num_threads=threads
         )
         document = _self_test(checkpoint, tasks, engine)
+    document["notes"] = list(checkpoint.notes)
     if as_json:
         print_json(document)
     else:

@@ -8,10 +8,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from augment import Task
+from augment import MAZE, SUDOKU, Task
 from hrm_core import Engine, open_checkpoint
 from service.cli import options
 from service.cli.engine import open_engine
+from service.cli.evaluate_rules import evaluate_rule_file
 from service.cli.output import JSONOption, console, print_json, progress_bar
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.runtime.devices import EngineOptions
@@ -32,7 +33,16 @@ def evaluate_command(
     solutions: Annotated[
         Path | None, typer.Option(help="A Kaggle solutions JSON for the challenges given.")
     ] = None,
+    sudoku: options.SudokuOption = None,
+    maze: options.MazeOption = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="With --sudoku or --maze: so many of the file.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --sudoku or --maze: a CSV file for the answers.")
+    ] = None,
     variants: options.VariantsOption = options.DEFAULTS.variants,
+    max_segments: options.MaxSegmentsOption = options.DEFAULTS.max_segments,
     max_side: Annotated[
         int | None,
         typer.Option(
@@ -58,16 +68,32 @@ def evaluate_command(
     """Solve every known task with an expected output and count the correct answers.
 
     Tasks that the checkpoint has no rows for are skipped. All votes are counted: no early stop.
+    With --sudoku or --maze, answer the puzzles of a file and check them by the rules; one variant,
+    fixed halting and 16 segments (`--variants 1 --halt fixed --max-segments 16`) is what papers do.
     """
+    engine_options = EngineOptions(device, slots, precision, attention, compiled, threads)
+    rule_file = sudoku or maze
+    if rule_file is not None:
+        evaluate_rule_file(
+            folder,
+            SUDOKU if sudoku else MAZE,
+            rule_file,
+            limit=limit,
+            chosen=SolveOptions(
+                variants=variants, halting=halt, max_segments=max_segments, seed=seed
+            ),
+            options=engine_options,
+            out=out,
+            as_json=as_json,
+        )
+        return
     row_index = RowIndex(open_checkpoint(folder, canvas))
     known = known_tasks(row_index, read_tasks(tasks or DEFAULT_TASKS, solutions), max_side)
-    engine = open_engine(
-        row_index, EngineOptions(device, slots, precision, attention, compiled, threads)
-    )
+    engine = open_engine(row_index, engine_options)
     haltings = [halt]
     if compare_halting:
         haltings += [rule for rule in get_args(Halting) if rule not in haltings]
-    chosen = SolveOptions(variants=variants, seed=seed, stop_early=False)
+    chosen = SolveOptions(variants=variants, max_segments=max_segments, seed=seed, stop_early=False)
     results = {
         rule: _run(engine, row_index, known, chosen.with_changes(halting=rule)) for rule in haltings
     }

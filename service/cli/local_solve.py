@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import typer
 
-from augment import CanvasError, Puzzle, Task
+from augment import ARC, CanvasError, Puzzle, Task
 from hrm_core import AdaptProgress, HRMCoreError, can_compile, open_checkpoint, pick_device
 from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
 from service.adaptation.prepare import (
@@ -32,7 +32,7 @@ from service.runtime.folders import shipped_folders, state_subfolder
 from service.runtime.key_ring import LOCAL_OWNER
 from service.runtime.settings import Settings
 from service.runtime.timing import seconds_since_start
-from service.solving.enrolment import RowIndex, check_kind
+from service.solving.enrolment import RowIndex, check_arc
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
 from service.wire.answer import Answer
@@ -108,10 +108,11 @@ def _road_of(row_index: RowIndex, puzzle: Puzzle, adapt: Adapt) -> _Road:
 
     Raises: AdaptationError, EnrolmentError where it would have to be adapted, and cannot be.
     """
-    if adapt == "never" or (adapt == "auto" and row_index.knows(puzzle)):
+    has_rows = adapt == "auto" and row_index.knows(puzzle)
+    if adapt == "never" or has_rows or row_index.kind is not ARC or puzzle.kind != ARC.name:
         return _Road(row_index, is_adapted=False)
     checkpoint = row_index.checkpoint
-    check_kind(checkpoint)
+    check_arc(checkpoint)
     check_fit([puzzle], checkpoint.config.canvas, str(checkpoint.folder))
     return _Road(row_index, is_adapted=True)
 
@@ -152,7 +153,8 @@ def _open(folder: Path, canvas: int | None) -> RowIndex | None:
     """Open a shipped checkpoint; None, with a warning, for one that is of no use."""
     try:
         row_index = RowIndex(open_checkpoint(folder, canvas))
-        check_kind(row_index.checkpoint)
+        if row_index.kind is ARC:
+            check_arc(row_index.checkpoint)
         row_index.as_candidate(folder.name)  # damaged files are found now
     except (HRMCoreError, InputError, OSError) as error:
         warn(f"{folder.name} is left out: {error}")

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "inspect": Entry("checkpoints", "Show what is in a checkpoint folder."),
         "index": Entry("checkpoints", "Write which puzzles a checkpoint's rows are."),
         "pull": Entry("pull", "Fetch a published checkpoint into a folder."),
+        "presets": Entry("presets", "List settings for weights without an all_config.yaml."),
         "score": Entry("submit", "Score a submission by all three rules in use."),
         "adapt": Entry("adapt", "Adapt a checkpoint to puzzles without rows."),
         "adapted": Entry("adapted", "List and remove the adapted checkpoints of a service."),

@@ -80,6 +80,13 @@ ThreadsOption = Annotated[
 
 # Training on this machine.
 TasksOption = Annotated[list[str], typer.Option(help=TASKS_HELP)]
+OptionalTasksOption = Annotated[list[str] | None, typer.Option(help=TASKS_HELP)]
+SudokuOption = Annotated[
+    Path | None, typer.Option(help="Sudokus: CSV with columns q, a and rating, or one a line.")
+]
+MazeOption = Annotated[
+    Path | None, typer.Option(help="Mazes: CSV with columns q and a, or one a line.")
+]
 FittingOption = Annotated[
     bool, typer.Option("--fitting", help="Leave out the puzzles that do not fit the canvas.")
 ]

@@ -10,18 +10,22 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.output import console
+from hrm_core.checkpoint.finding import FORMS, choose_weights
+from hrm_core.checkpoint.presets import find_published
+from hrm_core.model.unsupported import find_by_repository
+from service.cli.output import console, warn
+from service.cli.presets import choose_preset
 from service.wire.errors import HubError
 
 # A revision is a branch, a tag, a commit or a reference such as refs/pr/1, so it may hold slashes.
 _ADDRESS = re.compile(
     r"hf:(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w][\w./-]*))?", re.ASCII
 )
-_STEP = re.compile(r"step_(\d+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Beside weights and all_config.yaml, only data are fetched: never code, and never a pickle that the
 # loader would not open (`*_all_preds.*` are the training run's predictions).
 _CONFIG = "all_config.yaml"
+_DATA = (".json", ".json.gz")
 _STAGING = ".pull-"
 
 
@@ -31,15 +35,32 @@ def pull_command(
     path: Annotated[
         str | None, typer.Option(help="The checkpoint's folder inside the repository.")
     ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="The weights file, where the repository has several.")
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="Settings to write, where the repository has none (hrm-arc presets)."),
+    ] = None,
 ) -> None:
     """Fetch a published checkpoint from the Hugging Face hub into a folder."""
-    pulled = pull(source, out, path)
+    pulled = pull(source, out, path, weights, preset)
     console.print(
         f"{out}: {len(pulled.files)} files of {pulled.repo} at commit {pulled.commit[:12]}; "
         f"`hrm-arc inspect {out}` shows what they hold",
         markup=False,
         soft_wrap=True,
     )
+    if preset is None and _CONFIG in pulled.files:
+        return
+    chosen = preset or find_published(pulled.repo, pulled.weights)
+    if chosen is None:
+        warn(
+            f"The repository has no {_CONFIG}: `hrm-arc presets {out}` lists the presets that fit "
+            "its weights"
+        )
+    else:
+        choose_preset(out, chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +93,26 @@ class PulledCheckpoint:
     """A checkpoint folder that was fetched.
 
     `commit` is the full commit of the revision, so that the same bytes can be fetched again.
+    `weights` is the weights file among the files.
     """
 
     repo: str
     commit: str
     files: tuple[str, ...]
+    weights: str
 
 
-def pull(source: str, folder: Path, path: str | None = None) -> PulledCheckpoint:
+def pull(
+    source: str,
+    folder: Path,
+    path: str | None = None,
+    weights: str | None = None,
+    preset: str | None = None,
+) -> PulledCheckpoint:
     """Fetch the checkpoint at `source`, or in its subfolder `path`, into the new folder `folder`.
 
-    Fetched are the weights (`checkpoint`, `*.safetensors`, of `step_N` the highest, the only one
-    that is ever opened), `all_config.yaml` and `*.json`, into the folder itself. Files are
+    Fetched are the weights (those that would be opened in a folder of all files, or the file
+    `weights`), `all_config.yaml` and lists in JSON, into the folder itself. Files are
     downloaded into a hidden folder inside it and moved once all are complete, so an interrupted
     download leaves no partial checkpoint, and the next attempt continues it. The library's
     environment variables apply (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`, proxies, ...).
@@ -94,6 +123,8 @@ def pull(source: str, folder: Path, path: str | None = None) -> PulledCheckpoint
     address = HubAddress.parse(source)
     subfolder = _checked_subfolder(path)
     _refuse_occupied(folder)
+    if preset is None and (unsupported := find_by_repository(address.repo)):
+        raise HubError(f"{address.repo} is of {unsupported.what}. It is not run here")
     hub = _import_hub()
     with _explained(address):
         info = hub.HfApi().model_info(address.repo, revision=address.revision)
@@ -101,7 +132,8 @@ def pull(source: str, folder: Path, path: str | None = None) -> PulledCheckpoint
         listing: list[str] = [sibling.rfilename for sibling in info.siblings or []]
     if not _COMMIT.fullmatch(commit or ""):
         raise HubError(f"{address}: the endpoint names no commit; is HF_ENDPOINT a model hub?")
-    names = _wanted(address, listing, subfolder)
+    chosen = _choose_weights(address, listing, subfolder, weights)
+    names = _wanted(listing, subfolder, chosen)
     # Named after the commit, so that a resumed download never mixes two revisions; inside the
     # folder, which may be a separate volume, since files cannot be renamed across volumes.
     staging = folder / f"{_STAGING}{commit[:12]}"
@@ -114,7 +146,7 @@ def pull(source: str, folder: Path, path: str | None = None) -> PulledCheckpoint
             (staging / subfolder / name).replace(folder / name)
         for leftover in folder.glob(f"{_STAGING}*"):
             shutil.rmtree(leftover)
-    return PulledCheckpoint(address.repo, commit, names)
+    return PulledCheckpoint(address.repo, commit, names, chosen)
 
 
 def _refuse_occupied(folder: Path) -> None:
@@ -133,45 +165,48 @@ def _checked_subfolder(path: str | None) -> str:
     return "".join(f"{part}/" for part in parts)
 
 
-def _wanted(address: HubAddress, listing: Sequence[str], subfolder: str) -> tuple[str, ...]:
+def _wanted(listing: Sequence[str], subfolder: str, weights: str) -> tuple[str, ...]:
     """Return the names to fetch from one subfolder of a repository's listing, sorted."""
-    here = [
-        name.removeprefix(subfolder)
-        for name in listing
-        if name.startswith(subfolder) and "/" not in name.removeprefix(subfolder)
-    ]
-    weights = _weights(here)
-    if not weights:
-        where = f"{address}, subfolder {subfolder.rstrip('/')}," if subfolder else f"{address}"
+    beside = {name for name in _here(listing, subfolder) if name.endswith(_DATA)}
+    config = {_CONFIG} & set(_here(listing, subfolder))
+    return tuple(sorted({weights} | config | beside))
+
+
+def _here(listing: Sequence[str], subfolder: str) -> list[str]:
+    """Return the names of the files in one subfolder of a repository's listing."""
+    within = (name.removeprefix(subfolder) for name in listing if name.startswith(subfolder))
+    return [name for name in within if "/" not in name]
+
+
+def _choose_weights(
+    address: HubAddress, listing: Sequence[str], subfolder: str, wanted: str | None
+) -> str:
+    """Return the weights file to fetch from one subfolder of a repository's listing.
+
+    Raises: HubError where there is none, or several between which the user must choose.
+    """
+    where = f"{address}, subfolder {subfolder.rstrip('/')}," if subfolder else f"{address}"
+    here = _here(listing, subfolder)
+    if wanted is not None:
+        if wanted not in here:
+            raise HubError(f"{where} holds no {wanted!r}; it holds {', '.join(here) or 'nothing'}")
+        return wanted
+    found = choose_weights(here)
+    if not found:
         raise HubError(f"{where} holds no weights; {_hint(listing, subfolder)}")
-    beside = [name for name in here if name == _CONFIG or name.endswith(".json")]
-    return tuple(sorted({*weights, *beside}))
-
-
-def _weights(names: Sequence[str]) -> list[str]:
-    """Return the files of one folder that hold weights, of `step_N` only the highest."""
-    steps = [name for name in names if _STEP.fullmatch(name)]
-    return [
-        name
-        for name in names
-        if name == "checkpoint"
-        or (name.endswith(".safetensors") and "_all_preds." not in name)
-        or (steps and name == max(steps, key=lambda step: int(step.removeprefix("step_"))))
-    ]
+    if len(found) > 1:
+        raise HubError(
+            f"{where} holds several weights files; choose one with --weights: {', '.join(found)}"
+        )
+    return found[0]
 
 
 def _hint(listing: Sequence[str], subfolder: str) -> str:
     """Say in which other folders of the repository there are weights."""
-    folders: dict[str, list[str]] = {}
-    for name in listing:
-        parent, _, last = name.rpartition("/")
-        folders.setdefault(parent, []).append(last)
-    found = sorted(parent for parent, names in folders.items() if _weights(names))
+    parents = sorted({name.rpartition("/")[0] for name in listing})
+    found = [one for one in parents if choose_weights(_here(listing, f"{one}/" if one else ""))]
     if not found:
-        return (
-            "a published checkpoint has a file `checkpoint`, `*.safetensors` or `step_N`, "
-            "so this is another kind of repository"
-        )
+        return f"a published checkpoint has a file {FORMS}, so this is another kind of repository"
     elsewhere = [f"--path {parent}" if parent else "no --path" for parent in found]
     return f"the weights are elsewhere in the repository: try {' or '.join(elsewhere[:8])}"
 

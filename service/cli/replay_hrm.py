@@ -30,12 +30,14 @@ from service.cli.output import (
 from service.cli.task_sources import read_builder_source
 from service.runtime.devices import EngineOptions
 from service.solving.branches import read_state, write_state
-from service.solving.enrolment import check_kind
+from service.solving.enrolment import check_arc
 from service.solving.recovery import Recovery, RecoveryProgress
 from service.solving.row_names import Judgement, NameJudge
 from service.wire.errors import AlignmentError, InputError
 
 IDENTIFIERS_NAME = "identifiers.json"
+# Also compressed, or of several passes.
+LIST_PATTERN = "identifiers*.json*"
 RECOVERY_NAME = "recovery.json"
 SAVE_EVERY_S = 30.0
 STOPPED_CODE = 130
@@ -46,10 +48,10 @@ def check_unnamed(folder: Path) -> Path:
 
     Raises: InputError.
     """
-    path = folder / IDENTIFIERS_NAME
-    if path.exists():
-        raise InputError(f"{path} exists already and is kept: move it away to rebuild it")
-    return path
+    present = next(folder.glob(LIST_PATTERN), None)
+    if present is not None:
+        raise InputError(f"{present} exists already and is kept: move it away to rebuild it")
+    return folder / IDENTIFIERS_NAME
 
 
 def replay_hrm(
@@ -67,7 +69,7 @@ def replay_hrm(
     """
     path = check_unnamed(folder)
     checkpoint = open_checkpoint(folder, canvas)
-    check_kind(checkpoint)
+    check_arc(checkpoint)
     if checkpoint.config.crop:
         raise InputError(f"{folder} was trained with crop, so HRM's builder did not name its rows")
     sources = [read_builder_source(source) for source in data]

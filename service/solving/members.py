@@ -6,13 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from augment import NUM_DIHEDRALS, CropChoice, Grid, Puzzle, encode_variants, touches_edge
+from augment import ARC, NUM_DIHEDRALS, CropChoice, Grid, Kind, Puzzle, touches_edge
 from hrm_core import Engine, Outcome, Sample
 from service.solving.answer import count_predictions, read_traces
 from service.solving.confidence import Calibration, VoteSource
 from service.solving.enrolment import PuzzleRows, RowIndex
 from service.wire.answer import AdaptationSummary, MemberAnswer, MemberShare, VariantTrace
 from voting import Ranking, Tally, count_ballots
+
+# Variants of a puzzle with rules come in waves, since mostly one of the first obeys them.
+FIRST_WAVE, WAVE_GROWTH = 8, 4
+# Of its variants, once none of all has obeyed the rules: more never made answers worse.
+DEEP_SEGMENTS = 64
 
 
 class SampleId(NamedTuple):
@@ -36,6 +41,7 @@ class Member:
     crop: CropChoice
     adaptation: AdaptationSummary | None = None
     calibration: Calibration | None = None
+    kind: Kind = ARC
 
     @classmethod
     def find(
@@ -65,6 +71,7 @@ class Member:
             row_index.crop_of(puzzle),
             adaptation,
             calibration or row_index.calibration,
+            row_index.kind,
         )
 
     def draw(self, num_variants: int | None, seed: int) -> "Member":
@@ -78,7 +85,7 @@ class Member:
 
         Empty where the checkpoint has no calibration for its kind of rows.
         """
-        if self.calibration is None:
+        if self.calibration is None or self.puzzle_rows.kind == "rules":
             return ()
         source = VoteSource.of(self.puzzle_rows.kind, self.adaptation)
         return self.calibration.confidence(tally, ranking, test_input, num_attempts, source)
@@ -89,13 +96,18 @@ class _InputVotes:
     """A member's votes on one test input, made on a square of `side` cells.
 
     `larger` are the squares to try if it is too small, `before` the votes on the square before.
-    `is_final`: no further ballots come.
+    `is_final`: no further ballots come. The variants `start` to `stop` were asked for last; all of
+    ARC's at once. `max_segments` is set where the votes before, with fewer,
+    did not obey the rules.
     """
 
     side: int
     larger: tuple[int, ...]
+    stop: int
+    start: int = 0
     before: "_InputVotes | None" = None
     is_final: bool = False
+    max_segments: int | None = None
     tally: Tally = field(default_factory=Tally.empty)
     traces: dict[int, VariantTrace] = field(default_factory=dict)
 
@@ -128,8 +140,11 @@ class MemberVote:
         self.member = member
         # Only while samples are in it: an engine leaves the device once nothing refers to it.
         self.engine: Engine | None = None
-        self.num_outcomes, self.num_asked = 0, num_inputs * self.num_variants
-        self._votes = [_InputVotes(member.crop.size, member.crop.larger) for _ in range(num_inputs)]
+        self.num_outcomes, self.num_asked = 0, num_inputs * self._first_wave
+        crop = member.crop
+        self._votes = [
+            _InputVotes(crop.size, crop.larger, self._first_wave) for _ in range(num_inputs)
+        ]
         self._num_segments = [0] * num_inputs
         self._num_traced, self._prediction_bytes = num_traced, prediction_bytes
 
@@ -138,6 +153,11 @@ class MemberVote:
         """Number of ballots for each test input."""
         return len(self.member.puzzle_rows.variants)
 
+    @property
+    def _first_wave(self) -> int:
+        has_waves = self.member.kind.rules is not None
+        return min(FIRST_WAVE, self.num_variants) if has_waves else self.num_variants
+
     def tally(self, test_index: int) -> Tally:
         """Return the current votes on a test input."""
         return self._votes[test_index].tally
@@ -145,7 +165,7 @@ class MemberVote:
     def num_outstanding(self, test_index: int) -> int:
         """Count the ballots on a test input that may still come."""
         votes = self._votes[test_index]
-        return 0 if votes.is_final else self.num_variants - votes.tally.num_ballots
+        return 0 if votes.is_final else votes.stop - votes.tally.num_ballots
 
     def describe(self, engine: Engine, max_segments: int | None) -> MemberAnswer:
         """Describe how the member is run by an engine."""
@@ -156,7 +176,7 @@ class MemberVote:
             enrolled_as=puzzle_rows.puzzle_name,
             enrolment=puzzle_rows.kind,
             adaptation=self.member.adaptation,
-            max_segments=max_segments or checkpoint.config.halt_max_steps,
+            max_segments=max_segments or checkpoint.config.max_segments,
             precision=engine.precision,
             attention=engine.attention.name,
             slots=engine.num_slots,
@@ -170,25 +190,26 @@ class MemberVote:
         grid: Grid,
         max_segments: int | None,
     ) -> list[Sample]:
-        """Return a sample for each variant of a test input.
+        """Return a sample for each variant of a test input, or of its wave.
 
         Raises: CanvasError when the input is larger than the checkpoint's canvas.
         """
         puzzle_rows = self.member.puzzle_rows
-        rows = engine.checkpoint.rows.gather(puzzle_rows.rows)
-        side = self._votes[test_index].side
-        tokens = encode_variants(grid, puzzle_rows.variants, side)
-        num_segments = max_segments or engine.checkpoint.config.halt_max_steps
+        votes = self._votes[test_index]
+        wave, side = slice(votes.start, votes.stop), votes.side
+        rows = engine.checkpoint.rows.gather(puzzle_rows.rows[wave])
+        tokens = self.member.kind.encode(grid, puzzle_rows.variants[wave], side)
+        num_segments = max_segments or engine.checkpoint.config.max_segments
         num_held = count_predictions(self._prediction_bytes // len(self._votes), side)
         num_traced = min(self._num_traced, num_held // num_segments)
         return [
             Sample(
                 SampleId(member_index, test_index, index),
-                tokens[index],
-                rows[index],
+                tokens[index - votes.start],
+                rows[index - votes.start],
                 is_traced=index < num_traced,
             )
-            for index in range(len(rows))
+            for index in range(votes.start, votes.stop)
         ]
 
     def count(self, test_index: int, outcomes: Sequence[Outcome]) -> None:
@@ -198,6 +219,7 @@ class MemberVote:
             np.stack([outcome.tokens for outcome in outcomes]),
             np.array([outcome.q_halt_logit for outcome in outcomes]),
             [variants[outcome.sample_id.variant_index] for outcome in outcomes],
+            self.member.kind,
         )
         mine = self._votes[test_index]
         mine.tally = mine.tally.merge(votes)
@@ -215,6 +237,8 @@ class MemberVote:
         that are still in the engine have to leave it.
         """
         votes, before = self._votes[test_index], self._votes[test_index].before
+        if self.member.kind.rules is not None:
+            return False  # an answer has the size of its puzzle
         if before is not None and not votes.are_mostly(lambda grid: max(grid.size) > before.side):
             self._votes[test_index] = replace(before, larger=(), before=None, is_final=True)
             return True
@@ -225,9 +249,33 @@ class MemberVote:
                 votes.larger, votes.before = (), None
             return False
         smaller = replace(votes, before=None)
-        self._votes[test_index] = _InputVotes(votes.larger[0], votes.larger[1:], smaller)
+        self._votes[test_index] = _InputVotes(
+            votes.larger[0], votes.larger[1:], self.num_variants, before=smaller
+        )
         self.num_asked += self.num_variants
         return True
+
+    def next_wave(self, test_index: int, *, may_deepen: bool) -> bool:
+        """Ask for more variants of a puzzle with rules; return whether there are any.
+
+        Once all were asked, the vote begins again with DEEP_SEGMENTS segments each, if it may.
+        """
+        votes = self._votes[test_index]
+        if self.num_outstanding(test_index):
+            return False
+        if votes.stop < self.num_variants:
+            votes.start, votes.stop = votes.stop, min(WAVE_GROWTH * votes.stop, self.num_variants)
+        elif may_deepen and votes.max_segments is None:
+            votes = _InputVotes(votes.side, (), self._first_wave, max_segments=DEEP_SEGMENTS)
+            self._votes[test_index] = votes
+        else:
+            return False
+        self.num_asked += votes.stop - votes.start
+        return True
+
+    def max_segments(self, test_index: int, asked: int | None) -> int | None:
+        """Return the number of segments of the variants of a test input; None: the network's."""
+        return self._votes[test_index].max_segments or asked
 
     def drop(self, job: Hashable, test_index: int) -> None:
         """Remove the remaining samples of a test input from the engine."""
@@ -262,6 +310,9 @@ class MemberVote:
         }
         if traced:
             traces = read_traces(
-                tuple(traced.values()), [variants[index] for index in traced], self.member.name
+                tuple(traced.values()),
+                [variants[index] for index in traced],
+                self.member.name,
+                self.member.kind,
             )
             votes.traces.update(zip(traced, traces, strict=True))

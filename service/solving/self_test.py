@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from augment import (
     encode,
     encode_variants,
 )
-from hrm_core import Engine, Halting, Sample
+from hrm_core import Checkpoint, Engine, Halting, Sample
 from service.solving.enrolment import PuzzleRows, RowIndex
 from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError, UnknownPuzzle
@@ -41,8 +42,7 @@ MIN_GAIN, MIN_STANDARD_ERRORS = 0.1, 3.0
 # tenths. Standard errors do not suffice where the demonstrations are of few puzzles.
 MIN_CELL_SHARE = 0.5
 MIN_EXACT_SHARE = 0.5
-# Settings that spoil the answers of a good checkpoint although its weights load.
-_SETTINGS = "num_heads, H_cycles, L_cycles or puzzle_emb_len in all_config.yaml"
+_SETTINGS = "num_heads, H_cycles, L_cycles or puzzle_emb_len"
 _NAMES = "identifiers.json is not in the order of this table"
 
 
@@ -70,6 +70,8 @@ class SelfTest:
     """The result of a self-test; a rival is None where there are no rows of its kind.
 
     `names_known`: this program wrote rows and names together, so only the training is in question.
+    `suspects` are the settings that spoil the answers of a good checkpoint although it loads, and
+    `notes` what was assumed of them.
 
     Units: `exact_share` is the share of demonstrations that come out right, `cell_share`
     the share of the outputs' cells.
@@ -82,6 +84,8 @@ class SelfTest:
     other_puzzles: Rival | None
     other_variants: Rival | None
     names_known: bool = False
+    suspects: str = _SETTINGS
+    notes: str = ""
 
     @property
     def finding(self) -> Finding:
@@ -97,6 +101,7 @@ class SelfTest:
     def verdict(self) -> str:
         """The finding as a sentence, with likely causes where it is not good."""
         num_exact = round(self.exact_share * self.num_demonstrations)
+        suspects = f"{self.suspects} in all_config.yaml{self.notes} differs from its training"
         right = f"{num_exact} of {self.num_demonstrations} known demonstrations come out right"
         match self.finding:
             case Finding.ALIGNED:
@@ -104,7 +109,7 @@ class SelfTest:
             case Finding.UNDERFITTED:
                 return (
                     f"underfitted: the rows belong to their names, but only {right}. It was "
-                    f"trained briefly, or {_SETTINGS} differs from its training"
+                    f"trained briefly, or {suspects}"
                 )
             case Finding.UNCLEAR:
                 return (
@@ -115,14 +120,17 @@ class SelfTest:
                 # Puzzles are distinguished but variants are not: the network computes wrongly.
                 return (
                     f"misaligned: {right}, and rows of other variants answer as well. Most likely "
-                    f"{_SETTINGS} differs from its training; otherwise {_NAMES}, or it is hardly "
-                    "trained"
+                    f"{suspects}; otherwise {_NAMES}, or it is hardly trained"
+                )
+            case Finding.MISALIGNED if self.notes:
+                return (
+                    f"misaligned: {right}, and rows of other names answer as well. Most likely "
+                    f"{suspects}, or {_NAMES}; otherwise it is hardly trained"
                 )
             case _:
                 return (
                     f"misaligned: {right}, and rows of other names answer as well. Most likely "
-                    f"{_NAMES}; otherwise {_SETTINGS} differs from its training, or it is hardly "
-                    "trained"
+                    f"{_NAMES}; otherwise {suspects}, or it is hardly trained"
                 )
 
 
@@ -169,12 +177,30 @@ def run_self_test(
     started = time.monotonic()
     few, rest = cases[:MIN_DEMONSTRATIONS], cases[MIN_DEMONSTRATIONS:]
     answers = _answer(engine, few, on_step)
-    result = _summarise(few, answers)
+    checkpoint = row_index.checkpoint
+    result = _summarise(few, answers, checkpoint)
     is_clear = result.finding in (Finding.ALIGNED, Finding.UNDERFITTED)
     if not rest or (is_clear and time.monotonic() - started > LONG_S):
         return result
     more = _answer(engine, rest, on_step)
-    return _summarise(cases, np.concatenate((answers, more), axis=2))
+    return _summarise(cases, np.concatenate((answers, more), axis=2), checkpoint)
+
+
+def _describe_suspects(checkpoint: Checkpoint) -> str:
+    """Return the settings that leave no trace in the weights, with their values.
+
+    Learned positions and `mlp_t` give the length of the prefix away.
+    """
+    config = checkpoint.config
+    names = ["H_cycles", "L_cycles"]
+    if not config.mlp_t:
+        names.insert(0, "num_heads")
+        if config.pos_encodings != "learned":
+            names.append("pos_encodings")
+            if config.architecture == "trm":
+                names.append("puzzle_emb_len")
+    *most, last = (f"{name} {getattr(config, name)}" for name in names)
+    return f"{', '.join(most)} or {last}"
 
 
 def _choose_cases(row_index: RowIndex, puzzles: Sequence[Puzzle]) -> list[_Case]:
@@ -204,7 +230,7 @@ def _choose_cases(row_index: RowIndex, puzzles: Sequence[Puzzle]) -> list[_Case]
 def _make_case(
     puzzle_rows: PuzzleRows, other: PuzzleRows | None, index: int, pair: Pair, side: int
 ) -> _Case:
-    variants = puzzle_rows.variants
+    variants = cast(tuple[Variant, ...], puzzle_rows.variants)  # only ARC's rows are tested
     targets = encode_variants(pair.output, variants, side)
     # The variant with the most different output: a similar one would answer as well.
     distance = (targets != targets[index]).sum(axis=1)
@@ -253,7 +279,9 @@ def _answer(
     return answers
 
 
-def _summarise(cases: Sequence[_Case], answers: npt.NDArray[np.float64]) -> SelfTest:
+def _summarise(
+    cases: Sequence[_Case], answers: npt.NDArray[np.float64], checkpoint: Checkpoint
+) -> SelfTest:
     own, other_puzzles, other_variants = answers.swapaxes(0, 1)
     exact_share, cell_share = own.mean(axis=1).tolist()
     return SelfTest(
@@ -263,6 +291,8 @@ def _summarise(cases: Sequence[_Case], answers: npt.NDArray[np.float64]) -> Self
         cell_share=cell_share,
         other_puzzles=_compare(own, other_puzzles),
         other_variants=_compare(own, other_variants),
+        suspects=_describe_suspects(checkpoint),
+        notes=f" ({'; '.join(checkpoint.notes)})" if checkpoint.notes else "",
     )
 
 

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 from itertools import chain
 
-from augment import CanvasError, Grid, Puzzle
+from augment import KINDS, CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
 from service.solving.answer import (
     MAX_PREDICTION_BYTES,
     MAX_TRACED,
     answer_warnings,
     named_candidates,
+    rule_warnings,
 )
 from service.solving.members import Member, MemberVote
 from service.wire.answer import Answer, MemberAnswer, TestAnswer
@@ -42,6 +43,7 @@ class Solving:
                     "or rename one of the folders"
                 )
         self.puzzle, self.options = puzzle, options
+        self._rules = KINDS[puzzle.kind].rules
         self._ranking = Ranking(options.ranking)
         self._votes = tuple(_draw_votes(members, options, len(puzzle.test)))
         self._entered: dict[int, MemberAnswer] = {}
@@ -149,13 +151,18 @@ class Solving:
             stop_early=options.stop_early,
             device=self._device,
             tests=tests,
-            warnings=answer_warnings(members, self.puzzle.test, [one.attempts for one in tests]),
+            verified=None if self._rules is None else all(one.verified for one in tests),
+            warnings=(
+                *answer_warnings(members, self.puzzle.test, [one.attempts for one in tests]),
+                *rule_warnings(self.puzzle, tests),
+            ),
             timings_s={stage: round(seconds, 6) for stage, seconds in timings.items()},
         )
 
     def _answer_test(self, test_index: int, expected: Grid | None) -> TestAnswer:
         options, tally = self.options, self._tally(test_index)
-        candidates = rank(tally, self._ranking)
+        solves = self._solves(test_index)
+        candidates = rank(tally, self._ranking, solves)
         attempts = tuple(candidate.grid for candidate in candidates[: options.attempts])
         shares = tuple(vote.share(test_index, tally.num_votes) for vote in self._votes)
         traces = chain.from_iterable(vote.traces(test_index) for vote in self._votes)
@@ -175,6 +182,7 @@ class Solving:
             variants_asked=sum(share.variants_asked for share in shares),
             segments=sum(share.segments for share in shares),
             decided_early=tally.num_ballots < sum(vote.num_variants for vote in self._votes),
+            verified=None if solves is None else bool(attempts) and solves(attempts[0]),
             shares=shares,
             variants=tuple(traces) if options.trace else None,
             expected=expected,
@@ -190,8 +198,10 @@ class Solving:
         engine = vote.engine
         if engine is None:
             return
+        # The same for all: only a single input's votes are made again.
+        max_segments = vote.max_segments(test_indices[0], options.max_segments)
         per_input = [
-            vote.samples(engine, member_index, index, self.puzzle.test[index], options.max_segments)
+            vote.samples(engine, member_index, index, self.puzzle.test[index], max_segments)
             for index in test_indices
         ]
         self._timings_s["encode"] += time.monotonic() - started
@@ -199,7 +209,7 @@ class Solving:
             chain.from_iterable(zip(*per_input, strict=True)),
             job=self,
             halting=Halting(options.halting),
-            max_segments=options.max_segments,
+            max_segments=max_segments,
             priority=Priority[options.priority.upper()],
         )
 
@@ -209,7 +219,7 @@ class Solving:
                 continue
             self._enlarge_crops(test_index, only_complete=True)
             while not self.waiting and self._is_settled(test_index):
-                if not self._enlarge_crops(test_index):
+                if not (self._enlarge_crops(test_index) or self._continue(test_index)):
                     self._is_closed[test_index] = True
                     for vote in self._votes:
                         vote.drop(self, test_index)
@@ -237,10 +247,28 @@ class Solving:
                 self._queue(index, [test_index])
         return bool(too_small)
 
+    def _continue(self, test_index: int) -> bool:
+        """Ask for more variants where no vote obeys the rules; return whether any come.
+
+        They get more segments at last, unless a number of those was asked for.
+        """
+        is_verified = self._is_verified(test_index)
+        if self._rules is None or (is_verified and self.options.stop_early):
+            return False
+        may_deepen = self.options.max_segments is None and not is_verified
+        growing = [
+            index
+            for index, vote in enumerate(self._votes)
+            if vote.engine is not None and vote.next_wave(test_index, may_deepen=may_deepen)
+        ]
+        for index in growing:
+            self._queue(index, [test_index])
+        return bool(growing)
+
     def _release_engines(self) -> None:
         for vote in self._votes:
             if all(
-                is_closed or not vote.num_outstanding(test_index)
+                is_closed or (self._rules is None and not vote.num_outstanding(test_index))
                 for test_index, is_closed in enumerate(self._is_closed)
             ):
                 vote.engine = None
@@ -249,9 +277,22 @@ class Solving:
         num_outstanding = sum(vote.num_outstanding(test_index) for vote in self._votes)
         if num_outstanding == 0:
             return True
+        if self._rules is not None:
+            return self.options.stop_early and self._is_verified(test_index)
         return self.options.stop_early and decided(
             self._tally(test_index), num_outstanding, self.options.attempts, self._ranking
         )
+
+    def _solves(self, test_index: int) -> Callable[[Grid], bool] | None:
+        """Return the check of an answer by the rules, None where there are none."""
+        rules, given = self._rules, self.puzzle.test[test_index]
+        return None if rules is None else lambda answer: rules.solves(given, answer)
+
+    def _is_verified(self, test_index: int) -> bool:
+        """Return whether some vote obeys the rules."""
+        solves = self._solves(test_index)
+        entries = self._tally(test_index).entries
+        return solves is not None and any(solves(entry.grid) for entry in entries)
 
 
 def _draw_votes(

@@ -81,8 +81,10 @@ class RemoteVote:
                 done, asked = await asyncio.wait(
                     asked, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED
                 )
-                for one in done:
-                    one.result()
+                # All of them, since a task whose exception nobody takes is logged as lost.
+                for error in [one.exception() for one in done]:
+                    if error is not None:
+                        raise error
                 show()
         finally:
             for one in asked:

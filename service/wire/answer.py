@@ -59,6 +59,12 @@ class VariantTrace(Document):
     palette: Annotated[tuple[Colour, ...], Field(min_length=10, max_length=10)] = Field(
         description="The new colour of each colour, before turning."
     )
+    rows: tuple[int, ...] = Field(
+        default=(),
+        exclude_if=not_,
+        description="Of a Sudoku, the row that each row of the variant was, before turning.",
+    )
+    columns: tuple[int, ...] = Field(default=(), exclude_if=not_, description="As `rows`.")
     checkpoint: str
     output: Grid | None = Field(
         description="Turned back, in the colours of the puzzle. Null: no grid, so no vote."
@@ -94,6 +100,11 @@ class TestAnswer(Document):
     segments: int
     decided_early: bool = Field(
         description="Variants were left out that could not have changed the attempts."
+    )
+    verified: bool | None = Field(
+        default=None,
+        exclude_if=is_none,
+        description="Whether the first attempt obeys the rules of a Sudoku or a maze.",
     )
     shares: tuple[MemberShare, ...] = Field(
         default=(), description="Each checkpoint's part, the main one's first."
@@ -137,7 +148,10 @@ class MemberAnswer(Document):
     checkpoint: str
     checkpoint_sha256: str
     enrolled_as: str = Field(description="The checkpoint's own name for the puzzle.")
-    enrolment: Literal["trained", "adapted"]
+    enrolment: Literal["trained", "adapted", "rules"] = Field(
+        description="Which rows answered: trained ones, those of an adaptation or, for a Sudoku or "
+        "a maze, the one that all puzzles share."
+    )
     adaptation: AdaptationSummary | None = Field(
         default=None, description="Null where trained rows answered."
     )
@@ -166,7 +180,8 @@ class Answer(MemberAnswer):
     timings_s: dict[str, float] = Field(description="Seconds by stage.")
     verified: bool | None = Field(
         default=None,
-        description="Whether the rows of its checkpoints are known to belong to their names.",
+        description="ARC: whether the rows of its checkpoints are known to belong to their names. "
+        "Sudoku and mazes: whether the first attempts obey the rules.",
     )
     warnings: tuple[str, ...] = Field(
         default=(), description="What the answer should be read with, in sentences."

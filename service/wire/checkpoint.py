@@ -4,8 +4,10 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from augment import KindName
 from service.wire.answer import HeldOutShare
-from service.wire.document import Document, Task, Time
+from service.wire.document import Document, Time
+from service.wire.task import Task
 
 
 class Finding(StrEnum):
@@ -13,7 +15,7 @@ class Finding(StrEnum):
 
     `changed`: aligned, but settings or names are not those that were tested before. `unclear`:
     demonstrations come out right through any row, so nothing is known about the names. `untested`:
-    there are too few demonstrations.
+    there are too few demonstrations. `checked`: the rules check each answer, and no row has a name.
     """
 
     ALIGNED = "aligned"
@@ -21,12 +23,18 @@ class Finding(StrEnum):
     UNDERFITTED = "underfitted"
     UNCLEAR = "unclear"
     UNTESTED = "untested"
+    CHECKED = "checked"
     MISALIGNED = "misaligned"
 
     @property
     def is_verified(self) -> bool:
         """Whether the rows are known to belong to their names."""
-        return self in (Finding.ALIGNED, Finding.CHANGED, Finding.UNDERFITTED)
+        return self in (
+            Finding.ALIGNED,
+            Finding.CHANGED,
+            Finding.UNDERFITTED,
+            Finding.CHECKED,
+        )
 
 
 class CheckpointLinks(Document):
@@ -42,6 +50,9 @@ class CheckpointRecord(Document):
     name: str
     sha256: str
     architecture: str
+    kind: KindName = Field(
+        default="arc", description="The kind of puzzles that it was trained on and answers."
+    )
     canvas: int = Field(description="The longest side of a grid that it can read.")
     crop: bool = Field(
         default=False, description="Whether it computes only the part of it that a puzzle needs."
@@ -61,7 +72,8 @@ class CheckpointRecord(Document):
     @property
     def warning(self) -> str | None:
         """What an answer of this checkpoint should be read with, or None."""
-        return None if self.finding == Finding.ALIGNED else f"{self.name}: {self.verdict}"
+        is_fine = self.finding in (Finding.ALIGNED, Finding.CHECKED)
+        return None if is_fine else f"{self.name}: {self.verdict}"
 
 
 class Checkpoint(CheckpointRecord):

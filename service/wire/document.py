@@ -1,7 +1,4 @@
-"""What the documents of the service have in common: how they are read, times, grids and tasks.
-
-`augment` checks tasks and has the last word on them; their bounds are its own.
-"""
+"""What the documents of the service have in common: how they are read, times, grids."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -18,7 +15,7 @@ from pydantic import (
 from typing_extensions import TypeAliasType
 
 import augment
-from augment import MAX_COLOUR, MAX_DEMONSTRATIONS, MAX_NAME_LENGTH, MAX_SIDE, MAX_TEST_INPUTS
+from augment import MAX_COLOUR, MAX_SIDE
 
 
 class Document(BaseModel):
@@ -80,31 +77,3 @@ Grid = TypeAliasType(
         ),
     ],
 )
-Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
-
-
-class Demonstration(BaseModel, extra="forbid"):
-    """An input and the output that belongs to it."""
-
-    input: Grid
-    output: Grid
-
-
-class TestInput(BaseModel, extra="forbid"):
-    """An input to be answered. An output is never used to answer it, only compared with."""
-
-    __test__ = False  # not a test class, whatever its name makes pytest think
-
-    input: Grid
-    output: Grid | None = Field(
-        default=None,
-        description="What is expected, if known: the answer then says `right` or not.",
-    )
-
-
-class Task(BaseModel, extra="forbid"):
-    """A puzzle's grids: an ARC task file."""
-
-    train: Annotated[list[Demonstration], Field(min_length=1, max_length=MAX_DEMONSTRATIONS)]
-    test: Annotated[list[TestInput], Field(min_length=1, max_length=MAX_TEST_INPUTS)]
-    name: Name

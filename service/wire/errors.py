@@ -41,6 +41,10 @@ class EnrolmentError(InputError):
     code = "unsolvable"
 
 
+class KindUnserved(EnrolmentError):  # noqa: N818 - what was found
+    """No checkpoint answers puzzles of this kind."""
+
+
 class UnknownPuzzle(EnrolmentError):  # noqa: N818 - the wire's own word for it
     """The checkpoint has no trained rows for the puzzle."""
 

@@ -9,12 +9,10 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from augment import MAX_NAME_LENGTH
-from service.wire.document import Name, Task
 from service.wire.errors import InputError
 from service.wire.problem import Fault, faults_of
 
 MAX_SEED: Final = 2**63 - 1
-DEFAULT_NAME: Final = "puzzle"
 
 Halting = Literal["act", "fixed"]
 Ranking = Literal["count", "q_weighted"]
@@ -130,13 +128,3 @@ class SolveOptions(BaseModel):
     def given(self) -> dict[str, Any]:
         """The options that were given, as JSON values; the rest are left to the service."""
         return self.model_dump(mode="json", exclude_unset=True)
-
-
-class TaskBody(Task):
-    """An ARC task file as it is, and how to solve it."""
-
-    name: Name = Field(
-        default=DEFAULT_NAME,
-        description="Printable. A label only: demonstrations identify the puzzle this is.",
-    )
-    options: SolveOptions = Field(default_factory=SolveOptions)

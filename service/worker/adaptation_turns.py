@@ -89,6 +89,7 @@ class AdaptationTurns:
         puzzle, row_index = request.task.puzzle, self._pool.row_index(name)
         if (
             not self._is_enabled
+            or puzzle.kind != "arc"
             or request.options.adapt == "never"
             or (request.options.adapt == "auto" and row_index.knows(puzzle))
         ):

@@ -16,7 +16,8 @@ from service.solving.solve import Solving
 from service.wire.answer import Answer, Candidate
 from service.wire.errors import InputError
 from service.wire.job import Progress, TestProgress
-from service.wire.options import DEFAULT_NAME, SolveOptions
+from service.wire.options import SolveOptions
+from service.wire.task import DEFAULT_NAME
 from service.worker.engine_pool import ServedCheckpoint
 from service.worker.messages import REPORT_EVERY_S
 from voting import Ranking, rank
@@ -189,7 +190,8 @@ class ActiveJob:
         used = [records[name] for name in self.checkpoints]
         return answer.model_copy(
             update={
-                "verified": all(record.finding.is_verified for record in used),
+                "verified": answer.verified is not False
+                and all(record.finding.is_verified for record in used),
                 "warnings": (
                     *answer.warnings,
                     *(one.warning for one in used if one.warning is not None),

@@ -207,3 +207,38 @@ def test_tasks_without_expected_outputs_need_solutions(
     assert "give the solutions too" in without.said
     document = json.loads(with_them.out)
     assert (document["solved_first"], document["variants"]) == (5, 5)
+
+
+def test_presets_are_listed_with_their_sources(hrm_arc: Any) -> None:
+    done = hrm_arc("presets", "--json")
+
+    presets = {one["name"]: one for one in json.loads(done.out)}
+    assert {"hrm-arc", "trm-arc-h3l4", "trm-sudoku-mlp"} <= presets.keys()
+    assert (presets["trm-arc-h3l4"]["L_cycles"], presets["trm-arc-h3l6"]["L_cycles"]) == (4, 6)
+    assert all(one["source"] for one in presets.values())
+    assert "trm-maze-h3l4: H_cycles 3, L_cycles 4" in hrm_arc("presets").out
+
+
+def test_a_preset_that_the_weights_contradict_is_not_written(
+    hrm_arc: Any, golden_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copy(golden_folder / "trm" / "step_1000", tmp_path)
+
+    listed = hrm_arc("presets", tmp_path)
+    written = hrm_arc("presets", tmp_path, "--preset", "trm-arc-h3l4")
+
+    assert (listed.code, listed.out) == (0, "")
+    assert "No preset fits the weights" in listed.err
+    assert written.code == 2
+    assert "the preset trm-arc-h3l4 does not fit the weights" in written.err
+    assert [path.name for path in tmp_path.iterdir()] == ["step_1000"]
+
+
+def test_notes_on_the_weights_are_shown(hrm_arc: Any, golden_folder: Path) -> None:
+    folder = golden_folder / "trm-lora"
+
+    shown = json.loads(hrm_arc("inspect", folder, "--json").out)
+    verified = hrm_arc("verify", folder, "--golden", folder / "segments.npz", "--json")
+
+    assert shown["notes"] == ["the LoRA of 10 layers was merged into the weights"]
+    assert json.loads(verified.out)["notes"] == shown["notes"]

@@ -5,6 +5,7 @@ own, as it does for a user; nothing is written outside the test's folder.
 """
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -17,7 +18,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import torch
 
+from hrm_core import open_checkpoint, parse_arch
+from hrm_core.checkpoint.presets import PRESETS
+from hrm_core.model.attention_choice import load_backend
+from hrm_core.model.network import build_network
 from service.cli.pull import HubAddress, pull
 from service.wire.errors import HubError
 
@@ -44,10 +50,14 @@ NESTED = {
     "arc_v1_public/step_1000": b"late" * 500,
     "arc_v2_public/step_5": b"other",
 }
+SUDOKU = "alphaXiv/trm-model-sudoku"  # known to have no all_config.yaml
+SEVERAL = {"model.ckpt": b"one", "step_72385.zip": b"two", "trm.py": b"raise SystemExit"}
 REPOS = {
     ("org/flat", MAIN): FLAT,
     ("org/flat", OLD): {**FLAT, "checkpoint": b"older weights"},
     ("org/nested", MAIN): NESTED,
+    ("org/several", MAIN): SEVERAL,
+    ("org/lists", MAIN): {**SEVERAL, "step_5": b"weights", "identifiers.json.gz": b"names"},
     ("org/text", MAIN): {"README.md": b"no weights here", "model.py": b""},
 }
 REVISIONS = {"main": MAIN, "v1": OLD, MAIN: MAIN, OLD: OLD}
@@ -159,6 +169,20 @@ def run_pull(
     )
 
 
+def run_command(
+    endpoint: str, folder: Path, source: str, *options: str
+) -> subprocess.CompletedProcess[str]:
+    home = {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder.parent / "home"), "NO_PROXY": "*"}
+    return subprocess.run(
+        [sys.executable, "-m", "service.cli", "pull", source, "--out", str(folder), *options],
+        env={**os.environ, **home, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -178,6 +202,74 @@ def test_a_pull_leaves_nothing_beside_the_files(hub: StandIn, tmp_path: Path) ->
     run_pull(hub.url, "hf:org/nested", folder, "arc_v2_public", HF_HOME=str(tmp_path / "home"))
 
     assert sorted(tmp_path.glob("a/**/*")) == [folder, folder / "step_5"]
+
+
+def test_several_weights_files_are_asked_about_by_name(hub: StandIn, tmp_path: Path) -> None:
+    asked = run_command(hub.url, tmp_path / "one", "hf:org/several")
+    chosen = run_command(hub.url, tmp_path / "two", "hf:org/several", "--weights", "model.ckpt")
+    unknown = run_command(hub.url, tmp_path / "three", "hf:org/several", "--weights", "step_5")
+
+    assert asked.returncode == 2
+    assert "choose one with --weights: model.ckpt, step_72385.zip" in asked.stderr
+    assert chosen.returncode == 0, chosen.stderr
+    assert contents(tmp_path / "two") == {"model.ckpt": b"one"}
+    assert "`hrm-arc presets" in chosen.stderr
+    assert "holds no 'step_5'; it holds model.ckpt, step_72385.zip, trm.py" in unknown.stderr
+
+
+def test_a_plain_step_goes_before_other_files_and_compressed_lists_come_along(
+    hub: StandIn, tmp_path: Path
+) -> None:
+    done = run_pull(hub.url, "hf:org/lists", tmp_path / "checkpoint")
+
+    assert done.stdout.split() == [MAIN, "identifiers.json.gz", "step_5"], done.stderr
+
+
+def test_settings_are_written_for_a_repository_that_is_known_to_lack_them(
+    hub: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = blank_weights("trm-sudoku-mlp")
+    files = {"step_32550_sudoku_epoch50k": weights, "step_39060_sudoku_60k_epoch_attn_type": b""}
+    monkeypatch.setitem(REPOS, (SUDOKU, MAIN), files)
+    wanted = "--weights", "step_32550_sudoku_epoch50k"
+
+    done = run_command(hub.url, tmp_path / "known", f"hf:{SUDOKU}", *wanted)
+    wrong = run_command(
+        hub.url, tmp_path / "wrong", f"hf:{SUDOKU}", *wanted, "--preset", "trm-sudoku-attention"
+    )
+
+    assert done.returncode == 0, done.stderr
+    checkpoint = open_checkpoint(tmp_path / "known")
+    assert checkpoint.notes == ("the settings are those of the preset trm-sudoku-mlp",)
+    assert (checkpoint.config.mlp_t, checkpoint.config.L_cycles) == (True, 6)
+    assert wrong.returncode == 2
+    assert "the preset trm-sudoku-attention does not fit the weights" in wrong.stderr
+    assert contents(tmp_path / "wrong").keys() == {wanted[1]}
+
+
+def blank_weights(preset_name: str) -> bytes:
+    """Return weights of a preset's shapes, of one row and the Sudoku canvas."""
+    config = parse_arch(PRESETS[preset_name].document).configure(
+        vocab_size=11, seq_len=81, num_rows=1
+    )
+    network = build_network(config, load_backend("sdpa"), torch.float32, meta=True)
+    weights = {f"model.inner.{k}": torch.zeros(v.shape) for k, v in network.state_dict().items()}
+    content = io.BytesIO()
+    torch.save(weights | {"model.inner.puzzle_emb.weights": torch.zeros(1, 512)}, content)
+    return content.getvalue()
+
+
+def test_a_repository_of_another_program_is_refused_unless_a_preset_is_given(
+    hub: StandIn, tmp_path: Path
+) -> None:
+    refused = run_command(hub.url, tmp_path / "one", "hf:Kaleemullah/trm-cgar-sudoku")
+    given = run_command(
+        hub.url, tmp_path / "one", "hf:Kaleemullah/trm-cgar-sudoku", "--preset", "trm-sudoku-mlp"
+    )
+
+    assert refused.returncode == 2
+    assert "is of CGAR, a TRM with a depth" in refused.stderr
+    assert "the hub has no model repository Kaleemullah/trm-cgar-sudoku" in given.stderr
 
 
 def test_a_revision_is_resolved_to_its_commit(hub: StandIn, tmp_path: Path) -> None:

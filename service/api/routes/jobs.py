@@ -10,21 +10,23 @@ from service.api.admission import make_job
 from service.api.bodies import parse_task_body, read_json_body
 from service.api.context import Call, Known
 from service.api.documents import job_document, job_list, job_path, json_answer, link_to, next_page
-from service.api.examples import JOB_ID, TASK, TASK_TO_ADAPT_TO, TASK_WITH_OPTIONS
+from service.api.examples import JOB_ID, MAZE, SUDOKU, TASK, TASK_TO_ADAPT_TO, TASK_WITH_OPTIONS
 from service.api.openapi import answers, request_body, submission_answers
 from service.jobs import JobState, Submitted
 from service.jobs.keys import is_id
-from service.wire.document import Task
 from service.wire.errors import JobNotFound
 from service.wire.job import Job, JobList
+from service.wire.task import BODIES, Maze, Sudoku, Task
 
 BODY: Final = request_body(
-    "An ARC task file as it is; `name` and `options` may be added.",
-    {"$ref": "#/components/schemas/TaskBody"},
+    "An ARC task file as it is, a Sudoku or a maze; `name` and `options` may be added.",
+    {"anyOf": [{"$ref": f"#/components/schemas/{body.__name__}"} for body in BODIES]},
     {
         "a task file as it is": TASK,
         "with options": TASK_WITH_OPTIONS,
         "a puzzle that nobody trained on": TASK_TO_ADAPT_TO,
+        "a Sudoku": SUDOKU,
+        "a maze": MAZE,
     },
 )
 BATCH_PROBLEMS: Final = (
@@ -141,7 +143,9 @@ async def get_job(call: Known, job_id: JobID) -> Response:
 @router.get(
     "/v1/jobs/{job_id}/task",
     summary="Look a job's puzzle up",
-    responses=answers(Task, "The task as it was sent, without options.", *_PROBLEMS_OF_ONE),
+    responses=answers(
+        Task | Sudoku | Maze, "The puzzle as it was sent, without options.", *_PROBLEMS_OF_ONE
+    ),
 )
 async def get_task(call: Known, job_id: JobID) -> Response:
     """Give the task that a job was made of: what its answer is an answer to."""

@@ -8,7 +8,7 @@ from conftest import KNOWN_HASH, PUZZLES, Open, Worker
 
 from service.api.examples import TASK
 from service.wire.checkpoint import PuzzleDetail
-from service.wire.document import Task
+from service.wire.task import Task
 
 pytestmark = pytest.mark.anyio
 

@@ -114,7 +114,7 @@ def test_a_configuration_without_the_model_s_settings_is_refused(
     "name",
     [
         "hrm.hrm_act_v1@SomethingElse",
-        "recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1b",
+        "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1b",
         "",
         "HierarchicalReasoningModel_ACTV1@",
     ],
@@ -460,7 +460,7 @@ def test_a_canvas_option_that_contradicts_dataset_json_is_refused(folder: Path) 
 def test_a_folder_that_lacks_its_canvas_asks_for_the_option(
     make_checkpoint: Callable[..., Path],
 ) -> None:
-    folder = make_checkpoint(vocab_size=11)
+    folder = make_checkpoint(vocab_size=13)
     (folder / "dataset.json").unlink()
     error = refused(folder)
     assert "the canvas's size is unknown" in error.problem

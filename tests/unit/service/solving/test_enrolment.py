@@ -198,22 +198,24 @@ def test_a_checkpoint_without_a_table_is_refused(
 
 
 @pytest.mark.parametrize("name", ["trm-mlp", "hrm-learned-wide-emb"])
-def test_a_sudoku_checkpoint_is_reported(
+def test_a_sudoku_checkpoint_answers_no_arc_puzzle(
     golden_folder: Path, puzzle_of: PuzzleOf, name: str
 ) -> None:
     row_index = RowIndex(open_checkpoint(golden_folder / name))
 
-    with pytest.raises(EnrolmentError, match=r"vocabulary of 11 \(Sudoku's size\), not ARC's 12"):
+    with pytest.raises(EnrolmentError, match="answers Sudoku puzzles"):
         row_index.find(puzzle_of("a", 1))
 
 
-@pytest.mark.parametrize(("vocab_size", "words"), [(6, r"6 \(Maze's size\)"), (20, "20, not")])
+@pytest.mark.parametrize(
+    ("vocab_size", "words"), [(6, "answers mazes"), (20, "vocabulary of 20, which no kind")]
+)
 def test_a_checkpoint_of_another_vocabulary_is_reported(
     checkpoint_of: CheckpointOf, puzzle_of: PuzzleOf, vocab_size: int, words: str
 ) -> None:
     checkpoint = checkpoint_of([BLANK_NAME, "a"], [puzzle_of("a", 1)], vocab_size=vocab_size)
 
-    with pytest.raises(EnrolmentError, match=f"vocabulary of {words}"):
+    with pytest.raises(EnrolmentError, match=words):
         RowIndex(checkpoint).find(puzzle_of("a", 1))
 
 

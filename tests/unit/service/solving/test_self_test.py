@@ -12,7 +12,18 @@ import torch
 import yaml
 
 from augment import Grid, Task
-from hrm_core import Engine, EngineConfig, Outcome, open_checkpoint
+from hrm_core import (
+    ARC_VOCAB_SIZE,
+    CLASS_PATHS,
+    Engine,
+    EngineConfig,
+    Outcome,
+    Pretraining,
+    TrainSettings,
+    open_checkpoint,
+    parse_arch,
+)
+from service.adaptation.dataset import build_dataset
 from service.solving.enrolment import RowIndex
 from service.solving.examination import (
     SELF_TEST_NAME,
@@ -21,6 +32,7 @@ from service.solving.examination import (
     keep,
     read_examination,
 )
+from service.solving.records import PUZZLES_NAME, index_document
 from service.solving.self_test import Rival, SelfTest, run_self_test
 from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError, EnrolmentError
@@ -147,6 +159,83 @@ def test_right_puzzles_but_mixed_variants_suspect_the_settings_first() -> None:
     verdict = SelfTest(32, 32, 0.03, 0.5, BEATEN, EQUAL).verdict
 
     assert verdict.index("num_heads") < verdict.index("identifiers.json")
+
+
+@pytest.fixture(scope="module")
+def trm_folder(constant_tasks: tuple[Task, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a tiny TRM on the four tasks, with a prefix of one position."""
+    folder = tmp_path_factory.mktemp("trm")
+    dataset = build_dataset([task.puzzle for task in constant_tasks], 3, 6, seed=0)
+    arch = {
+        "name": CLASS_PATHS["trm"],
+        "hidden_size": 32,
+        "num_heads": 2,
+        "L_layers": 1,
+        "H_cycles": 1,
+        "L_cycles": 1,
+        "expansion": 2,
+        "halt_max_steps": 3,
+        "puzzle_emb_ndim": 32,
+        "puzzle_emb_len": 1,
+        "pos_encodings": "rope",
+        "forward_dtype": "float32",
+    }
+    run = Pretraining(
+        folder,
+        parse_arch({"arch": arch}).configure(
+            vocab_size=ARC_VOCAB_SIZE, seq_len=9, num_rows=len(dataset.identifiers)
+        ),
+        dataset.arrays,
+        TrainSettings(num_steps=500, batch_size=48, lr=3e-3, warmup_steps=10),
+        {
+            "identifiers.json": list(dataset.identifiers),
+            PUZZLES_NAME: index_document(dataset.puzzles),
+        },
+        device=torch.device("cpu"),
+        compile_step=False,
+    )
+    run.train(lambda progress: None)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_heads": 1},
+        {"num_heads": 4},
+        {"H_cycles": 5},
+        {"L_cycles": 6},
+        {"pos_encodings": "none"},
+        {"puzzle_emb_len": 3},
+        {"puzzle_emb_len": None},
+    ],
+    ids=str,
+)
+def test_settings_that_leave_no_trace_in_the_weights_are_found_and_named(
+    trm_folder: Path, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    folder = Path(shutil.copytree(trm_folder, tmp_path / "copy"))
+    assert check(folder).finding is Finding.ALIGNED
+    path = folder / "all_config.yaml"
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document["arch"] |= changes
+    document["arch"] = {key: value for key, value in document["arch"].items() if value is not None}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+
+    examination = check(folder)
+
+    assert examination.finding in (Finding.MISALIGNED, Finding.UNDERFITTED)
+    ((name, value),) = changes.items()
+    assert f"{name} {value or 16}" in examination.verdict
+    if value is None:
+        assert "has no arch.puzzle_emb_len, so TRM's default of 16" in examination.verdict
+
+
+@pytest.mark.parametrize(("notes", "first"), [("", "identifiers"), (" (assumed)", "num_heads")])
+def test_assumed_settings_are_suspected_before_the_names(notes: str, first: str) -> None:
+    verdict = SelfTest(32, 32, 0.03, 0.2, EQUAL, EQUAL, notes=notes).verdict
+
+    assert verdict.index(first) == min(verdict.index("identifiers"), verdict.index("num_heads"))
 
 
 def test_too_few_known_demonstrations_are_an_error(
