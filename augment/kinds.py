@@ -24,7 +24,7 @@ Decode: TypeAlias = Callable[
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a kind has whose answers can be checked; its puzzles all share row 0 of a table.
+    """What a kind with checkable answers has; its puzzles all share row 0 of a table.
 
     `sample` draws variants evenly, `num_variants` is how many there are, None for more than anyone
     asks for. `parse` reads a puzzle from JSON, `parse_answer` an answer, and `write` gives either
@@ -53,7 +53,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of puzzle; `rules` is None for ARC, whose answers nothing checks.
+    """A kind of puzzle; `rules` is None for ARC, where nothing checks an answer.
 
     `vocabulary` is the number of tokens of the networks that answer it.
     """

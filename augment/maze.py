@@ -1,6 +1,6 @@
 """Mazes: their form in text, their tokens and their rules; their symmetries are the dihedral ones.
 
-A maze is a `Grid` whose cells are the signs `# SGo` by number: wall, free, start, goal, path.
+A maze is a `Grid`; its cells are the signs `# SGo` by number: wall, free, start, goal, path.
 """
 
 from collections import deque
@@ -124,7 +124,7 @@ def parse_maze(value: object, path: Place) -> Grid:
 
 
 def parse_solved_maze(value: object, path: Place) -> Grid:
-    """Read a maze whose path is marked `o`; else as `parse_maze`."""
+    """Read a maze with its path marked `o`; else as `parse_maze`."""
     return _parse(value, path, SIGNS)
 
 

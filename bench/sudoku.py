@@ -67,7 +67,8 @@ def sudoku_command(
         str, typer.Option(help="mixed; easy: 30 givens or more; hard: 28 or fewer, with guesses.")
     ] = "mixed",
     apart_from: Annotated[
-        list[Path] | None, typer.Option(help="Files whose solutions no puzzle may share.")
+        list[Path] | None,
+        typer.Option(help="Files; no puzzle may share a solution with one of theirs."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:

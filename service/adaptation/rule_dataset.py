@@ -1,4 +1,4 @@
-"""Training arrays of puzzles with rules, whose symmetries are drawn as they are trained."""
+"""Training arrays of puzzles with rules; their symmetries are drawn as they are trained."""
 
 from collections.abc import Sequence
 
