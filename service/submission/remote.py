@@ -81,7 +81,7 @@ class RemoteVote:
                 done, asked = await asyncio.wait(
                     asked, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED
                 )
-                # All of them, since a task whose exception nobody takes is logged as lost.
+                # All of them: an exception that nobody takes is logged as lost.
                 for error in [one.exception() for one in done]:
                     if error is not None:
                         raise error
