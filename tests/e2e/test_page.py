@@ -24,12 +24,12 @@ from bench.stack import WORKER, Service
 
 pytestmark = pytest.mark.full
 
-# A puzzle that the demo checkpoint knows and solves, one whose votes are divided, and one that it
+# A puzzle that the small checkpoint knows and solves, one whose votes are divided, and one that it
 # does not know.
 KNOWN = "0d3d703e"
 DIVIDED = "25d8a9c8"
 UNKNOWN = "007bbfb7"
-CANVAS = 6  # the demo checkpoint's
+CANVAS = 6  # the small checkpoint's
 # A job that can be watched, left and cancelled.
 SLOW_WORKER = (sys.executable, str(Path(__file__).with_name("slow_worker.py")))
 SIZES = {"phone": (390, 844), "desk": (1440, 900), "wide": (2200, 1200)}
@@ -51,22 +51,22 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def service(
-    started: Any, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    started: Any, small_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """Return a service with the demo checkpoint."""
+    """Return a service with the small checkpoint."""
     folder = tmp_path_factory.mktemp("service")
     settings = {"slots": "16", "adapt_default_s": "8", "adapt_snapshot_s": "2"}
     options: dict[str, Any] = {"worker": WORKER, "settings": settings}
-    with service_alone(folder, demo_folder, **options) as running:
+    with service_alone(folder, small_folder, **options) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def slow_service(
-    started: Any, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    started: Any, small_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """Return a service whose jobs take their time."""
-    with service_alone(tmp_path_factory.mktemp("slow"), demo_folder, worker=SLOW_WORKER) as running:
+    with service_alone(tmp_path_factory.mktemp("slow"), small_folder, worker=SLOW_WORKER) as running:
         yield running
 
 
@@ -242,10 +242,10 @@ def test_puzzles_and_answers_are_copied_as_json(started: Any, service: Service) 
 
 
 def test_jobs_are_listed_and_looked_at_again(
-    started: Any, demo_folder: Path, tmp_path: Path
+    started: Any, small_folder: Path, tmp_path: Path
 ) -> None:
     with (
-        service_alone(tmp_path, demo_folder) as many,
+        service_alone(tmp_path, small_folder) as many,
         visit(started, many.url) as opened,
     ):
         page = opened.page
@@ -526,11 +526,11 @@ def test_a_reload_in_the_middle_picks_the_job_up_again(started: Any, slow_servic
 
 
 def test_a_key_is_asked_for_and_kept_for_the_tab(
-    started: Any, demo_folder: Path, tmp_path: Path
+    started: Any, small_folder: Path, tmp_path: Path
 ) -> None:
     settings = {"api_keys": f"ann:{KEY}"}
     with (
-        service_alone(tmp_path, demo_folder, settings=settings) as keyed,
+        service_alone(tmp_path, small_folder, settings=settings) as keyed,
         visit(started, keyed.url) as opened,
     ):
         opened.open()
@@ -540,7 +540,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(
         opened.page.get_by_text("API key not recognised.").wait_for()
         field.fill(KEY)
         field.press("Enter")
-        opened.page.locator("select[name=checkpoint] option", has_text="demo").first.wait_for(
+        opened.page.locator("select[name=checkpoint] option", has_text="small").first.wait_for(
             state="attached"
         )
         opened.paste(task())

