@@ -28,7 +28,7 @@ from bench.stack import free_port
 from service.cli.main import load_command
 
 LIMIT_S = 600.0
-FIRST = "hrm-arc solve examples/0d3d703e.json"
+FIRST = "hrm-arc solve examples/6150a2bd.json"
 OUTPUT_OPTIONS = ("--out", "--image")
 MADE = {"scored.json", "kaggle.json"}
 FILE_SUFFIXES = (".json", ".png", ".py", ".sh", ".npz", ".yaml")

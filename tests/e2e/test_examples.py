@@ -41,7 +41,7 @@ def service(
 
 
 def test_the_client_s_example_prints_an_answer(service: Service) -> None:
-    task = EXAMPLES / "0d3d703e.json"
+    task = EXAMPLES / "6150a2bd.json"
     done = run(sys.executable, EXAMPLES / "solve_with_client.py", task, service.url)
 
     assert done.returncode == 0, done.stderr
@@ -63,7 +63,7 @@ def test_the_client_s_example_says_why_a_puzzle_is_refused(
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl_s_example_prints_an_answer_and_a_submission(service: Service, tmp_path: Path) -> None:
-    task = EXAMPLES / "0d3d703e.json"
+    task = EXAMPLES / "6150a2bd.json"
     challenges = tmp_path / "challenges.json"
     entry = json.loads(task.read_bytes())
     document = {"a": {"train": entry["train"], "test": [{"input": entry["test"][0]["input"]}]}}
