@@ -16,7 +16,15 @@ from rich.text import Text
 
 from augment import Grid, Task
 from service.cli import options
-from service.cli.output import JSONOption, console, notices, print_json, progress_line, time_left, warn
+from service.cli.output import (
+    JSONOption,
+    console,
+    notices,
+    print_json,
+    progress_line,
+    time_left,
+    warn,
+)
 from service.cli.task_sources import read_one_task
 from service.render.pictures import draw_answer
 from service.render.terminal import grids_table, pairs_table
@@ -141,8 +149,10 @@ async def _solve_by_service(
             latest[job.id] = progress
             # The number of variants is not known while a job waits or adapts.
             is_known = len(latest) == len(tasks) and all(p.asked for p in latest.values())
+            text = _description(latest.values())
             line.update(
-                _description(latest.values()),
+                text,
+                line="" if text == _VOTING else text,  # a vote takes seconds
                 completed=sum(p.outcomes for p in latest.values()),
                 total=sum(p.asked for p in latest.values()) if is_known else None,
             )

@@ -79,6 +79,8 @@ def test_an_unknown_puzzle_is_refused_then_adapted_to_kept_and_removed(
     assert answer.adaptation.steps == BUDGET["adapt_steps"]
     assert answer.adaptation.base == "small"
     assert not answer.adaptation.reused
+    # It says what it was made from: a base that does not reproduce what it was trained on.
+    assert any("small" in warning for warning in answer.warnings)
 
     again = client.solve(unknown, adapt="auto", **BUDGET)
     assert again.adaptation is not None

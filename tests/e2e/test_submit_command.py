@@ -309,8 +309,8 @@ def test_a_run_that_is_asked_to_stop_says_how_to_go_on(
 
 
 @pytest.mark.full
-def test_the_demo_s_own_puzzles_score_as_its_readme_says(
-    hrm_arc: Any, small_folder: Path, tmp_path: Path
+def test_most_of_the_small_puzzles_that_arc1_knows_are_solved(
+    hrm_arc: Any, arc1_folder: Path, small_folder: Path, tmp_path: Path
 ) -> None:
     path = known_challenges(small_folder, tmp_path, 46)
     wanted = json.loads(path.read_bytes())
@@ -323,12 +323,11 @@ def test_the_demo_s_own_puzzles_score_as_its_readme_says(
     out = tmp_path / "submission.json"
     done = hrm_arc(
         *("submit", path, "--out", out, "--solutions", tmp_path / "solutions.json"),
-        *("--checkpoint", small_folder, "--json"),
+        *("--checkpoint", arc1_folder, "--json"),
     )
 
     scores = json.loads(done.out)["scores"]
-    assert f"{scores['per_output']:.1%}" == "66.0%"
-    assert "(66.0%)" in (small_folder / "README.md").read_text(encoding="utf-8")
+    assert scores["per_output"] >= 0.5
     grids = {name: [Grid.from_rows(rows) for rows in all_] for name, all_ in solutions.items()}
     assert scores["solved_outputs"] == score(read_submission(out), grids).solved_outputs
 

@@ -56,12 +56,15 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 
 @pytest.fixture
-def worker(server: EmbeddedServer, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
-    """Return what starts worker processes; they end with the test."""
+def worker(
+    server: EmbeddedServer, tmp_path: Path, small_folder: Path
+) -> Iterator[Callable[..., WorkerProcess]]:
+    """Return what starts worker processes on the small checkpoint; they end with the test."""
     started: list[WorkerProcess] = []
 
     def start(name: str, *arguments: str, **settings: Any) -> WorkerProcess:
         url = settings.pop("url", server.url)
+        settings = {"checkpoints": small_folder} | settings
         started.append(WorkerProcess(name, url, tmp_path, *arguments, **settings).start())
         return started[-1]
 

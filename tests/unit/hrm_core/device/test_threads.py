@@ -106,7 +106,7 @@ def test_processors_that_are_not_ours_do_not_count(look: Callable[..., None]) ->
     assert count_free_cores() == 2
 
 
-def test_the_demo_network_runs_on_one_thread(small_folder: Path) -> None:
+def test_the_small_network_runs_on_one_thread(small_folder: Path) -> None:
     engine = Engine(open_checkpoint(small_folder), EngineConfig(CPU, num_slots=64))
     assert engine.num_threads == 1
 
