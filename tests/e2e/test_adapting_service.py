@@ -28,7 +28,7 @@ def unknown() -> Task:
 def service(
     emptied_url: str, small_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """Return a service with the small checkpoint, whose workers adapt for 60 seconds at the most."""
+    """Return a service with the small checkpoint, which adapts for 60 seconds at most."""
     settings = {"adapt_max_s": "60"}
     logs = tmp_path_factory.mktemp("logs")
     with running_service(
