@@ -27,7 +27,7 @@ _EARLY = {
 def adapt_command(
     base: Annotated[Path, typer.Argument(help="The pretrained checkpoint folder; only read.")],
     tasks: options.TasksOption,
-    out: Annotated[Path, typer.Option("--out", help="The adapted checkpoint folder to make.")],
+    out: Annotated[Path, typer.Option(help="The adapted checkpoint folder to make.")],
     steps: Annotated[
         int | None, typer.Option(help="Budget: optimiser steps; one is one segment of a batch.")
     ] = None,
@@ -122,18 +122,16 @@ def adapt_command(
     continuing = f"; continuing at step {run.step}" if run.step else ""
     console.print(
         f"{len(puzzles)} puzzle(s), {run.config.num_rows - 1} rows, "
-        f"{run.lanes.num_examples} examples, on {run.device}{continuing}",
-        markup=False,
+        f"{run.lanes.num_examples} examples, on {run.device}{continuing}"
     )
-    console.print(str(adaptation.record["held_out_note"]), markup=False)
+    console.print(str(adaptation.record["held_out_note"]))
     is_complete = _adapt(adaptation)
     finish_training(out, EngineOptions(device, num_threads=threads), is_complete, run.step)
     early = _EARLY[adaptation.ending] if adaptation.ending and adaptation.stopped_early else ""
     share = adaptation.held_out_share
     checked = "" if share is None else f", held-out demonstrations {share:.1%} right"
-    how_long = f"{run.step} steps, {run.seconds:.0f} s"
-    console.print(f"Done in {how_long}{checked}{early}: {out}", markup=False)
-    console.print(f"Next: hrm-arc solve TASK --checkpoint {out}", markup=False)
+    console.print(f"Done in {run.step} steps, {run.seconds:.0f} s{checked}{early}: {out}")
+    console.print(f"Next: hrm-arc solve TASK --checkpoint {out}")
 
 
 def _adapt(adaptation: Adaptation) -> bool:

@@ -20,9 +20,7 @@ _HEAD = _LINE.format("id", "steps", "held out", "MB", "last used", "puzzle")
 
 URLOption = Annotated[
     str | None,
-    typer.Option(
-        "--url", help="List those of a service that are yours; default: all in the folder."
-    ),
+    typer.Option(help="List those of a service that are yours; default: all in the folder."),
 ]
 
 app = typer.Typer(
@@ -61,7 +59,7 @@ def list_command(
     else:
         console.print(_HEAD, style="bold")
         for adapted in found:
-            console.print(_line(adapted), markup=False, soft_wrap=True)
+            console.print(_line(adapted), soft_wrap=True)
 
 
 @app.command("remove")
@@ -82,7 +80,7 @@ def remove_command(
         with Client(url, api_key=api_key) as client:
             for one in ids or [adapted.id for adapted in client.adapted()]:
                 client.remove_adapted(one)
-                console.print(f"{one}: removed", markup=False)
+                console.print(f"{one}: removed")
         return
     cache = _cache(state_folder)
     for one in ids or [entry.id for entry in cache.entries()]:
@@ -90,7 +88,7 @@ def remove_command(
             raise AdaptedNotFound(one)
         if not cache.remove(one):
             raise AdaptationError(f"{one} is being adapted now: cancel the jobs that wait for it")
-        console.print(f"{one}: removed", markup=False)
+        console.print(f"{one}: removed")
 
 
 def _cache(state_folder: Path | None) -> AdaptedCache:

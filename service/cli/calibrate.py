@@ -1,5 +1,6 @@
 """`hrm-arc calibrate`: how likely a checkpoint's answers are right, fitted on held-out ones."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,11 +9,7 @@ from rich.table import Table
 
 from hrm_core import can_compile, open_checkpoint, pick_device
 from service.adaptation.confidence_fit import fit_calibration, read_samples
-from service.adaptation.confidence_samples import (
-    SampleCollection,
-    adapted_name,
-    reduce_puzzles,
-)
+from service.adaptation.confidence_samples import SampleCollection, adapted_name, reduce_puzzles
 from service.adaptation.prepare import AdaptOptions, check_budget, is_worth_compiling
 from service.cli import options
 from service.cli.output import console, notices, stop_on_signals
@@ -39,7 +36,7 @@ def calibrate_command(
     ],
     tasks: Annotated[
         list[str] | None,
-        typer.Option("--tasks", help=TASKS_HELP + " Without, the samples of --work are fitted."),
+        typer.Option(help=TASKS_HELP + " Without, the samples of --work are fitted."),
     ] = None,
     road: Annotated[
         list[str] | None,
@@ -85,13 +82,40 @@ def calibrate_command(
         check_budget(recipe)
         if compiled is None:
             compiled = is_worth_compiling(recipe) and can_compile(pick_device(device))
-        _collect(row_index, tasks, road, recipe, work, max_side, device, compiled, threads)
+        unknown = set(road or ()) - set(ROADS)
+        if unknown:
+            raise InputError(f"--road {', '.join(sorted(unknown))}: use {' or '.join(ROADS)}")
+        puzzles = [task.puzzle for task in read_tasks(tasks)]
+        if max_side is not None:
+            puzzles = [puzzle for puzzle in puzzles if puzzle.fits(max_side)]
+        reduced = reduce_puzzles(row_index, puzzles)
+        notices.print(f"{len(reduced)} of {len(puzzles)} puzzles have a demonstration to hold out.")
+        collections = (
+            SampleCollection(
+                row_index,
+                reduced,
+                one,
+                work,
+                recipe,
+                device=device,
+                compiled=compiled,
+                num_threads=threads,
+                tuned_folder=state_subfolder("tuned"),
+                say=partial(notices.print, soft_wrap=True),
+            )
+            for one in ROADS
+            if not road or one in road
+        )
+        with stop_on_signals() as should_stop:
+            if not all(collection.collect(should_stop) for collection in collections):
+                notices.print("Stopped. The same command continues from here.")
+                raise typer.Exit(130)
     calibration = fit_calibration(read_samples(work), {"method": METHOD, **_describe(work)})
     if calibration.checkpoint_sha256 != row_index.checkpoint.sha256:
         raise InputError(f"the samples in {work} are of another checkpoint than {folder}")
     write_calibration(folder, calibration)
     _print(calibration)
-    console.print(f"Written to {folder}.", markup=False)
+    console.print(f"Written to {folder}.")
 
 
 def _describe(work: Path) -> dict[str, Any]:
@@ -111,47 +135,6 @@ def _describe(work: Path) -> dict[str, Any]:
     }
 
 
-def _collect(
-    row_index: RowIndex,
-    tasks: list[str],
-    roads: list[str] | None,
-    recipe: AdaptOptions,
-    work: Path,
-    max_side: int | None,
-    device: str,
-    compiled: bool,
-    threads: int | None,
-) -> None:
-    """Collect the samples of each road."""
-    unknown = set(roads or ()) - set(ROADS)
-    if unknown:
-        raise InputError(f"--road {', '.join(sorted(unknown))}: use {' or '.join(ROADS)}")
-    puzzles = [task.puzzle for task in read_tasks(tasks)]
-    if max_side is not None:
-        puzzles = [puzzle for puzzle in puzzles if puzzle.fits(max_side)]
-    reduced = reduce_puzzles(row_index, puzzles)
-    notices.print(f"{len(reduced)} of {len(puzzles)} puzzles have a demonstration to hold out.")
-    with stop_on_signals() as should_stop:
-        for one in ROADS:
-            if roads and one not in roads:
-                continue
-            collection = SampleCollection(
-                row_index,
-                reduced,
-                one,
-                work,
-                recipe,
-                device=device,
-                compiled=compiled,
-                num_threads=threads,
-                tuned_folder=state_subfolder("tuned"),
-                say=lambda line: notices.print(line, markup=False, soft_wrap=True),
-            )
-            if not collection.collect(should_stop):
-                notices.print("Stopped. The same command continues from here.")
-                raise typer.Exit(130)
-
-
 def _print(calibration: Calibration) -> None:
     table = Table(title="Coefficients of standardised features", title_justify="left")
     for column in ("feature", "coefficient", "what it is"):
@@ -162,8 +145,7 @@ def _print(calibration: Calibration) -> None:
     for road, counts in calibration.roads.items():
         console.print(
             f"{road}: {counts.samples} attempts at {counts.puzzles} puzzles "
-            f"({counts.known_puzzles} known), {counts.right} right",
-            markup=False,
+            f"({counts.known_puzzles} known), {counts.right} right"
         )
     checks = calibration.cross_validation
     for name, found in (("all", checks.attempts), ("first", checks.first_attempts)):
@@ -172,6 +154,5 @@ def _print(calibration: Calibration) -> None:
             f"error {found.calibration_error:.3f} (share of the votes: "
             f"{found.votes_calibration_error:.3f}), Brier score {found.brier:.3f} "
             f"({found.votes_brier:.3f})",
-            markup=False,
             soft_wrap=True,
         )

@@ -50,8 +50,7 @@ def check_rows(engine: Engine, row_index: RowIndex) -> tuple[str, ...]:
 
     Raises: AlignmentError when the rows do not belong to their names.
     """
-    checkpoint = row_index.checkpoint
-    name = checkpoint.folder.resolve().name
+    checkpoint, name = row_index.checkpoint, row_index.name
     examination = read_examination(checkpoint)
     if examination is None:
         try:
@@ -101,4 +100,4 @@ def finish_training(folder: Path, options: EngineOptions, is_complete: bool, ste
     except AlignmentError:
         return  # a puzzle with few demonstrations and few variants cannot be tested
     keep(checkpoint, test)
-    console.print(f"Self-test: {test.verdict}.", markup=False, soft_wrap=True)
+    console.print(f"Self-test: {test.verdict}.", soft_wrap=True)

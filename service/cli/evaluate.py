@@ -27,7 +27,7 @@ def evaluate_command(
     folder: options.FolderArgument,
     tasks: Annotated[
         list[str] | None,
-        typer.Option("--tasks", help=TASKS_HELP + " Default: the public ARC-AGI-1 and -2 sets."),
+        typer.Option(help=TASKS_HELP + " Default: the public ARC-AGI-1 and -2 sets."),
     ] = None,
     solutions: Annotated[
         Path | None, typer.Option(help="A Kaggle solutions JSON for the challenges given.")
@@ -67,14 +67,9 @@ def evaluate_command(
     haltings = [halt]
     if compare_halting:
         haltings += [rule for rule in get_args(Halting) if rule not in haltings]
+    chosen = SolveOptions(variants=variants, seed=seed, stop_early=False)
     results = {
-        rule: _run(
-            engine,
-            row_index,
-            known,
-            SolveOptions(variants=variants, halting=rule, seed=seed, stop_early=False),
-        )
-        for rule in haltings
+        rule: _run(engine, row_index, known, chosen.with_changes(halting=rule)) for rule in haltings
     }
     _print(engine, results, as_json)
 

@@ -28,10 +28,9 @@ PAGE = 100
 _LINE = "{:<22}  {:<9}  {:>8}  {:<20}  {}"
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A job's id.")]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, help="The maximum number of jobs.")]
+LimitOption = Annotated[int, typer.Option(min=1, help="The maximum number of jobs.")]
 URLOption = Annotated[
-    str | None,
-    typer.Option("--url", help="Ask a service, such as http://HOST:8400, for your jobs."),
+    str | None, typer.Option(help="Ask a service, such as http://HOST:8400, for your jobs.")
 ]
 
 app = typer.Typer(
@@ -46,11 +45,10 @@ app = typer.Typer(
 @app.command("list")
 def list_command(
     owner: Annotated[
-        str | None,
-        typer.Option(help=f"The owner of the jobs, by API key; default: {LOCAL_OWNER}."),
+        str | None, typer.Option(help=f"The owner of the jobs, by API key; default: {LOCAL_OWNER}.")
     ] = None,
     state: Annotated[
-        list[JobState] | None, typer.Option("--state", help="May be given several times.")
+        list[JobState] | None, typer.Option(help="May be given several times.")
     ] = None,
     limit: LimitOption = 50,
     url: URLOption = None,
@@ -65,10 +63,8 @@ def list_command(
             raise typer.BadParameter("--owner: with --url, the API key determines the owner")
         jobs = _list_served(url, api_key, state or (), limit)
     else:
-        page = _ask(
-            state_folder,
-            lambda store: store.list(owner or LOCAL_OWNER, states=state or (), limit=limit),
-        )
+        who, states = owner or LOCAL_OWNER, state or ()
+        page = _ask(state_folder, lambda store: store.list(who, states=states, limit=limit))
         jobs = _summaries(page.items)
     _print_jobs(jobs, as_json)
 
@@ -94,7 +90,7 @@ def cancel_command(job_id: IdArgument, state_folder: options.StateFolderOption =
     """Cancel a job: at once while it waits, within moments while it runs."""
     job = _ask(state_folder, lambda store: store.cancel(job_id))
     suffix = ", cancelling" if job.cancel_requested and not job.state.is_final else ""
-    console.print(f"{job.id}: {job.state.value}{suffix}", markup=False)
+    console.print(f"{job.id}: {job.state.value}{suffix}")
 
 
 @app.command("requeue")
@@ -107,7 +103,7 @@ def requeue_command(
     async def requeue(store: JobStore) -> None:
         for job_id in job_ids:
             job = await store.requeue(job_id)
-            console.print(f"{job.id}: {job.state.value}", markup=False)
+            console.print(f"{job.id}: {job.state.value}")
 
     _ask(state_folder, requeue)
 
@@ -146,8 +142,7 @@ def _list_served(
     after: str | None = None
     with Client(url, api_key=api_key) as client:
         while len(jobs) < limit:
-            num = min(PAGE, limit - len(jobs))
-            page = client.list(states=[str(one) for one in states], after=after, limit=num)
+            page = client.list(states=states, after=after, limit=min(PAGE, limit - len(jobs)))
             jobs += page.jobs
             after = page.next
             if after is None:
@@ -168,4 +163,4 @@ def _print_jobs(jobs: Sequence[JobSummary], as_json: bool) -> None:
         created = job.created_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         line = _LINE.format(job.id, job.state.value, job.attempts, created, job.name)
         error = f"  {job.error.code}: {job.error.detail}" if job.error else ""
-        console.print(line + error, markup=False, soft_wrap=True)
+        console.print(line + error, soft_wrap=True)

@@ -1,18 +1,35 @@
 """A solve on this machine: which checkpoint answers each puzzle, adapted to it first or not."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import typer
 
 from augment import CanvasError, Puzzle, Task
-from hrm_core import HRMCoreError, open_checkpoint
-from service.adaptation.prepare import check_fit
+from hrm_core import AdaptProgress, HRMCoreError, can_compile, open_checkpoint, pick_device
+from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
+from service.adaptation.prepare import (
+    AdaptOptions,
+    check_fit,
+    is_worth_compiling,
+    prepare_adaptation,
+)
 from service.cli.engine import check_rows, make_engine
-from service.cli.local_adaptation import LocalAdaptation
-from service.cli.output import notices, progress_bar, warn
+from service.cli.output import (
+    ProgressLine,
+    notices,
+    progress_bar,
+    progress_line,
+    stop_on_signals,
+    time_left,
+    warn,
+)
 from service.runtime.choice import choose_checkpoint
 from service.runtime.devices import EngineOptions
-from service.runtime.folders import shipped_folders
+from service.runtime.folders import shipped_folders, state_subfolder
+from service.runtime.key_ring import LOCAL_OWNER
 from service.runtime.settings import Settings
 from service.runtime.timing import seconds_since_start
 from service.solving.enrolment import RowIndex, check_kind
@@ -22,22 +39,18 @@ from service.wire.answer import Answer
 from service.wire.errors import EnrolmentError, InputError
 from service.wire.options import Adapt, SolveOptions
 
+# How often to look whether another process has done with an adaptation.
+LOOK_EVERY_S = 0.5
 
-@dataclass(frozen=True, slots=True)
-class _Road:
+
+class _Road(NamedTuple):
     """A checkpoint that votes on a puzzle; `is_adapted`: to be adapted to it first."""
 
     row_index: RowIndex
     is_adapted: bool
 
-    @property
-    def name(self) -> str:
-        """The checkpoint's name."""
-        return self.row_index.checkpoint.folder.resolve().name
 
-
-@dataclass(frozen=True, slots=True)
-class _Voter:
+class _Voter(NamedTuple):
     """A member, the checkpoint that it is of, and whether that was adapted for this solve."""
 
     row_index: RowIndex
@@ -67,14 +80,18 @@ def solve_locally(
         roads = [[_road_of(one, puzzle, adapt) for one in named] for puzzle in puzzles]
     else:
         roads = [[road] for road in _choose(puzzles, adapt, canvas, settings)]
-    adaptation = LocalAdaptation(chosen, engine_options, settings)
+    adaptation = _LocalAdaptation(chosen, engine_options, settings)
     voters = [
         [_enrol(road, puzzle, adaptation, is_said=not folders) for road in mine]
         for puzzle, mine in zip(puzzles, roads, strict=True)
     ]
-    adaptation.evict(tuple(one.member.name for mine in voters for one in mine))
+    adaptation.cache.evict(tuple(one.member.name for mine in voters for one in mine))
+    # The puzzles that the same checkpoints vote on are solved together.
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, mine in enumerate(voters):
+        groups.setdefault(tuple(id(one.row_index) for one in mine), []).append(index)
     answers: dict[int, Answer] = {}
-    for group in _groups(voters):
+    for group in groups.values():
         solvings = [
             Solving(puzzles[index], [one.member for one in voters[index]], chosen)
             for index in group
@@ -115,8 +132,12 @@ def _choose(
         if row_index is None:
             continue
         opened[folder.name] = row_index
-        is_default = folder.name == default and adapt != "always"
-        if is_default and all(_knows(row_index, puzzle) for puzzle in puzzles):
+        is_default, side = folder.name == default, row_index.checkpoint.config.canvas
+        if (
+            is_default
+            and adapt != "always"
+            and all(puzzle.fits(side) and row_index.knows(puzzle) for puzzle in puzzles)
+        ):
             break
     candidates = [row_index.as_candidate(name) for name, row_index in opened.items()]
     roads = []
@@ -139,32 +160,126 @@ def _open(folder: Path, canvas: int | None) -> RowIndex | None:
     return row_index
 
 
-def _knows(row_index: RowIndex, puzzle: Puzzle) -> bool:
-    return puzzle.fits(row_index.checkpoint.config.canvas) and row_index.knows(puzzle)
+class _LocalAdaptation:
+    """Adapts checkpoints to single puzzles, or finds what was kept of an earlier adaptation.
+
+    A service on this machine uses the same cache for jobs of callers without a key.
+    """
+
+    def __init__(self, options: SolveOptions, engine: EngineOptions, settings: Settings) -> None:
+        self._engine = engine
+        seconds, steps = options.adapt_s, options.adapt_steps
+        if seconds is None and steps is None:
+            seconds = settings.adapt_default_s
+        num_variants = options.adapt_variants or AdaptOptions().num_variants
+        self._recipe = AdaptOptions(seconds=seconds, steps=steps, num_variants=num_variants)
+        folder = state_subfolder("adapted", settings.state_folder)
+        self.cache = AdaptedCache(folder, settings.adapt_cache_bytes)
+
+    @property
+    def budget(self) -> str:
+        """The limit of the training in words."""
+        seconds, steps = self._recipe.seconds, self._recipe.steps
+        limits = [f"{seconds:g} s"] if seconds is not None else []
+        limits += [f"{steps} steps"] if steps is not None else []
+        return f"at most {' or '.join(limits)} of training"
+
+    def find(self, base: RowIndex, puzzle: Puzzle) -> Entry | None:
+        """Return an adaptation that is kept, and note its use."""
+        entry = self.cache.find(self._key(base, puzzle))
+        if entry is not None:
+            self.cache.touch(entry.id)
+        return entry
+
+    def make(self, base: RowIndex, puzzle: Puzzle) -> Entry:
+        """Adapt a base to a puzzle, going on from a snapshot where there is one.
+
+        Raises: AdaptationError, TrainingError; typer.Exit with code 130 when a signal stops it.
+        """
+        entry_id = self._key(base, puzzle).entry_id(base.name)
+        text = f"adapting {base.name} to {puzzle.name}"
+        with stop_on_signals() as should_stop, progress_line(text, total=1000) as line:
+            while not should_stop():
+                with self.cache.locked(entry_id) as is_mine:
+                    if not is_mine:
+                        line.update(f"{text}: another process does that now")
+                        time.sleep(LOOK_EVERY_S)
+                        continue
+                    entry = self.cache.entry(entry_id)
+                    if entry is not None and entry.record.complete:
+                        return entry
+                    if not self._train(base, puzzle, entry_id, text, line, should_stop):
+                        break
+        notices.print("Stopped. The same command continues from here.")
+        raise typer.Exit(130)
+
+    def _key(self, base: RowIndex, puzzle: Puzzle) -> AdaptationKey:
+        return AdaptationKey(
+            owner=LOCAL_OWNER,
+            base_sha256=base.checkpoint.sha256,
+            demonstrations_hash=puzzle.demonstrations_hash,
+            num_variants=self._recipe.num_variants,
+            seconds=self._recipe.seconds,
+            steps=self._recipe.steps,
+        )
+
+    def _train(
+        self,
+        base: RowIndex,
+        puzzle: Puzzle,
+        entry_id: str,
+        text: str,
+        line: ProgressLine,
+        should_stop: Callable[[], bool],
+    ) -> bool:
+        """Train in the folder of an entry; return whether the adaptation is complete."""
+        self.cache.touch(entry_id)
+        device = self._engine.device
+        adaptation = prepare_adaptation(
+            base.checkpoint,
+            base.checkpoint.config,
+            [puzzle],
+            self.cache.folder(entry_id),
+            self._recipe,
+            device=device,
+            compile_step=is_worth_compiling(self._recipe) and can_compile(pick_device(device)),
+            num_threads=self._engine.num_threads,
+            tuned_folder=state_subfolder("tuned"),
+        )
+
+        def show(progress: AdaptProgress) -> None:
+            shown = text
+            if left := time_left(progress.remaining_s, progress.expected_s):
+                shown += f", {left}"
+            if progress.held_out_share is not None:
+                shown += f", held out {progress.held_out_share:.0%} right"
+            line.update(shown, completed=int(1000 * progress.used_share))
+
+        return adaptation.adapt(show, should_stop)
 
 
-def _enrol(road: _Road, puzzle: Puzzle, adaptation: LocalAdaptation, *, is_said: bool) -> _Voter:
+def _enrol(road: _Road, puzzle: Puzzle, adaptation: _LocalAdaptation, *, is_said: bool) -> _Voter:
     """Find a checkpoint's rows for a puzzle, adapting it first where that is its road.
 
     `is_said`: say also that a puzzle is known.
     """
-    checkpoint = road.row_index.checkpoint
-    if not road.is_adapted:
+    base, is_adapted = road
+    if not is_adapted:
         try:
-            member = Member.find(road.row_index, puzzle)
+            member = Member.find(base, puzzle)
         except CanvasError as error:  # it does not name the checkpoint
-            raise EnrolmentError(f"{checkpoint.folder}: {error}") from error
+            raise EnrolmentError(f"{base.checkpoint.folder}: {error}") from error
         if is_said:
-            _say(puzzle, f"known to {road.name}")
-        return _Voter(road.row_index, member, is_adapted=False)
-    entry = adaptation.find(checkpoint, puzzle)
+            _say(puzzle, f"known to {base.name}")
+        return _Voter(base, member, is_adapted=False)
+    entry = adaptation.find(base, puzzle)
     is_reused = entry is not None
     if entry is None:
-        _say(puzzle, f"{road.name} does not know it, and is adapted to it: {adaptation.budget}")
-        entry = adaptation.make(checkpoint, puzzle)
+        _say(puzzle, f"{base.name} does not know it, and is adapted to it: {adaptation.budget}")
+        entry = adaptation.make(base, puzzle)
     record = entry.record
     when = ", kept from an earlier run" if is_reused else ""
-    _say(puzzle, f"adapted {road.name} in {record.seconds:.0f} s{when}")
+    _say(puzzle, f"adapted {base.name} in {record.seconds:.0f} s{when}")
     row_index = RowIndex(open_checkpoint(entry.folder))
     summary = record.summary(is_reused=is_reused, demonstrations_hash=puzzle.demonstrations_hash)
     member = Member.find(row_index, puzzle, name=entry.id, adaptation=summary)
@@ -172,15 +287,7 @@ def _enrol(road: _Road, puzzle: Puzzle, adaptation: LocalAdaptation, *, is_said:
 
 
 def _say(puzzle: Puzzle, sentence: str) -> None:
-    notices.print(f"{puzzle.name}: {sentence}", markup=False, soft_wrap=True)
-
-
-def _groups(voters: Sequence[Sequence[_Voter]]) -> list[list[int]]:
-    """Return the indices of the puzzles that the same checkpoints vote on, in their order."""
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for index, mine in enumerate(voters):
-        groups.setdefault(tuple(id(one.row_index) for one in mine), []).append(index)
-    return list(groups.values())
+    notices.print(f"{puzzle.name}: {sentence}", soft_wrap=True)
 
 
 def _solve(

@@ -98,7 +98,7 @@ def main() -> None:
         sentence = f"Error: {error}"
         if getattr(error, "code", None) == UNAUTHORIZED:
             sentence += ". Give the service's API key in HRM_ARC_API_KEY (or with --api-key)"
-        notices.print(sentence, style="red", markup=False, soft_wrap=True)
+        notices.print(sentence, style="red", soft_wrap=True)
         sys.exit(2)
 
 

@@ -53,22 +53,18 @@ CanvasOption = Annotated[
     int | None,
     typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas, where the folder does not say."),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 SlotsOption = Annotated[
-    int | None,
-    typer.Option("--slots", min=1, help="Samples on the device at once; default: by free memory."),
+    int | None, typer.Option(min=1, help="Samples on the device at once; default: by free memory.")
 ]
 PrecisionOption = Annotated[
     str | None,
     typer.Option(
-        "--precision",
         help="float32, bfloat16 or float16; default: the checkpoint's, or bfloat16 for float32 "
-        "where the processor is clearly faster in it.",
+        "where the processor is clearly faster in it."
     ),
 ]
-AttentionOption = Annotated[
-    str, typer.Option("--attention", help=f"auto, {', '.join(BACKEND_NAMES)}.")
-]
+AttentionOption = Annotated[str, typer.Option(help=f"auto, {', '.join(BACKEND_NAMES)}.")]
 CompileOption = Annotated[
     bool | None,
     typer.Option(
@@ -78,14 +74,12 @@ CompileOption = Annotated[
 ThreadsOption = Annotated[
     int | None,
     typer.Option(
-        "--threads",
-        min=1,
-        help="Threads on the CPU; default: OMP_NUM_THREADS, else by size and free cores.",
+        min=1, help="Threads on the CPU; default: OMP_NUM_THREADS, else by size and free cores."
     ),
 ]
 
 # Training on this machine.
-TasksOption = Annotated[list[str], typer.Option("--tasks", help=TASKS_HELP)]
+TasksOption = Annotated[list[str], typer.Option(help=TASKS_HELP)]
 FittingOption = Annotated[
     bool, typer.Option("--fitting", help="Leave out the puzzles that do not fit the canvas.")
 ]
@@ -95,7 +89,6 @@ BatchTokensOption = Annotated[
 SliceSizeOption = Annotated[
     int | None,
     typer.Option(
-        "--slice-size",
         min=1,
         help="Samples of a batch that go through the network at a time; default: as many as fit "
         "into memory, and half as many when it runs out.",
@@ -108,18 +101,15 @@ SnapshotOption = Annotated[float, typer.Option(help="Seconds between snapshots."
 
 # A service, and adaptation by it.
 URLOption = Annotated[
-    str | None, typer.Option("--url", help="Have a service solve, such as http://HOST:8400.")
+    str | None, typer.Option(help="Have a service solve, such as http://HOST:8400.")
 ]
 APIKeyOption = Annotated[
     str | None,
     typer.Option(
-        "--api-key",
-        help="For --url. Others on this machine may see it here: better in HRM_ARC_API_KEY.",
+        help="For --url. Others on this machine may see it here: better in HRM_ARC_API_KEY."
     ),
 ]
-StateFolderOption = Annotated[
-    Path | None, typer.Option("--state-folder", help="Where jobs outlive the service.")
-]
+StateFolderOption = Annotated[Path | None, typer.Option(help="Where jobs outlive the service.")]
 AdaptOption = Annotated[
     Adapt | None,
     solve_option(
@@ -131,9 +121,8 @@ AdaptOption = Annotated[
 AdaptMinutesOption = Annotated[
     float | None,
     typer.Option(
-        "--adapt-minutes",
         help="At the most; default: HRM_ARC_ADAPT_DEFAULT_S (two minutes); with --url, the "
-        "service's own.",
+        "service's own."
     ),
 ]
 AdaptStepsOption = Annotated[int | None, solve_option("adapt_steps")]
@@ -141,10 +130,7 @@ AdaptVariantsOption = Annotated[int | None, solve_option("adapt_variants")]
 
 
 def check_api_key(url: str | None, api_key: str | None) -> None:
-    """Check that --api-key comes with --url.
-
-    Raises: typer.BadParameter.
-    """
+    """Raise typer.BadParameter for --api-key without --url."""
     if url is None and api_key is not None:
         raise typer.BadParameter("--api-key is for a service: give its --url too")
 
@@ -152,10 +138,7 @@ def check_api_key(url: str | None, api_key: str | None) -> None:
 def check_service_options(
     url: str | None, api_key: str | None, engine: EngineOptions, canvas: int | None
 ) -> None:
-    """Check that options of an engine come without --url, and --api-key with it.
-
-    Raises: typer.BadParameter.
-    """
+    """Raise typer.BadParameter for options of an engine with --url, or --api-key without it."""
     check_api_key(url, api_key)
     names = {"compiled": "--compile", "num_threads": "--threads"}
     given = [names.get(name, f"--{name}") for name in engine.given]
@@ -170,10 +153,7 @@ def check_service_options(
 def check_adaptation(
     adapt: Adapt | None, minutes: float | None, steps: int | None, variants: int | None
 ) -> None:
-    """Check that a budget comes with an adaptation.
-
-    Raises: typer.BadParameter.
-    """
+    """Raise typer.BadParameter for a budget without an adaptation."""
     budget = {"--adapt-minutes": minutes, "--adapt-steps": steps, "--adapt-variants": variants}
     names = [name for name, value in budget.items() if value is not None]
     if names and adapt == "never":

@@ -21,10 +21,10 @@ from rich.progress import (
 
 JSONOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
-# No emoji: a puzzle may be called ":smile:".
-console = Console(highlight=False, emoji=False)
+# No emoji or markup: a puzzle may be called ":smile:" or "[red]".
+console = Console(highlight=False, emoji=False, markup=False)
 # Progress, notices and errors go to the error stream: standard output holds the result only.
-notices = Console(stderr=True, highlight=False, emoji=False)
+notices = Console(stderr=True, highlight=False, emoji=False, markup=False)
 
 # The log of a run of hours should stay readable.
 LINE_EVERY_S = 30.0
@@ -37,7 +37,7 @@ def print_json(document: Any) -> None:
 
 def warn(sentence: str) -> None:
     """Print a warning to the error stream."""
-    notices.print(f"Warning: {sentence.rstrip('.')}.", style="yellow", markup=False, soft_wrap=True)
+    notices.print(f"Warning: {sentence.rstrip('.')}.", style="yellow", soft_wrap=True)
 
 
 def progress_bar() -> Progress:
@@ -86,7 +86,7 @@ class ProgressLine:
         entry = text if line is None else line
         if entry and not notices.is_terminal and is_due:
             self._printed_at = now
-            notices.print(entry, markup=False, soft_wrap=True)
+            notices.print(entry, soft_wrap=True)
 
 
 @contextmanager
@@ -99,8 +99,7 @@ def progress_line(text: str, total: int | None = None) -> Iterator[ProgressLine]
 @contextmanager
 def working(text: str) -> Iterator[None]:
     """Show on a terminal what is being done while the context lasts."""
-    with progress_bar() as bar:
-        bar.add_task(escape(text), total=None)
+    with progress_line(text):
         yield
 
 

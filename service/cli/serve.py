@@ -16,36 +16,29 @@ from service.runtime.supervisor import Supervisor
 
 # Each option is a setting, and goes before its variable; None leaves the setting as it is.
 HostOption = Annotated[
-    str | None, typer.Option("--host", help="Address to listen on; default: this machine only.")
+    str | None, typer.Option(help="Address to listen on; default: this machine only.")
 ]
 PortOption = Annotated[
-    int | None, typer.Option("--port", min=0, max=65_535, help="Port to listen on; default: 8400.")
+    int | None, typer.Option(min=0, max=65_535, help="Port to listen on; default: 8400.")
 ]
 CheckpointsOption = Annotated[
     list[Path] | None,
     typer.Option(
-        "--checkpoints",
         help="A checkpoint folder, or a folder of such. May be given several times. "
-        "Default: checkpoints.",
+        "Default: checkpoints."
     ),
 ]
 DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="auto, cpu, cuda:N or free (a GPU without a worker).")
+    str | None, typer.Option(help="auto, cpu, cuda:N or free (a GPU without a worker).")
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option(
-        "--threads",
-        min=1,
-        help="Threads of a worker on the CPU; default: by size and free cores.",
-    ),
+    typer.Option(min=1, help="Threads of a worker on the CPU; default: by size and free cores."),
 ]
-LogLevelOption = Annotated[
-    Literal["debug", "info", "warning", "error"] | None, typer.Option("--log-level")
-]
+LogLevelOption = Annotated[Literal["debug", "info", "warning", "error"] | None, typer.Option()]
 LogFormatOption = Annotated[
     Literal["auto", "json", "console"] | None,
-    typer.Option("--log-format", help="auto: console on a terminal, else JSON."),
+    typer.Option(help="auto: console on a terminal, else JSON."),
 ]
 
 
@@ -137,4 +130,4 @@ def say(sentence: str) -> None:
     """Print a sentence for the person who started the service, as long as someone reads it."""
     # rich ends the program when its reader is gone, but the parts must still be stopped in order.
     with suppress(OSError, SystemExit):
-        console.print(sentence, markup=False, soft_wrap=True)
+        console.print(sentence, soft_wrap=True)

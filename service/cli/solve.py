@@ -27,7 +27,7 @@ from service.cli.output import (
 )
 from service.cli.task_sources import read_one_task
 from service.render.pictures import draw_answer
-from service.render.terminal import grids_table, pairs_table
+from service.render.terminal import GridsTable, pairs_table
 from service.runtime.devices import EngineOptions
 from service.wire.answer import Answer, MemberAnswer, TestAnswer
 from service.wire.errors import ClientError
@@ -44,10 +44,9 @@ def solve_command(
     checkpoint: Annotated[
         list[str] | None,
         typer.Option(
-            "--checkpoint",
             help="A checkpoint folder, as published; with --url, the name of a checkpoint that is "
             "served. Default: one that knows the puzzle, else the best base that it fits. Given "
-            "several times, all of them vote, and the first is the main one.",
+            "several times, all of them vote, and the first is the main one."
         ),
     ] = None,
     variants: options.VariantsOption = options.DEFAULTS.variants,
@@ -172,7 +171,7 @@ async def _solve_by_service(
     for task, job in zip(tasks, ended, strict=True):
         if job.result is None:
             raise JobUnsuccessful(job)
-        notices.print(f"{task.puzzle.name}: {_road(job.result)}", markup=False, soft_wrap=True)
+        notices.print(f"{task.puzzle.name}: {_road(job.result)}", soft_wrap=True)
         for warning in job.result.warnings:
             warn(warning)
         answers.append(job.result)
@@ -221,20 +220,20 @@ def _print_answer(task: Task, answer: Answer) -> None:
         ]
         if expected is not None:
             titled.append((expected, "expected"))
-        console.print(grids_table([titled]))
-        console.print(_vote_line(test), markup=False)
+        console.print(GridsTable([titled]))
+        console.print(_vote_line(test))
         if len(test.shares) > 1:
-            console.print(_shares_line(test), markup=False)
+            shares = (f"{one.checkpoint} {one.votes} ({one.share:.0%})" for one in test.shares)
+            console.print(f"votes by checkpoint: {', '.join(shares)}")
         if expected is not None:
-            console.print(_verdict(test, expected))
+            console.print(_verdict(test, expected), markup=True)
     timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in answer.timings_s.items())
     for member in answer.members:
-        console.print(_member_line(member), style="dim", markup=False)
+        console.print(_member_line(member), style="dim")
     console.print(
         f"{answer.halting} halting, {answer.ranking} ranking, seed {answer.seed}; "
         f"{answer.device}; {timings}",
         style="dim",
-        markup=False,
     )
 
 
@@ -259,11 +258,6 @@ def _vote_line(test: TestAnswer) -> str:
         f"{test.variants_used} of {test.variants_asked} variants{early}, "
         f"{test.segments} segments"
     )
-
-
-def _shares_line(test: TestAnswer) -> str:
-    shares = (f"{one.checkpoint} {one.votes} ({one.share:.0%})" for one in test.shares)
-    return f"votes by checkpoint: {', '.join(shares)}"
 
 
 def _member_line(member: MemberAnswer) -> str:

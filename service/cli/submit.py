@@ -43,8 +43,7 @@ def submit_command(
         ),
     ],
     out: Annotated[
-        Path,
-        typer.Option("--out", help="The submission to write. Beside it: its journal and report."),
+        Path, typer.Option(help="The submission to write. Beside it: its journal and report.")
     ],
     solutions: Annotated[
         Path | None,
@@ -53,10 +52,9 @@ def submit_command(
     checkpoint: Annotated[
         list[str] | None,
         typer.Option(
-            "--checkpoint",
             help="A checkpoint folder; given several times, those that know a puzzle vote on it. "
             "With --url, names of checkpoints it serves. Default: for each puzzle one that knows "
-            "it, else the best base.",
+            "it, else the best base."
         ),
     ] = None,
     url: options.URLOption = None,
@@ -73,18 +71,16 @@ def submit_command(
     adapt: Annotated[
         Adapt | None,
         typer.Option(
-            "--adapt",
             help="Train on the demonstrations first. auto: of the puzzles without rows; on this "
             "machine all of them together, by a service each puzzle separately. Default: "
-            "HRM_ARC_ADAPT_DEFAULT, else auto; with --url, as the service has it.",
+            "HRM_ARC_ADAPT_DEFAULT, else auto; with --url, as the service has it."
         ),
     ] = None,
     adapt_minutes: Annotated[
         float | None,
         typer.Option(
-            "--adapt-minutes",
             help="For all puzzles together; default: half of --minutes, else 10. With --url for "
-            "each puzzle; default: the service's choice.",
+            "each puzzle; default: the service's choice."
         ),
     ] = None,
     adapt_steps: options.AdaptStepsOption = None,
@@ -194,7 +190,7 @@ class SubmitView:
 
     def note(self, sentence: str) -> None:
         """Print a sentence that is to stay."""
-        notices.print(sentence, markup=False, soft_wrap=True)
+        notices.print(sentence, soft_wrap=True)
 
     def say(self, text: str) -> None:
         """Show what is being done."""
@@ -230,7 +226,9 @@ def print_submitted(report: Report, paths: Paths) -> None:
     for puzzle_id, reason in unanswered.items():
         by_code.setdefault(reason.code, []).append(puzzle_id)
     for code, names in sorted(by_code.items(), key=lambda item: len(item[1]), reverse=True):
-        shown = ", ".join(map(ascii_name, names[:NAMES_SHOWN]))
+        shown = ", ".join(
+            name if name.isprintable() else ascii(name) for name in names[:NAMES_SHOWN]
+        )
         more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
         _print(f"not answered ({code}), {len(names)}: {shown}{more}")
     scores = report.scores
@@ -245,10 +243,5 @@ def print_submitted(report: Report, paths: Paths) -> None:
     _print(f"report: {paths.page}")
 
 
-def ascii_name(name: str) -> str:
-    """Return a name in a form that can be printed."""
-    return name if name.isprintable() else ascii(name)
-
-
 def _print(text: str) -> None:
-    console.print(text, markup=False, soft_wrap=True)
+    console.print(text, soft_wrap=True)

@@ -38,8 +38,7 @@ def train_command(
     ],
     canvas: Annotated[int, typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas.")] = 30,
     crop: Annotated[
-        bool,
-        typer.Option("--crop", help="Limit the sequence to the puzzle's part of the canvas."),
+        bool, typer.Option("--crop", help="Limit the sequence to the puzzle's part of the canvas.")
     ] = False,
     max_crop: Annotated[
         int | None,
@@ -173,12 +172,11 @@ def train_command(
     console.print(
         f"{len(puzzles)} puzzles, {len(dataset.identifiers) - 1} rows, "
         f"{run.lanes.num_examples} examples, {run.num_parameters} parameters, on {where}"
-        + (f"; continuing at step {run.step}" if run.step else ""),
-        markup=False,
+        + (f"; continuing at step {run.step}" if run.step else "")
     )
     is_complete = _train(run, steps)
     finish_training(folder, EngineOptions(device, num_threads=threads), is_complete, run.step)
-    console.print(f"Done: {folder}", markup=False)
+    console.print(f"Done: {folder}")
 
 
 def default_warmup(folder: Path, num_steps: int) -> int:

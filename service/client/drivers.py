@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 import httpx
 
@@ -23,13 +23,12 @@ from service.client.exchange import (
     Send,
     Steps,
 )
-from service.client.requests import Request
+from service.client.messages import Request
 from service.wire.errors import ClientError
 
 DEFAULT_URL = "http://127.0.0.1:8400"
 API_KEY_NAME = "HRM_ARC_API_KEY"
 CONNECT_TIMEOUT_S = 10.0
-
 
 T = TypeVar("T")
 Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
@@ -105,29 +104,15 @@ class BlockingDriver(Driver[httpx.Client]):
         self._http.close()
 
     def _take(self, steps: Steps[T]) -> T:
-        """Take the steps of an operation, one effect after the other."""
-        with ExitStack() as stack:
-            outcome: Any = None
-            while True:
-                try:
-                    effect = _next_effect(steps, outcome)
-                except StopIteration as done:
-                    value: T = done.value
-                    return value
-                try:
-                    outcome = self._perform(effect, stack)
-                except httpx.RequestError as failure:
-                    outcome = self._unreachable(failure)
+        """Take the steps of an operation and return its value."""
+        (value,) = self._iterate(_emitting(steps))
+        return cast(T, value)
 
     def _iterate(self, steps: Steps[None]) -> Iterator[Any]:
         """Take the steps of an operation and yield what it emits; closed early, it hangs up."""
         with ExitStack() as stack:
             outcome: Any = None
-            while True:
-                try:
-                    effect = _next_effect(steps, outcome)
-                except StopIteration:
-                    return
+            while effect := _next_effect(steps, outcome):
                 if isinstance(effect, Emit):
                     outcome = None
                     yield effect.value
@@ -173,29 +158,15 @@ class AsyncDriver(Driver[httpx.AsyncClient]):
         await self._http.aclose()
 
     async def _take(self, steps: Steps[T]) -> T:
-        """Take the steps of an operation, one effect after the other."""
-        async with AsyncExitStack() as stack:
-            outcome: Any = None
-            while True:
-                try:
-                    effect = _next_effect(steps, outcome)
-                except StopIteration as done:
-                    value: T = done.value
-                    return value
-                try:
-                    outcome = await self._perform(effect, stack)
-                except httpx.RequestError as failure:
-                    outcome = self._unreachable(failure)
+        """Take the steps of an operation and return its value."""
+        (value,) = [value async for value in self._iterate(_emitting(steps))]
+        return cast(T, value)
 
     async def _iterate(self, steps: Steps[None]) -> AsyncIterator[Any]:
         """Take the steps of an operation and yield what it emits; closed early, it hangs up."""
         async with AsyncExitStack() as stack:
             outcome: Any = None
-            while True:
-                try:
-                    effect = _next_effect(steps, outcome)
-                except StopIteration:
-                    return
+            while effect := _next_effect(steps, outcome):
                 if isinstance(effect, Emit):
                     outcome = None
                     yield effect.value
@@ -227,8 +198,17 @@ class AsyncDriver(Driver[httpx.AsyncClient]):
         return None
 
 
-def _next_effect(steps: Steps[Any], outcome: Any) -> Effect:
-    return steps.throw(outcome) if isinstance(outcome, Exception) else steps.send(outcome)
+def _emitting(steps: Steps[T]) -> Steps[None]:
+    """Turn the value of an operation into what it emits last."""
+    yield Emit((yield from steps))
+
+
+def _next_effect(steps: Steps[None], outcome: Any) -> Effect | None:
+    """Return what an operation asks for next; None at its end."""
+    try:
+        return steps.throw(outcome) if isinstance(outcome, Exception) else steps.send(outcome)
+    except StopIteration:
+        return None
 
 
 def _is_stream(response: httpx.Response) -> bool:

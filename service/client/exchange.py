@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 import httpx
 
 from service.client.errors import ServiceProblem, ServiceUnreachable
-from service.client.replies import UNEXPLAINED, D, problem_of, read
-from service.client.requests import Request
+from service.client.messages import UNEXPLAINED, D, Request, problem_of, read
 from service.runtime.timing import backoff_s
 
 # Too many requests or jobs, and a service that is about to be back.
@@ -55,10 +54,7 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Let time pass.
-
-    Units: seconds.
-    """
+    """Let time pass."""
 
     seconds: float
 
@@ -89,8 +85,6 @@ class Retries:
 
     The pause doubles from `first_pause_s`; a service's Retry-After goes before it. A service that
     names a time longer than `longest_pause_s` is not waited for.
-
-    Units: seconds.
     """
 
     most: int = 6
@@ -101,8 +95,6 @@ class Retries:
         """Return the pause after so many failures in a row; None: give up.
 
         A random part keeps many clients from coming back at the same moment.
-
-        Units: seconds.
         """
         if num_failures > self.most:
             return None

@@ -23,8 +23,7 @@ from service.client.exchange import (
     Steps,
     ask,
 )
-from service.client.replies import read, read_object
-from service.client.requests import Request
+from service.client.messages import Request, read, read_object
 from service.runtime.timing import backoff_s
 from service.wire.batch import Batch, BatchProgress, BatchState
 from service.wire.job import Job, JobState, Progress

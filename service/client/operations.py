@@ -11,14 +11,18 @@ from service.client.drivers import AsyncDriver, BlockingDriver
 from service.client.errors import JobUnsuccessful, ServiceProblem
 from service.client.exchange import Emit, Retries, Steps, ask, send
 from service.client.following import BATCH, JOB, Followed, Following, JobEvent, Kind
-from service.client.replies import BatchPage, D, JobPage, PuzzlePage, read_submission
-from service.client.requests import (
+from service.client.messages import (
     AnyChallenges,
     AnyTask,
+    BatchPage,
+    D,
+    JobPage,
+    PuzzlePage,
     Request,
     batch_body,
     page_query,
     post,
+    read_submission,
     task_body,
 )
 from service.wire.answer import Answer
@@ -39,6 +43,19 @@ OnProgress = Callable[[Progress], Awaitable[None] | None]
 OnBatchProgress = Callable[[BatchProgress], Awaitable[None] | None]
 
 
+def _bound(method: Callable[..., Steps[Any]], client: Any, take: str) -> Callable[..., Any]:
+    """Return a client's method that takes the steps of `method`; without a client, the steps."""
+    if client is None:
+        return method
+    steps = MethodType(method, client)
+
+    @functools.wraps(steps)
+    def call(*arguments: Any, **options: Any) -> Any:
+        return getattr(client, take)(steps(*arguments, **options))
+
+    return call
+
+
 class operation(Generic[P, T]):  # noqa: N801 - a decorator
     """A method written as steps, which the client's driver takes.
 
@@ -56,15 +73,7 @@ class operation(Generic[P, T]):  # noqa: N801 - a decorator
     @overload
     def __get__(self, client: AsyncDriver, owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, client: Any, owner: type) -> Callable[..., Any]:
-        if client is None:
-            return self._method
-        steps = MethodType(self._method, client)
-
-        @functools.wraps(steps)
-        def call(*arguments: P.args, **options: P.kwargs) -> Any:
-            return client._take(steps(*arguments, **options))
-
-        return call
+        return _bound(self._method, client, "_take")
 
 
 class event_stream(Generic[P]):  # noqa: N801 - a decorator
@@ -83,15 +92,7 @@ class event_stream(Generic[P]):  # noqa: N801 - a decorator
     @overload
     def __get__(self, client: AsyncDriver, owner: type) -> Callable[P, AsyncIterator[JobEvent]]: ...
     def __get__(self, client: Any, owner: type) -> Callable[..., Any]:
-        if client is None:
-            return self._method
-        steps = MethodType(self._method, client)
-
-        @functools.wraps(steps)
-        def call(*arguments: P.args, **options: P.kwargs) -> Any:
-            return client._iterate(steps(*arguments, **options))
-
-        return call
+        return _bound(self._method, client, "_iterate")
 
 
 class Operations:
@@ -282,9 +283,8 @@ class Operations:
         *,
         emits: bool = False,
     ) -> Steps[Followed]:
-        path = kind.path(named)
         return Following(
-            kind, path, wait_s, deadline, on_progress, self._retries, self._clock, emits
+            kind, kind.path(named), wait_s, deadline, on_progress, self._retries, self._clock, emits
         ).follow()
 
 

@@ -200,31 +200,17 @@ def _add_panel(scene: Scene, panel: _Panel, centre: float, middle: float, cell: 
     """Add a panel with its grid centred at (centre, middle)."""
     width, height = panel.grid_width(cell), panel.grid_height(cell)
     left, top = centre - width / 2, middle - height / 2
-    colour = {None: INK, True: _RIGHT, False: _WRONG}[panel.right]
-    verdict = {None: "", True: ": right", False: ": wrong"}[panel.right]
-    scene.words.append(
-        Words(
-            panel.title + verdict,
-            centre,
-            top - _LINE * 0.9,
-            _SMALL,
-            colour,
-            is_bold=panel.right is not None,
-        )
-    )
+    verdicts = {None: ("", INK), True: (": right", _RIGHT), False: (": wrong", _WRONG)}
+    verdict, colour = verdicts[panel.right]
+    is_judged = panel.right is not None
+    title = Words(panel.title + verdict, centre, top - _LINE * 0.9, _SMALL, colour, is_judged)
+    scene.words.append(title)
     if panel.grid is not None:
         scene.cells.append(Cells(panel.grid, left, top, cell))
-    if panel.right is not None:
-        scene.frames.append(
-            Frame(
-                left - _PAD,
-                top - _PAD,
-                width + 2 * _PAD,
-                height + 2 * _PAD,
-                colour,
-                is_dashed=not panel.right,
-            )
-        )
+    if is_judged:
+        size = (width + 2 * _PAD, height + 2 * _PAD)
+        frame = Frame(left - _PAD, top - _PAD, *size, colour, is_dashed=not panel.right)
+        scene.frames.append(frame)
     for number, line in enumerate(panel.caption_lines()):
         y = top + height + _LINE + _CAPTION_LINE * number
         scene.words.append(Words(line, centre, y, _SMALL))

@@ -23,10 +23,7 @@ _PNG_FONT = "DejaVu Sans"  # ships with matplotlib: the same picture on every ma
 
 
 def draw_answer(
-    task: Task,
-    attempts: Sequence[Sequence[Grid]],
-    captions: Sequence[Sequence[str]],
-    path: Path,
+    task: Task, attempts: Sequence[Sequence[Grid]], captions: Sequence[Sequence[str]], path: Path
 ) -> None:
     """Draw a puzzle and the attempts at each of its test inputs into a .png or .svg file.
 
@@ -48,11 +45,7 @@ def draw_answer(
 
 
 def answer_svg(
-    task: Task,
-    attempts: Sequence[Sequence[Grid]],
-    captions: Sequence[Sequence[str]],
-    *,
-    label: str,
+    task: Task, attempts: Sequence[Sequence[Grid]], captions: Sequence[Sequence[str]], *, label: str
 ) -> str:
     """Draw the same picture as an SVG element; `label` is its text for screen readers.
 
@@ -176,17 +169,16 @@ def _draw_cells(axes: Any, cells: Cells) -> None:
 def _draw_frame(axes: Any, frame: Frame) -> None:
     from matplotlib.patches import Rectangle
 
-    axes.add_patch(
-        Rectangle(
-            (frame.left, frame.top),
-            frame.width,
-            frame.height,
-            fill=False,
-            edgecolor=frame.colour,
-            linewidth=1.8,
-            linestyle=(0, (3, 2)) if frame.is_dashed else "-",
-        )
+    rectangle = Rectangle(
+        (frame.left, frame.top),
+        frame.width,
+        frame.height,
+        fill=False,
+        edgecolor=frame.colour,
+        linewidth=1.8,
+        linestyle=(0, (3, 2)) if frame.is_dashed else "-",
     )
+    axes.add_patch(rectangle)
 
 
 def _draw_words(axes: Any, words: Words) -> None:

@@ -5,6 +5,7 @@ Without colours rich drops the styles and the digits remain, so that piped outpu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from rich.align import Align
 from rich.cells import cell_len
@@ -32,25 +33,6 @@ def grid_panel(grid: Grid, title: str) -> RenderableType:
     return Group(Text(title, style="bold"), _Cells(grid))
 
 
-def pairs_table(pairs: Sequence[Pair]) -> RenderableType:
-    """Return demonstrations, one below the other, each as input → output."""
-    return grids_table(
-        [
-            ((pair.input, f"input {number}"), (pair.output, f"output {number}"))
-            for number, pair in enumerate(pairs, start=1)
-        ]
-    )
-
-
-def grids_table(rows: Sequence[Sequence[TitledGrid]]) -> RenderableType:
-    """Return rows of titled grids, with an arrow from the first of a row to the others.
-
-    Grids are side by side with two characters per cell, on a narrower terminal with one, and below
-    each other where even that does not fit.
-    """
-    return _SideBySide(tuple(tuple(row) for row in rows))
-
-
 @dataclass(frozen=True, slots=True)
 class _Cells:
     """The cells of a grid; `cell_width` None takes two characters where there is room."""
@@ -72,10 +54,14 @@ class _Cells:
 
 
 @dataclass(frozen=True, slots=True)
-class _SideBySide:
-    """Rows of titled grids in columns, or below each other on a narrow terminal."""
+class GridsTable:
+    """Rows of titled grids, with an arrow from the first of a row to the others.
 
-    rows: tuple[tuple[TitledGrid, ...], ...]
+    Grids are side by side with two characters per cell, on a narrower terminal with one, and below
+    each other where even that does not fit.
+    """
+
+    rows: Sequence[Sequence[TitledGrid]]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for cell_width in (2, 1):
@@ -92,13 +78,12 @@ class _SideBySide:
             yield Text()
 
     def _widths(self, cell_width: int) -> list[int]:
-        num_columns = max(map(len, self.rows), default=0)
         return [
             max(
                 max(grid.size[1] * cell_width, min(cell_len(title), _TITLE_WIDTH))
-                for grid, title in (row[column] for row in self.rows if column < len(row))
+                for grid, title in filter(None, column)
             )
-            for column in range(num_columns)
+            for column in zip_longest(*self.rows)
         ]
 
     def _table(self, widths: Sequence[int], cell_width: int, arrow: str) -> Table:
@@ -122,6 +107,16 @@ class _SideBySide:
             table.add_row(*grids)
             table.add_row()
         return table
+
+
+def pairs_table(pairs: Sequence[Pair]) -> GridsTable:
+    """Return demonstrations, one below the other, each as input → output."""
+    return GridsTable(
+        [
+            ((pair.input, f"input {number}"), (pair.output, f"output {number}"))
+            for number, pair in enumerate(pairs, start=1)
+        ]
+    )
 
 
 def _cell_styles(fine: bool) -> list[Style]:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Self
@@ -140,16 +140,13 @@ def taken_device(wanted: str, state_folder: Path) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True)
     num_gpus = count_gpus()
     for index in range(num_gpus):
-        lock = FileLock(folder / f"cuda-{index}", mode=0o600)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            continue
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(FileLock(folder / f"cuda-{index}", mode=0o600, blocking=False))
+            except Timeout:
+                continue
             yield f"cuda:{index}"
-        finally:
-            lock.release()
-        return
+            return
     raise SettingsError(
         f"HRM_ARC_DEVICE=free: no GPU is free ({num_gpus} seen, each with a worker that uses "
         f"{folder}). Start fewer workers, or set HRM_ARC_DEVICE=cpu"

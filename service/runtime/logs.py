@@ -54,7 +54,7 @@ def configure_logging(settings: Settings, part: str) -> None:
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _drop_colours,
                 *_renderers(settings),
-                _Masking(_secrets(settings)),
+                _masking(settings),
             ],
         )
     )
@@ -72,17 +72,17 @@ def mask_url(url: str) -> str:
     return _URL_PASSWORD.sub(rf"\g<before>{MASK}", url)
 
 
-class _Masking:
-    """Replaces known secrets and passwords in URLs, as the last step before a line is written."""
+def _masking(settings: Settings) -> Processor:
+    """Replace known secrets and passwords in URLs, as the last step before a line is written."""
+    secrets = sorted(_secrets(settings), key=len, reverse=True)
 
-    def __init__(self, secrets: frozenset[str]) -> None:
-        self._secrets = sorted(secrets, key=len, reverse=True)
-
-    def __call__(self, _logger: Any, _method: str, line: EventDict) -> Any:
+    def mask(_logger: Any, _method: str, line: EventDict) -> Any:
         text = str(line)
-        for secret in self._secrets:
+        for secret in secrets:
             text = text.replace(secret, MASK)
         return mask_url(text)
+
+    return mask
 
 
 def _secrets(settings: Settings) -> frozenset[str]:
@@ -92,11 +92,8 @@ def _secrets(settings: Settings) -> frozenset[str]:
     password = urlsplit(settings.redis_url or "").password
     if password:
         plain |= {password, unquote(password)}
-    return frozenset(form for secret in plain if secret for form in (secret, _in_json(secret)))
-
-
-def _in_json(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+    in_json = {json.dumps(secret, ensure_ascii=False)[1:-1] for secret in plain}
+    return frozenset((plain | in_json) - {""})
 
 
 def _drop_colours(_logger: Any, _method: str, event: EventDict) -> EventDict:

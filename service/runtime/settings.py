@@ -181,12 +181,7 @@ class Settings(BaseSettings):
     def engine_options(self) -> EngineOptions:
         """The options of the worker's engines."""
         return EngineOptions(
-            device=self.device,
-            slots=self.slots,
-            precision=self.precision,
-            attention=self.attention,
-            compiled=self.compile,
-            num_threads=self.threads,
+            self.device, self.slots, self.precision, self.attention, self.compile, self.threads
         )
 
     @property

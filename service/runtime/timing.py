@@ -12,18 +12,13 @@ def backoff_s(num_failures: int, first_s: float, max_s: float) -> float:
     """Return the pause after a number of failures in a row: it doubles from `first_s` to `max_s`.
 
     A random factor between 0.5 and 1 keeps processes that failed together from retrying together.
-
-    Units: seconds.
     """
     doubled_s = first_s * 2.0 ** min(num_failures - 1, MAX_DOUBLINGS)
     return min(doubled_s, max_s) * random.uniform(0.5, 1.0)
 
 
 class Backoff:
-    """Counts failures in a row and returns the pause after each.
-
-    Units: seconds.
-    """
+    """Counts failures in a row and returns the pause after each."""
 
     def __init__(self, first_s: float = 0.1, max_s: float = 2.0) -> None:
         self._first_s, self._max_s = first_s, max_s

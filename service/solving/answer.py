@@ -1,4 +1,4 @@
-"""The answer to a test input, from the votes on it, and what single variants answered."""
+"""The answer to a test input, from the votes on it, what single variants answered, and warnings."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,8 @@ import numpy as np
 
 from augment import Grid, Variant, decode_variants
 from hrm_core import Outcome
-from service.wire.answer import MemberShare, RankedCandidate, TestAnswer, VariantTrace
-from voting import Candidate, Ranking, Tally, rank
+from service.wire.answer import MemberAnswer, RankedCandidate, VariantTrace
+from voting import Candidate, Tally
 
 CANDIDATES_SHOWN = 10
 # Of one test input. Traces are for people to inspect; tens of thousands of large grids would make
@@ -19,66 +19,35 @@ MAX_TRACED: Final = 1000
 MAX_PREDICTION_BYTES: Final = 64_000_000
 # Of a small grid, more than its JSON: the object that holds it here.
 _GRID_OBJECT_BYTES = 300
+# Up to 16 variants of a held-out demonstration are checked: one in 16 that is right may be chance,
+# and cannot outvote the others, since a vote takes two that agree.
+MIN_HELD_OUT = 2 / 16
 
 
-def answer_test(
-    tallies: Mapping[str, Tally],
-    tally: Tally,
-    ranking: Ranking,
-    *,
-    num_attempts: int,
-    num_variants: int,
-    shares: Sequence[MemberShare],
-    confidence: tuple[float, ...] = (),
-    traces: Sequence[VariantTrace] | None = None,
-    expected: Grid | None = None,
-) -> TestAnswer:
-    """Rank the votes on a test input: `tally`, which are the `tallies` of its checkpoints together.
-
-    `num_variants` is the size of the whole vote. The first few candidates are named.
-    """
-    candidates = rank(tally, ranking)
-    attempts = tuple(candidate.grid for candidate in candidates[:num_attempts])
-    return TestAnswer(
-        attempts=attempts,
-        confidence=confidence,
-        candidates=_named(candidates[:CANDIDATES_SHOWN], tallies),
-        distinct_candidates=len(candidates),
-        votes=sum(share.votes for share in shares),
-        abstained=sum(share.abstained for share in shares),
-        variants_used=sum(share.variants_used for share in shares),
-        variants_asked=sum(share.variants_asked for share in shares),
-        segments=sum(share.segments for share in shares),
-        decided_early=tally.num_ballots < num_variants,
-        shares=tuple(shares),
-        variants=None if traces is None else tuple(traces),
-        expected=expected,
-        right=None if expected is None else expected in attempts,
-    )
-
-
-def _named(
+def named_candidates(
     candidates: Sequence[Candidate], tallies: Mapping[str, Tally]
 ) -> tuple[RankedCandidate, ...]:
+    """Return the first few candidates with their votes, also by checkpoint where several voted."""
     counts = {
         name: {entry.grid: entry.count for entry in tally.entries}
         for name, tally in tallies.items()
     }
-    named = []
-    for one in candidates:
-        by_checkpoint = {
-            name: count[one.grid] for name, count in counts.items() if one.grid in count
-        }
-        named.append(
-            RankedCandidate(
-                grid=one.grid,
-                count=one.count,
-                share=one.share,
-                mean_q_halt=one.mean_q_halt,
-                by_checkpoint=by_checkpoint if len(counts) > 1 else None,
-            )
+
+    def by_checkpoint(grid: Grid) -> dict[str, int] | None:
+        if len(counts) == 1:
+            return None
+        return {name: count[grid] for name, count in counts.items() if grid in count}
+
+    return tuple(
+        RankedCandidate(
+            grid=one.grid,
+            count=one.count,
+            share=one.share,
+            mean_q_halt=one.mean_q_halt,
+            by_checkpoint=by_checkpoint(one.grid),
         )
-    return tuple(named)
+        for one in candidates[:CANDIDATES_SHOWN]
+    )
 
 
 def read_traces(
@@ -92,7 +61,7 @@ def read_traces(
             palette=tuple(variant.palette),
             checkpoint=checkpoint,
             output=None if cells is None else Grid(cells),
-            q_halt=round(_sigmoid(outcome.q_halt_logit), 6),
+            q_halt=round(0.5 + 0.5 * math.tanh(outcome.q_halt_logit / 2), 6),
             segments=outcome.steps,
             predictions=_read_predictions(outcome, variant),
         )
@@ -114,7 +83,23 @@ def count_predictions(num_bytes: int, side: int) -> int:
     return num_bytes // (2 * side * (side + 1) + _GRID_OBJECT_BYTES)
 
 
-def _sigmoid(logit: float) -> float:
-    # exp of a negative number only: no overflow at either end.
-    small = math.exp(-abs(logit))
-    return (1.0 if logit >= 0 else small) / (1.0 + small)
+def answer_warnings(
+    members: Sequence[MemberAnswer], inputs: Sequence[Grid], attempts: Sequence[Sequence[Grid]]
+) -> tuple[str, ...]:
+    """Return what an answer should be read with, the most important first.
+
+    `attempts` are those at each of the test inputs, the best first.
+    """
+    of_adaptations = [
+        f"Adaptation did not take: {100 * share:.0f} % of held-out answers right."
+        for member in members
+        if member.adaptation is not None
+        and (share := member.adaptation.held_out_share) is not None  # else nothing was held out
+        and share < MIN_HELD_OUT
+    ]
+    of_copies = [
+        f"The first attempt at test input {number} equals its input."
+        for number, (grid, tried) in enumerate(zip(inputs, attempts, strict=True), start=1)
+        if tried[:1] == (grid,)
+    ]
+    return (*dict.fromkeys(of_adaptations), *of_copies)

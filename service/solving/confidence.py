@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 
 from augment import Grid, write_atomically
 from service.wire.answer import AdaptationSummary
+from service.wire.document import Document
 from service.wire.errors import EnrolmentError
 from voting import Logistic, Ranking, Tally, rank
 
@@ -90,11 +91,7 @@ class VoteSource:
 
 
 def attempt_features(
-    tally: Tally,
-    ranking: Ranking,
-    test_input: Grid,
-    num_attempts: int,
-    source: VoteSource,
+    tally: Tally, ranking: Ranking, test_input: Grid, num_attempts: int, source: VoteSource
 ) -> tuple[AttemptFeatures, ...]:
     """Return the features of each attempt at a test input, the best first."""
     candidates = rank(tally, ranking)
@@ -129,11 +126,7 @@ def limit_sum(probabilities: Sequence[float]) -> tuple[float, ...]:
     return tuple(limited)
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class FittedFeature(_Document):
+class FittedFeature(Document):
     """A feature's coefficient, after `mean` and `scale`, and the range that was fitted."""
 
     name: str
@@ -144,7 +137,7 @@ class FittedFeature(_Document):
     coefficient: FiniteFloat
 
 
-class RoadSamples(_Document):
+class RoadSamples(Document):
     """The samples of one road: attempts and those right, and puzzles.
 
     `known_puzzles` of them had rows in the checkpoint, so its trunk has seen what was held out.
@@ -156,7 +149,7 @@ class RoadSamples(_Document):
     known_puzzles: int
 
 
-class Assessment(_Document):
+class Assessment(Document):
     """How well probabilities matched outcomes, and how well the share of the votes did."""
 
     samples: int
@@ -166,7 +159,7 @@ class Assessment(_Document):
     votes_brier: Share
 
 
-class CrossValidation(_Document):
+class CrossValidation(Document):
     """Assessments by fits on other puzzles: of all attempts, and of first attempts."""
 
     folds: int
@@ -174,7 +167,7 @@ class CrossValidation(_Document):
     first_attempts: Assessment
 
 
-class Calibration(_Document):
+class Calibration(Document):
     """A checkpoint's calibration, as its `confidence.json` holds it.
 
     `checkpoint_sha256` is the checkpoint that it was fitted for, `fitted` how.
@@ -247,12 +240,8 @@ def read_calibration(folder: Path, checkpoint_sha256: str) -> Calibration | None
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:
-    """Write a folder's `confidence.json` in one move.
-
-    Raises: OSError.
-    """
-    text = calibration.model_dump_json(indent=1) + "\n"
-    write_atomically(folder / CONFIDENCE_NAME, [text])
+    """Write a folder's `confidence.json` in one move."""
+    write_atomically(folder / CONFIDENCE_NAME, [calibration.model_dump_json(indent=1), "\n"])
 
 
 def _first_fault(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Enrolment: the rows that a checkpoint has for a puzzle, found by its demonstrations."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Literal
 
@@ -59,12 +59,8 @@ class PuzzleRows:
         return [0, *others.tolist()]
 
     def _keep(self, kept: list[int]) -> "PuzzleRows":
-        return PuzzleRows(
-            self.puzzle_name,
-            tuple(self.variants[index] for index in kept),
-            self.rows[kept],
-            self.kind,
-        )
+        variants = tuple(self.variants[index] for index in kept)
+        return replace(self, variants=variants, rows=self.rows[kept])
 
 
 def check_kind(checkpoint: Checkpoint) -> None:
@@ -93,6 +89,11 @@ class RowIndex:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's name, which is that of its folder."""
+        return self.checkpoint.folder.resolve().name
 
     @cached_property
     def puzzle_index(self) -> PuzzleIndex | None:
@@ -160,16 +161,13 @@ class RowIndex:
         name = self._name_of(puzzle)
         if name is not None:
             return self._rows_of(name)
-        known = self.puzzle_index.demonstrations
+        known, namesake = self.puzzle_index.demonstrations, ""
+        if puzzle.name in known:
+            namesake = ": it knows one of that name, but with other demonstrations"
         raise UnknownPuzzle(
-            f"{folder} has no rows for puzzle {puzzle.name!r}"
-            + (
-                ": it knows one of that name, but with other demonstrations"
-                if puzzle.name in known
-                else ""
-            )
-            + f". It knows {len(known)} puzzles; any other puzzle needs adaptation (test-time "
-            "training on its demonstrations) before it can be solved: see `hrm-arc adapt`"
+            f"{folder} has no rows for puzzle {puzzle.name!r}{namesake}. It knows {len(known)} "
+            "puzzles; any other puzzle needs adaptation (test-time training on its demonstrations) "
+            "before it can be solved: see `hrm-arc adapt`"
         )
 
     def crop_of(self, puzzle: Puzzle) -> CropChoice:

@@ -132,7 +132,6 @@ def evaluate(
     per_input: list[dict[str, Any]] = []
     attempts = []
     submission, solutions = {}, {}
-    num_segments = num_variants = 0
     for task, solving in zip(tasks, solvings, strict=True):
         answer = solving.answer()
         name = answer.members[0].enrolled_as  # unique, unlike the names that files give
@@ -155,14 +154,12 @@ def evaluate(
                 }
             )
             attempts.append((name, index, test.attempts[:NUM_ATTEMPTS]))
-            num_segments += test.segments
-            num_variants += test.variants_used
     sides = sorted({entry["side"] for entry in per_input})
     return Evaluation(
         counts=Counts.of(per_input),
         by_side={side: Counts.of([e for e in per_input if e["side"] == side]) for side in sides},
-        num_variant_segments=num_segments,
-        num_variants=num_variants,
+        num_variant_segments=sum(entry["segments"] for entry in per_input),
+        num_variants=sum(entry["variants"] for entry in per_input),
         scores=score(submission, solutions),
         attempts=tuple(attempts),
         per_input=tuple(per_input),

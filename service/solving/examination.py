@@ -87,10 +87,11 @@ def read_examination(checkpoint: Checkpoint) -> Examination | None:
 def keep(checkpoint: Checkpoint, test: SelfTest) -> None:
     """Write the self-test to the checkpoint's folder; do nothing where it is not writable."""
     settings = checkpoint.config.arch_document()
-    document = asdict(_Record(checkpoint.sha256, _hash_names(checkpoint), settings, test))
+    record = _Record(checkpoint.sha256, _hash_names(checkpoint), settings, test)
     with suppress(OSError):  # the test is then run each time
-        text = json.dumps(document, indent=1) + "\n"
-        write_atomically(checkpoint.folder / SELF_TEST_NAME, [text])
+        write_atomically(
+            checkpoint.folder / SELF_TEST_NAME, [json.dumps(asdict(record), indent=1), "\n"]
+        )
 
 
 def _read(folder: Path) -> _Record | None:

@@ -54,17 +54,15 @@ class Member:
         Raises: UnknownPuzzle where it has none; EnrolmentError; CanvasError when a grid is larger
         than the canvas.
         """
-        checkpoint = row_index.checkpoint
         puzzle_rows = row_index.find(puzzle)
         if adaptation is None and row_index.adaptation is not None:
             adaptation = row_index.adaptation.summary(
                 is_reused=True, demonstrations_hash=puzzle.demonstrations_hash
             )
-        crop = row_index.crop_of(puzzle)
         return cls(
-            name or checkpoint.folder.resolve().name,
+            name or row_index.name,
             puzzle_rows,
-            crop,
+            row_index.crop_of(puzzle),
             adaptation,
             calibration or row_index.calibration,
         )

@@ -82,10 +82,7 @@ def read_index(folder: Path) -> PuzzleIndex | None:
 
 
 class Budget(Document):
-    """The budget of an adaptation; None where it had no such limit.
-
-    Units: seconds.
-    """
+    """The budget of an adaptation; None where it had no such limit."""
 
     seconds: float | None
     steps: int | None
@@ -123,9 +120,7 @@ class AdaptationRecord(Document):
     @property
     def asked(self) -> Budget | None:
         """The budget that was asked for each puzzle; None where nobody asked for several."""
-        return (
-            self.budget if self.budget_each is None and len(self.puzzles) < 2 else self.budget_each
-        )
+        return self.budget_each or (self.budget if len(self.puzzles) < 2 else None)
 
     def covers(self, seconds: float | None, steps: int | None) -> bool:
         """Return whether a budget for one puzzle would bring no more training than there was."""

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -144,11 +143,6 @@ class _Case:
     other_variant_row: int | None
 
 
-class _SampleId(NamedTuple):
-    arm: int
-    case_index: int
-
-
 def run_self_test(
     engine: Engine,
     row_index: RowIndex,
@@ -237,20 +231,14 @@ def _answer(
     """
     checkpoint = engine.checkpoint
     asked = [
-        (_SampleId(arm, index), row)
+        ((arm, index), row)
         for index, case in enumerate(cases)
         for arm, row in enumerate((case.own_row, case.other_puzzle_row, case.other_variant_row))
         if row is not None
     ]
     rows = checkpoint.rows.gather([row for _, row in asked])
-    engine.add(
-        [
-            Sample(sample_id, cases[sample_id.case_index].input, rows[i])
-            for i, (sample_id, _) in enumerate(asked)
-        ],
-        job="self-test",
-        halting=Halting.FIXED,
-    )
+    samples = [Sample(key, cases[key[1]].input, rows[i]) for i, (key, _) in enumerate(asked)]
+    engine.add(samples, job="self-test", halting=Halting.FIXED)
     answers = np.full((2, 3, len(cases)), np.nan)
     is_exact, cell_share = answers
     while not engine.is_idle:

@@ -7,14 +7,18 @@ from itertools import chain
 
 from augment import CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
-from service.solving.answer import MAX_PREDICTION_BYTES, MAX_TRACED, answer_test
+from service.solving.answer import (
+    MAX_PREDICTION_BYTES,
+    MAX_TRACED,
+    answer_warnings,
+    named_candidates,
+)
 from service.solving.members import Member, MemberVote
-from service.solving.warnings import answer_warnings
-from service.wire.answer import Answer, MemberAnswer, VariantTrace
+from service.wire.answer import Answer, MemberAnswer, TestAnswer
 from service.wire.errors import InputError
 from service.wire.job import ProgressSummary
 from service.wire.options import SolveOptions
-from voting import Ranking, Tally, decided
+from voting import Ranking, Tally, decided, rank
 
 
 class Solving:
@@ -133,22 +137,8 @@ class Solving:
         run_s = (self._finished_at or time.monotonic()) - self._started_at
         timings = self._timings_s | {"run": run_s}
         members = tuple(self._entered[index] for index in range(len(self._votes)))
-        num_variants = sum(vote.num_variants for vote in self._votes)
         outputs = expected or (None,) * len(self.puzzle.test)
-        tests = tuple(
-            answer_test(
-                {vote.member.name: vote.tally(index) for vote in self._votes},
-                tally,
-                self._ranking,
-                num_attempts=options.attempts,
-                num_variants=num_variants,
-                shares=[vote.share(index, tally.num_votes) for vote in self._votes],
-                confidence=self._confidence(index, tally),
-                traces=self._traces(index) if options.trace else None,
-                expected=output,
-            )
-            for index, (tally, output) in enumerate(zip(self.tallies, outputs, strict=True))
-        )
+        tests = tuple(self._answer_test(index, output) for index, output in enumerate(outputs))
         return Answer(
             **dict(members[0]),
             puzzle=self.puzzle.name,
@@ -163,10 +153,32 @@ class Solving:
             timings_s={stage: round(seconds, 6) for stage, seconds in timings.items()},
         )
 
-    def _confidence(self, test_index: int, tally: Tally) -> tuple[float, ...]:
-        """Return the main member's confidence in the attempts, by the votes of all."""
-        return self._votes[0].member.confidence(
-            tally, self._ranking, self.puzzle.test[test_index], self.options.attempts
+    def _answer_test(self, test_index: int, expected: Grid | None) -> TestAnswer:
+        options, tally = self.options, self._tally(test_index)
+        candidates = rank(tally, self._ranking)
+        attempts = tuple(candidate.grid for candidate in candidates[: options.attempts])
+        shares = tuple(vote.share(test_index, tally.num_votes) for vote in self._votes)
+        traces = chain.from_iterable(vote.traces(test_index) for vote in self._votes)
+        return TestAnswer(
+            attempts=attempts,
+            # The main checkpoint's, by the votes of all.
+            confidence=self._votes[0].member.confidence(
+                tally, self._ranking, self.puzzle.test[test_index], options.attempts
+            ),
+            candidates=named_candidates(
+                candidates, {vote.member.name: vote.tally(test_index) for vote in self._votes}
+            ),
+            distinct_candidates=len(candidates),
+            votes=sum(share.votes for share in shares),
+            abstained=sum(share.abstained for share in shares),
+            variants_used=sum(share.variants_used for share in shares),
+            variants_asked=sum(share.variants_asked for share in shares),
+            segments=sum(share.segments for share in shares),
+            decided_early=tally.num_ballots < sum(vote.num_variants for vote in self._votes),
+            shares=shares,
+            variants=tuple(traces) if options.trace else None,
+            expected=expected,
+            right=None if expected is None else expected in attempts,
         )
 
     def _tally(self, test_index: int) -> Tally:
@@ -179,14 +191,8 @@ class Solving:
         if engine is None:
             return
         per_input = [
-            vote.samples(
-                engine,
-                member_index,
-                test_index,
-                self.puzzle.test[test_index],
-                options.max_segments,
-            )
-            for test_index in test_indices
+            vote.samples(engine, member_index, index, self.puzzle.test[index], options.max_segments)
+            for index in test_indices
         ]
         self._timings_s["encode"] += time.monotonic() - started
         engine.add(
@@ -244,14 +250,8 @@ class Solving:
         if num_outstanding == 0:
             return True
         return self.options.stop_early and decided(
-            self._tally(test_index),
-            num_outstanding,
-            self.options.attempts,
-            self._ranking,
+            self._tally(test_index), num_outstanding, self.options.attempts, self._ranking
         )
-
-    def _traces(self, test_index: int) -> tuple[VariantTrace, ...]:
-        return tuple(chain.from_iterable(vote.traces(test_index) for vote in self._votes))
 
 
 def _draw_votes(

@@ -33,17 +33,16 @@ def adapt_for_session(session: SubmitSession, row_indexes: Sequence[RowIndex]) -
     is_all = config.options.adapt == "always"
     row_index = choose_base(run, row_indexes) if config.takes_one else row_indexes[0]
     base = row_index.checkpoint
-    puzzles, num_too_large = choose_puzzles(
-        run, row_indexes, canvas=base.config.canvas, is_all=is_all
-    )
+    canvas = base.config.canvas
+    puzzles, num_too_large = choose_puzzles(run, row_indexes, canvas=canvas, is_all=is_all)
     if puzzles:
         session.view.note(
             f"{len(puzzles)} puzzle(s) to adapt to: {base.folder} is trained on them, all together"
         )
     if num_too_large:
         session.view.note(
-            f"{num_too_large} puzzle(s) without rows do not fit the {base.config.canvas} x "
-            f"{base.config.canvas} canvas of {base.folder}: they get no adaptation"
+            f"{num_too_large} puzzle(s) without rows do not fit the {canvas} x {canvas} canvas of "
+            f"{base.folder}: they get no adaptation"
         )
 
     def show(progress: AdaptProgress) -> None:
@@ -67,16 +66,11 @@ def choose_base(run: Run, row_indexes: Sequence[RowIndex]) -> RowIndex:
 
     The first checkpoint where none of them is a base.
     """
-    unknown = [
-        one.task.puzzle
-        for one in run.challenges
-        if one.task is not None
-        and not any(row_index.knows(one.task.puzzle) for row_index in row_indexes)
-    ]
+    puzzles = run.puzzles.values()
+    unknown = [one for one in puzzles if not any(index.knows(one) for index in row_indexes)]
     named = {row_index.checkpoint.folder.name: row_index for row_index in row_indexes}
-    bases = [
-        one for name, row_index in named.items() if (one := row_index.as_candidate(name)).is_base
-    ]
+    candidates = [row_index.as_candidate(name) for name, row_index in named.items()]
+    bases = [one for one in candidates if one.is_base]
     num_fitting = {base.name: sum(puzzle.fits(base.canvas) for puzzle in unknown) for base in bases}
     most = max(num_fitting.values(), default=0)
     best = best_base([base for base in bases if num_fitting[base.name] == most], next(iter(named)))
@@ -92,20 +86,15 @@ def choose_puzzles(
     and their number is returned.
     """
     chosen, num_too_large = [], 0
-    for one in run.challenges:
-        if one.task is None:
-            continue
-        puzzle = one.task.puzzle
+    for puzzle_id, puzzle in run.puzzles.items():
         is_known = any(row_index.knows(puzzle) for row_index in row_indexes)
         if puzzle.fits(canvas):
             if is_all or not is_known:
                 chosen.append(puzzle)
         elif not is_known:
             num_too_large += 1
-            sentence = (
-                f"no checkpoint has rows for it, and a {canvas} x {canvas} canvas is too small"
-            )
-            run.refuse(one.puzzle_id, Refusal("canvas_exceeded", sentence))
+            why = f"no checkpoint has rows for it, and a {canvas} x {canvas} canvas is too small"
+            run.refuse(puzzle_id, Refusal("canvas_exceeded", why))
     return chosen, num_too_large
 
 

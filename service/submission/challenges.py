@@ -94,12 +94,12 @@ def challenges_of(tasks: Sequence[Task]) -> tuple[Challenge, ...]:
     if not tasks:
         raise InputError("the challenges hold no task: give at least one")
     names = [task.puzzle.name for task in tasks]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(
-            f"two tasks are called {twice!r}, and a submission identifies them by name: give each "
-            "once"
-        )
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"two tasks are called {name!r}, and a submission identifies them by name: give "
+                "each once"
+            )
     return tuple(Challenge(task.puzzle.name, task, task.puzzle.test) for task in tasks)
 
 
@@ -134,9 +134,7 @@ def _salvage(test: object) -> Grid:
         return NOTHING
 
 
-def _expected_outputs(
-    challenges: Sequence[Challenge],
-) -> Mapping[str, tuple[Grid, ...]] | None:
+def _expected_outputs(challenges: Sequence[Challenge]) -> Mapping[str, tuple[Grid, ...]] | None:
     """Return the expected outputs of all tasks; None where one is not known."""
     known = {}
     for one in challenges:
@@ -156,17 +154,13 @@ def _check(puzzle_id: str, entry: object, solution: Sequence[Grid] | None) -> Ch
     try:
         (task,) = parse_challenges({puzzle_id: entry})
     except PuzzleError as error:
-        return Challenge(puzzle_id, None, _filled(_salvage_inputs(entry), solution), error)
+        inputs = _salvage_inputs(entry)
+        if solution is not None:  # it has an output for each test input
+            inputs = (*inputs, *(NOTHING,) * len(solution))[: len(solution)]
+        return Challenge(puzzle_id, None, inputs, error)
     if solution is not None:
         (task,) = parse_challenges({puzzle_id: entry}, {puzzle_id: solution})
     return Challenge(puzzle_id, task, task.puzzle.test)
-
-
-def _filled(inputs: tuple[Grid, ...], solution: Sequence[Grid] | None) -> tuple[Grid, ...]:
-    """Return as many test inputs of a broken task as its solution has outputs."""
-    if solution is None:
-        return inputs
-    return (*inputs, *(NOTHING,) * len(solution))[: len(solution)]
 
 
 def _check_ids(document: Mapping[str, object], solutions: Mapping[str, Sequence[Grid]]) -> None:

@@ -69,10 +69,7 @@ class SubmissionFile:
         return self._parts[puzzle_id] != before
 
     def write(self) -> None:
-        """Write the submission.
-
-        Raises: OSError.
-        """
+        """Write the submission."""
         members = (f"{json.dumps(puzzle_id)}: {part}" for puzzle_id, part in self._parts.items())
         write_atomically(self.path, [f"{{{', '.join(members)}}}"])
 
@@ -116,14 +113,13 @@ class Journal:
         Raises: InputError for the journal of another run, a damaged one, and one that another
         process writes to.
         """
-        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
+        lock = FileLock(self.path.with_name(f".{self.path.name}.lock"), blocking=False)
         try:
-            lock.acquire(blocking=False)
+            self._stack.enter_context(lock)
         except Timeout:
             raise InputError(
                 f"another run is writing to {self.path}: wait for it, or give another --out"
             ) from None
-        self._stack.callback(lock.release)
         try:
             kept = 0 if self._is_fresh else self._read()
             self._file = self._stack.enter_context(self.path.open("ab"))
@@ -180,9 +176,8 @@ class Journal:
         if number == 1:
             self._check(document)
         elif "engines" in document:
-            self.engines = {
-                str(name): EngineOptions(**one) for name, one in document["engines"].items()
-            }
+            engines = document["engines"].items()
+            self.engines = {str(name): EngineOptions(**one) for name, one in engines}
         else:
             self.rounds.append(RoundVotes.from_document(document))
 
@@ -192,11 +187,8 @@ class Journal:
                 f"{self.path} was written by another version of hrm-arc: start over with --fresh"
             )
         before = document["run"]
-        differing = sorted(
-            name
-            for name in {*before, *self._identity}
-            if before.get(name) != self._identity.get(name)
-        )
+        names = sorted({*before, *self._identity})
+        differing = [name for name in names if before.get(name) != self._identity.get(name)]
         if differing:
             raise InputError(
                 f"{self.path} belongs to another run (different {', '.join(differing)}): repeat "

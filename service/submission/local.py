@@ -39,7 +39,7 @@ def submit_locally(
     Raises: AugmentError, HRMCoreError, ServiceError for what a checkpoint or the device cannot do.
     """
     row_indexes = [_open(Path(folder), config) for folder in config.checkpoints]
-    hashes = {_name(one): one.checkpoint.sha256 for one in row_indexes}
+    hashes = {one.name: one.checkpoint.sha256 for one in row_indexes}
     with SubmitSession.open(challenges, config, hashes, view, should_stop) as session:
         if config.is_fresh:
             remove_adaptation(config.paths.adapted)
@@ -54,10 +54,6 @@ def submit_locally(
 
 def _open(folder: Path, config: SubmitConfig) -> RowIndex:
     return RowIndex(open_checkpoint(folder, config.canvas))
-
-
-def _name(row_index: RowIndex) -> str:
-    return row_index.checkpoint.folder.resolve().name
 
 
 def _vote(session: SubmitSession, row_indexes: Sequence[RowIndex], open_engine: OpenEngine) -> None:
@@ -77,10 +73,7 @@ def _judge(main: Member, ranking: Ranking, tally: Tally, test_input: Grid) -> tu
 
 
 def _open_engines(
-    session: SubmitSession,
-    row_indexes: Sequence[RowIndex],
-    voters: Voters,
-    open_engine: OpenEngine,
+    session: SubmitSession, row_indexes: Sequence[RowIndex], voters: Voters, open_engine: OpenEngine
 ) -> dict[str, Engine]:
     """Open an engine for each checkpoint that votes, with the options of the earlier run's engine.
 
@@ -92,7 +85,7 @@ def _open_engines(
     inputs = {one.puzzle_id: len(one.inputs) for one in session.run.challenges}
     engines = {}
     for row_index in row_indexes:
-        name = _name(row_index)
+        name = row_index.name
         num_samples = sum(
             inputs[puzzle_id] * min(num, config.options.variants or num)
             for puzzle_id, members in voters.items()
@@ -125,21 +118,21 @@ def enrol_all(run: Run, row_indexes: Sequence[RowIndex], *, takes_one: bool = Fa
     Raises: EnrolmentError for a checkpoint that cannot answer any puzzle; InputError for two
     checkpoints of the same name.
     """
-    names = [_name(row_index) for row_index in row_indexes]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(
-            f"two checkpoints are called {twice!r}: give each once, or rename one of the folders"
-        )
+    names = [row_index.name for row_index in row_indexes]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"two checkpoints are called {name!r}: give each once, or rename one of the folders"
+            )
     voters = {}
-    for challenge in run.challenges:
-        if challenge.task is None or challenge.puzzle_id in run.refusals:
+    for puzzle_id, puzzle in run.puzzles.items():
+        if puzzle_id in run.refusals:
             continue
-        members, refusals = _enrol(challenge.task.puzzle, row_indexes)
+        members, refusals = _enrol(puzzle, row_indexes)
         if members:
-            voters[challenge.puzzle_id] = members[:1] if takes_one else members
+            voters[puzzle_id] = members[:1] if takes_one else members
         else:
-            run.refuse(challenge.puzzle_id, refusals[-1])
+            run.refuse(puzzle_id, refusals[-1])
     return voters
 
 
@@ -194,9 +187,6 @@ class LocalVote:
     ) -> None:
         self._run, self._plan, self._voters = run, plan, voters
         self._engines, self._options = engines, options
-        self._puzzles = {
-            one.puzzle_id: one.task.puzzle for one in run.challenges if one.task is not None
-        }
         self._entered: dict[Solving, _Entered] = {}
 
     def run(self, show: Callable[[], None], should_stop: Callable[[], bool]) -> None:
@@ -253,7 +243,7 @@ class LocalVote:
             attempts=NUM_ATTEMPTS,
             stop_early=self._options.stop_early and is_whole_vote,
         )
-        solving = Solving(self._puzzles[planned.puzzle_id], parts, options)
+        solving = Solving(self._run.puzzles[planned.puzzle_id], parts, options)
         self._entered[solving] = _Entered(planned, stop, num_left)
         for index, part in enumerate(parts):
             solving.enter(index, self._engines[part.name])
@@ -261,17 +251,15 @@ class LocalVote:
     def _finish(self, solving: Solving) -> None:
         entered = self._entered.pop(solving)
         one = self._round(solving, entered)
-        self._run.record(replace(one, is_settled=self._is_settled(one, entered)))
+        self._run.record(replace(one, is_settled=self._is_settled(one, entered.num_left)))
         self._plan.close(entered.planned.puzzle_id)
 
-    def _is_settled(self, one: RoundVotes, entered: _Entered) -> bool:
-        if entered.num_left == 0:
-            return True
-        if not self._options.stop_early:
-            return False
+    def _is_settled(self, one: RoundVotes, num_left: int) -> bool:
+        if num_left == 0 or not self._options.stop_early:
+            return num_left == 0
         standing = self._run.standings[one.puzzle_id].add(one)
         return all(
-            decided(votes.tally, entered.num_left, NUM_ATTEMPTS, self._run.ranking)
+            decided(votes.tally, num_left, NUM_ATTEMPTS, self._run.ranking)
             for votes in standing.votes
         )
 

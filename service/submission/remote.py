@@ -64,10 +64,6 @@ class RemoteVote:
     ) -> None:
         self._run, self._plan, self._client, self._options = run, plan, client, options
         self._identity = json.dumps([identity, options.given], sort_keys=True)
-        # Without expected outputs: the jobs do not depend on what is known here.
-        self._puzzles = {
-            one.puzzle_id: one.task.puzzle for one in run.challenges if one.task is not None
-        }
         self._jobs: dict[str, Job] = {}
 
     async def run(self, show: Callable[[], None], should_stop: Callable[[], bool]) -> None:
@@ -122,7 +118,7 @@ class RemoteVote:
         while True:
             try:
                 job = await self._client.submit(
-                    self._puzzles[planned.puzzle_id],
+                    self._run.puzzles[planned.puzzle_id],
                     idempotency_key=f"{key}-{number}",
                     **options.given,
                 )

@@ -11,15 +11,7 @@ from service.submission.challenges import Challenge
 from service.submission.files import NUM_ATTEMPTS, filled
 from service.submission.run import Refusal, Run
 from service.submission.votes import InputVotes, Standing
-from voting import (
-    Candidate,
-    Ranking,
-    ReliabilityBin,
-    Scores,
-    calibration_error,
-    reliability,
-    score,
-)
+from voting import Candidate, Ranking, ReliabilityBin, Scores, calibration_error, reliability, score
 
 CANDIDATES_SHOWN = 5
 # Draws of votes for each point of the curve.
@@ -132,9 +124,8 @@ class PuzzleReport:
     @property
     def confidence(self) -> float | None:
         """The lowest confidence of a first attempt, 0..1; None where a test input has none."""
-        firsts = [test.confidence[0] if test.confidence else None for test in self.tests]
-        known = [one for one in firsts if one is not None]
-        return min(known) if known and len(known) == len(firsts) else None
+        known = [test.confidence[0] for test in self.tests if test.confidence]
+        return min(known) if known and len(known) == len(self.tests) else None
 
     def document(self) -> dict[str, Any]:
         """Return the puzzle as JSON values."""
@@ -244,23 +235,14 @@ def _puzzle(
     known: tuple[Grid | None, ...] = (None,) * len(challenge.inputs)
     if solutions is not None:
         known = solutions[challenge.puzzle_id]
-    tests = tuple(
-        TestReport(
-            votes,
-            votes.candidates(run.ranking),
-            expected,
-            run.confidence(challenge.puzzle_id, votes, grid),
-        )
-        for votes, expected, grid in zip(  # none: no votes
-            standing.votes, known, challenge.inputs, strict=False
-        )
-    )
-    return PuzzleReport(challenge, tests, standing, run.reason(challenge.puzzle_id))
+    tests = []  # none where there are no votes
+    for votes, expected, grid in zip(standing.votes, known, challenge.inputs, strict=False):
+        confidence = run.confidence(challenge.puzzle_id, votes, grid)
+        tests.append(TestReport(votes, votes.candidates(run.ranking), expected, confidence))
+    return PuzzleReport(challenge, tuple(tests), standing, run.reason(challenge.puzzle_id))
 
 
-def vote_curve(
-    judged: Sequence[TestReport], ranking: Ranking, seed: int = 0
-) -> tuple[CurvePoint, ...]:
+def vote_curve(judged: Sequence[TestReport], ranking: Ranking) -> tuple[CurvePoint, ...]:
     """Estimate the accuracy with fewer ballots, by drawing from the ballots there are.
 
     A test input with fewer ballots than a point needs counts with all of them.
@@ -268,8 +250,9 @@ def vote_curve(
     largest = max((one.votes.num_ballots for one in judged), default=0)
     if largest == 0:
         return ()
+    sizes = [2**power for power in range(MAX_POINTS) if 2**power < largest]
     points = []
-    for num in _point_sizes(largest):
+    for num in (*sizes, largest):
         rng = np.random.default_rng(0)
         chances = [_chances(one, num, ranking, rng) for one in judged]
         first, two = np.mean(chances, axis=0).tolist()
@@ -293,11 +276,6 @@ def calibration(judged: Sequence[TestReport]) -> FirstAttempts:
     )
 
 
-def _point_sizes(largest: int) -> list[int]:
-    sizes = [2**power for power in range(MAX_POINTS) if 2**power < largest]
-    return [*sizes, largest]
-
-
 def _chances(
     one: TestReport, num: int, ranking: Ranking, rng: np.random.Generator
 ) -> tuple[float, float]:
@@ -305,10 +283,10 @@ def _chances(
 
     Votes for unlisted grids count like abstentions.
     """
-    found = [i for i, candidate in enumerate(one.candidates) if candidate.grid == one.expected]
-    if not found:
+    grids = [candidate.grid for candidate in one.candidates]
+    if one.expected not in grids:
         return 0.0, 0.0
-    index = found[0]
+    index = grids.index(one.expected)
     if num >= one.votes.num_ballots:
         return float(index == 0), float(index < 2)
     counts = [candidate.count for candidate in one.candidates]

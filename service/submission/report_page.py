@@ -50,10 +50,7 @@ _HEAD = """<!doctype html>
 
 
 def write_report(report: Report, json_path: Path, page_path: Path) -> None:
-    """Write the report as JSON and as a page.
-
-    Raises: OSError.
-    """
+    """Write the report as JSON and as a page."""
     write_atomically(json_path, (json.dumps(report.document()),))
     write_atomically(page_path, report_page(report))
 

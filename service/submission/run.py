@@ -30,10 +30,7 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The time limit of the whole file, None for none; earlier runs have used `used_s` of it.
-
-    Units: seconds.
-    """
+    """The time limit of the whole file, None for none; earlier runs have used `used_s` of it."""
 
     budget_s: float | None
     used_s: float = 0.0
@@ -114,7 +111,7 @@ class Plan:
 
     def take(self) -> Round | None:
         """Return the next round; None while no puzzle is waiting for one."""
-        waiting = [puzzle_id for puzzle_id in self._open if puzzle_id not in self._taken]
+        waiting = self._open.keys() - self._taken
         if not waiting:
             return None
         puzzle_id = min(waiting, key=self._open.__getitem__)
@@ -166,6 +163,8 @@ class Run:
     ) -> None:
         self.challenges = tuple(challenges)
         self.journal, self.clock, self.ranking = journal, clock, ranking
+        # Without expected outputs: the votes do not depend on what is known here.
+        self.puzzles = {one.puzzle_id: one.task.puzzle for one in challenges if one.task}
         self.standings = {one.puzzle_id: Standing() for one in challenges}
         self.refusals = {
             one.puzzle_id: Refusal(BROKEN, f"{one.fault.location}: {one.fault.problem}")

@@ -19,15 +19,7 @@ from voting import Ranking
 # Counting the votes of hundreds of puzzles takes longer than a step of a small network.
 SHOW_EVERY_S = 0.5
 # The options that a run must have in common with the one it continues.
-IDENTITY: Final = {
-    "variants",
-    "adapt",
-    "halting",
-    "max_segments",
-    "ranking",
-    "stop_early",
-    "seed",
-}
+IDENTITY: Final = {"variants", "adapt", "halting", "max_segments", "ranking", "stop_early", "seed"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from service.client import (
     Progress,
     PuzzlePage,
 )
-from service.client.replies import problem_of, read
+from service.client.messages import problem_of, read
 from service.wire.checkpoint import AdaptedList, CheckpointList
 
 DATE = "Fri, 31 Dec 1999 23:59:59 GMT"

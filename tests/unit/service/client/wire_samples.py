@@ -8,8 +8,8 @@ import httpx
 
 from service.client import Retries
 from service.client.exchange import Effect, Emit, HangUp, Listen, Pause, Report, Send, Steps
+from service.client.messages import Request
 from service.client.operations import Operations
-from service.client.requests import Request
 
 RETRIES = Retries(most=3, first_pause_s=0.1, longest_pause_s=10.0)
 STREAM = "chunks"  # what listening gives where a stream opens, in place of its chunks

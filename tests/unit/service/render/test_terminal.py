@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 
 from augment import Grid, Pair
 from service.render import ARC_COLOURS
-from service.render.terminal import grid_panel, grids_table, pairs_table
+from service.render.terminal import GridsTable, grid_panel, pairs_table
 
 ALL = Grid.from_rows([[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]])
 SMALL = Grid.from_rows([[1, 2], [3, 4]])
@@ -109,7 +109,7 @@ def test_pairs_narrow_to_one_character_then_stand_below_each_other() -> None:
 def test_attempts_follow_the_test_input_in_one_row() -> None:
     row = [(SMALL, "test input 1"), (ALL, "attempt 1"), (ALL, "attempt 2"), (ALL, "expected")]
 
-    lines = plain(grids_table([row]))
+    lines = plain(GridsTable([row]))
 
     assert [word in lines[0] for word in ("test input 1", "attempt 2", "expected")] == [True] * 3
     assert sum(line.count("→") for line in lines) == 1
@@ -126,7 +126,7 @@ def test_grids_of_a_line_begin_on_one_line_however_their_titles_wrap(
     titles = [f"attempt {place}: {text}" for place, text in enumerate(captions, start=1)]
     row = [(SMALL, "test input 1"), *((SMALL, title) for title in titles), (ALL, "expected")]
 
-    lines = plain(grids_table([row]), width=width)
+    lines = plain(GridsTable([row]), width=width)
 
     first, second = (next(line for line in lines if digits in line) for digits in ("0 1 2", "5 6"))
     assert first.count("1 2") == 4  # of three small grids and the large one

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from augment import Grid
-from service.solving.warnings import answer_warnings
+from service.solving.answer import answer_warnings
 from service.wire.answer import AdaptationSummary, MemberAnswer
 
 INPUT, OTHER = Grid.from_rows([[1, 0]]), Grid.from_rows([[2, 0]])
