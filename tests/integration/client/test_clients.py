@@ -122,7 +122,7 @@ def test_a_puzzle_is_solved(client: Any, task: Task) -> None:
     # The engine that pretends answers with the input.
     assert [test.attempts[0] for test in answer.tests] == list(task.puzzle.test)
     assert [test.expected for test in answer.tests] == list(task.expected)
-    assert (answer.checkpoint, answer.seed, answer.verified) == ("small", 3, False)
+    assert (answer.checkpoint, answer.seed, answer.verified) == ("small", 3, True)
     assert answer.tests[0].variants_asked == 2
     assert answer.document["seed"] == 3
 
@@ -351,7 +351,7 @@ def test_checkpoints_and_their_puzzles_are_told(client: Any, task: Task) -> None
     rest = client.puzzles(checkpoint.name, limit=40, after=first.next)
 
     assert (checkpoint.name, checkpoint.canvas, checkpoint.puzzles) == ("small", 6, 46)
-    assert not checkpoint.verified
+    assert checkpoint.verified
     puzzles = {p.name: p for p in (*first.puzzles, *rest.puzzles)}
     assert (len(first.puzzles), len(puzzles), first.total, rest.next) == (40, 46, 46, None)
     known = puzzles[task.puzzle.name]
