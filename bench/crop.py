@@ -22,7 +22,7 @@ from hrm_core import (
 from service.adaptation.dataset import build_dataset
 from service.solving.records import PUZZLES_NAME, index_document
 
-# The shape and the rates of checkpoints/demo.
+# The shape of checkpoints/arc1, and the rates of its training.
 ARCH = FULL_SIZE | {
     "hidden_size": 128,
     "num_heads": 4,

@@ -17,8 +17,8 @@ from service.client import Client, Job
 from service.runtime.embedded import EmbeddedServer
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
-KNOWN_TO = "demo"
-PUZZLE = "arcagi/0d3d703e"
+KNOWN_TO = "arc1"
+PUZZLE = "arcagi/6150a2bd"
 # Variants of a job, jobs at once, jobs.
 OVERHEAD_RUNS = ((1, 1, 300), (1, 32, 2000), (64, 1, 100), (64, 32, 500))
 LIMIT_P50_MS = 15.0

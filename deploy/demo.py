@@ -1,4 +1,4 @@
-"""Runs the service with the demo checkpoint, asks it about real puzzles over HTTP, and stops it.
+"""Runs the service with the shipped checkpoint, solves puzzles over HTTP, and stops it.
 
 `make demo` runs it; arguments are the puzzles. It ends as `hrm-arc solve` does.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 HRM_ARC = Path(sys.executable).with_name("hrm-arc")
-CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "demo"
+CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "arc1"
 ADDRESS = re.compile(r"Listening on (http://\S+?),")
 
 
@@ -30,11 +30,20 @@ def main(puzzles: list[str]) -> int:
                 url = wait_until_ready(serve)
                 if url is None:
                     return serve.wait()
-                command = [HRM_ARC, "solve", *puzzles, "--url", url]
-                return subprocess.run(command, check=False).returncode
+                return solve(puzzles, url)
             finally:
                 serve.terminate()
                 pass_on(serve)
+
+
+def solve(puzzles: list[str], url: str) -> int:
+    """Solve puzzles one by one, so that each answer is printed when it is there."""
+    for puzzle in puzzles:
+        show(f"$ hrm-arc solve {puzzle}\n")
+        done = subprocess.run([HRM_ARC, "solve", puzzle, "--url", url], check=False)
+        if done.returncode:
+            return done.returncode
+    return 0
 
 
 def wait_until_ready(serve: "subprocess.Popen[str]") -> str | None:

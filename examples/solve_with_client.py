@@ -8,7 +8,7 @@ from pathlib import Path
 
 from service.client import Client, JobUnsuccessful, Progress, ServiceProblem
 
-TASK = Path(__file__).with_name("0d3d703e.json")
+TASK = Path(__file__).with_name("6150a2bd.json")
 URL = "http://127.0.0.1:8400"
 
 

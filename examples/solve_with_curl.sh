@@ -5,7 +5,7 @@
 #   sh examples/solve_with_curl.sh [TASK.json] [URL] [CHALLENGES.json]
 set -eu
 
-task=${1:-$(dirname "$0")/0d3d703e.json}
+task=${1:-$(dirname "$0")/6150a2bd.json}
 url=${2:-http://127.0.0.1:8400}
 challenges=${3:-}
 

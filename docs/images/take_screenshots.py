@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 FOLDER = Path(__file__).parent
-TASK = FOLDER.parents[1] / "examples" / "0d3d703e.json"
-COMMAND = "hrm-arc solve examples/0d3d703e.json"
+TASK = FOLDER.parents[1] / "examples" / "6150a2bd.json"
+COMMAND = "hrm-arc solve examples/6150a2bd.json"
 WIDTH = 84
 
 

@@ -24,8 +24,8 @@ RECOMPILE_LIMIT = 64
 # Ampere. Earlier GPUs emulate bfloat16 products, but not float16 ones.
 BFLOAT16_CAPABILITY = (8, 0)
 # Multiply-adds of one pass over a batch that are worth a thread: with fewer, threads mostly wait
-# for each other. Of the checkpoints in the repository, 64 slots of a worker take less than twice
-# that, and training on 24 samples at a time of checkpoints/base-small takes more.
+# for each other. On crops of 8 x 8, 64 slots of checkpoints/arc1 take less than twice that, and
+# training on 24 samples at a time takes more.
 WORK_PER_THREAD = 2_400_000_000
 # Each product of the forward pass is two in the backward pass.
 TRAINING_PASSES = 3

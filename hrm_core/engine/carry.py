@@ -17,7 +17,7 @@ from hrm_core.model.network import Network
 # An answer counts as settled when it has stayed the same for so many segments.
 SETTLED_SEGMENTS = 4
 # One segment less for each of these odds that every cell of the answer has against its runner-up.
-# Chosen on the demo's 53 test inputs, where lower odds move second attempts; see bench/results.
+# Chosen on 53 test inputs of small puzzles, where lower odds move second attempts (bench/results).
 SPARING_ODDS = (10.0, 50.0, 100.0)
 FIRST_COLOUR = 2
 # Calls before a recording.

@@ -1,4 +1,4 @@
-"""Examples of the OpenAPI document: a public puzzle, which the demo checkpoint knows."""
+"""Examples of the OpenAPI document: a public puzzle, which arc1 knows."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,19 +19,19 @@ TASK: Final[dict[str, Any]] = {
 }
 NAMED_TASK: Final[dict[str, Any]] = TASK | {"name": "6150a2bd"}
 TASK_WITH_OPTIONS: Final[dict[str, Any]] = NAMED_TASK | {
-    "options": {"checkpoint": "demo", "variants": 64, "stop_early": False, "deadline_s": 600},
+    "options": {"checkpoint": "arc1", "variants": 64, "stop_early": False, "deadline_s": 600},
 }
 TASK_TO_ADAPT_TO: Final[dict[str, Any]] = TASK | {
-    "options": {"checkpoint": "base-small", "adapt": "auto", "adapt_s": 120},
+    "options": {"checkpoint": "arc1", "adapt": "always", "adapt_s": 120},
 }
 BATCH: Final[dict[str, Any]] = {
     "challenges": {"6150a2bd": TASK, "broken": {"train": [], "test": TASK["test"]}},
-    "options": {"checkpoint": "demo", "variants": 64},
+    "options": {"checkpoint": "arc1", "variants": 64},
     "name": "the public evaluation puzzles",
 }
 
 _GRID: Final = [[0, 0, 4], [0, 8, 6], [5, 3, 6]]
-_OPTIONS: Final = SolveOptions(checkpoint="demo").model_dump(mode="json")
+_OPTIONS: Final = SolveOptions(checkpoint="arc1").model_dump(mode="json")
 QUEUED_JOB: Final[dict[str, Any]] = {
     "id": JOB_ID,
     "state": "queued",
@@ -57,7 +57,7 @@ ADAPTING_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
     "started_at": "2026-11-22T09:30:00.122Z",
     "attempts": 1,
     "options": _OPTIONS
-    | {"checkpoint": "base-small", "adapt": "auto", "adapt_s": 120.0, "adapt_variants": 64},
+    | {"checkpoint": "arc1", "adapt": "always", "adapt_s": 120.0, "adapt_variants": 64},
     "progress": {
         "outcomes": 0,
         "asked": 0,
@@ -65,7 +65,7 @@ ADAPTING_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
         "test_inputs": 1,
         "tests": [],
         "adaptation": {
-            "checkpoint": "base-small",
+            "checkpoint": "arc1",
             "phase": "all",
             "used_share": 0.4,
             "steps": 120,
@@ -80,16 +80,16 @@ ADAPTING_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
         },
     },
 }
-_VOTES: Final = {"votes": 70, "abstained": 0}
-_VARIANTS: Final = {"variants_used": 70, "variants_asked": 128, "segments": 210}
-_CANDIDATE: Final = {"grid": _GRID, "count": 70, "share": 1.0}
+_VOTES: Final = {"votes": 40, "abstained": 0}
+_VARIANTS: Final = {"variants_used": 40, "variants_asked": 64, "segments": 120}
+_CANDIDATE: Final = {"grid": _GRID, "count": 40, "share": 1.0}
 _MEMBER: Final[dict[str, Any]] = {
-    "checkpoint": "demo",
+    "checkpoint": "arc1",
     "checkpoint_sha256": "5f0c" * 16,
     "enrolled_as": "6150a2bd",
     "enrolment": "trained",
     "adaptation": None,
-    "max_segments": 16,
+    "max_segments": 8,
     "precision": "bfloat16",
     "attention": "sdpa",
     "slots": 128,
@@ -112,7 +112,7 @@ _ANSWER: Final[dict[str, Any]] = _MEMBER | {
             "candidates": [_CANDIDATE | {"mean_q_halt": 0.98}],
             "distinct_candidates": 1,
             "decided_early": True,
-            "shares": [_VOTES | _VARIANTS | {"checkpoint": "demo", "share": 1.0, "side": 6}],
+            "shares": [_VOTES | _VARIANTS | {"checkpoint": "arc1", "share": 1.0, "side": 4}],
         }
     ],
     "timings_s": {"queue": 0.002, "encode": 0.004, "run": 0.31, "vote": 0.006, "total": 0.322},
@@ -123,8 +123,8 @@ FINISHED_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
     "finished_at": "2026-11-22T09:30:00.442Z",
     "attempts": 1,
     "progress": {
-        "outcomes": 70,
-        "asked": 128,
+        "outcomes": 40,
+        "asked": 64,
         "decided": 1,
         "test_inputs": 1,
         "tests": [_VOTES | {"candidates": [_CANDIDATE]}],
@@ -177,16 +177,16 @@ SUDOKU: Final[dict[str, Any]] = {
 }
 MAZE: Final[dict[str, Any]] = {"maze": ["S #  ", "#   #", "# # G"]}
 CHECKPOINT: Final[dict[str, Any]] = {
-    "name": "demo",
+    "name": "arc1",
     "sha256": "5f0c" * 16,
-    "architecture": "trm",
+    "architecture": "hrm",
     "kind": "arc",
-    "canvas": 10,
-    "crop": False,
-    "parameters": 1_000_000,
-    "rows": 5_900,
-    "puzzles": 46,
-    "halt_max_steps": 16,
+    "canvas": 30,
+    "crop": True,
+    "parameters": 1_051_906,
+    "rows": 25_555,
+    "puzzles": 400,
+    "halt_max_steps": 8,
     "verified": True,
     "finding": "aligned",
     "verdict": "aligned: the rows belong to their names; 26 of 32 known demonstrations come out "
@@ -195,11 +195,11 @@ CHECKPOINT: Final[dict[str, Any]] = {
     "workers": 1,
     "default": True,
     "adapt_s": 120.0,
-    "links": {"self": "/v1/checkpoints/demo", "puzzles": "/v1/checkpoints/demo/puzzles"},
+    "links": {"self": "/v1/checkpoints/arc1", "puzzles": "/v1/checkpoints/arc1/puzzles"},
 }
 ADAPTED: Final[dict[str, Any]] = {
-    "id": "base-small-6150a2bd-5f0c5f0c",
-    "base": "base-small",
+    "id": "arc1-6150a2bd-5f0c5f0c",
+    "base": "arc1",
     "base_sha256": "0c5f" * 16,
     "puzzle": "6150a2bd",
     "demonstrations_sha256": "a1b2" * 16,
@@ -212,7 +212,7 @@ ADAPTED: Final[dict[str, Any]] = {
     "made_at": "2026-11-22T09:32:00.500Z",
     "used_at": "2026-11-22T09:32:00.500Z",
     "complete": True,
-    "links": {"self": "/v1/adapted/base-small-6150a2bd-5f0c5f0c"},
+    "links": {"self": "/v1/adapted/arc1-6150a2bd-5f0c5f0c"},
 }
 
 PUZZLE: Final[dict[str, Any]] = {
@@ -243,7 +243,7 @@ ANSWERS: Final[Mapping[tuple[str, int], tuple[str, Mapping[str, Any]]]] = {
     ("get_batch", 200): ("solved", FINISHED_BATCH),
     ("cancel_batch", 200): ("too late to be cancelled", FINISHED_BATCH),
     ("get_submission", 200): ("of two puzzles", SUBMISSION),
-    ("get_checkpoint", 200): ("demo", CHECKPOINT),
+    ("get_checkpoint", 200): ("arc1", CHECKPOINT),
     ("list_adapted", 200): ("one", {"adapted": [ADAPTED], "total": 1}),
     ("get_adapted", 200): ("of one puzzle", ADAPTED),
     ("list_checkpoints", 200): ("one", {"checkpoints": [CHECKPOINT]}),

@@ -79,13 +79,14 @@ class ProgressLine:
         total: int | None = None,
         line: str | None = None,
     ) -> None:
-        """Show the progress; `line` is the text for a log, where it differs."""
+        """Show the progress; `line` is the text for a log, where it differs, or empty for none."""
         self._bar.update(self._job, description=escape(text), completed=completed, total=total)
         now = time.monotonic()
         is_due = self._printed_at is None or now - self._printed_at >= LINE_EVERY_S
-        if not notices.is_terminal and is_due:
+        entry = text if line is None else line
+        if entry and not notices.is_terminal and is_due:
             self._printed_at = now
-            notices.print(line or text, soft_wrap=True)
+            notices.print(entry, soft_wrap=True)
 
 
 @contextmanager

@@ -11,13 +11,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.rule import Rule
 from rich.text import Text
 
 from augment import MAZE, SUDOKU, Grid, Task
 from service.cli import options
-from service.cli.output import JSONOption, console, print_json, progress_bar, time_left, warn
+from service.cli.output import (
+    JSONOption,
+    console,
+    notices,
+    print_json,
+    progress_line,
+    time_left,
+    warn,
+)
 from service.cli.task_sources import read_one_task, read_rule_tasks
 from service.render.pictures import draw_answer
 from service.render.terminal import GridsTable, pairs_table
@@ -150,16 +157,16 @@ async def _solve_by_service(
 
     latest: dict[str, Progress] = {}
     jobs: list[Job] = []
-    with progress_bar() as bar:
-        line = bar.add_task(_VOTING, total=None)
+    with progress_line(_VOTING) as line:
 
         def show(job: Job, progress: Progress) -> None:
             latest[job.id] = progress
             # The number of variants is not known while a job waits or adapts.
             is_known = len(latest) == len(tasks) and all(p.asked for p in latest.values())
-            bar.update(
-                line,
-                description=_description(latest.values()),
+            text = _description(latest.values())
+            line.update(
+                text,
+                line="" if text == _VOTING else text,  # a vote takes seconds
                 completed=sum(p.outcomes for p in latest.values()),
                 total=sum(p.asked for p in latest.values()) if is_known else None,
             )
@@ -176,9 +183,10 @@ async def _solve_by_service(
                         await client.cancel(job)
                 raise
     answers = []
-    for job in ended:
+    for task, job in zip(tasks, ended, strict=True):
         if job.result is None:
             raise JobUnsuccessful(job)
+        notices.print(f"{task.puzzle.name}: {_road(job.result)}", soft_wrap=True)
         for warning in job.result.warnings:
             warn(warning)
         answers.append(job.result)
@@ -198,7 +206,16 @@ def _description(progresses: Iterable[Progress]) -> str:
     if last.held_out_share is not None:
         parts.append(f"held out {last.held_out_share:.0%} right")
     parts += [left] if left else []
-    return escape(f"adapting {last.checkpoint} ({', '.join(parts)})")
+    return f"adapting {last.checkpoint} ({', '.join(parts)})"
+
+
+def _road(answer: Answer) -> str:
+    """Say whether the checkpoint knew the puzzle or was adapted to it, as solving here does."""
+    adaptation = answer.adaptation
+    if adaptation is None:
+        return f"known to {answer.checkpoint}"
+    when = ", kept from an earlier job" if adaptation.reused else ""
+    return f"adapted {adaptation.base} in {adaptation.seconds:.0f} s{when}"
 
 
 def _print_answer(task: Task, answer: Answer) -> None:

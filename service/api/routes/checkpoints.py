@@ -30,7 +30,7 @@ from service.wire.errors import AdaptedNotFound, UnknownCheckpoint, UnknownPuzzl
 
 router = APIRouter()
 
-CheckpointName = Annotated[str, Path(description="A checkpoint's name.", examples=["demo"])]
+CheckpointName = Annotated[str, Path(description="A checkpoint's name.", examples=["arc1"])]
 DemonstrationsHash = Annotated[
     str, Path(description="`demonstrations_sha256` of a listed puzzle.", examples=["a1b2" * 16])
 ]

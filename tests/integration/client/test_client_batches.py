@@ -25,10 +25,10 @@ LONG: dict[str, Any] = {"variants": 64, "stop_early": False}
 
 @pytest.fixture(scope="module")
 def service(
-    emptied_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    emptied_url: str, small_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     logs = tmp_path_factory.mktemp("logs")
-    with running_service(emptied_url, demo_folder, logs, worker=SLOW_WORKER) as running:
+    with running_service(emptied_url, small_folder, logs, worker=SLOW_WORKER) as running:
         yield running
 
 

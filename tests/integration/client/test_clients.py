@@ -58,13 +58,13 @@ class Blocking:
 
 @pytest.fixture(scope="module")
 def service(
-    emptied_url: str, demo_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    emptied_url: str, small_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """Return a service with room for two running jobs and two waiting ones."""
     settings = {"api_keys": f"tests:{KEY}", "max_jobs": "2", "max_queued": "2"}
     with running_service(
         emptied_url,
-        demo_folder,
+        small_folder,
         tmp_path_factory.mktemp("logs"),
         worker=SLOW_WORKER,
         settings=settings,
@@ -122,7 +122,7 @@ def test_a_puzzle_is_solved(client: Any, task: Task) -> None:
     # The engine that pretends answers with the input.
     assert [test.attempts[0] for test in answer.tests] == list(task.puzzle.test)
     assert [test.expected for test in answer.tests] == list(task.expected)
-    assert (answer.checkpoint, answer.seed, answer.verified) == ("demo", 3, False)
+    assert (answer.checkpoint, answer.seed, answer.verified) == ("small", 3, True)
     assert answer.tests[0].variants_asked == 2
     assert answer.document["seed"] == 3
 
@@ -350,8 +350,8 @@ def test_checkpoints_and_their_puzzles_are_told(client: Any, task: Task) -> None
     first = client.puzzles(checkpoint.name, limit=40)
     rest = client.puzzles(checkpoint.name, limit=40, after=first.next)
 
-    assert (checkpoint.name, checkpoint.canvas, checkpoint.puzzles) == ("demo", 6, 46)
-    assert not checkpoint.verified
+    assert (checkpoint.name, checkpoint.canvas, checkpoint.puzzles) == ("small", 6, 46)
+    assert checkpoint.verified
     puzzles = {p.name: p for p in (*first.puzzles, *rest.puzzles)}
     assert (len(first.puzzles), len(puzzles), first.total, rest.next) == (40, 46, 46, None)
     known = puzzles[task.puzzle.name]
@@ -364,7 +364,7 @@ def test_adapted_checkpoints_are_told_and_removed(
     record = AdaptedRecord(
         id="kept",
         owner="tests",
-        base="demo",
+        base="small",
         base_sha256="ab" * 32,
         puzzle="square",
         demonstrations_sha256="cd" * 32,
@@ -407,7 +407,7 @@ def test_adapted_checkpoints_are_told_and_removed(
 
 def test_an_ensemble_and_a_budget_are_asked_for(client: Any, task: Task) -> None:
     with pytest.raises(ServiceProblem) as alone:
-        client.submit(task, ensemble=("demo",))
+        client.submit(task, ensemble=("small",))
     with pytest.raises(ServiceProblem) as too_long:
         client.submit(task, adapt="auto", adapt_s=10_000, adapt_steps=5, adapt_variants=8)
 

@@ -56,12 +56,15 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 
 @pytest.fixture
-def worker(server: EmbeddedServer, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
-    """Return what starts worker processes; they end with the test."""
+def worker(
+    server: EmbeddedServer, tmp_path: Path, small_folder: Path
+) -> Iterator[Callable[..., WorkerProcess]]:
+    """Return what starts worker processes on the small checkpoint; they end with the test."""
     started: list[WorkerProcess] = []
 
     def start(name: str, *arguments: str, **settings: Any) -> WorkerProcess:
         url = settings.pop("url", server.url)
+        settings = {"checkpoints": small_folder} | settings
         started.append(WorkerProcess(name, url, tmp_path, *arguments, **settings).start())
         return started[-1]
 
@@ -71,16 +74,16 @@ def worker(server: EmbeddedServer, tmp_path: Path) -> Iterator[Callable[..., Wor
 
 
 @pytest.fixture(scope="session")
-def probes(demo_folder: Path) -> tuple[Puzzle, ...]:
-    """Return whole puzzles that the demo checkpoint knows."""
-    index = read_index(demo_folder)
+def probes(small_folder: Path) -> tuple[Puzzle, ...]:
+    """Return whole puzzles that the small checkpoint knows."""
+    index = read_index(small_folder)
     assert index is not None
     return index.probes
 
 
 @pytest.fixture
 def solved_by_command_line(
-    demo_folder: Path, tmp_path: Path
+    small_folder: Path, tmp_path: Path
 ) -> Callable[[tuple[Puzzle, ...]], list[Any]]:
     """Return what `hrm-arc solve` answers: the attempts of each puzzle."""
 
@@ -89,7 +92,7 @@ def solved_by_command_line(
         for path, puzzle in zip(paths, puzzles, strict=True):
             document = task_document(Task(puzzle, (None,) * len(puzzle.test)))
             path.write_text(json.dumps(document), encoding="utf-8")
-        command = ["solve", *map(str, paths), "--checkpoint", str(demo_folder), "--json"]
+        command = ["solve", *map(str, paths), "--checkpoint", str(small_folder), "--json"]
         done = subprocess.run(
             [sys.executable, "-m", "service.cli", *command, "--seed", "7", "--variants", "16"],
             cwd=ROOT,

@@ -50,7 +50,6 @@ class WorkerProcess:
         chosen = {
             "redis_url": url,
             "state_folder": state,
-            "checkpoints": ROOT / "checkpoints" / "demo",
             "worker_id": name,
             "device": "cpu",
             "allow_unverified": program is FAKE,

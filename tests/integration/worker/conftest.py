@@ -21,9 +21,9 @@ TIMEOUT_S = 120.0
 
 
 @pytest.fixture(scope="module")
-def probes(demo_folder: Path) -> tuple[Puzzle, ...]:
-    """Return whole puzzles that the demo checkpoint knows."""
-    index = read_index(demo_folder)
+def probes(small_folder: Path) -> tuple[Puzzle, ...]:
+    """Return whole puzzles that the small checkpoint knows."""
+    index = read_index(small_folder)
     assert index is not None
     return index.probes
 
@@ -118,14 +118,14 @@ def queue(valkey_url: str) -> Queue:
 
 
 @pytest.fixture
-def settings_of(valkey_url: str, demo_folder: Path, tmp_path: Path) -> Callable[..., Settings]:
-    """Return a maker of settings for a worker on the demo checkpoint."""
+def settings_of(valkey_url: str, small_folder: Path, tmp_path: Path) -> Callable[..., Settings]:
+    """Return a maker of settings for a worker on the small checkpoint."""
 
     def make(**changes: Any) -> Settings:
         defaults: dict[str, Any] = {
             "redis_url": valkey_url,
             "state_folder": tmp_path,
-            "checkpoints": (demo_folder,),
+            "checkpoints": (small_folder,),
             "allow_unverified": True,
             "device": "cpu",
         }

@@ -32,7 +32,7 @@ def test_a_job_is_answered_by_a_ready_worker(
 ) -> None:
     start(partial(FakeEngine, num_slots=16))
     record = queue.wait_until_worker_is("ready")
-    assert [checkpoint.name for checkpoint in record.checkpoints] == ["demo"]
+    assert [checkpoint.name for checkpoint in record.checkpoints] == ["small"]
     checkpoint = record.checkpoints[0]
     known = queue.ask(
         lambda store: store.served.find_puzzle(checkpoint, probes[0].demonstrations_hash)
@@ -69,11 +69,11 @@ def test_answers_are_those_of_solve_whatever_the_slots(
     start: Callable[..., Any],
     queue: Any,
     probes: tuple[Puzzle, ...],
-    demo_folder: Path,
+    small_folder: Path,
 ) -> None:
     puzzles = probes[:3]
     device = pick_device("cpu")
-    checkpoint = open_checkpoint(demo_folder)
+    checkpoint = open_checkpoint(small_folder)
     engine = Engine(checkpoint, EngineConfig(device, num_slots=16))
     options = SolveOptions(variants=12, seed=5)
     row_index = RowIndex(checkpoint)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,8 +97,9 @@ def test_a_job_that_kills_every_engine_ends_as_dead_with_the_reason(
     assert "illegal memory access" not in job.failure.detail
 
 
-def test_nothing_to_serve_is_bad_input(start: Callable[..., Any]) -> None:
-    assert start(allow_unverified=False).wait() == 2
+def test_nothing_to_serve_is_bad_input(start: Callable[..., Any], arc1_folder: Path) -> None:
+    # What fake engines answer is far from the self-test that is kept in this folder.
+    assert start(checkpoints=(arc1_folder,), allow_unverified=False).wait() == 2
 
 
 def test_a_worker_without_a_server_says_which_setting_is_missing(

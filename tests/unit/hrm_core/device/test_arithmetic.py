@@ -21,8 +21,8 @@ UNKEPT = MeasuredChoices(None)
 
 
 @pytest.fixture
-def config(demo_folder: Path) -> ModelConfig:
-    return open_checkpoint(demo_folder).config
+def config(small_folder: Path) -> ModelConfig:
+    return open_checkpoint(small_folder).config
 
 
 @pytest.fixture
@@ -166,8 +166,8 @@ def test_onednn_multiplies_and_learns_as_torch_does() -> None:
 
 
 @needs_onednn
-def test_packing_leaves_out_the_q_head(demo_folder: Path) -> None:
-    checkpoint: Checkpoint = open_checkpoint(demo_folder)
+def test_packing_leaves_out_the_q_head(small_folder: Path) -> None:
+    checkpoint: Checkpoint = open_checkpoint(small_folder)
     network = build_network(checkpoint.config, load_backend("sdpa"), torch.float32)
     network.requires_grad_(False)
     use_onednn(network, packs=True)

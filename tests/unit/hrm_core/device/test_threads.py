@@ -106,15 +106,15 @@ def test_processors_that_are_not_ours_do_not_count(look: Callable[..., None]) ->
     assert count_free_cores() == 2
 
 
-def test_the_demo_network_runs_on_one_thread(demo_folder: Path) -> None:
-    engine = Engine(open_checkpoint(demo_folder), EngineConfig(CPU, num_slots=64))
+def test_the_small_network_runs_on_one_thread(small_folder: Path) -> None:
+    engine = Engine(open_checkpoint(small_folder), EngineConfig(CPU, num_slots=64))
     assert engine.num_threads == 1
 
 
 def test_engines_in_one_thread_keep_their_own_numbers(
-    demo_folder: Path, monkeypatch: pytest.MonkeyPatch
+    small_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoint = open_checkpoint(demo_folder)
+    checkpoint = open_checkpoint(small_folder)
     config = EngineConfig(CPU, num_slots=1)
     engines = [Engine(checkpoint, replace(config, num_threads=num)) for num in (1, 2)]
     seen = []

@@ -39,7 +39,7 @@ def make_entry(folder: Path) -> MakeEntry:
     def make(entry_id: str, *, num_bytes: int = 100, used_at: float = 1000.0, **of: Any) -> str:
         document = {
             "owner": "anna",
-            "base": "base-small",
+            "base": "arc1",
             "base_sha256": BASE,
             "puzzles": {"puzzle": PUZZLE},
             "variants": 64,
@@ -217,11 +217,11 @@ def test_an_id_is_the_same_for_the_same_key_only() -> None:
         {"seconds": None, "steps": 60},
     ]
     keys = [key, *(replace(key, **change) for change in changes)]
-    ids = {one.entry_id("base-small") for one in keys}
+    ids = {one.entry_id("arc1") for one in keys}
     assert len(ids) == 8
-    assert all(entry_id.startswith("base-small-") for entry_id in ids)
+    assert all(entry_id.startswith("arc1-") for entry_id in ids)
     # Of a cache on disk, whatever the version: a change would orphan its entries.
-    assert key.entry_id("base-small") == "base-small-f6a3415a0f338575"
+    assert key.entry_id("arc1") == "arc1-f6a3415a0f338575"
 
 
 def test_bytes_are_counted_and_times_reported(
@@ -402,7 +402,7 @@ def test_an_entry_is_described_by_a_record(cache: AdaptedCache, make_entry: Make
     assert entry is not None
     record = entry.described()
     assert (record.id, record.owner) == ("entry", "anna")
-    assert (record.base, record.base_sha256) == ("base-small", BASE)
+    assert (record.base, record.base_sha256) == ("arc1", BASE)
     assert (record.puzzle, record.demonstrations_sha256) == ("puzzle", PUZZLE)
     assert (record.variants, record.steps, record.seconds) == (64, 12, 60.5)
     assert (record.held_out_share, record.bytes, record.complete) == (0.25, 4321, True)

@@ -29,13 +29,13 @@ def test_the_state_folder_is_that_of_the_system_or_of_the_variable(
 def test_the_current_folder_s_checkpoints_go_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("demo", "another", "b"):
+    for name in ("arc1", "another", "b"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
         (tmp_path / "checkpoints" / name / folders.CHECKPOINT_MARK).touch()
     (tmp_path / "checkpoints" / "other").mkdir()
     monkeypatch.chdir(tmp_path)
     found = [folder.name for folder in folders.shipped_folders()]
-    assert found == ["demo", "another", "b"]
+    assert found == ["arc1", "another", "b"]
     assert folders.shipped_folders("b")[0] == Path("checkpoints/b")
 
 
@@ -43,9 +43,8 @@ def test_elsewhere_those_of_the_source_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert folders.shipped_folders()[0] == ROOT / "checkpoints" / "demo"
-    names = [folder.name for folder in Settings.load().checkpoint_folders()]
-    assert "demo" in names
+    assert folders.shipped_folders()[0] == ROOT / "checkpoints" / "arc1"
+    assert [folder.name for folder in Settings.load().checkpoint_folders()] == ["arc1"]
 
 
 def test_without_the_source_the_error_says_how_to_name_a_folder(
@@ -62,14 +61,14 @@ def test_without_the_source_the_error_says_how_to_name_a_folder(
 @pytest.mark.parametrize(
     ("configured", "served", "expected"),
     [
-        ("b", ("a", "b", "demo"), "b"),
-        ("elsewhere", ("a", "demo"), "elsewhere"),
-        (None, ("a", "demo"), "demo"),
+        ("b", ("a", "b", "arc1"), "b"),
+        ("elsewhere", ("a", "arc1"), "elsewhere"),
+        (None, ("a", "arc1"), "arc1"),
         (None, ("b", "a"), "b"),
         (None, (), None),
     ],
 )
-def test_the_default_is_the_configured_checkpoint_else_the_demo_else_the_first(
+def test_the_default_is_the_configured_checkpoint_else_the_shipped_one_else_the_first(
     configured: str | None, served: tuple[str, ...], expected: str | None
 ) -> None:
     assert folders.default_checkpoint(configured, served) == expected

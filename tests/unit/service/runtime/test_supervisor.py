@@ -13,7 +13,7 @@ from service.runtime.supervisor import Supervisor
 
 
 def test_each_worker_is_given_one_gpu_and_the_api_none(
-    demo_folder: Path, monkeypatch: pytest.MonkeyPatch
+    small_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[tuple[str, Mapping[str, str]]] = []
 
@@ -24,7 +24,7 @@ def test_each_worker_is_given_one_gpu_and_the_api_none(
     monkeypatch.setattr(supervisor, "start_tethered", start)
     monkeypatch.setattr(supervisor, "list_devices", lambda wanted: ("cuda:0", "cuda:1"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    settings = Settings(redis_url="redis://localhost", checkpoints=(demo_folder,), port=0)
+    settings = Settings(redis_url="redis://localhost", checkpoints=(small_folder,), port=0)
 
     Supervisor(settings, lambda sentence: None)._start()
 
@@ -41,7 +41,7 @@ def test_each_worker_is_given_one_gpu_and_the_api_none(
 def test_a_queue_that_another_service_uses_is_reported(
     pid: int | None,
     is_said: bool,
-    demo_folder: Path,
+    small_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -57,7 +57,7 @@ def test_a_queue_that_another_service_uses_is_reported(
     monkeypatch.setattr(supervisor, "list_devices", lambda wanted: ("cpu",))
     said: list[str] = []
 
-    settings = Settings(state_folder=tmp_path, checkpoints=(demo_folder,), port=0)
+    settings = Settings(state_folder=tmp_path, checkpoints=(small_folder,), port=0)
     Supervisor(settings, said.append)._start()
 
     assert any("share one queue" in sentence for sentence in said) == is_said

@@ -96,11 +96,11 @@ def test_unknown_puzzles_beyond_the_canvas_are_refused_before_the_adaptation(
 
 
 def test_the_base_of_a_file_is_the_best_of_those_that_most_unknown_puzzles_fit(
-    tiny_row_index: RowIndex, demo_folder: Path, tmp_path: Path
+    tiny_row_index: RowIndex, small_folder: Path, tmp_path: Path
 ) -> None:
-    demo = RowIndex(open_checkpoint(demo_folder))
+    small = RowIndex(open_checkpoint(small_folder))
     run = run_of([task_of("small", 5), task_of("large", 6, side=5)], tmp_path / "adapted")
-    assert choose_base(run, [tiny_row_index, demo]) is demo
+    assert choose_base(run, [tiny_row_index, small]) is small
     assert choose_base(run, [tiny_row_index]) is tiny_row_index
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of the worker's tests: jobs for the demo's puzzles, and an engine loop to run them."""
+"""Fixtures of the worker's tests: jobs for known puzzles, and an engine loop to run them."""
 
 import json
 import time
@@ -29,9 +29,9 @@ TIMEOUT_S = 60.0
 
 
 @pytest.fixture(scope="session")
-def probes(demo_folder: Path) -> tuple[Puzzle, ...]:
-    """Return whole puzzles that the demo checkpoint knows."""
-    index = read_index(demo_folder)
+def probes(small_folder: Path) -> tuple[Puzzle, ...]:
+    """Return whole puzzles that the small checkpoint knows."""
+    index = read_index(small_folder)
     assert index is not None
     return index.probes
 
@@ -178,12 +178,12 @@ def small_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def engines_of(demo_folder: Path, tmp_path: Path) -> Iterator[Callable[..., Engines]]:
-    """Return a maker of engine loops on the demo checkpoint; they end with the test."""
+def engines_of(small_folder: Path, tmp_path: Path) -> Iterator[Callable[..., Engines]]:
+    """Return a maker of engine loops on the small checkpoint; they end with the test."""
     made: list[Engines] = []
 
     def make(make_engine: Any = FakeEngine, is_awaited: bool = True, **options: Any) -> Engines:
-        folders = options.pop("folders", {"demo": demo_folder})
+        folders = options.pop("folders", {"small": small_folder})
         made.append(Engines(folders, make_engine, tmp_path / "adapted", **options))
         if is_awaited:
             made[-1].wait_until_ready()

@@ -102,12 +102,12 @@ def test_an_adapted_checkpoint_cannot_be_named_by_a_job(
     engines_of: Callable[..., Any],
     job_of: Callable[..., Any],
     probes: tuple[Puzzle, ...],
-    demo_folder: Path,
+    small_folder: Path,
 ) -> None:
     engines = engines_of(adapts=True)
-    engines.pool.add_adapted("demo-0123", demo_folder)
+    engines.pool.add_adapted("small-0123", small_folder)
 
-    engines.send(StartJob(job_of(probes[0], checkpoint="demo-0123")))
+    engines.send(StartJob(job_of(probes[0], checkpoint="small-0123")))
 
     assert engines.ends(1)["job"].failure.code == "unknown_checkpoint"
     assert engines.loop.error is None

@@ -43,14 +43,14 @@ def test_an_answer_has_all_that_is_needed_to_repeat_it(
         assert test["attempts"] == [grid.to_rows()]  # what went in comes out
         assert test["votes"] == test["variants_asked"] == 8
         assert "expected" not in test
-    assert (result["puzzle"], result["seed"], result["checkpoint"]) == (puzzle.name, 3, "demo")
-    assert (result["verified"], result["worker"]) == (False, "w")
+    assert (result["puzzle"], result["seed"], result["checkpoint"]) == (puzzle.name, 3, "small")
+    assert (result["verified"], result["worker"]) == (True, "w")
     *copies, of_checkpoint = result["warnings"]
     assert copies == [
         f"The first attempt at test input {number} equals its input."
         for number in range(1, len(puzzle.test) + 1)
     ]
-    assert of_checkpoint.startswith("demo: ")
+    assert of_checkpoint.startswith("small: ")
     assert list(result["timings_s"]) == ["queue", "encode", "vote", "run", "total"]
     assert result["timings_s"]["queue"] == 0.25
     assert result["timings_s"]["run"] <= result["timings_s"]["total"] - 0.25 < 600
@@ -267,10 +267,10 @@ def test_more_checkpoints_than_engines_take_turns(
     engines_of: Callable[..., Any],
     job_of: Callable[..., Any],
     probes: tuple[Puzzle, ...],
-    demo_folder: Path,
+    small_folder: Path,
 ) -> None:
     names = ("a", "b", "c")
-    engines = engines_of(SlowEngine, folders=dict.fromkeys(names, demo_folder), max_resident=2)
+    engines = engines_of(SlowEngine, folders=dict.fromkeys(names, small_folder), max_resident=2)
     num_made = len(engines.made)
     for turn in range(2):
         for name in names:
@@ -301,4 +301,4 @@ def test_metrics_count_steps_and_votes(
     assert value("hrm_arc_vote_share_sum") == len(probes[0].test)
     assert value("hrm_arc_engine_steps_total") == len(probes[0].test)
     assert value("hrm_arc_queue_time_seconds_sum") == 0.25
-    assert value("hrm_arc_checkpoints_verified") == 0
+    assert value("hrm_arc_checkpoints_verified") == 1

@@ -17,11 +17,11 @@ Make = Callable[..., EnginePool]
 
 
 @pytest.fixture
-def pool_of(demo_folder: Path) -> Make:
+def pool_of(small_folder: Path) -> Make:
     """Return a maker of pools of the checkpoints a to d."""
 
     def make(max_resident: int, make_engine: Any = FakeEngine) -> EnginePool:
-        return EnginePool(dict.fromkeys("abcd", demo_folder), make_engine, max_resident)
+        return EnginePool(dict.fromkeys("abcd", small_folder), make_engine, max_resident)
 
     return make
 
@@ -152,10 +152,10 @@ def test_few_checkpoints_are_kept_open(pool_of: Make) -> None:
 
 
 def test_a_folder_whose_checkpoint_was_replaced_is_refused(
-    demo_folder: Path, tmp_path: Path
+    small_folder: Path, tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(demo_folder, tmp_path / "a"))
-    others = dict.fromkeys("bcd", demo_folder)
+    folder = Path(shutil.copytree(small_folder, tmp_path / "a"))
+    others = dict.fromkeys("bcd", small_folder)
     pool = EnginePool({"a": folder} | others, FakeEngine, 1)
     pool.row_index("a")
     settings = folder / "all_config.yaml"
@@ -169,11 +169,11 @@ def test_a_folder_whose_checkpoint_was_replaced_is_refused(
 
 
 def test_an_adapted_checkpoint_has_an_engine_but_no_name_for_callers(
-    pool_of: Make, demo_folder: Path
+    pool_of: Make, small_folder: Path
 ) -> None:
     pool = pool_of(1)
 
-    row_index = pool.add_adapted("a-0123", demo_folder)
+    row_index = pool.add_adapted("a-0123", small_folder)
 
     engine = pool.acquire("a-0123")
     assert engine is not None
@@ -184,11 +184,11 @@ def test_an_adapted_checkpoint_has_an_engine_but_no_name_for_callers(
 
 
 def test_a_removed_adapted_checkpoint_is_unknown_once_its_engine_is_idle(
-    pool_of: Make, demo_folder: Path
+    pool_of: Make, small_folder: Path
 ) -> None:
     pool = pool_of(2, BusyEngine)
     for name in ("busy", "idle"):
-        pool.add_adapted(name, demo_folder)
+        pool.add_adapted(name, small_folder)
         pool.acquire(name)
     occupy(pool.acquire("busy"))
 
@@ -202,12 +202,12 @@ def test_a_removed_adapted_checkpoint_is_unknown_once_its_engine_is_idle(
 
 @pytest.mark.usefixtures("one_thread")
 def test_engines_have_the_threads_and_slots_of_the_settings(
-    demo_folder: Path, tmp_path: Path
+    small_folder: Path, tmp_path: Path
 ) -> None:
     settings = Settings(
-        checkpoints=(demo_folder,), state_folder=tmp_path, device="cpu", threads=3, slots=5
+        checkpoints=(small_folder,), state_folder=tmp_path, device="cpu", threads=3, slots=5
     )
 
-    engine = engine_maker(settings, lambda sentence: None)(open_checkpoint(demo_folder))
+    engine = engine_maker(settings, lambda sentence: None)(open_checkpoint(small_folder))
 
     assert (engine.num_threads, engine.num_slots) == (3, 5)

@@ -16,9 +16,9 @@ from service.worker.messages import Change, Changed, Progressed, StartJob, StopJ
 SlowEngine = partial(FakeEngine, step_s=0.05, num_slots=1)
 
 
-def two_folders(demo_folder: Path) -> dict[str, Path]:
-    """Serve the demo checkpoint under two names."""
-    return {"a": demo_folder, "b": demo_folder}
+def two_folders(small_folder: Path) -> dict[str, Path]:
+    """Serve the small checkpoint under two names."""
+    return {"a": small_folder, "b": small_folder}
 
 
 @pytest.mark.parametrize("max_resident", [1, 2])
@@ -26,10 +26,10 @@ def test_checkpoints_of_an_ensemble_vote_together_also_when_they_take_turns(
     engines_of: Callable[..., Any],
     job_of: Callable[..., Any],
     probes: tuple[Puzzle, ...],
-    demo_folder: Path,
+    small_folder: Path,
     max_resident: int,
 ) -> None:
-    engines = engines_of(folders=two_folders(demo_folder), max_resident=max_resident)
+    engines = engines_of(folders=two_folders(small_folder), max_resident=max_resident)
     options = {"variants": 8, "stop_early": False}
     jobs = [
         job_of(probes[0], "one", checkpoint="b", ensemble=["a"], **options),
@@ -62,9 +62,9 @@ def test_an_ensemble_reports_the_votes_of_all(
     engines_of: Callable[..., Any],
     job_of: Callable[..., Any],
     probes: tuple[Puzzle, ...],
-    demo_folder: Path,
+    small_folder: Path,
 ) -> None:
-    engines = engines_of(SlowEngine, folders=two_folders(demo_folder))
+    engines = engines_of(SlowEngine, folders=two_folders(small_folder))
     job = job_of(probes[0], checkpoint="a", ensemble=["b"], stop_early=False)
 
     engines.send(StartJob(job))
@@ -80,13 +80,13 @@ def test_an_ensemble_is_refused_for_the_member_that_cannot_vote_which_is_named(
     engines_of: Callable[..., Any],
     job_of: Callable[..., Any],
     probes: tuple[Puzzle, ...],
-    demo_folder: Path,
+    small_folder: Path,
     checkpoint_folder_of: Callable[..., Path],
 ) -> None:
     puzzle = probes[0]
     wide = next(one for one in probes if max(max(grid.size) for grid in one.test) > 3)
     folders = {
-        "demo": demo_folder,
+        "small": small_folder,
         "ignorant": checkpoint_folder_of("ignorant", probes[1]),
         "narrow": checkpoint_folder_of("narrow", wide),
     }
@@ -95,7 +95,7 @@ def test_an_ensemble_is_refused_for_the_member_that_cannot_vote_which_is_named(
         "unknown_puzzle": job_of(puzzle, "unknown_puzzle", ensemble=["ignorant"]),
         "canvas_exceeded": job_of(wide, "canvas_exceeded", ensemble=["narrow"]),
         "unknown_checkpoint": job_of(puzzle, "unknown_checkpoint", ensemble=["nowhere"]),
-        "unsolvable": job_of(puzzle, "unsolvable", ensemble=["demo"]),
+        "unsolvable": job_of(puzzle, "unsolvable", ensemble=["small"]),
     }
 
     for job in jobs.values():
@@ -109,7 +109,7 @@ def test_an_ensemble_is_refused_for_the_member_that_cannot_vote_which_is_named(
         "unknown_puzzle": "ignorant",
         "canvas_exceeded": "narrow",
         "unknown_checkpoint": "nowhere",
-        "unsolvable": "demo",
+        "unsolvable": "small",
     }
     for job_id, name in named.items():
         assert name in failures[job_id].detail
@@ -120,9 +120,9 @@ def test_a_cancelled_ensemble_leaves_all_engines(
     engines_of: Callable[..., Any],
     job_of: Callable[..., Any],
     probes: tuple[Puzzle, ...],
-    demo_folder: Path,
+    small_folder: Path,
 ) -> None:
-    engines = engines_of(SlowEngine, folders=two_folders(demo_folder))
+    engines = engines_of(SlowEngine, folders=two_folders(small_folder))
     engines.send(StartJob(job_of(probes[0], checkpoint="a", ensemble=["b"])))
     assert isinstance(engines.next(), Progressed)
 

@@ -15,9 +15,11 @@ from service.worker import engine_pool
 
 
 def test_a_checkpoint_that_fails_the_self_test_is_not_served(
-    engines_of: Callable[..., Any],
+    engines_of: Callable[..., Any], arc1_folder: Path
 ) -> None:
-    engines = engines_of(is_awaited=False, allow_unverified=False)
+    # Fake engines answer with the input, far from the self-test that is kept in the folder.
+    folders = {"arc1": arc1_folder}
+    engines = engines_of(folders=folders, is_awaited=False, allow_unverified=False)
 
     engines.wait_until_ended()
 
@@ -25,10 +27,12 @@ def test_a_checkpoint_that_fails_the_self_test_is_not_served(
     assert not engines.loop.ready.is_set()
 
 
-def test_an_unverified_checkpoint_says_so(engines_of: Callable[..., Any]) -> None:
-    record = engines_of().loop.served["demo"].record
+def test_an_unverified_checkpoint_says_so(
+    engines_of: Callable[..., Any], arc1_folder: Path
+) -> None:
+    record = engines_of(folders={"arc1": arc1_folder}).loop.served["arc1"].record
 
-    assert (record.name, record.canvas, record.puzzles) == ("demo", 6, 46)
+    assert (record.name, record.canvas, record.crop, record.puzzles) == ("arc1", 30, True, 400)
     assert record.finding == "misaligned"
     assert not record.finding.is_verified
     assert "misaligned" in record.verdict
@@ -50,42 +54,42 @@ def test_a_checkpoint_of_too_few_puzzles_to_be_tested_is_served_with_a_warning(
 
 
 def test_the_known_puzzles_are_those_of_the_index(engines_of: Callable[..., Any]) -> None:
-    puzzles = engines_of().loop.served["demo"].puzzles
+    puzzles = engines_of().loop.served["small"].puzzles
 
     assert len(puzzles) == 46
     assert {puzzle.variants for puzzle in puzzles} == {64}
 
 
 def test_a_damaged_checkpoint_leaves_the_others_served(
-    engines_of: Callable[..., Any], demo_folder: Path, tmp_path: Path
+    engines_of: Callable[..., Any], small_folder: Path, tmp_path: Path
 ) -> None:
-    engines = engines_of(folders={"broken": tmp_path, "demo": demo_folder})
+    engines = engines_of(folders={"broken": tmp_path, "small": small_folder})
 
-    assert list(engines.loop.served) == ["demo"]
+    assert list(engines.loop.served) == ["small"]
 
 
 def test_a_checkpoint_with_a_damaged_record_leaves_the_others_served(
-    engines_of: Callable[..., Any], demo_folder: Path, tmp_path: Path
+    engines_of: Callable[..., Any], small_folder: Path, tmp_path: Path
 ) -> None:
-    damaged = Path(shutil.copytree(demo_folder, tmp_path / "damaged"))
+    damaged = Path(shutil.copytree(small_folder, tmp_path / "damaged"))
     (damaged / ADAPTATION_NAME).write_text("{", encoding="utf-8")
 
-    engines = engines_of(folders={"damaged": damaged, "demo": demo_folder})
+    engines = engines_of(folders={"damaged": damaged, "small": small_folder})
 
-    assert list(engines.loop.served) == ["demo"]
+    assert list(engines.loop.served) == ["small"]
 
 
 @pytest.mark.parametrize("finding", list(Finding))
 def test_a_base_is_a_trained_checkpoint_whose_rows_are_not_known_to_be_wrong(
     engines_of: Callable[..., Any],
-    demo_folder: Path,
+    small_folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     finding: Finding,
 ) -> None:
-    adapted = Path(shutil.copytree(demo_folder, tmp_path / "adapted"))
+    adapted = Path(shutil.copytree(small_folder, tmp_path / "adapted"))
     record = {
-        **{"base": "demo", "base_sha256": "b" * 64, "puzzles": {}, "variants": 64, "steps": 1},
+        **{"base": "small", "base_sha256": "b" * 64, "puzzles": {}, "variants": 64, "steps": 1},
         **{"seconds": 1.0, "budget": {"seconds": None, "steps": 1}, "held_out_share": None},
         **{"held_out_note": "", "stopped_early": False, "complete": True},
     }
@@ -96,7 +100,7 @@ def test_a_base_is_a_trained_checkpoint_whose_rows_are_not_known_to_be_wrong(
             self.finding, self.verdict = finding, "as found"
 
     monkeypatch.setattr(engine_pool, "examine", lambda *arguments, **options: Found())
-    served = engines_of(folders={"demo": demo_folder, "adapted": adapted}).loop.served
+    served = engines_of(folders={"small": small_folder, "adapted": adapted}).loop.served
 
-    assert served["demo"].record.base == (finding is not Finding.MISALIGNED)
+    assert served["small"].record.base == (finding is not Finding.MISALIGNED)
     assert not served["adapted"].record.base
