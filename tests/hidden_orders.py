@@ -116,7 +116,9 @@ def train_in_order(
     assert all(group[0] == IDENTITY for group in variants.values())
     puzzles = {one.task.puzzle.name: one.task.puzzle for folder in tasks for one in folder}
     with patch.object(datasets, "draw_variants", lambda puzzle, num, seed: variants[puzzle.name]):
-        dataset = datasets.build_dataset([puzzles[name] for name in variants], canvas, 0, 0)
+        dataset = datasets.build_dataset(
+            [puzzles[name] for name in variants], canvas, 0, 0, crop=arch.get("crop", False)
+        )
     assert list(dataset.identifiers) == names
     run = Pretraining(
         path / "checkpoint",

