@@ -116,9 +116,7 @@ def train_in_order(
     assert all(group[0] == IDENTITY for group in variants.values())
     puzzles = {one.task.puzzle.name: one.task.puzzle for folder in tasks for one in folder}
     with patch.object(datasets, "draw_variants", lambda puzzle, num, seed: variants[puzzle.name]):
-        dataset = datasets.build_dataset(
-            [puzzles[name] for name in variants], canvas, 0, 0, crop=arch.get("crop", False)
-        )
+        dataset = datasets.build_dataset([puzzles[name] for name in variants], canvas, 0, 0)
     assert list(dataset.identifiers) == names
     run = Pretraining(
         path / "checkpoint",
