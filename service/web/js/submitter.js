@@ -18,7 +18,7 @@ export class Submitter {
   #forecast;
   #sent;
 
-  // `forecast` says what becomes of a draft; `sent` gets a job that was queued and its task.
+  // `forecast` says what becomes of a draft; `sent` gets a job that was queued and its draft.
   constructor({ api, store, puzzle, form, knowledge, forecast, sent }) {
     this.#api = api;
     this.#store = store;
@@ -41,12 +41,12 @@ export class Submitter {
     const pressed = byId("solve");
     if (pressed.getAttribute("aria-disabled") === "true") return;
     pressed.setAttribute("aria-disabled", "true");
-    const task = taskDocument(this.#store.draft);
+    const { draft } = this.#store;
     const options = { ...this.#learned(), ...this.#form.options, ...once };
     try {
-      const job = await this.#api.submit({ ...task, options }, idempotencyKey());
+      const job = await this.#api.submit({ ...taskDocument(draft), options }, idempotencyKey());
       announce(`${job.name} is queued`);
-      this.#sent(job, task);
+      this.#sent(job, draft);
     } catch (error) {
       this.#refuse(error);
     } finally {

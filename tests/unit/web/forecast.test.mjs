@@ -9,6 +9,7 @@ import { WRONG } from "./js/grids.js";
 
 const DRAFT = {
   name: "x",
+  kind: "arc",
   train: [{ input: [[1, 2, 3]], output: [[1]] }],
   test: [{ input: [[1], [2], [3], [4]], output: null }],
 };
