@@ -263,7 +263,10 @@ export class Editor {
     const bounded = (id) =>
       Math.min(MAX_SIDE, Math.max(1, Math.round(Number(byId(id).value)) || 1));
     const [height, width] = [bounded("editor-rows"), bounded("editor-columns")];
-    this.#change(`${height} rows, ${width} columns`, resize(this.#steps.value, height, width, this.#kind));
+    this.#change(
+      `${height} rows, ${width} columns`,
+      resize(this.#steps.value, height, width, this.#kind),
+    );
   }
 
   #copy() {

@@ -50,9 +50,7 @@ function memberFacts({
   adaptation,
 }) {
   const name = h("span", {}, `${checkpoint} `, h("code", { title: sha256 }, sha256.slice(0, 12)));
-  const facts = [
-    [withHelp("Checkpoint", "checkpoint"), name],
-  ];
+  const facts = [[withHelp("Checkpoint", "checkpoint"), name]];
   if (enrolment !== "rules") facts.push(["Known as", `${enrolled}, ${enrolment}`]);
   if (adaptation) {
     const {

@@ -4,16 +4,16 @@
 import { demonstrationsHash } from "./demonstrations_hash.js";
 import { h } from "./dom.js";
 import { WRONG, sizeOf } from "./grids.js";
-import { KINDS } from "./kinds.js";
+import { KINDS, ofKind } from "./kinds.js";
 import { gridsOf } from "./task.js";
 import { about } from "./words.js";
 
 // The marks of puzzles, by kind of forecast: a word beside a puzzle, and what it means.
 export const MARKS = {
   known: ["known", "answered in seconds"],
+  answers: ["answered", "a model for its kind answers it, and the rules check that"],
   adapted: ["adapted", "learned for you earlier, which is used again"],
   adapts: ["adapts", "learned first, then answered"],
-  answers: ["answered", "a model for its kind answers it, and the rules check that"],
   off: ["not learned", "no model has learned it, and adapting is off"],
   large: ["too large", "no model here reads grids of this size"],
   unserved: ["no checkpoint", "no model here is for its kind"],
@@ -27,7 +27,7 @@ const ENOUGH = 0.9;
 export function forecastOf(draft, knowledge, choice) {
   const { checkpoint: name, adapt, adaptS, adaptVariants } = choice;
   const of = KINDS[draft.kind];
-  const checkpoints = knowledge.checkpoints.filter(({ kind = "arc" }) => kind === of.name);
+  const checkpoints = ofKind(knowledge.checkpoints, draft);
   const grids = gridsOf(draft).map(({ grid }) => grid);
   if (knowledge.checkpoints.length === 0 || grids.some((grid) => grid.flat().includes(WRONG)))
     return { kind: "pending" };

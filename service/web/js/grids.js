@@ -96,14 +96,15 @@ export function differences(one, other) {
 }
 
 // A grid in words, for those who cannot see it: its size and how much there is of each value.
-export function describeGrid(grid, { names } = ARC) {
+export function describeGrid(grid, { names, describe } = ARC) {
   const counts = new Map();
   for (const cell of grid.flat()) counts.set(cell, (counts.get(cell) ?? 0) + 1);
   const parts = [...counts]
     .sort(([a, n], [b, m]) => m - n || a - b)
     .map(([cell, number]) => `${number} ${cell === WRONG ? "wrong" : names[cell]}`);
   const [height, width] = sizeOf(grid);
-  return `${count(height, "row")}, ${count(width, "column")}: ${parts.join(", ")}`;
+  const said = describe?.(grid) ?? parts.join(", ");
+  return `${count(height, "row")}, ${count(width, "column")}: ${said}`;
 }
 
 // A grid as JSON, a row a line.

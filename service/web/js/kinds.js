@@ -5,9 +5,10 @@ const MAZE_SIGNS = [..."# SGo"];
 
 // `names` and `signs` are by value: words for people, and what stands in a cell. Values below
 // `chosen` can be drawn, `first` is chosen at first and `blank` stands where nothing was drawn; of
-// those in `once` a grid has one cell. `keys` are by value too. `side` is that of all grids of a kind
-// whose grids are of one size, `box` that of boxes between thick lines. Answers of a kind that is checked are by its rules, and it has one
-// grid and no demonstrations.
+// those in `once` a grid has one cell. `keys` are by value too. `side` is that of all grids of a
+// kind whose grids are of one size, `box` that of boxes between thick lines. Of a kind that is
+// checked answers are judged by its rules, and it has one grid and no demonstrations. `describe`
+// says in words what is in a grid; without it cells are counted by name.
 export const ARC = Object.freeze({
   name: "arc",
   title: "ARC",
@@ -61,6 +62,7 @@ export const SUDOKU = Object.freeze({
   keysText: "1 to 9 write a digit",
   side: 9,
   box: 3,
+  describe: (grid) => `${grid.flat().filter((cell) => cell > 0).length} cells filled`,
   isChecked: true,
   forms: {
     grid: "is not a Sudoku; give a text of 81 characters, or 9 rows",
@@ -72,7 +74,9 @@ export const SUDOKU = Object.freeze({
       ? (value.replace(/\s/g, "").match(/.{1,9}/gu) ?? []).map((row) => [...row])
       : signRows(value),
   valueOf: (sign) =>
-    digitOf(typeof sign === "string" && /^[\d.]$/.test(sign) ? Number(sign.replace(".", "0")) : sign),
+    digitOf(
+      typeof sign === "string" && /^[\d.]$/.test(sign) ? Number(sign.replace(".", "0")) : sign,
+    ),
   write: writeNumbers,
   begin: () => numbers(9, 0),
 });
@@ -123,7 +127,8 @@ export function kindOfDocument(document) {
 // The kind of a text that is a puzzle as it is, not JSON; null for any other text.
 export function kindOfText(text) {
   const digits = text.replace(/\s/g, "");
-  if (digits.length > 60 && digits.length < 100 && shareOf(digits, /[\d.]/g) > MOSTLY) return SUDOKU;
+  if (digits.length > 60 && digits.length < 100 && shareOf(digits, /[\d.]/g) > MOSTLY)
+    return SUDOKU;
   const isMarked = text.includes("#") || (text.includes("S") && text.includes("G"));
   return isMarked && shareOf(text, /[# SGo\r\n]/g) > MOSTLY ? MAZE : null;
 }
@@ -135,6 +140,11 @@ function shareOf(text, sign) {
 // How the grids that belong to a test input are drawn: what it does not give was added.
 export function lookOf({ kind, test }, index = 0) {
   return { kind: KINDS[kind], givens: test[index].input };
+}
+
+// The checkpoints for a draft's kind; an older service serves ARC alone, and does not say so.
+export function ofKind(checkpoints, draft) {
+  return checkpoints.filter(({ kind = ARC.name }) => kind === draft.kind);
 }
 
 export const ARC_LOOK = Object.freeze({ kind: ARC, givens: null });

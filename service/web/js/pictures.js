@@ -55,7 +55,13 @@ export function heatOpacity(share) {
 }
 
 // A grid that opens when pressed, to be edited or looked at cell by cell.
-export function tile(grid, label, action, onclick, { marks = [], look = ARC_LOOK, focus, classes = "" } = {}) {
+export function tile(
+  grid,
+  label,
+  action,
+  onclick,
+  { marks = [], look = ARC_LOOK, focus, classes = "" } = {},
+) {
   const name = `${label}. ${describeGrid(grid, look.kind)}. ${action}`;
   return h(
     `button.tile${classes}`,

@@ -104,7 +104,11 @@ export class PuzzlePanel {
         })
       : null;
     if (this.#kind.isChecked)
-      return h("li.pair", {}, this.#flow(part, index, output && this.#figure(part, index, "output")));
+      return h(
+        "li.pair",
+        {},
+        this.#flow(part, index, output && this.#figure(part, index, "output")),
+      );
     const answer =
       output === null
         ? button("Add expected output", () => this.#addOutput(index), {

@@ -5,6 +5,7 @@ import { Problem } from "./api.js";
 import { button, byId, h, replace } from "./dom.js";
 import { canAdapt, usualAdaptS } from "./forecast.js";
 import { sizeOf, sizeText } from "./grids.js";
+import { ofKind } from "./kinds.js";
 import { messageOf } from "./messages.js";
 import { gridsOf, placeOf, taskDocument } from "./task.js";
 import { about, count } from "./words.js";
@@ -101,8 +102,9 @@ export class Submitter {
 
   // With the checkpoints that the puzzle fits, where it was too large for the one that was asked.
   #showTooLarge(faults) {
-    const { checkpoints } = this.#knowledge;
-    const grids = gridsOf(this.#store.draft);
+    const { draft } = this.#store;
+    const checkpoints = ofKind(this.#knowledge.checkpoints, draft);
+    const grids = gridsOf(draft);
     const side = Math.max(...grids.flatMap(({ grid }) => sizeOf(grid)));
     const fitting = checkpoints.filter(({ canvas }) => canvas >= side);
     const most = Math.max(...checkpoints.map(({ canvas }) => canvas));

@@ -193,7 +193,9 @@ export function placeText(pointer) {
   const place = placeOf(pointer);
   if (place === null) return wordsOf(pointer ?? "");
   const whole = WHOLE[pointer.split("/")[1]];
-  const parts = [whole ?? `${place.part === "train" ? "Demonstration" : "Test"} ${place.index + 1}`];
+  const parts = [
+    whole ?? `${place.part === "train" ? "Demonstration" : "Test"} ${place.index + 1}`,
+  ];
   if (whole === undefined && place.member !== undefined) parts.push(place.member);
   if (place.row !== undefined) parts.push(`row ${place.row + 1}`);
   if (place.column !== undefined) parts.push(`column ${place.column + 1}`);
