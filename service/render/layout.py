@@ -212,8 +212,9 @@ def _add_panel(scene: Scene, panel: _Panel, centre: float, middle: float, cell: 
     title = Words(panel.title + verdict, centre, top - _LINE * 0.9, _SMALL, colour, is_judged)
     scene.words.append(title)
     if panel.grid is not None:
-        scene.cells.append(Cells(panel.grid, left, top, cell))
-        _add_signs(scene, panel.grid, panel.givens, (left, top, cell))
+        cells = Cells(panel.grid, left, top, cell)
+        scene.cells.append(cells)
+        _add_signs(scene, cells, panel.givens)
     if is_judged:
         size = (width + 2 * _PAD, height + 2 * _PAD)
         frame = Frame(left - _PAD, top - _PAD, *size, colour, is_dashed=not panel.right)
@@ -223,26 +224,20 @@ def _add_panel(scene: Scene, panel: _Panel, centre: float, middle: float, cell: 
         scene.words.append(Words(line, centre, y, _SMALL))
 
 
-def _add_signs(
-    scene: Scene, grid: Grid, givens: Grid | None, place: tuple[float, float, float]
-) -> None:
+def _add_signs(scene: Scene, cells: Cells, givens: Grid | None) -> None:
     """Add the letters and the boxes of a kind that has them; what an answer adds is not bold."""
-    look, (left, top, cell) = LOOKS[scene.kind], place
-    if look.box:
-        side = look.box * cell
-        corners = [range(0, length, look.box) for length in grid.size]
-        scene.frames.extend(
-            Frame(left + column * cell, top + row * cell, side, side, INK, is_dashed=False)
-            for row in corners[0]
-            for column in corners[1]
-        )
-    for row, values in enumerate(grid.to_rows()) if look.letters else ():
+    look, grid, cell = LOOKS[scene.kind], cells.grid, cells.cell
+    for row, values in enumerate(grid.to_rows()):
         for column, value in enumerate(values):
-            if (letter := look.letters[value]) != " ":
+            x, y = cells.left + column * cell, cells.top + row * cell
+            if look.box and row % look.box == column % look.box == 0:
+                side = look.box * cell
+                scene.frames.append(Frame(x, y, side, side, INK, is_dashed=False))
+            if look.letters and (letter := look.letters[value]) != " ":
                 is_new = is_added(grid, givens, row, column)
-                x, y = left + (column + 0.5) * cell, top + (row + 0.5) * cell
                 size, colour = round(cell * _LETTER), _ADDED if is_new else INK
-                scene.words.append(Words(letter, x, y, size, colour, is_bold=not is_new))
+                middle = (x + cell / 2, y + cell / 2)
+                scene.words.append(Words(letter, *middle, size, colour, is_bold=not is_new))
 
 
 def _cell_size(task: Task, attempts: Sequence[Sequence[Grid]]) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from augment import MAZE, SUDOKU, Grid, find_solutions
-from augment.maze import FREE, GOAL, PATH, START, shortest_path
+from augment.maze import FREE, PATH, WALL, shortest_path
 from augment.variants import IDENTITY
 from bench.fake_engine import FakeEngine
 from hrm_core import Outcome, Sample
@@ -41,10 +41,10 @@ def _solve_maze(tokens: npt.NDArray[Any], side: int) -> npt.NDArray[np.uint8]:
     blocked = cells.copy()
     distance = shortest_path(cells)
     for row, column in np.argwhere(cells == FREE).tolist():
-        blocked[row, column] = 0
+        blocked[row, column] = WALL
         if shortest_path(blocked) != distance:
             blocked[row, column] = FREE
-    answer = np.where((blocked == FREE) & ~np.isin(cells, (START, GOAL)), PATH, cells)
+    answer = np.where(blocked == FREE, PATH, cells)
     encoded: npt.NDArray[Any] = MAZE.encode(Grid(answer), [IDENTITY], side)
     return encoded[0].astype(np.uint8)
 

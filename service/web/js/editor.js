@@ -67,7 +67,7 @@ export class Editor {
   }
 
   // Opens on a grid. `onchange` gets each new grid; without it the grid is only looked at. `from`
-  // gives another grid to begin with, `faults` are {row, column, detail}, `look` says how it is drawn.
+  // gives another grid to begin with, `faults` are {row, column, detail}, `look` says how to draw it.
   open({
     title,
     grid,
@@ -115,7 +115,6 @@ export class Editor {
 
   get #tool() {
     if (this.#kind.side !== null) return "draw"; // no other is shown
-
     return this.#dialog.querySelector('input[name="tool"]:checked').value;
   }
 
@@ -253,7 +252,7 @@ export class Editor {
       // Said below.
     }
     if (grid === null || faults.length > 0) {
-      const said = `What was pasted ${faults[0]?.detail ?? this.#kind.forms.grid}`;
+      const said = `What was pasted ${this.#kind.forms.grid}`;
       alarm(said);
       byId("editor-fault").textContent = `${said}.`;
     } else this.#change("Grid pasted", grid);

@@ -22,7 +22,8 @@ export const MARKS = {
 // Training ends with the step that the time runs out in: a kept one has a little less than asked.
 const ENOUGH = 0.9;
 
-// Gives {kind, of, checkpoint, adaptS, side, canvas}, `of` the kind of puzzle; kind "pending" while the service is not known.
+// Gives {kind, of, checkpoint, adaptS, side, canvas}; kind "pending" while the service is not known.
+// `of` is the kind of the puzzle, where the text names it.
 // `choice` is what the options say: {checkpoint, adapt, adaptS, adaptVariants}.
 export function forecastOf(draft, knowledge, choice) {
   const { checkpoint: name, adapt, adaptS, adaptVariants } = choice;

@@ -5,7 +5,7 @@ import { readTask } from "./task.js";
 
 const AGAIN_AFTER_MS = 4000;
 
-// Fires "change" with what there is to show: {job, task, isOffline, problem}, with the task as a draft.
+// Fires "change" with what there is to show: {job, task, isOffline, problem}; the task is a draft.
 export class JobFollower extends EventTarget {
   #api;
   #abort = null;

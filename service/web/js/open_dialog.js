@@ -56,8 +56,8 @@ export class OpenDialog {
   }
 
   #emptyButton(kind) {
-    const name = `drawn ${timeOfDay()}`;
-    const choose = () => this.#choose({ draft: emptyDraft(name, kind), faults: [] });
+    const choose = () =>
+      this.#choose({ draft: emptyDraft(`drawn ${timeOfDay()}`, kind), faults: [] });
     return button(capital(kind.title), choose, { class: "quiet" });
   }
 

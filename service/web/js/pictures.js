@@ -8,8 +8,8 @@ import { percent } from "./words.js";
 // Up to this many a side the cells of a map are large enough for a number.
 const NUMBERED = 10;
 
-// `marks`: places with a frame around them; `look` says how cells are drawn. A picture with a label is an image of its own, one
-// without belongs to something that has a name already.
+// `marks`: places with a frame around them; `look` says how cells are drawn. A picture with a label
+// is an image of its own, one without belongs to something that has a name already.
 export function picture(grid, { label = null, marks = [], look = ARC_LOOK } = {}) {
   const [height, width] = sizeOf(grid);
   const drawn = frame(height, width, label, [

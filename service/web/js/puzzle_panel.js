@@ -103,31 +103,27 @@ export class PuzzlePanel {
           "data-focus": `remove-${part}-${index}`,
         })
       : null;
-    if (this.#kind.isChecked)
-      return h(
-        "li.pair",
-        {},
-        this.#flow(part, index, output && this.#figure(part, index, "output")),
-      );
-    const answer =
-      output === null
-        ? button("Add expected output", () => this.#addOutput(index), {
-            class: "quiet add-output",
-            "data-focus": `${part}-${index}-output`,
-            "aria-label": `Add expected output to ${name.toLowerCase()}`,
-          })
-        : this.#figure(part, index, "output");
+    const { isChecked } = this.#kind;
+    const add = isChecked
+      ? null
+      : button("Add expected output", () => this.#addOutput(index), {
+          class: "quiet add-output",
+          "data-focus": `${part}-${index}-output`,
+          "aria-label": `Add expected output to ${name.toLowerCase()}`,
+        });
+    const answer = output === null ? add : this.#figure(part, index, "output");
     return h(
       "li.pair",
       {},
-      h("div.pair-head", {}, h("span.pair-name", {}, name), remove),
-      this.#flow(part, index, answer),
+      isChecked ? null : h("div.pair-head", {}, h("span.pair-name", {}, name), remove),
+      h(
+        "div.flow",
+        {},
+        this.#figure(part, index, "input"),
+        answer && h("span.arrow", { "aria-hidden": "true" }, "→"),
+        answer,
+      ),
     );
-  }
-
-  #flow(part, index, answer) {
-    const arrow = answer && h("span.arrow", { "aria-hidden": "true" }, "→");
-    return h("div.flow", {}, this.#figure(part, index, "input"), arrow, answer);
   }
 
   // Of a kind that is checked an answer is no more than looked at.

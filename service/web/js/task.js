@@ -1,6 +1,7 @@
 // Tasks as they are pasted, drawn and sent. A draft may be wrong in places, so that what is wrong
-// can be shown where it is: {name, kind, train: [{input, output}], test: [{input, output | null}]}, with
-// grids that may hold WRONG cells, and faults beside it: {pointer, detail}, as the service words them.
+// can be shown where it is: {name, kind, train: [{input, output}], test: [{input, output | null}]},
+// with grids that may hold WRONG cells, and faults beside it: {pointer, detail}, as the service words
+// them.
 // A Sudoku or a maze is the input of its only test, with its answer as the output.
 
 import { MAX_SIDE, WRONG, makeGrid } from "./grids.js";

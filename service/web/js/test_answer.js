@@ -48,7 +48,7 @@ export class TestAnswer {
     if (verified === null) return null;
     return verified
       ? h("span.verdict.is-right", {}, "✓ Verified by the rules")
-      : h("span.verdict.is-wrong", {}, "✗ Not verified: it breaks the rules");
+      : h("span.verdict.is-wrong", {}, "✗ Not verified: no answer obeys the rules");
   }
 
   #votesText() {

@@ -141,7 +141,7 @@ test("a maze and its answer are read and written as rows", () => {
   }
 });
 
-test("what is wrong in a Sudoku or a maze is pointed to, kept, and told in words", () => {
+test("what is wrong in a Sudoku or a maze is pointed to, kept, and named in words", () => {
   const cases = [
     [{ sudoku: SUDOKU.replace("7", "x") }, "/sudoku/0/4", "Sudoku, row 1, column 5"],
     [{ sudoku: SUDOKU.slice(0, 80) }, "/sudoku/8/8", "Sudoku, row 9, column 9"],
