@@ -1,4 +1,4 @@
-"""The page with Sudokus and mazes, against a service whose answers are found by search."""
+"""The page with Sudokus and mazes, against a service that finds its answers by search."""
 
 import re
 import sys

@@ -6,7 +6,7 @@ const MAZE_SIGNS = [..."# SGo"];
 // `names` and `signs` are by value: words for people, and what stands in a cell. Values below
 // `chosen` can be drawn, `first` is chosen at first and `blank` stands where nothing was drawn; of
 // those in `once` a grid has one cell. `keys` are by value too. `side` is that of all grids of a
-// kind whose grids are of one size, `box` that of boxes between thick lines. Of a kind that is
+// kind with grids of one size, `box` that of boxes between thick lines. Of a kind that is
 // checked answers are judged by its rules, and it has one grid and no demonstrations. `describe`
 // says in words what is in a grid; without it cells are counted by name.
 export const ARC = Object.freeze({
