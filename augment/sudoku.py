@@ -139,9 +139,10 @@ def parse_sudoku(value: object, path: Place) -> Grid:
         signs = "".join(value.split())
         _check_count(len(signs), SIDE * SIDE, "characters", path)
         digits = [_digit(sign, path, f"character {i + 1}, ") for i, sign in enumerate(signs)]
+        places = [path] * len(digits)
     elif isinstance(value, list | tuple):
         _check_count(len(value), SIDE, "rows", path)
-        digits = []
+        digits, places = [], []
         for index, row in enumerate(value):
             if not isinstance(row, str | list | tuple):
                 raise PuzzleError((*path, index), "is not a row; give 9 digits")
@@ -149,10 +150,11 @@ def parse_sudoku(value: object, path: Place) -> Grid:
             for column, sign in enumerate(row):
                 at = (*path, index) if isinstance(row, str) else (*path, index, column)
                 digits.append(_digit(sign, at, ""))
+                places.append(at)
     else:
         raise PuzzleError(path, "is not a Sudoku; give a text of 81 characters, or 9 rows")
     grid = Grid(np.array(digits, dtype=np.uint8).reshape(SIDE, SIDE))
-    _check_givens(grid, path)
+    _check_givens(grid, places)
     return grid
 
 
@@ -178,7 +180,7 @@ def _digit(sign: object, path: Place, where: str) -> int:
     raise PuzzleError(path, f"{where}{shown} is not a digit 1..9; an empty cell is 0 or .")
 
 
-def _check_givens(grid: Grid, path: Place) -> None:
+def _check_givens(grid: Grid, paths: Sequence[Place]) -> None:
     cells = grid.cells.ravel()
     for index, unit in enumerate(UNITS):
         digits = cells[unit]
@@ -190,7 +192,7 @@ def _check_givens(grid: Grid, path: Place) -> None:
                     f"row {cell // SIDE + 1} column {cell % SIDE + 1}" for cell in same[:2].tolist()
                 )
                 raise PuzzleError(
-                    path,
+                    paths[same[1]],
                     f"{digit} is given twice in {name} {index % SIDE + 1} ({places}); "
                     "remove one of them",
                 )

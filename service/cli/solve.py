@@ -236,14 +236,14 @@ def _print_answer(task: Task, answer: Answer) -> None:
         ]
         if expected is not None:
             titled.append((expected, "expected"))
-        console.print(GridsTable([titled]))
+        console.print(GridsTable([titled], puzzle.kind, grid))
         console.print(_vote_line(test))
-        if test.verified is not None:
-            console.print(_RULES_VERDICTS[test.verified], markup=True)
         if len(test.shares) > 1:
             shares = (f"{one.checkpoint} {one.votes} ({one.share:.0%})" for one in test.shares)
             console.print(f"votes by checkpoint: {', '.join(shares)}")
-        if expected is not None:
+        if test.verified is not None:
+            console.print(_RULES_VERDICTS[test.verified], markup=True)
+        elif expected is not None:
             console.print(_verdict(test, expected), markup=True)
     timings = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in answer.timings_s.items())
     for member in answer.members:

@@ -7,7 +7,8 @@ from itertools import chain
 from math import sqrt
 from typing import Literal
 
-from augment import Grid, Task
+from augment import KINDS, Grid, KindName, Task
+from service.render.looks import LOOKS, is_added
 from service.wire.errors import PictureError
 
 INK = "#222222"
@@ -29,6 +30,8 @@ _LINE_WIDTH = 8.0  # the width of a line of demonstrations, or that of the tests
 _MIN_WIDTH = 4.0
 _PAD = 0.045  # between a grid and its frame
 _SMALL = 8
+_LETTER = 44  # points of a letter in a cell of an inch
+_ADDED = "#0B5CAD"
 _RIGHT = "#0B7A28"
 _WRONG = "#B3261E"
 
@@ -85,6 +88,7 @@ class Scene:
     """
 
     title: str
+    kind: KindName
     width: float
     height: float
     cells: list[Cells] = field(default_factory=list)
@@ -104,6 +108,7 @@ class _Panel:
     column: float
     caption: str = ""
     right: bool | None = None
+    givens: Grid | None = None
 
     def caption_lines(self) -> list[str]:
         return textwrap.wrap(self.caption, max(8, int(self.column / _CHARACTER)))
@@ -152,7 +157,7 @@ def lay_out(
 
     Demonstrations come first, then each test input with its attempts, a caption under each, and the
     expected output where it is known. Attempts are then marked right or wrong, by a word and by the
-    style of their frame.
+    style of their frame; those at a Sudoku or a maze are by its rules.
 
     Raises: PictureError for attempts and captions that do not belong to the task's test inputs.
     """
@@ -168,7 +173,8 @@ def lay_out(
     rows = (*_demonstration_rows(task, cell, widest), *tests)
     width = 2 * _MARGIN + max([_MIN_WIDTH, *(row.width for row in rows)])
     height = sum(row.height(cell) for row in rows) + _ROW_GAP * (len(rows) - 1)
-    scene = Scene(task.puzzle.name, width, _HEADING + height + 2 * _MARGIN)
+    puzzle = task.puzzle
+    scene = Scene(puzzle.name, puzzle.kind, width, _HEADING + height + 2 * _MARGIN)
     title = textwrap.shorten(scene.title, max(12, int(width / 0.12)), placeholder=" …")
     scene.words.append(Words(title, _MARGIN, _MARGIN, 13, is_bold=True, anchor="left"))
     top = _MARGIN + _HEADING
@@ -206,7 +212,9 @@ def _add_panel(scene: Scene, panel: _Panel, centre: float, middle: float, cell: 
     title = Words(panel.title + verdict, centre, top - _LINE * 0.9, _SMALL, colour, is_judged)
     scene.words.append(title)
     if panel.grid is not None:
-        scene.cells.append(Cells(panel.grid, left, top, cell))
+        cells = Cells(panel.grid, left, top, cell)
+        scene.cells.append(cells)
+        _add_signs(scene, cells, panel.givens)
     if is_judged:
         size = (width + 2 * _PAD, height + 2 * _PAD)
         frame = Frame(left - _PAD, top - _PAD, *size, colour, is_dashed=not panel.right)
@@ -214,6 +222,22 @@ def _add_panel(scene: Scene, panel: _Panel, centre: float, middle: float, cell: 
     for number, line in enumerate(panel.caption_lines()):
         y = top + height + _LINE + _CAPTION_LINE * number
         scene.words.append(Words(line, centre, y, _SMALL))
+
+
+def _add_signs(scene: Scene, cells: Cells, givens: Grid | None) -> None:
+    """Add the letters and the boxes of a kind that has them; what an answer adds is not bold."""
+    look, grid, cell = LOOKS[scene.kind], cells.grid, cells.cell
+    for row, values in enumerate(grid.to_rows()):
+        for column, value in enumerate(values):
+            x, y = cells.left + column * cell, cells.top + row * cell
+            if look.box and row % look.box == column % look.box == 0:
+                side = look.box * cell
+                scene.frames.append(Frame(x, y, side, side, INK, is_dashed=False))
+            if look.letters and (letter := look.letters[value]) != " ":
+                is_new = is_added(grid, givens, row, column)
+                size, colour = round(cell * _LETTER), _ADDED if is_new else INK
+                middle = (x + cell / 2, y + cell / 2)
+                scene.words.append(Words(letter, *middle, size, colour, is_bold=not is_new))
 
 
 def _cell_size(task: Task, attempts: Sequence[Sequence[Grid]]) -> float:
@@ -252,6 +276,7 @@ def _test_rows(
     inputs = _column(task.puzzle.test, cell, _MIN_COLUMN)
     answers = [grid for grid in (*chain(*attempts), *task.expected) if grid]
     outputs = _column(answers, cell, _MIN_CAPTION)
+    rules = KINDS[task.puzzle.kind].rules
     rows = []
     for number, (grid, tried, texts, right) in enumerate(
         zip(task.puzzle.test, attempts, captions, task.expected, strict=True), start=1
@@ -259,11 +284,13 @@ def _test_rows(
         panels = [_Panel(grid, "Input", inputs)]
         for rank, (attempt, text) in enumerate(zip(tried, texts, strict=True), start=1):
             verdict = None if right is None else attempt == right
-            panels.append(_Panel(attempt, f"Attempt {rank}", outputs, text, verdict))
+            if rules is not None:
+                verdict = rules.solves(grid, attempt)
+            panels.append(_Panel(attempt, f"Attempt {rank}", outputs, text, verdict, grid))
         if not tried:
             panels.append(_Panel(None, "No attempt", outputs, "no vote was a valid grid"))
         if right is not None:
-            panels.append(_Panel(right, "Expected", outputs))
+            panels.append(_Panel(right, "Expected", outputs, givens=grid))
         rows.append(_Row(f"Test {number}", (tuple(panels),)))
     return rows
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from augment import Grid, Task
-from service.render import ARC_COLOURS
 from service.render.layout import LINE_WIDTH, LINES, Cells, Frame, Scene, Words, lay_out
+from service.render.looks import LOOKS
 from service.wire.errors import PictureError
 
 _POINTS = 72.0  # an inch
@@ -65,7 +65,7 @@ def _scene_svg(scene: Scene, *, label: str | None = None) -> str:
         f'width="{width}pt" height="{height}pt" role="img" '
         f'aria-label="{escape(drawable(label or scene.title))}" font-family="{_FONTS}">',
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
-        *map(_svg_cells, scene.cells),
+        *(_svg_cells(cells, LOOKS[scene.kind].colours) for cells in scene.cells),
         *map(_svg_frame, scene.frames),
         *map(_svg_words, scene.words),
         "</svg>",
@@ -73,24 +73,24 @@ def _scene_svg(scene: Scene, *, label: str | None = None) -> str:
     return "\n".join(parts)
 
 
-def _svg_cells(cells: Cells) -> str:
-    """Draw a grid on a black background, with one path for each other colour.
+def _svg_cells(cells: Cells, colours: Sequence[str]) -> str:
+    """Draw a grid on a background of the first colour, with one path for each other one.
 
     Adjacent cells of one colour are one rectangle, so that thousands of grids fit into a page.
     """
     height, width = cells.grid.size
     origin = f"{_number(cells.left)} {_number(cells.top)}"
     fills = "".join(
-        f'<path fill="{ARC_COLOURS[value]}" d="{path}"/>'
-        for value in range(1, len(ARC_COLOURS))
-        if (path := _runs(cells.grid, value))
+        f'<path fill="{colour}" d="{path}"/>'
+        for value, colour in enumerate(colours)
+        if colour != colours[0] and (path := _runs(cells.grid, value))
     )
     across = "".join(f"M0 {row}h{width}" for row in range(height + 1))
     down = "".join(f"M{column} 0v{height}" for column in range(width + 1))
     line_width = LINE_WIDTH / (cells.cell * _POINTS)
     return (
         f'<g transform="translate({origin}) scale({_number(cells.cell)})">'
-        f'<rect width="{width}" height="{height}" fill="{ARC_COLOURS[0]}"/>{fills}'
+        f'<rect width="{width}" height="{height}" fill="{colours[0]}"/>{fills}'
         f'<path stroke="{LINES}" stroke-width="{line_width:.3f}" d="{across}{down}"/></g>'
     )
 
@@ -143,7 +143,7 @@ def _write_png(scene: Scene, path: Path) -> None:
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, scene.width), ylim=(scene.height, 0))
     axes.set_axis_off()
     for cells in scene.cells:
-        _draw_cells(axes, cells)
+        _draw_cells(axes, cells, LOOKS[scene.kind].colours)
     for frame in scene.frames:
         _draw_frame(axes, frame)
     for words in scene.words:
@@ -151,7 +151,7 @@ def _write_png(scene: Scene, path: Path) -> None:
     figure.savefig(path, format="png", dpi=_DPI)
 
 
-def _draw_cells(axes: Any, cells: Cells) -> None:
+def _draw_cells(axes: Any, cells: Cells, colours: Sequence[str]) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.colors import ListedColormap
 
@@ -159,8 +159,8 @@ def _draw_cells(axes: Any, cells: Cells) -> None:
     left, top = cells.left, cells.top
     xs = [left + column * cells.cell for column in range(width + 1)]
     ys = [top + row * cells.cell for row in range(height + 1)]
-    colours = ListedColormap(ARC_COLOURS)
-    axes.pcolormesh(xs, ys, cells.grid.cells, cmap=colours, vmin=0, vmax=len(ARC_COLOURS))
+    mapped = ListedColormap(colours)
+    axes.pcolormesh(xs, ys, cells.grid.cells, cmap=mapped, vmin=0, vmax=len(colours))
     across = [[(xs[0], y), (xs[-1], y)] for y in ys]
     down = [[(x, ys[0]), (x, ys[-1])] for x in xs]
     axes.add_collection(LineCollection(across + down, colors=LINES, linewidths=LINE_WIDTH))

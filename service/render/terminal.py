@@ -1,9 +1,9 @@
-"""Grids in a terminal: digits on cells in their colours, or only digits.
+"""Grids in a terminal: digits on cells in their colours, Sudokus, mazes.
 
-Without colours rich drops the styles and the digits remain, so that piped output is readable too.
+Without colours rich drops the styles and the signs remain, so that piped output is readable too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -16,8 +16,9 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from augment import Grid, Pair
+from augment import Grid, KindName, Pair
 from service.render import ARC_COLOURS
+from service.render.looks import LOOKS, is_added
 
 TitledGrid = tuple[Grid, str]
 
@@ -26,11 +27,17 @@ _GAP_WIDTH = 3
 _TITLE_WIDTH = 16  # a longer title wraps, so that it does not move its neighbour
 _FAINT = 0.45  # the contrast of a digit: 0 is its background, 1 is black or white
 _FINE_COLOURS = ("256", "truecolor")
+_ADDED = Style(color="cyan")
+_GIVEN = Style(bold=True)
+_PLAIN = Style()
+_WALLS = "█#"  # fill their cells
 
 
-def grid_panel(grid: Grid, title: str) -> RenderableType:
-    """Return a grid under its title."""
-    return Group(Text(title, style="bold"), _Cells(grid))
+def grid_panel(
+    grid: Grid, title: str, kind: KindName = "arc", givens: Grid | None = None
+) -> RenderableType:
+    """Return a grid under its title; what the givens of a Sudoku or a maze lack is marked."""
+    return Group(Text(title, style="bold"), _Cells(grid, None, kind, givens))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +45,48 @@ class _Cells:
     """The cells of a grid; `cell_width` None takes two characters where there is room."""
 
     grid: Grid
-    cell_width: int | None = None
+    cell_width: int | None
+    kind: KindName
+    givens: Grid | None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = self.grid.size[1]
-        cell_width = self.cell_width or (2 if 2 * width <= options.max_width else 1)
+        look, room = LOOKS[self.kind], options.max_width
+        cell_width = self.cell_width or (2 if _width(self.grid, 2, self.kind) <= room else 1)
+        across, down, crossing = "-|+" if options.ascii_only else "─│┼"
+        signs = look.ascii_signs if options.ascii_only else look.signs
         styles = _cell_styles(console.color_system in _FINE_COLOURS)
-        num_shown = width if width * cell_width <= options.max_width else options.max_width - 1
-        for row in self.grid.to_rows():
-            for value in row[:num_shown]:
-                yield Segment(str(value).ljust(cell_width), styles[value])
-            if num_shown < width:
-                yield Segment("~")  # the terminal is narrower than the grid
-            yield Segment.line()
+        for row, values in enumerate(self.grid.to_rows()):
+            line = []
+            for column, value in enumerate(values):
+                if look.box and column and column % look.box == 0:
+                    line.append(Segment(down.ljust(cell_width)))
+                sign = signs[value]
+                text = sign * cell_width if sign in _WALLS else sign.ljust(cell_width)
+                style = styles[value] if self.kind == "arc" else self._style(row, column, sign)
+                line.append(Segment(text, style))
+            if look.box and row and row % look.box == 0:
+                text = "".join(segment.text for segment in line)
+                text = "".join(crossing if sign == down else across for sign in text)
+                yield from _cut([Segment(text)], room)
+            yield from _cut(line, room)
+
+    def _style(self, row: int, column: int, sign: str) -> Style:
+        if is_added(self.grid, self.givens, row, column):
+            return _ADDED
+        return _GIVEN if sign.isalnum() else _PLAIN
+
+
+def _cut(line: list[Segment], room: int) -> Iterable[Segment]:
+    """Return a line; where the terminal is narrower, only its beginning, with a mark."""
+    if Segment.get_line_length(line) > room:
+        line = [*Segment.adjust_line_length(line, room - 1), Segment("~")]
+    return [*line, Segment.line()]
+
+
+def _width(grid: Grid, cell_width: int, kind: KindName) -> int:
+    """Return the width of a grid with the lines between its boxes."""
+    width, box = grid.size[1], LOOKS[kind].box
+    return cell_width * (width + ((width - 1) // box if box else 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +98,8 @@ class GridsTable:
     """
 
     rows: Sequence[Sequence[TitledGrid]]
+    kind: KindName = "arc"
+    givens: Grid | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for cell_width in (2, 1):
@@ -74,13 +112,13 @@ class GridsTable:
             for index, (grid, title) in enumerate(row):
                 if index == 1:
                     yield Text("v" if options.ascii_only else "↓")
-                yield grid_panel(grid, title)
+                yield grid_panel(grid, title, self.kind, self.givens)
             yield Text()
 
     def _widths(self, cell_width: int) -> list[int]:
         return [
             max(
-                max(grid.size[1] * cell_width, min(cell_len(title), _TITLE_WIDTH))
+                max(_width(grid, cell_width, self.kind), min(cell_len(title), _TITLE_WIDTH))
                 for grid, title in filter(None, column)
             )
             for column in zip_longest(*self.rows)
@@ -102,7 +140,7 @@ class GridsTable:
                     grids.append(arrow if column == 1 else "")
                 # In a separate row, at its bottom: a title that wraps must not move its grid.
                 titles.append(Align(Text(title, style="bold"), vertical="bottom"))
-                grids.append(_Cells(grid, cell_width))
+                grids.append(_Cells(grid, cell_width, self.kind, self.givens))
             table.add_row(*titles)
             table.add_row(*grids)
             table.add_row()

@@ -70,11 +70,12 @@ def name_of(visited: Visit) -> Any:
 def test_each_offered_puzzle_says_what_becomes_of_it(visited: Visit) -> None:
     page = visited.page
     page.locator("#open").click()
-    for name, word in ((KNOWN, "known"), (LARGE, "too large")):
+    words = ((KNOWN, "known"), (LARGE, "too large"), ("A Sudoku", "no checkpoint"))
+    for name, word in words:
         mark = page.get_by_role("button", name=re.compile(name)).locator(".mark-word")
         expect(mark.first).to_have_text(word)
     marks = page.locator("#examples .mark-word").all_inner_texts()
-    assert marks == sorted(marks, key=["known", "too large"].index)
+    assert marks == sorted(marks, key=["known", "too large", "no checkpoint"].index)
     page.keyboard.press("Escape")
     many = {"one": task(), "two": new_task(), "three": task(LARGE)}
     visited.paste({name: nameless(one) for name, one in many.items()})

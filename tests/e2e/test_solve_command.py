@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 from challenge_files import UNKNOWN
+from rule_checkpoints import write_rule_checkpoint
+
+from augment import SUDOKU
 
 START_LIMIT_S = 300  # a busy machine takes its time to import torch
 
@@ -308,3 +311,17 @@ def test_the_program_exits_2_on_bad_input_without_a_traceback(
     assert out == ""
     assert "none.json: no such file" in err
     assert "Traceback" not in err
+
+
+def test_a_sudoku_is_printed_and_drawn_as_one(hrm_arc: Any, tmp_path: Path) -> None:
+    write_rule_checkpoint(tmp_path / "digits", SUDOKU, 9)
+    text = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
+    picture = tmp_path / "answer.svg"
+    options = ("--checkpoint", tmp_path / "digits", "--variants", "2", "--image", picture)
+    done = hrm_arc("solve", "--sudoku", text, *options)
+
+    assert done.code == 0, done.err
+    assert "5 3 . │ . 7 . │ . . ." in done.out
+    assert "not verified: no answer obeys the rules" in done.out
+    assert "right" not in done.out
+    assert picture.read_text().count('font-weight="bold">5<') >= text.count("5")

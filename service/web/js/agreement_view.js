@@ -6,7 +6,7 @@ import { heatLabel, heatPicture } from "./pictures.js";
 import { agreement, ballots, weakest } from "./votes.js";
 import { percent } from "./words.js";
 
-export function agreementView(test) {
+export function agreementView(test, { cell }) {
   const shares = agreement(test.attempts[0], ballots(test));
   const low = weakest(shares);
   return h(
@@ -17,15 +17,15 @@ export function agreementView(test) {
       "div.agreement-body",
       {},
       heatPicture(shares, heatLabel(shares, low)),
-      h("div", {}, h("p.note", {}, inWords(low)), legend(), table(shares)),
+      h("div", {}, h("p.note", {}, inWords(low, cell)), legend(), table(shares)),
     ),
   );
 }
 
-function inWords({ share, row, column, mean }) {
-  if (share === 1) return "Every vote has the first attempt’s colour in every cell.";
+function inWords({ share, row, column, mean }, cell) {
+  if (share === 1) return `Every vote has the first attempt’s ${cell} in every cell.`;
   return (
-    `Of all votes, ${percent(mean)} on average have the first attempt’s colour in a cell; ` +
+    `Of all votes, ${percent(mean)} on average have the first attempt’s ${cell} in a cell; ` +
     `the fewest in row ${row + 1}, column ${column + 1}: ${percent(share)}.`
   );
 }

@@ -11,7 +11,7 @@ import { liveVote } from "./live_vote.js";
 import { messageOf } from "./messages.js";
 import { StageView } from "./stage_view.js";
 import { TestAnswer } from "./test_answer.js";
-import { isSamePuzzle, readTask } from "./task.js";
+import { isSamePuzzle } from "./task.js";
 import { about, left, percent } from "./words.js";
 
 const TITLE = "hrm-arc";
@@ -38,7 +38,7 @@ export class AnswerPanel {
     this.#ask = ask;
     byId("cancel").addEventListener("click", () => this.#ask());
     byId("load-puzzle").addEventListener("click", () =>
-      this.#load(readTask(this.#follower.view.task)),
+      this.#load({ draft: this.#follower.view.task, faults: [] }),
     );
     copyButton(
       byId("copy-attempts"),

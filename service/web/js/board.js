@@ -1,18 +1,20 @@
 // A grid as a table of cells that keys, pointer and finger work on. One cell is in the tab order,
 // the arrows move from there; shift with arrows selects a rectangle.
 
-import { COLOUR_NAMES, WRONG, rectangle, sizeOf } from "./grids.js";
+import { WRONG, rectangle, sizeOf } from "./grids.js";
 import { h, setStyle } from "./dom.js";
+import { ARC_LOOK, isAdded } from "./kinds.js";
 
 // How far a page key moves.
 const PAGE = 5;
 
 // Fires "press", "drag" and "release" with a place for the pointer, "act" for Enter and Space, and
-// "colour" with a digit that was typed. What they do is the owner's affair.
+// "colour" with the value of a key that was typed. What they do is the owner's affair.
 export class Board extends EventTarget {
   #table;
   #cells = [];
   #grid = [[0]];
+  #look = ARC_LOOK;
   #at = [0, 0];
   #anchor = null;
   #pressed = null;
@@ -41,14 +43,18 @@ export class Board extends EventTarget {
     return this.#anchor === null ? [this.#at] : rectangle(this.#anchor, this.#at);
   }
 
-  show(grid, { isReadOnly = false } = {}) {
+  show(grid, { isReadOnly = false, look = this.#look } = {}) {
     const [height, width] = sizeOf(grid);
-    const isNewSize = this.#cells.length !== height || this.#cells[0]?.length !== width;
+    const isNewKind = look.kind !== this.#look.kind;
+    const isNewSize =
+      isNewKind || this.#cells.length !== height || this.#cells[0]?.length !== width;
     const hadFocus = this.#table.contains(document.activeElement);
     this.#grid = grid;
+    this.#look = look;
     if (isNewSize) this.#build(height, width);
     this.#table.setAttribute("aria-readonly", String(isReadOnly));
     grid.forEach((row, r) => row.forEach((cell, c) => this.#paint(this.#cells[r][c], cell)));
+    this.#markAdded();
     this.#at = [Math.min(this.#at[0], height - 1), Math.min(this.#at[1], width - 1)];
     if (isNewSize) this.clearSelection();
     this.#refresh();
@@ -103,9 +109,23 @@ export class Board extends EventTarget {
   #paint(element, colour) {
     const value = colour === WRONG ? "wrong" : String(colour);
     if (element.dataset.colour === value) return;
+    const { cell, names, signs, isChecked } = this.#look.kind;
     element.dataset.colour = value;
-    const name = colour === WRONG ? "no colour" : `${COLOUR_NAMES[colour]}, ${colour}`;
-    element.setAttribute("aria-label", name);
+    element.dataset.sign = signs[colour] ?? value;
+    const name = isChecked ? names[colour] : `${names[colour]}, ${colour}`;
+    element.setAttribute("aria-label", colour === WRONG ? `no ${cell}` : name);
+  }
+
+  // What a puzzle does not give is an answer's own.
+  #markAdded() {
+    this.#cells.forEach((row, r) =>
+      row.forEach((cell, c) => {
+        const isOwn = isAdded(this.#look, this.#grid, r, c);
+        cell.classList.toggle("is-added", isOwn);
+        if (isOwn) cell.setAttribute("aria-description", "not given");
+        else cell.removeAttribute("aria-description");
+      }),
+    );
   }
 
   #refresh() {
@@ -134,8 +154,9 @@ export class Board extends EventTarget {
 
   #onKey(event) {
     if (event.altKey) return;
-    if (/^[0-9]$/.test(event.key) && !event.ctrlKey && !event.metaKey) {
-      this.#notify("colour", { colour: Number(event.key) });
+    const colour = [...this.#look.kind.keys].indexOf(event.key.toLowerCase());
+    if (colour >= 0 && !event.ctrlKey && !event.metaKey) {
+      this.#notify("colour", { colour });
     } else if (event.key === "Enter" || event.key === " ") {
       this.#notify("act", { place: this.#at });
     } else if (event.key === "Escape" && this.hasSelection) {

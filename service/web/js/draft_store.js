@@ -2,6 +2,7 @@
 
 import { makeGrid } from "./grids.js";
 import { keep, recall } from "./keep.js";
+import { KINDS } from "./kinds.js";
 import {
   MAX_PAIRS,
   emptyDraft,
@@ -79,7 +80,7 @@ export class DraftStore extends EventTarget {
   }
 
   canAdd(part) {
-    return this.draft[part].length < MAX_PAIRS;
+    return !KINDS[this.draft.kind].isChecked && this.draft[part].length < MAX_PAIRS;
   }
 
   canRemove(part) {

@@ -1,5 +1,7 @@
 // Files and texts may be dropped anywhere, and pasted wherever nothing is being written.
 
+import { kindOfText } from "./kinds.js";
+
 // `file` and `text` take what comes.
 export function takeDrops({ file, text }) {
   let depth = 0;
@@ -27,7 +29,7 @@ export function takeDrops({ file, text }) {
   addEventListener("paste", (event) => {
     if (isElsewhere() || event.target.closest?.("input, textarea, select")) return;
     const pasted = event.clipboardData.getData("text/plain");
-    if (!pasted.trim().startsWith("{")) return;
+    if (!pasted.trim().startsWith("{") && kindOfText(pasted) === null) return;
     event.preventDefault();
     text(pasted);
   });

@@ -6,7 +6,6 @@ import { Board } from "./board.js";
 import { copyText } from "./clipboard.js";
 import { byId } from "./dom.js";
 import {
-  COLOUR_NAMES,
   MAX_SIDE,
   WRONG,
   line,
@@ -19,6 +18,7 @@ import {
   withCells,
 } from "./grids.js";
 import { keep, recall } from "./keep.js";
+import { ARC_LOOK } from "./kinds.js";
 import { Palette } from "./palette.js";
 import { readGrid } from "./task.js";
 import { UndoStack } from "./undo.js";
@@ -30,7 +30,7 @@ const CHANGES = {
   "turn-right": ["Turned right", (grid) => applyDihedral(grid, 3)],
   "mirror-columns": ["Mirrored left to right", (grid) => applyDihedral(grid, 4)],
   "mirror-rows": ["Mirrored top to bottom", (grid) => applyDihedral(grid, 5)],
-  clear: ["All black", (grid) => makeGrid(...sizeOf(grid))],
+  clear: ["Cleared", (grid, { blank }) => makeGrid(...sizeOf(grid), blank)],
 };
 
 export class Editor {
@@ -47,10 +47,10 @@ export class Editor {
     on("editor-discard", () => this.#discard());
     on("editor-undo", () => this.#undo());
     on("editor-redo", () => this.#redo());
-    on("editor-copy", () => copyText(rowsAsText(this.#steps.value), "Grid"));
+    on("editor-copy", () => this.#copy());
     on("editor-from", () => this.#change("Taken over", this.#job.from()));
     for (const [id, [done, change]] of Object.entries(CHANGES)) {
-      on(`editor-${id}`, () => this.#change(done, change(this.#steps.value)));
+      on(`editor-${id}`, () => this.#change(done, change(this.#steps.value, this.#kind)));
     }
     for (const id of ["editor-rows", "editor-columns"]) {
       byId(id).addEventListener("change", () => this.#resize());
@@ -67,7 +67,7 @@ export class Editor {
   }
 
   // Opens on a grid. `onchange` gets each new grid; without it the grid is only looked at. `from`
-  // gives another grid to begin with, `faults` are {row, column, detail}.
+  // gives another grid to begin with, `faults` are {row, column, detail}, `look` says how to draw it.
   open({
     title,
     grid,
@@ -75,12 +75,17 @@ export class Editor {
     from = null,
     fromLabel = "",
     faults = () => [],
+    look = ARC_LOOK,
     at,
     onclose,
   }) {
-    this.#job = { onchange, from, faults, onclose, opener: document.activeElement };
+    this.#job = { onchange, from, faults, look, onclose, opener: document.activeElement };
     this.#steps = new UndoStack(grid);
     byId("editor-title").textContent = title;
+    this.#dialog.dataset.kind = this.#kind.name;
+    this.#palette.show(this.#kind);
+    byId("palette-legend").textContent = capital(this.#kind.cell);
+    byId("editor-keys-text").textContent = this.#kind.keysText;
     byId("editor-from").textContent = fromLabel;
     byId("editor-from").hidden = from === null;
     this.#dialog.classList.toggle("is-read-only", onchange === null);
@@ -104,14 +109,19 @@ export class Editor {
     return this.#job.onchange === null;
   }
 
+  get #kind() {
+    return this.#job.look.kind;
+  }
+
   get #tool() {
+    if (this.#kind.side !== null) return "draw"; // no other is shown
     return this.#dialog.querySelector('input[name="tool"]:checked').value;
   }
 
   #show() {
     const grid = this.#steps.value;
     const [height, width] = sizeOf(grid);
-    this.#board.show(grid, { isReadOnly: this.#isReadOnly });
+    this.#board.show(grid, { isReadOnly: this.#isReadOnly, look: this.#job.look });
     const faults = this.#job.faults(grid);
     this.#board.describe(faults);
     byId("editor-rows").value = height;
@@ -140,11 +150,10 @@ export class Editor {
   #paint(places, colour) {
     const grid = this.#steps.value;
     const changed = places.filter(([r, c]) => grid[r][c] !== colour);
-    const what =
-      places.length === 1
-        ? COLOUR_NAMES[colour]
-        : `${count(places.length, "cell")} ${COLOUR_NAMES[colour]}`;
-    this.#change(capital(what), changed.length === 0 ? grid : withCells(grid, changed, colour));
+    const name = this.#kind.names[colour];
+    const what = places.length === 1 ? name : `${count(places.length, "cell")} ${name}`;
+    const painted = changed.length === 0 ? grid : withCells(grid, changed, colour, this.#kind);
+    this.#change(capital(what), painted);
   }
 
   #onDigit(colour) {
@@ -164,9 +173,9 @@ export class Editor {
 
   #pick([row, column]) {
     const colour = this.#steps.value[row][column];
-    if (colour === WRONG) return;
+    if (colour === WRONG || colour >= this.#kind.chosen) return;
     this.#palette.choose(colour);
-    announce(`${COLOUR_NAMES[colour]} taken`);
+    announce(`${this.#kind.names[colour]} taken`);
   }
 
   #onPress({ place, isPick }) {
@@ -209,10 +218,11 @@ export class Editor {
     if (!isOnBoard && event.target.matches("input[type=number]")) return;
     if (isCommand && key === "z" && !event.shiftKey) this.#undo();
     else if (isCommand && (key === "y" || key === "z")) this.#redo();
-    else if (isCommand && key === "c" && isOnBoard) copyText(rowsAsText(this.#steps.value), "Grid");
+    else if (isCommand && key === "c" && isOnBoard) this.#copy();
     else if (isCommand && key === "a" && isOnBoard) this.#selectAll();
     else if (isOnBoard && !isCommand && key === "f") this.#fillAtFocus();
-    else if (isOnBoard && (key === "delete" || key === "backspace")) this.#onDigit(0);
+    else if (isOnBoard && (key === "delete" || key === "backspace"))
+      this.#onDigit(this.#kind.blank);
     else return;
     event.preventDefault();
   }
@@ -235,14 +245,16 @@ export class Editor {
     const faults = [];
     let grid = null;
     try {
-      grid = readGrid(JSON.parse(event.clipboardData.getData("text/plain")), "", faults);
+      const text = event.clipboardData.getData("text/plain");
+      const isJson = !this.#kind.isChecked || text.trim().startsWith("[");
+      grid = readGrid(isJson ? JSON.parse(text) : text, "", faults, this.#kind);
     } catch {
       // Said below.
     }
     if (grid === null || faults.length > 0) {
-      alarm("What was pasted is no grid: give rows of colours 0 to 9, like [[0, 1], [2, 3]]");
-      byId("editor-fault").textContent =
-        "What was pasted is no grid: give rows of colours, like [[0, 1], [2, 3]].";
+      const said = `What was pasted ${this.#kind.forms.grid}`;
+      alarm(said);
+      byId("editor-fault").textContent = `${said}.`;
     } else this.#change("Grid pasted", grid);
   }
 
@@ -250,7 +262,14 @@ export class Editor {
     const bounded = (id) =>
       Math.min(MAX_SIDE, Math.max(1, Math.round(Number(byId(id).value)) || 1));
     const [height, width] = [bounded("editor-rows"), bounded("editor-columns")];
-    this.#change(`${height} rows, ${width} columns`, resize(this.#steps.value, height, width));
+    this.#change(
+      `${height} rows, ${width} columns`,
+      resize(this.#steps.value, height, width, this.#kind),
+    );
+  }
+
+  #copy() {
+    copyText(rowsAsText(this.#steps.value, this.#kind), "Grid");
   }
 
   #undo() {

@@ -11,7 +11,9 @@ export function factsOf({ id, result, created_at: created }) {
     ["Job", h("code", {}, id)],
     ["Asked", dateTime(created)],
     ...result.members.flatMap((member) => memberFacts(member)),
-    [withHelp("Self-test", "self_test"), VERIFIED[result.verified] ?? "not said"],
+    result.members.some(({ enrolment }) => enrolment === "rules")
+      ? ["Rules", result.verified ? "obeyed" : "broken"]
+      : [withHelp("Self-test", "self_test"), VERIFIED[result.verified] ?? "not said"],
     [
       withHelp("Halting", "halting"),
       `${result.halting}, ${count(result.max_segments, "segment")} at most`,
@@ -48,10 +50,8 @@ function memberFacts({
   adaptation,
 }) {
   const name = h("span", {}, `${checkpoint} `, h("code", { title: sha256 }, sha256.slice(0, 12)));
-  const facts = [
-    [withHelp("Checkpoint", "checkpoint"), name],
-    ["Known as", `${enrolled}, ${enrolment}`],
-  ];
+  const facts = [[withHelp("Checkpoint", "checkpoint"), name]];
+  if (enrolment !== "rules") facts.push(["Known as", `${enrolled}, ${enrolment}`]);
   if (adaptation) {
     const {
       base,

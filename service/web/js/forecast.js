@@ -4,32 +4,43 @@
 import { demonstrationsHash } from "./demonstrations_hash.js";
 import { h } from "./dom.js";
 import { WRONG, sizeOf } from "./grids.js";
+import { KINDS, ofKind } from "./kinds.js";
 import { gridsOf } from "./task.js";
 import { about } from "./words.js";
 
 // The marks of puzzles, by kind of forecast: a word beside a puzzle, and what it means.
 export const MARKS = {
   known: ["known", "answered in seconds"],
+  answers: ["answered", "a model for its kind answers it, and the rules check that"],
   adapted: ["adapted", "learned for you earlier, which is used again"],
   adapts: ["adapts", "learned first, then answered"],
   off: ["not learned", "no model has learned it, and adapting is off"],
   large: ["too large", "no model here reads grids of this size"],
+  unserved: ["no checkpoint", "no model here is for its kind"],
 };
 
 // Training ends with the step that the time runs out in: a kept one has a little less than asked.
 const ENOUGH = 0.9;
 
-// Gives {kind, checkpoint, adaptS, side, canvas}; kind "pending" while the service is not known.
+// Gives {kind, of, checkpoint, adaptS, side, canvas}; kind "pending" while the service is not known.
+// `of` is the kind of the puzzle, where the text names it.
 // `choice` is what the options say: {checkpoint, adapt, adaptS, adaptVariants}.
 export function forecastOf(draft, knowledge, choice) {
   const { checkpoint: name, adapt, adaptS, adaptVariants } = choice;
-  const { checkpoints } = knowledge;
+  const of = KINDS[draft.kind];
+  const checkpoints = ofKind(knowledge.checkpoints, draft);
   const grids = gridsOf(draft).map(({ grid }) => grid);
-  if (checkpoints.length === 0 || grids.some((grid) => grid.flat().includes(WRONG)))
+  if (knowledge.checkpoints.length === 0 || grids.some((grid) => grid.flat().includes(WRONG)))
     return { kind: "pending" };
   const side = Math.max(...grids.flatMap(sizeOf));
-  const hash = demonstrationsHash(draft);
   const asked = name === "" ? inOrder(checkpoints) : checkpoints.filter((c) => c.name === name);
+  if (asked.length === 0) return { kind: "unserved", of, checkpoint: name };
+  if (of.isChecked) {
+    const fitting = asked.find(({ canvas }) => side <= canvas);
+    if (fitting !== undefined) return { kind: "answers", of, checkpoint: fitting };
+    return { kind: "large", side, canvas: largestCanvas([], asked) };
+  }
+  const hash = demonstrationsHash(draft);
   const learned = asked.find((one) => side <= one.canvas && knowledge.knows(one, hash));
   if (learned !== undefined && adapt !== "always") return { kind: "known", checkpoint: learned };
   if (!knowledge.isComplete) return { kind: "pending" };
@@ -64,10 +75,16 @@ export function usualAdaptS(checkpoints) {
 }
 
 export function forecastText(forecast, adapt) {
-  const { kind, checkpoint, adaptS, side, canvas } = forecast;
+  const { kind, of, checkpoint, adaptS, side, canvas } = forecast;
   switch (kind) {
     case "known":
       return `${checkpoint.name} has learned this puzzle: answered in seconds.`;
+    case "answers":
+      return `${checkpoint.name} answers ${of.title}, and each answer is checked by the rules.`;
+    case "unserved":
+      return checkpoint === ""
+        ? `No checkpoint for ${of.title} is served here.`
+        : `${checkpoint} does not answer ${of.title}: choose another checkpoint.`;
     case "adapted":
       return `${checkpoint.name} was adapted to this puzzle earlier, which is used again.`;
     case "adapts": {

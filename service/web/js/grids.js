@@ -1,22 +1,11 @@
-// Grids as lists of rows of colours 0..9, and what can be done with them; nothing is changed in
-// place. A cell that is no colour (yet) is WRONG; only drafts hold such cells.
+// Grids as lists of rows of numbers, and what can be done with them; nothing is changed in place. A
+// cell that is none of the numbers of its kind (yet) is WRONG; only drafts hold such cells.
 
+import { ARC } from "./kinds.js";
 import { count } from "./words.js";
 
 export const WRONG = -1;
 export const MAX_SIDE = 30;
-export const COLOUR_NAMES = Object.freeze([
-  "black",
-  "blue",
-  "red",
-  "green",
-  "yellow",
-  "grey",
-  "magenta",
-  "orange",
-  "light blue",
-  "maroon",
-]);
 
 export function makeGrid(height, width, colour = 0) {
   return Array.from({ length: height }, () => new Array(width).fill(colour));
@@ -44,15 +33,17 @@ export function keyOf(grid) {
   return grid.map((row) => row.join("")).join("/");
 }
 
-export function withCells(grid, places, colour) {
-  const copy = grid.map((row) => row.slice());
-  for (const [r, c] of places) copy[r][c] = colour;
+// A value that a grid has once moves to the last of the places.
+export function withCells(grid, places, value, { once, blank } = ARC) {
+  const isOnce = once.includes(value);
+  const copy = grid.map((row) => row.map((cell) => (isOnce && cell === value ? blank : cell)));
+  for (const [r, c] of isOnce ? places.slice(-1) : places) copy[r][c] = value;
   return copy;
 }
 
-// What fits stays where it is, what is new is black.
-export function resize(grid, height, width) {
-  return makeGrid(height, width).map((row, r) => row.map((_, c) => grid[r]?.[c] ?? 0));
+// What fits stays where it is, what is new is blank.
+export function resize(grid, height, width, { blank } = ARC) {
+  return makeGrid(height, width).map((row, r) => row.map((_, c) => grid[r]?.[c] ?? blank));
 }
 
 // The places of one colour around a place, across edges.
@@ -104,17 +95,21 @@ export function differences(one, other) {
   );
 }
 
-// A grid in words, for those who cannot see it: its size and how much there is of each colour.
-export function describeGrid(grid) {
+// A grid in words, for those who cannot see it: its size and how much there is of each value.
+export function describeGrid(grid, { names, describe } = ARC) {
   const counts = new Map();
   for (const cell of grid.flat()) counts.set(cell, (counts.get(cell) ?? 0) + 1);
   const parts = [...counts]
     .sort(([a, n], [b, m]) => m - n || a - b)
-    .map(([cell, number]) => `${number} ${cell === WRONG ? "wrong" : COLOUR_NAMES[cell]}`);
+    .map(([cell, number]) => `${number} ${cell === WRONG ? "wrong" : names[cell]}`);
   const [height, width] = sizeOf(grid);
-  return `${count(height, "row")}, ${count(width, "column")}: ${parts.join(", ")}`;
+  const said = describe?.(grid) ?? parts.join(", ");
+  return `${count(height, "row")}, ${count(width, "column")}: ${said}`;
 }
 
-export function rowsAsText(grid) {
-  return `[${grid.map((row) => `[${row.join(", ")}]`).join(",\n ")}]`;
+// A grid as JSON, a row a line.
+export function rowsAsText(grid, { write } = ARC) {
+  return `[${write(grid)
+    .map((row) => JSON.stringify(row))
+    .join(",\n ")}]`;
 }

@@ -1,10 +1,11 @@
 // One job that is looked at: asked for, followed while it goes on, cancelled.
 
 import { Problem, isFinal } from "./api.js";
+import { readTask } from "./task.js";
 
 const AGAIN_AFTER_MS = 4000;
 
-// Fires "change" with what there is to show: {job, task, isOffline, problem}.
+// Fires "change" with what there is to show: {job, task, isOffline, problem}; the task is a draft.
 export class JobFollower extends EventTarget {
   #api;
   #abort = null;
@@ -25,7 +26,7 @@ export class JobFollower extends EventTarget {
     this.#show({ job, task, isOffline: false, problem: null });
     try {
       if (job === null || task === null) {
-        [job, task] = await Promise.all([job ?? this.#api.job(id), task ?? this.#api.task(id)]);
+        [job, task] = await Promise.all([job ?? this.#api.job(id), task ?? this.#draft(id)]);
       }
       if (abort.signal.aborted) return;
       this.#show({ job, task });
@@ -42,6 +43,10 @@ export class JobFollower extends EventTarget {
       this.#show({ problem: error });
       if (!(error instanceof Problem)) await this.#tryAgain(id, abort.signal);
     }
+  }
+
+  async #draft(id) {
+    return readTask(await this.#api.task(id)).draft;
   }
 
   close() {

@@ -67,8 +67,9 @@ export function attemptsText({ tests }) {
   return JSON.stringify(entries);
 }
 
-// What became of a job with expected outputs, in a sentence.
+// What became of a job with expected outputs or with rules, in a sentence.
 export function verdictOf(tests) {
+  if (tests.every(({ verified }) => verified)) return "Verified by the rules.";
   const judged = tests.filter(({ right }) => right !== undefined && right !== null);
   if (judged.length === 0) return count(tests.length, "test input") + " answered.";
   return `${judged.filter(({ right }) => right).length} of ${judged.length} right.`;

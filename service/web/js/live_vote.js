@@ -1,6 +1,7 @@
 // A vote that goes on: the first candidates, their shares, and how many have answered.
 
 import { h } from "./dom.js";
+import { lookOf } from "./kinds.js";
 import { largestSide, tile } from "./pictures.js";
 import { count, percent } from "./words.js";
 
@@ -17,7 +18,9 @@ export function liveVote(test, index, task, editor) {
       : h(
           "ol.candidates.live",
           { style: scaleOf(candidates) },
-          candidates.map((candidate, place) => candidateItem(candidate, place, { index, editor })),
+          candidates.map((candidate, place) =>
+            candidateItem(candidate, place, { index, editor, look: lookOf(task, index) }),
+          ),
         ),
   );
 }
@@ -31,10 +34,11 @@ export function scaleOf(candidates) {
 export function candidateItem(
   { grid, count: votes, share, mean_q_halt: q, by_checkpoint: parts },
   place,
-  { index, editor, isRight = null },
+  { index, editor, look, isRight = null },
 ) {
   const label = `Candidate ${place + 1}`;
-  const onclick = () => editor.open({ title: `Test ${index + 1}: ${label.toLowerCase()}`, grid });
+  const title = `Test ${index + 1}: ${label.toLowerCase()}`;
+  const onclick = () => editor.open({ title, grid, look });
   const details = [count(votes, "vote")];
   if (q !== undefined) details.push(`q ${q.toFixed(2)}`);
   if (parts)
@@ -49,6 +53,7 @@ export function candidateItem(
     tile(grid, label, "Look closely", onclick, {
       focus: `candidate-${index}-${place}`,
       classes: ".small",
+      look,
     }),
     h(
       "div.candidate-text",

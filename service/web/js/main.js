@@ -14,6 +14,7 @@ import { explainAll } from "./help.js";
 import { JobFollower } from "./job_follower.js";
 import { JobsPanel } from "./jobs_panel.js";
 import { Keys } from "./keys.js";
+import { KINDS } from "./kinds.js";
 import { Knowledge } from "./knowledge.js";
 import { messageOf } from "./messages.js";
 import { OpenDialog } from "./open_dialog.js";
@@ -111,8 +112,10 @@ function load(task) {
 function edit(task) {
   store.load(task);
   byId("puzzle").scrollTop = 0;
-  const { train, test } = task.draft;
-  const parts = [count(train.length, "demonstration"), count(test.length, "test input")];
+  const { kind, train, test } = task.draft;
+  const parts = KINDS[kind].isChecked
+    ? [KINDS[kind].heading]
+    : [count(train.length, "demonstration"), count(test.length, "test input")];
   announce(`${task.draft.name}: ${parts.join(", ")}`);
   if (task.faults.length > 0) {
     const verb = task.faults.length === 1 ? "is" : "are";
@@ -200,7 +203,7 @@ function takePuzzle(task) {
   if (task === null || untaken !== follower.id) return;
   untaken = null;
   const isShown = isSamePuzzle(store.draft, task) && store.draft.name === task.name;
-  if (!store.isEdited && !isShown) store.load(readTask(task));
+  if (!store.isEdited && !isShown) store.load({ draft: task, faults: [] });
 }
 
 function onKey(event) {

@@ -5,9 +5,10 @@ import { button, byId, h, replace } from "./dom.js";
 import { takeDrops } from "./drops.js";
 import { readExamples } from "./examples.js";
 import { MARKS, markOf } from "./forecast.js";
+import { KINDS, lookOf } from "./kinds.js";
 import { largestSide, picture } from "./pictures.js";
-import { TaskError, readTask, readTasks } from "./task.js";
-import { count, timeOfDay } from "./words.js";
+import { TaskError, emptyDraft, readTask, readTasks } from "./task.js";
+import { capital, count, timeOfDay } from "./words.js";
 
 const MAX_FILE_BYTES = 64 * 1024 * 1024;
 const SHOWN = 200;
@@ -45,12 +46,19 @@ export class OpenDialog {
         h("li", {}, markOf({ kind, adaptS: null }), ` ${meaning}`),
       ),
     );
+    byId("empty").append(...Object.values(KINDS).map((kind) => this.#emptyButton(kind)));
     this.#readExamples();
     knowledge.addEventListener("change", () => {
       this.#listCheckpoints();
       if (this.#dialog.open) this.#showMarks();
     });
     takeDrops({ file: (file) => this.#readFile(file), text: (text) => this.take(text) });
+  }
+
+  #emptyButton(kind) {
+    const choose = () =>
+      this.#choose({ draft: emptyDraft(`drawn ${timeOfDay()}`, kind), faults: [] });
+    return button(capital(kind.title), choose, { class: "quiet" });
   }
 
   open() {
@@ -115,7 +123,7 @@ export class OpenDialog {
   #readPasted() {
     const text = byId("paste").value;
     if (text.trim() === "") {
-      this.#complain("There is nothing to load yet: paste a task’s JSON.");
+      this.#complain("There is nothing to load yet: paste a task’s JSON, a Sudoku or a maze.");
       byId("paste").focus();
       return;
     }
@@ -135,7 +143,7 @@ export class OpenDialog {
       this.#complain(`${file.name} is larger than 64 MB: no task file is.`);
       return;
     }
-    this.take(await file.text(), file.name.replace(/\.json$/i, "") || undefined);
+    this.take(await file.text(), file.name.replace(/\.(json|txt)$/i, "") || undefined);
   }
 
   #complain(text) {
@@ -169,10 +177,12 @@ export class OpenDialog {
   }
 
   #exampleItem({ title, task, forecast }) {
-    const [{ input, output }] = task.draft.train;
+    const look = lookOf(task.draft);
+    const { input, output } = task.draft.train[0] ?? task.draft.test[0];
+    const grids = [input, output].filter((grid) => grid !== null);
     return h(
       "li",
-      { style: { "--side": largestSide([input, output]) } },
+      { style: { "--side": largestSide(grids) } },
       h(
         "button.example",
         {
@@ -180,7 +190,11 @@ export class OpenDialog {
           onclick: () => this.#choose(task),
           "data-focus": `example-${task.draft.name}`,
         },
-        h("span.example-grids", {}, picture(input), picture(output)),
+        h(
+          "span.example-grids",
+          {},
+          grids.map((grid) => picture(grid, { look })),
+        ),
         h("span.example-name", {}, task.draft.name),
         h("span.example-title", {}, title),
         markOf(forecast),

@@ -3,6 +3,7 @@
 import { byId, h, replace } from "./dom.js";
 import { canAdapt, usualAdaptS } from "./forecast.js";
 import { keep, recall } from "./keep.js";
+import { KINDS } from "./kinds.js";
 import { about, count } from "./words.js";
 
 const NUMBERS = [
@@ -97,14 +98,13 @@ export class OptionsForm extends EventTarget {
     this.#checkpoints = checkpoints;
     const choice = this.#form.elements.checkpoint;
     const before = choice.value || (recall(KEPT, {}).checkpoint ?? "");
-    const options = checkpoints.map(({ name, finding, canvas, puzzles }) =>
-      h(
-        "option",
-        { value: name, selected: name === before },
-        `${name}: ${count(puzzles, "puzzle")}, up to ${canvas} × ${canvas}` +
-          (finding === "aligned" ? "" : `, ${finding}`),
-      ),
-    );
+    const options = checkpoints.map(({ name, kind = "arc", finding, canvas, puzzles }) => {
+      const { isChecked, title } = KINDS[kind];
+      const of = isChecked ? title : count(puzzles, "puzzle");
+      const found = finding === "aligned" || isChecked ? "" : `, ${finding}`;
+      const text = `${name}: ${of}, up to ${canvas} × ${canvas}${found}`;
+      return h("option", { value: name, selected: name === before }, text);
+    });
     const first = h(
       "option",
       { value: "" },

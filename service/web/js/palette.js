@@ -1,14 +1,21 @@
-// The ten colours to choose from: a group of radio buttons.
+// The colours or signs to choose from: a group of radio buttons.
 
 import { byId, h } from "./dom.js";
-import { COLOUR_NAMES } from "./grids.js";
-
-const FIRST = 1;
 
 export class Palette {
+  #place;
+  #kind = null;
+
   constructor(place) {
-    this.colour = FIRST;
-    place.append(...COLOUR_NAMES.map((name, colour) => this.#swatch(name, colour)));
+    this.#place = place;
+  }
+
+  show(kind) {
+    if (kind === this.#kind) return;
+    this.#kind = kind;
+    const names = kind.names.slice(0, kind.chosen);
+    this.#place.replaceChildren(...names.map((name, colour) => this.#swatch(name, colour)));
+    this.choose(kind.first);
   }
 
   choose(colour) {
@@ -22,14 +29,17 @@ export class Palette {
       name: "colour",
       id: `colour-${colour}`,
       value: colour,
-      checked: colour === FIRST,
       onchange: () => this.choose(colour),
     });
     return h(
       "label.swatch",
-      { title: `${name} (${colour})` },
+      { title: `${name} (${this.#kind.keys[colour]})` },
       radio,
-      h("span.swatch-colour", { "data-colour": colour, "aria-hidden": "true" }, String(colour)),
+      h(
+        "span.swatch-colour",
+        { "data-colour": colour, "aria-hidden": "true" },
+        this.#kind.signs[colour] ?? String(colour),
+      ),
       h("span.visually-hidden", {}, name),
     );
   }

@@ -2,20 +2,24 @@
 
 import { WRONG, describeGrid, rectangle, sizeOf } from "./grids.js";
 import { h, setStyle, svg } from "./dom.js";
+import { ARC_LOOK, isAdded } from "./kinds.js";
 import { percent } from "./words.js";
 
 // Up to this many a side the cells of a map are large enough for a number.
 const NUMBERED = 10;
 
-// `marks`: places with a frame around them. A picture with a label is an image of its own, one
-// without belongs to something that has a name already.
-export function picture(grid, { label = null, marks = [] } = {}) {
+// `marks`: places with a frame around them; `look` says how cells are drawn. A picture with a label
+// is an image of its own, one without belongs to something that has a name already.
+export function picture(grid, { label = null, marks = [], look = ARC_LOOK } = {}) {
   const [height, width] = sizeOf(grid);
-  return frame(height, width, label, [
+  const drawn = frame(height, width, label, [
     ...colourShapes(grid),
     lines(height, width),
+    ...signsOf(grid, look),
     ...(marks.length === 0 ? [] : [outlines(marks, "mark-under"), outlines(marks, "mark")]),
   ]);
+  drawn.dataset.kind = look.kind.name;
+  return drawn;
 }
 
 // How far votes agree in each cell: the paler, the more they do.
@@ -51,8 +55,14 @@ export function heatOpacity(share) {
 }
 
 // A grid that opens when pressed, to be edited or looked at cell by cell.
-export function tile(grid, label, action, onclick, { marks = [], focus, classes = "" } = {}) {
-  const name = `${label}. ${describeGrid(grid)}. ${action}`;
+export function tile(
+  grid,
+  label,
+  action,
+  onclick,
+  { marks = [], look = ARC_LOOK, focus, classes = "" } = {},
+) {
+  const name = `${label}. ${describeGrid(grid, look.kind)}. ${action}`;
   return h(
     `button.tile${classes}`,
     {
@@ -62,7 +72,7 @@ export function tile(grid, label, action, onclick, { marks = [], focus, classes 
       onclick,
       "data-focus": focus,
     },
-    picture(grid, { marks }),
+    picture(grid, { marks, look }),
   );
 }
 
@@ -110,11 +120,23 @@ function* colourShapes(grid) {
   }
 }
 
-function lines(height, width) {
+function lines(height, width, step = 1, kind = "lines") {
   let shape = "";
-  for (let r = 0; r <= height; r++) shape += `M0 ${r}h${width}`;
-  for (let c = 0; c <= width; c++) shape += `M${c} 0v${height}`;
-  return svg("path", { class: "lines", d: shape });
+  for (let r = 0; r <= height; r += step) shape += `M0 ${r}h${width}`;
+  for (let c = 0; c <= width; c += step) shape += `M${c} 0v${height}`;
+  return svg("path", { class: kind, d: shape });
+}
+
+function* signsOf(grid, look) {
+  const { box, signs } = look.kind;
+  if (box > 0) yield lines(...sizeOf(grid), box, "box-lines");
+  for (const [r, row] of grid.entries()) {
+    for (const [c, cell] of row.entries()) {
+      if (!signs[cell]) continue;
+      const kind = isAdded(look, grid, r, c) ? "sign is-added" : "sign";
+      yield svg("text", { class: kind, x: c + 0.5, y: r + 0.5 }, signs[cell]);
+    }
+  }
 }
 
 function outlines(places, kind) {

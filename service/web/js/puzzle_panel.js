@@ -3,8 +3,9 @@
 import { announce } from "./announce.js";
 import { button, byId, h, replace, setStyle } from "./dom.js";
 import { sizeText } from "./grids.js";
+import { KINDS, lookOf } from "./kinds.js";
 import { largestSide, tile } from "./pictures.js";
-import { allFaults, gridsOf, placeOf, placeText } from "./task.js";
+import { allFaults, gridsOf, placeOf, placeText, pointerOf } from "./task.js";
 import { count } from "./words.js";
 
 const SHOWN_FAULTS = 8;
@@ -54,7 +55,9 @@ export class PuzzlePanel {
   openAt(pointer) {
     const place = placeOf(pointer);
     if (place?.member === undefined) {
-      (place === null && pointer === "/name" ? byId("name") : byId("demonstrations")).focus();
+      const isName = place === null && pointer === "/name";
+      const part = this.#kind.isChecked ? "test-title" : "demonstrations";
+      byId(isName ? "name" : part).focus();
       return;
     }
     const at = place.row === undefined ? undefined : [place.row, place.column ?? 0];
@@ -62,7 +65,16 @@ export class PuzzlePanel {
     this.#open(place, { at, back: '#faults:not([hidden]) [data-focus="fault-0"]' });
   }
 
+  get #kind() {
+    return KINDS[this.#store.draft.kind];
+  }
+
   #show() {
+    const { isChecked, heading } = this.#kind;
+    byId("puzzle").classList.toggle("is-checked", isChecked);
+    byId("train-part").hidden = isChecked;
+    byId("add-test").hidden = isChecked;
+    byId("test-title").textContent = heading;
     const { draft, canUndo, canRedo } = this.#store;
     if (document.activeElement !== byId("name")) byId("name").value = draft.name;
     byId("undo").disabled = !canUndo;
@@ -91,32 +103,43 @@ export class PuzzlePanel {
           "data-focus": `remove-${part}-${index}`,
         })
       : null;
-    const answer =
-      output === null
-        ? button("Add expected output", () => this.#addOutput(index), {
-            class: "quiet add-output",
-            "data-focus": `${part}-${index}-output`,
-            "aria-label": `Add expected output to ${name.toLowerCase()}`,
-          })
-        : this.#figure(part, index, "output");
+    const { isChecked } = this.#kind;
+    const add = isChecked
+      ? null
+      : button("Add expected output", () => this.#addOutput(index), {
+          class: "quiet add-output",
+          "data-focus": `${part}-${index}-output`,
+          "aria-label": `Add expected output to ${name.toLowerCase()}`,
+        });
+    const answer = output === null ? add : this.#figure(part, index, "output");
     return h(
       "li.pair",
       {},
-      h("div.pair-head", {}, h("span.pair-name", {}, name), remove),
+      isChecked ? null : h("div.pair-head", {}, h("span.pair-name", {}, name), remove),
       h(
         "div.flow",
         {},
         this.#figure(part, index, "input"),
-        h("span.arrow", { "aria-hidden": "true" }, "→"),
+        answer && h("span.arrow", { "aria-hidden": "true" }, "→"),
         answer,
       ),
     );
   }
 
+  // Of a kind that is checked an answer is no more than looked at.
+  #canEdit(member) {
+    return !this.#kind.isChecked || member === "input";
+  }
+
+  #look(member) {
+    const isAnswer = this.#kind.isChecked && member === "output";
+    return isAnswer ? lookOf(this.#store.draft) : { kind: this.#kind, givens: null };
+  }
+
   #figure(part, index, member) {
     const place = { part, index, member };
     const grid = this.#store.grid(place);
-    const pointer = `/${part}/${index}/${member}`;
+    const pointer = pointerOf(this.#store.draft, place);
     const isWrong = this.#store.faults.some(
       (fault) => fault.pointer === pointer || fault.pointer?.startsWith(`${pointer}/`),
     );
@@ -126,7 +149,10 @@ export class PuzzlePanel {
     return h(
       isWrong ? "div.figure.is-wrong" : "div.figure",
       {},
-      tile(grid, name, "Edit", () => this.#open(place), { focus: `${part}-${index}-${member}` }),
+      tile(grid, name, this.#canEdit(member) ? "Edit" : "Look closely", () => this.#open(place), {
+        focus: `${part}-${index}-${member}`,
+        look: this.#look(member),
+      }),
       h(
         "div.caption",
         {},
@@ -144,14 +170,15 @@ export class PuzzlePanel {
 
   #open(place, { at, back } = {}) {
     const { part, index, member } = place;
-    const pointer = `/${part}/${index}/${member}`;
+    const pointer = pointerOf(this.#store.draft, place);
     const own = `[data-focus="${part}-${index}-${member}"]`;
     const other = member === "output" ? { part, index, member: "input" } : null;
     this.#editor.open({
       title: placeText(pointer),
       grid: this.#store.grid(place),
       at,
-      onchange: (grid) => this.#store.setGrid(place, grid),
+      onchange: this.#canEdit(member) ? (grid) => this.#store.setGrid(place, grid) : null,
+      look: this.#look(member),
       from: other === null ? null : () => this.#store.grid(other),
       fromLabel: "Copy the input",
       faults: () => this.#cellFaults(pointer),
@@ -181,7 +208,8 @@ export class PuzzlePanel {
 
   #removeOutput(place) {
     this.#store.setGrid(place, null);
-    document.querySelector(`[data-focus="test-${place.index}-output"]`).focus();
+    const next = this.#kind.isChecked ? "input" : "output";
+    document.querySelector(`[data-focus="test-${place.index}-${next}"]`).focus();
   }
 
   #add(part) {
@@ -228,8 +256,10 @@ export class PuzzlePanel {
   }
 }
 
-// The most columns that the two grids of a pair have together.
-function widestPair({ train, test }) {
-  const widths = ({ input, output }) => input[0].length + (output ?? input)[0].length;
+// The most columns that the two grids of a pair have together, also where one is still to come.
+function widestPair({ kind, train, test }) {
+  const { isChecked } = KINDS[kind];
+  const widths = ({ input, output }) =>
+    isChecked && output === null ? input[0].length : input[0].length + (output ?? input)[0].length;
   return Math.max(...[...train, ...test].map(widths));
 }

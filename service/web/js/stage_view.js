@@ -5,6 +5,7 @@ import { h, replace, setStyle } from "./dom.js";
 import { sizeText } from "./grids.js";
 import { withHelp } from "./help.js";
 import { stepOf } from "./job_words.js";
+import { lookOf } from "./kinds.js";
 import { largestSide, picture } from "./pictures.js";
 import { count, percent, seconds } from "./words.js";
 
@@ -69,7 +70,7 @@ export class StageView {
     replace(
       this.#inputs,
       test.flatMap(({ input }, index) => [
-        figure(test.length === 1 ? "Input" : `Test ${index + 1}`, input, sizeText(input)),
+        figure(test.length === 1 ? "Input" : `Test ${index + 1}`, input, lookOf(task, index)),
         h(
           "div.staged",
           { "aria-hidden": "true" },
@@ -100,12 +101,13 @@ export class StageView {
   }
 }
 
-function figure(name, grid, caption) {
+function figure(name, grid, look) {
+  const caption = sizeText(grid);
   return h(
     "figure.staged",
     {},
     h("figcaption", {}, h("strong", {}, name)),
-    picture(grid, { label: `${name}, ${caption}` }),
+    picture(grid, { label: `${name}, ${caption}`, look }),
     h("span.caption", {}, caption),
   );
 }

@@ -5,6 +5,7 @@ import { Problem } from "./api.js";
 import { button, byId, h, replace } from "./dom.js";
 import { canAdapt, usualAdaptS } from "./forecast.js";
 import { sizeOf, sizeText } from "./grids.js";
+import { ofKind } from "./kinds.js";
 import { messageOf } from "./messages.js";
 import { gridsOf, placeOf, taskDocument } from "./task.js";
 import { about, count } from "./words.js";
@@ -18,7 +19,7 @@ export class Submitter {
   #forecast;
   #sent;
 
-  // `forecast` says what becomes of a draft; `sent` gets a job that was queued and its task.
+  // `forecast` says what becomes of a draft; `sent` gets a job that was queued and its draft.
   constructor({ api, store, puzzle, form, knowledge, forecast, sent }) {
     this.#api = api;
     this.#store = store;
@@ -41,12 +42,12 @@ export class Submitter {
     const pressed = byId("solve");
     if (pressed.getAttribute("aria-disabled") === "true") return;
     pressed.setAttribute("aria-disabled", "true");
-    const task = taskDocument(this.#store.draft);
+    const { draft } = this.#store;
     const options = { ...this.#learned(), ...this.#form.options, ...once };
     try {
-      const job = await this.#api.submit({ ...task, options }, idempotencyKey());
+      const job = await this.#api.submit({ ...taskDocument(draft), options }, idempotencyKey());
       announce(`${job.name} is queued`);
-      this.#sent(job, task);
+      this.#sent(job, draft);
     } catch (error) {
       this.#refuse(error);
     } finally {
@@ -101,8 +102,9 @@ export class Submitter {
 
   // With the checkpoints that the puzzle fits, where it was too large for the one that was asked.
   #showTooLarge(faults) {
-    const { checkpoints } = this.#knowledge;
-    const grids = gridsOf(this.#store.draft);
+    const { draft } = this.#store;
+    const checkpoints = ofKind(this.#knowledge.checkpoints, draft);
+    const grids = gridsOf(draft);
     const side = Math.max(...grids.flatMap(({ grid }) => sizeOf(grid)));
     const fitting = checkpoints.filter(({ canvas }) => canvas >= side);
     const most = Math.max(...checkpoints.map(({ canvas }) => canvas));

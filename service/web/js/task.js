@@ -1,27 +1,37 @@
 // Tasks as they are pasted, drawn and sent. A draft may be wrong in places, so that what is wrong
-// can be shown where it is: {name, train: [{input, output}], test: [{input, output | null}]}, with
-// grids that may hold WRONG cells, and faults beside it: {pointer, detail}, as the service words them.
+// can be shown where it is: {name, kind, train: [{input, output}], test: [{input, output | null}]},
+// with grids that may hold WRONG cells, and faults beside it: {pointer, detail}, as the service words
+// them.
+// A Sudoku or a maze is the input of its only test, with its answer as the output.
 
 import { MAX_SIDE, WRONG, makeGrid } from "./grids.js";
 import { jsonFault } from "./json_place.js";
+import { ARC, KINDS, kindOfDocument, kindOfText } from "./kinds.js";
+import { count } from "./words.js";
 
 export const MAX_PAIRS = 10;
 export const MAX_NAME = 200;
 const GRIDS = ["input", "output"];
+// Members of a document that are a grid.
+const WHOLE = { sudoku: "Sudoku", maze: "Maze", answer: "Answer" };
 
 export class TaskError extends Error {}
 
-export function emptyDraft(name = "puzzle") {
-  const pair = () => ({ input: makeGrid(3, 3), output: makeGrid(3, 3) });
+export function emptyDraft(name = "puzzle", kind = ARC) {
+  const pair = () => ({ input: kind.begin(), output: kind.begin() });
   return {
     name,
-    train: [pair(), pair()],
-    test: [{ input: makeGrid(3, 3), output: null }],
+    kind: kind.name,
+    train: kind.isChecked ? [] : [pair(), pair()],
+    test: [{ input: kind.begin(), output: null }],
   };
 }
 
-// Reads a text as one or many tasks: [{draft, faults}]. A file of many is {id: task}.
+// Reads a text as one or many tasks: [{draft, faults}]. A file of many is {id: task}; a Sudoku or a
+// maze may be there as it is.
 export function readTasks(text, name = "puzzle") {
+  const kind = kindOfText(text);
+  if (kind !== null) return [readTask({ [kind.name]: text }, name)];
   let document;
   try {
     document = JSON.parse(text);
@@ -31,8 +41,8 @@ export function readTasks(text, name = "puzzle") {
   if (!isObject(document)) {
     throw new TaskError('This is JSON, but no task: a task is {"train": […], "test": […]}.');
   }
-  if ("train" in document || "test" in document) return [readTask(document, name)];
-  const entries = Object.entries(document).filter(([, task]) => isObject(task) && "train" in task);
+  if (isTask(document) || "test" in document) return [readTask(document, name)];
+  const entries = Object.entries(document).filter(([, task]) => isObject(task) && isTask(task));
   if (entries.length === 0) {
     throw new TaskError("There is no task in this: a task has the members train and test.");
   }
@@ -42,7 +52,16 @@ export function readTasks(text, name = "puzzle") {
 // Reads a document as a draft, as much of it as can be shown, with all that is wrong in it.
 export function readTask(document, name = "puzzle") {
   const faults = [];
-  const draft = { name: readName(document, name, faults), train: [], test: [] };
+  const kind = kindOfDocument(document);
+  const draft = { name: readName(document, name, faults), kind: kind.name, train: [], test: [] };
+  if (kind.isChecked) {
+    const [input, output = null] = [document[kind.name], document.answer];
+    draft.test.push({
+      input: readGrid(input, `/${kind.name}`, faults, kind),
+      output: output === null ? null : readGrid(output, "/answer", faults, kind, true),
+    });
+    return { draft, faults };
+  }
   for (const part of ["train", "test"]) {
     const list = document[part];
     const what = part === "train" ? "demonstrations" : "test inputs";
@@ -83,48 +102,56 @@ function readPair(entry, part, pointer, faults) {
   return pair;
 }
 
-// Reads rows as a grid; what is no colour, and what short rows lack, becomes a wrong cell.
-export function readGrid(rows, pointer, faults) {
+// Reads what a document has for a grid; what is no cell of its kind, and what short rows lack,
+// becomes a wrong cell.
+export function readGrid(value, pointer, faults, kind = ARC, isAnswer = false) {
+  const rows = kind.rowsOf(value);
   if (
     !Array.isArray(rows) ||
     rows.length === 0 ||
     !rows.some((row) => Array.isArray(row) && row.length)
   ) {
-    faults.push({ pointer, detail: "is not a grid; give a list of rows" });
-    return makeGrid(1, 1, WRONG);
+    faults.push({ pointer, detail: kind.forms.grid });
+    return makeGrid(kind.side ?? 1, kind.side ?? 1, WRONG);
   }
-  if (rows.length > MAX_SIDE) {
-    faults.push({ pointer, detail: `${rows.length} rows; a grid has 1..${MAX_SIDE}` });
-  }
-  const kept = rows.slice(0, MAX_SIDE);
+  const most = kind.side ?? MAX_SIDE;
+  const bounds = kind.side === null ? `a grid has 1..${most}` : `it has ${most}`;
+  if (rows.length > most || rows.length < (kind.side ?? 1))
+    faults.push({ pointer, detail: `${count(rows.length, "row")}; ${bounds}` });
+  const kept = rows.slice(0, most);
   const widest = Math.max(...kept.map((row) => (Array.isArray(row) ? row.length : 0)));
-  if (widest > MAX_SIDE) {
-    faults.push({ pointer, detail: `${widest} columns; a grid has 1..${MAX_SIDE}` });
-  }
-  const width = Math.min(MAX_SIDE, widest);
-  return kept.map((row, r) => {
-    const place = `${pointer}/${r}`;
+  if (widest > most) faults.push({ pointer, detail: `${widest} columns; ${bounds}` });
+  const width = kind.side ?? Math.min(MAX_SIDE, widest);
+  return Array.from({ length: kind.side ?? kept.length }, (_, r) => {
+    if (r >= kept.length) return new Array(width).fill(WRONG);
+    const [row, place] = [kept[r], `${pointer}/${r}`];
     if (!Array.isArray(row)) {
-      faults.push({ pointer: place, detail: "is not a row; give a list of colours 0..9" });
+      faults.push({ pointer: place, detail: kind.forms.row });
       return new Array(width).fill(WRONG);
     }
     if (row.length < width) {
-      const detail = `is missing: this row has ${row.length} columns, another has ${widest}`;
+      const detail = `is missing: this row has ${row.length} of ${width} columns`;
       faults.push({ pointer: `${place}/${row.length}`, detail });
     }
     return Array.from({ length: width }, (_, c) => {
       if (c >= row.length) return WRONG;
-      if (isColour(row[c])) return row[c];
-      const detail = `${shown(row[c])} is not a colour; give a whole number 0..9`;
-      faults.push({ pointer: `${place}/${c}`, detail });
+      const cell = kind.valueOf(row[c]);
+      if (cell !== null && (isAnswer || cell < kind.chosen)) return cell;
+      faults.push({ pointer: `${place}/${c}`, detail: `${shown(row[c])} ${kind.forms.cell}` });
       return WRONG;
     });
   });
 }
 
-// A draft as a task document; wrong cells become null, which the service points out again.
+// A draft as a task document; wrong cells become what the service points out again.
 export function taskDocument(draft) {
-  const rows = (grid) => grid.map((row) => row.map((cell) => (cell === WRONG ? null : cell)));
+  const kind = KINDS[draft.kind];
+  const rows = kind.write;
+  if (kind.isChecked) {
+    const [{ input, output }] = draft.test;
+    const answer = output === null ? {} : { answer: rows(output) };
+    return { name: draft.name, [kind.name]: rows(input), ...answer };
+  }
   return {
     name: draft.name,
     train: draft.train.map(({ input, output }) => ({ input: rows(input), output: rows(output) })),
@@ -143,10 +170,18 @@ export function taskText(draft) {
   );
 }
 
+// The pointer to a grid of a draft.
+export function pointerOf({ kind }, { part, index, member }) {
+  if (KINDS[kind].isChecked) return member === "input" ? `/${kind}` : "/answer";
+  return `/${part}/${index}/${member}`;
+}
+
 // A pointer's parts where it leads to a grid or into one: {part, index, member, row?, column?}.
 export function placeOf(pointer) {
   const match = /^\/(train|test)\/(\d+)(?:\/(input|output))?(?:\/(\d+))?(?:\/(\d+))?$/.exec(
-    pointer ?? "",
+    (pointer ?? "")
+      .replace(/^\/(sudoku|maze)(?=\/|$)/, "/test/0/input")
+      .replace(/^\/answer(?=\/|$)/, "/test/0/output"),
   );
   if (match === null) return null;
   const [, part, index, member, row, column] = match;
@@ -158,8 +193,11 @@ export function placeOf(pointer) {
 export function placeText(pointer) {
   const place = placeOf(pointer);
   if (place === null) return wordsOf(pointer ?? "");
-  const parts = [`${place.part === "train" ? "Demonstration" : "Test"} ${place.index + 1}`];
-  if (place.member !== undefined) parts.push(place.member);
+  const whole = WHOLE[pointer.split("/")[1]];
+  const parts = [
+    whole ?? `${place.part === "train" ? "Demonstration" : "Test"} ${place.index + 1}`,
+  ];
+  if (whole === undefined && place.member !== undefined) parts.push(place.member);
   if (place.row !== undefined) parts.push(`row ${place.row + 1}`);
   if (place.column !== undefined) parts.push(`column ${place.column + 1}`);
   return parts.join(", ");
@@ -200,21 +238,23 @@ export function faultsAfterRemoval(faults, part, index) {
 export function allFaults(draft, faults) {
   const found = [...faults];
   const known = new Set(faults.map(({ pointer }) => pointer));
+  const { cell } = KINDS[draft.kind];
   for (const { pointer, grid } of gridsOf(draft)) {
     if ([...known].some((other) => other === pointer || other.startsWith(`${pointer}/`))) continue;
     grid.forEach((row, r) => {
       const c = row.indexOf(WRONG);
       if (c >= 0)
-        found.push({ pointer: `${pointer}/${r}/${c}`, detail: "has no colour yet; paint it" });
+        found.push({ pointer: `${pointer}/${r}/${c}`, detail: `has no ${cell} yet; give it one` });
     });
   }
   return found;
 }
 
-// Whether a draft is the puzzle of a task, whatever the names and what is expected.
+// Whether two drafts are the same puzzle, whatever the names and what is expected.
 export function isSamePuzzle(draft, task) {
-  const grids = ({ train, test }) =>
+  const grids = ({ kind, train, test }) =>
     JSON.stringify([
+      kind,
       train.map(({ input, output }) => [input, output]),
       test.map(({ input }) => input),
     ]);
@@ -226,15 +266,15 @@ export function gridsOf(draft) {
   return ["train", "test"].flatMap((part) =>
     draft[part].flatMap((pair, index) =>
       GRIDS.filter((member) => pair[member] !== null).map((member) => ({
-        pointer: `/${part}/${index}/${member}`,
+        pointer: pointerOf(draft, { part, index, member }),
         grid: pair[member],
       })),
     ),
   );
 }
 
-function isColour(value) {
-  return Number.isInteger(value) && value >= 0 && value <= 9;
+function isTask(document) {
+  return "train" in document || kindOfDocument(document) !== ARC;
 }
 
 function isObject(value) {

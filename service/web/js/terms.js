@@ -16,7 +16,7 @@ export const TERMS = {
   ],
   agreement: [
     "agreement",
-    "For each cell, how many of the votes have the same colour there as the first attempt. Pale cells are agreed on; dark ones are disputed.",
+    "For each cell, how many of the votes have the same there as the first attempt. Pale cells are agreed on; dark ones are disputed.",
   ],
   attempt: ["attempts", "The answers to a test input, the best first. ARC allows two."],
   batch: [
@@ -71,7 +71,7 @@ export const TERMS = {
   ],
   variant: [
     "variants",
-    "The puzzle turned, mirrored or with its colours exchanged. Each variant is answered by itself, and its answer turned back is one vote.",
+    "The puzzle turned, mirrored or with its colours or digits exchanged. Each variant is answered by itself, and its answer turned back is one vote.",
   ],
   vote: [
     "votes",

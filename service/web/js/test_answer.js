@@ -4,6 +4,7 @@ import { agreementView } from "./agreement_view.js";
 import { h } from "./dom.js";
 import { help, withHelp } from "./help.js";
 import { differences, isEqual, sizeText } from "./grids.js";
+import { lookOf } from "./kinds.js";
 import { candidateItem, scaleOf, verdict } from "./live_vote.js";
 import { tile } from "./pictures.js";
 import { TERMS } from "./terms.js";
@@ -28,18 +29,26 @@ export class TestAnswer {
       h(
         "div.with-help",
         {},
-        h("h3", {}, title, h("span.note", {}, this.#votesText())),
+        h("h3", {}, title, h("span.note", {}, this.#votesText()), this.#rulesVerdict()),
         help("vote"),
       ),
       this.#attempts(),
-      test.attempts.length === 0 ? null : agreementView(test),
+      test.attempts.length === 0 ? null : agreementView(test, this.#look.kind),
       this.#candidates(),
       this.#variants(),
     );
   }
 
-  get #input() {
-    return this.#task.test[this.#index].input;
+  get #look() {
+    return lookOf(this.#task, this.#index);
+  }
+
+  #rulesVerdict() {
+    const { verified = null } = this.#test;
+    if (verified === null) return null;
+    return verified
+      ? h("span.verdict.is-right", {}, "✓ Verified by the rules")
+      : h("span.verdict.is-wrong", {}, "✗ Not verified: no answer obeys the rules");
   }
 
   #votesText() {
@@ -57,15 +66,17 @@ export class TestAnswer {
   }
 
   #attempts() {
-    const { attempts, candidates, expected, confidence = [] } = this.#test;
-    const figures = [this.#figure(this.#input, "Input", null)];
+    const { attempts, candidates, expected, verified = null, confidence = [] } = this.#test;
+    const figures = [this.#figure(this.#task.test[this.#index].input, "Input", null)];
+    // What the rules judge need not be as expected: a maze may have several shortest paths.
+    const compared = verified === null ? (expected ?? null) : null;
     attempts.forEach((grid, place) => {
       const { share } = candidates[place];
       const votes = `${percent(share)} of the votes`;
       // A share of votes is no confidence: only a measured one is called so.
       const known = confidence?.[place];
       const captions = known === undefined ? [votes] : [`${percent(known)} confidence`, votes];
-      figures.push(this.#figure(grid, `Attempt ${place + 1}`, captions, expected ?? null));
+      figures.push(this.#figure(grid, `Attempt ${place + 1}`, captions, compared));
     });
     if (attempts.length === 0) {
       figures.push(h("p.note", {}, "No attempt: none of the variants answered with a grid."));
@@ -81,6 +92,7 @@ export class TestAnswer {
 
   #figure(grid, name, captions, expected = null) {
     const title = `Test ${this.#index + 1}: ${name.toLowerCase()}`;
+    const look = this.#look;
     const marks = expected === null ? [] : (differences(grid, expected) ?? []);
     const isRight = expected === null ? null : isEqual(grid, expected);
     const faults = () =>
@@ -89,8 +101,9 @@ export class TestAnswer {
       "figure.attempt",
       {},
       h("figcaption", {}, h("strong", {}, name), isRight === null ? null : verdict(isRight)),
-      tile(grid, title, "Look closely", () => this.#editor.open({ title, grid, faults }), {
+      tile(grid, title, "Look closely", () => this.#editor.open({ title, grid, faults, look }), {
         marks,
+        look,
       }),
       (captions ?? [sizeText(grid)]).map((caption) => h("span.caption", {}, caption)),
       isRight === false ? h("span.caption", {}, differenceText(grid, expected, marks)) : null,
@@ -104,6 +117,7 @@ export class TestAnswer {
       candidateItem(candidate, place, {
         index: this.#index,
         editor: this.#editor,
+        look: this.#look,
         isRight: expected ? isEqual(candidate.grid, expected) || null : null,
       }),
     );
@@ -127,7 +141,7 @@ export class TestAnswer {
       );
     }
     if (variants.length === 0) return null;
-    return new VariantWalk(this.#input, this.#test, this.#index, this.#editor).element;
+    return new VariantWalk(this.#test, this.#index, this.#task, this.#editor).element;
   }
 }
 

@@ -2,8 +2,9 @@
 // that says once the variant is undone.
 
 import { h, replace, setStyle } from "./dom.js";
-import { COLOUR_NAMES, differences, sizeText } from "./grids.js";
+import { differences, sizeText } from "./grids.js";
 import { help } from "./help.js";
+import { lookOf } from "./kinds.js";
 import { largestSide, tile } from "./pictures.js";
 import { SegmentPlayer } from "./segment_player.js";
 import { SIDES, legendOf, segmentTable, stripOf } from "./variant_charts.js";
@@ -16,6 +17,7 @@ export class VariantWalk {
   #all;
   #index;
   #editor;
+  #look;
   #shown = [];
   #place = 0;
   #slider;
@@ -24,8 +26,9 @@ export class VariantWalk {
   #filter;
   #player = null;
 
-  constructor(input, { variants, attempts, variants_used: used }, index, editor) {
-    this.#input = input;
+  constructor({ variants, attempts, variants_used: used }, index, task, editor) {
+    this.#input = task.test[index].input;
+    this.#look = lookOf(task, index);
     this.#index = index;
     this.#editor = editor;
     this.#all = variants.map((trace) => ({ ...trace, side: sideOf(trace, attempts) }));
@@ -149,7 +152,7 @@ export class VariantWalk {
         ),
         help("q"),
       ),
-      h("p.walk-variant", {}, capital(describeTurn(trace)), "; ", swatches(trace)),
+      h("p.walk-variant", {}, capital(describeTurn(trace)), "; ", swatches(trace, this.#look.kind)),
       grids,
       this.#player?.element,
     );
@@ -161,27 +164,29 @@ export class VariantWalk {
     const grid = steps[at];
     const before = at > 0 ? steps[at - 1] : null;
     const marks = grid && before ? (differences(grid, before) ?? []) : [];
-    const shown = [this.#figure(input, "Transformed input"), arrow()];
+    const look = { ...this.#look, givens: input };
+    const shown = [this.#figure(input, "Transformed input", look), arrow()];
     if (grid === null) {
       const text = at === steps.length - 1 ? "It gave no valid grid." : "No valid grid yet.";
       return [...shown, h("p.note", {}, text)];
     }
     return [
       ...shown,
-      this.#figure(applyVariant(grid, trace), "Its output"),
+      this.#figure(applyVariant(grid, trace), "Its output", look),
       arrow(),
-      this.#figure(grid, "Turned back", marks),
+      this.#figure(grid, "Turned back", this.#look, marks),
     ];
   }
 
-  #figure(grid, name, marks = []) {
+  #figure(grid, name, look, marks = []) {
     const title = `Test ${this.#index + 1}, variant ${this.#place + 1}: ${name.toLowerCase()}`;
     return h(
       "figure.figure",
       {},
-      tile(grid, title, "Look closely", () => this.#editor.open({ title, grid }), {
+      tile(grid, title, "Look closely", () => this.#editor.open({ title, grid, look }), {
         focus: name,
         marks,
+        look,
       }),
       h("figcaption.caption", {}, name, " ", h("span.size", {}, sizeText(grid))),
     );
@@ -193,22 +198,23 @@ function arrow() {
 }
 
 // The colours that changed places, as pairs to be seen; in words for those who listen.
-function swatches(trace) {
+function swatches(trace, kind) {
   const moved = movedColours(trace);
-  if (moved.length === 0) return "colours as they are";
+  if (moved.length === 0) return describeColours(trace, kind);
+  const swatch = (value) => kind.signs[value] ?? h("span.dot", { "data-colour": value });
   const pairs = moved.map(([old, changed]) =>
     h(
       "span.swap",
-      { title: `${COLOUR_NAMES[old]} becomes ${COLOUR_NAMES[changed]}` },
-      h("span.dot", { "data-colour": old }),
+      { title: `${kind.names[old]} becomes ${kind.names[changed]}` },
+      swatch(old),
       "→",
-      h("span.dot", { "data-colour": changed }),
+      swatch(changed),
     ),
   );
   return h(
     "span",
     {},
-    h("span.visually-hidden", {}, describeColours(trace)),
+    h("span.visually-hidden", {}, describeColours(trace, kind)),
     h("span.swaps", { "aria-hidden": "true" }, pairs),
   );
 }

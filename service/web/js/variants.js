@@ -1,6 +1,7 @@
-// Variants: ten colours exchanged, then the grid turned or mirrored; numbered as the service does.
+// Variants: ten colours exchanged, then the grid turned or mirrored; numbered as the service does. Of
+// a Sudoku digits are exchanged, and its rows and columns are moved before it is turned.
 
-import { COLOUR_NAMES } from "./grids.js";
+import { ARC } from "./kinds.js";
 
 const INVERSES = [0, 3, 2, 1, 4, 5, 6, 7];
 const TURNS = [
@@ -45,8 +46,9 @@ export function recolour(grid, palette) {
   return grid.map((row) => row.map((cell) => palette[cell]));
 }
 
-export function applyVariant(grid, { dihedral, palette }) {
-  return applyDihedral(recolour(grid, palette), dihedral);
+export function applyVariant(grid, { dihedral, palette, rows, columns }) {
+  const moved = rows === undefined ? grid : rows.map((r) => columns.map((c) => grid[r][c]));
+  return applyDihedral(recolour(moved, palette), dihedral);
 }
 
 export function invertVariant(grid, { dihedral, palette }) {
@@ -57,8 +59,9 @@ export function invertVariant(grid, { dihedral, palette }) {
   return recolour(applyDihedral(grid, INVERSES[dihedral]), inverse);
 }
 
-export function describeTurn({ dihedral }) {
-  return TURNS[dihedral];
+export function describeTurn({ dihedral, rows, columns }) {
+  const isMoved = [rows, columns].some((lines) => lines?.some((line, place) => line !== place));
+  return isMoved ? `rows and columns moved, ${TURNS[dihedral]}` : TURNS[dihedral];
 }
 
 // The colours that move, as [old, new].
@@ -66,9 +69,9 @@ export function movedColours({ palette }) {
   return palette.map((changed, old) => [old, changed]).filter(([old, changed]) => old !== changed);
 }
 
-export function describeColours(variant) {
+export function describeColours(variant, { cell, names } = ARC) {
   const moved = movedColours(variant);
-  if (moved.length === 0) return "colours as they are";
-  const parts = moved.map(([old, changed]) => `${COLOUR_NAMES[old]} to ${COLOUR_NAMES[changed]}`);
-  return `colours: ${parts.join(", ")}`;
+  if (moved.length === 0) return `${cell}s as they are`;
+  const parts = moved.map(([old, changed]) => `${names[old]} to ${names[changed]}`);
+  return `${cell}s: ${parts.join(", ")}`;
 }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from augment import MAZE, CanvasError, Grid, PuzzleError
+from augment import MAZE, CanvasError, Grid, Puzzle, PuzzleError
 from augment.maze import maze_rows, parse_maze, parse_solved_maze
 
 OPEN = ["#####", "#S  #", "# # #", "#  G#", "#####"]
@@ -98,3 +98,9 @@ def test_an_answer_that_is_no_rectangle_abstains() -> None:
 def test_a_maze_larger_than_the_canvas_is_refused() -> None:
     with pytest.raises(CanvasError):
         MAZE.encode(parse_maze(OPEN, ()), [RULES.identity], 4)
+
+
+def test_a_maze_that_is_too_large_is_named_by_its_place_in_the_body() -> None:
+    maze = parse_maze(OPEN, ())
+
+    assert Puzzle("m", (), (maze,), "maze").misfits(4) == [(("maze",), maze)]

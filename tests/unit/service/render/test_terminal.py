@@ -6,12 +6,19 @@ import pytest
 from rich.color import Color, ColorSystem
 from rich.console import Console, RenderableType
 
-from augment import Grid, Pair
+from augment import Grid, KindName, Pair, find_solutions, parse_task
 from service.render import ARC_COLOURS
+from service.render.looks import LOOKS
 from service.render.terminal import GridsTable, grid_panel, pairs_table
 
 ALL = Grid.from_rows([[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]])
 SMALL = Grid.from_rows([[1, 2], [3, 4]])
+SUDOKU = parse_task(
+    {"sudoku": "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"},
+    "grid",
+).puzzle.test[0]
+(SOLVED,) = find_solutions(SUDOKU) or ()
+WAY = parse_task({"maze": ["S #  ", "#   #", "# # G"], "answer": ["So#  ", "#ooo#", "# #oG"]}, "m")
 WIDE = Grid.from_rows([[value % 10 for value in range(30)]] * 2)
 
 
@@ -143,3 +150,46 @@ def test_a_terminal_without_unicode_gets_an_ascii_arrow() -> None:
 
 def test_a_title_is_no_markup() -> None:
     assert plain(grid_panel(SMALL, "[red]a[/red]"))[0] == "[red]a[/red]"
+
+
+def test_a_sudoku_is_digits_and_dots_with_lines_between_its_boxes() -> None:
+    lines = plain(GridsTable([[(SUDOKU, "input"), (SOLVED, "attempt 1")]], "sudoku", SUDOKU))
+
+    assert lines[1] == "5 3 . │ . 7 . │ . . .      5 3 4 │ 6 7 8 │ 9 1 2"
+    rule = "──────┼───────┼───────"
+    assert [number for number, line in enumerate(lines) if line.count(rule) == 2] == [4, 8]
+    assert plain(grid_panel(SUDOKU, "", "sudoku"), width=21)[1] == "53.│.7.│..."
+    assert plain(grid_panel(SUDOKU, "", "sudoku"), width=8)[1] == "53.│.7.~"
+    assert "\n".join(plain(grid_panel(SUDOKU, "", "sudoku"), encoding="ascii")).isascii()
+
+
+def test_a_maze_is_walls_and_a_path() -> None:
+    (maze,), (way,) = WAY.puzzle.test, WAY.expected
+    assert way is not None
+
+    shown = plain(grid_panel(way, "way", "maze", maze))
+    assert shown == ["way", "S • ██", "██• • • ██", "██  ██• G"]
+    assert plain(grid_panel(way, "way", "maze", maze), width=5)[1:] == ["S•█", "█•••█", "█ █•G"]
+    piped = plain(grid_panel(way, "way", "maze", maze), encoding="ascii")
+    assert piped[2:] == ["##o o o ##", "##  ##o G"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "givens", "answer"),
+    [("sudoku", SUDOKU, SOLVED), ("maze", WAY.puzzle.test[0], WAY.expected[0])],
+)
+def test_what_an_answer_adds_has_a_style_of_its_own(
+    kind: KindName, givens: Grid, answer: Grid
+) -> None:
+    console = coloured("", "standard")
+    lines = console.render_lines(grid_panel(answer, "", kind, givens), console.options)
+    added = [
+        segment.text.strip()
+        for line in lines
+        for segment in line
+        if segment.style is not None and segment.style.color == Color.parse("cyan")
+    ]
+
+    signs = LOOKS[kind].signs
+    assert added == [signs[value] for value in answer.cells[answer.cells != givens.cells].tolist()]
+    assert added

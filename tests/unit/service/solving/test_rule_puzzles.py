@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from rule_checkpoints import write_rule_checkpoint
 
 from augment import MAZE, SUDOKU, Grid, Puzzle, find_solutions, parse_task
 from bench.fake_engine import FakeEngine
-from bench.model import synthetic_checkpoint
-from hrm_core import Checkpoint, Outcome, Sample, open_checkpoint, parse_arch, write_checkpoint
+from hrm_core import Checkpoint, Outcome, Sample, open_checkpoint
 from service.runtime.choice import Candidate, choose_checkpoint
 from service.solving.enrolment import NUM_RULE_VARIANTS, RowIndex
 from service.solving.members import DEEP_SEGMENTS, FIRST_WAVE, Member
@@ -28,26 +27,7 @@ WRONG = Grid(SOLUTION.cells[::-1].copy())
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Checkpoint:
     """Return a Sudoku checkpoint of random weights."""
-    arch = {
-        "name": "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
-        "hidden_size": 8,
-        "num_heads": 1,
-        "L_layers": 1,
-        "H_cycles": 1,
-        "L_cycles": 1,
-        "expansion": 1,
-        "halt_max_steps": 2,
-        "puzzle_emb_ndim": 8,
-        "puzzle_emb_len": 1,
-        "pos_encodings": "none",
-        "mlp_t": True,
-        "forward_dtype": "float32",
-    }
-    config = parse_arch({"arch": arch}).configure(
-        vocab_size=SUDOKU.vocabulary, seq_len=81, num_rows=1
-    )
-    trunk = synthetic_checkpoint(config, seed=0).trunk
-    write_checkpoint(tmp_path / "grids", config, trunk, torch.zeros(1, 8), 1, {}, {})
+    write_rule_checkpoint(tmp_path / "grids", SUDOKU, 9)
     return open_checkpoint(tmp_path / "grids")
 
 
