@@ -55,7 +55,7 @@ def service(
 ) -> Iterator[Service]:
     """Return a service with arc1."""
     folder = tmp_path_factory.mktemp("service")
-    settings = {"slots": "16", "adapt_default_s": "8", "adapt_snapshot_s": "2"}
+    settings = {"slots": "16", "adapt_default_s": "15", "adapt_snapshot_s": "2"}
     options: dict[str, Any] = {"worker": WORKER, "settings": settings}
     with service_alone(folder, arc1_folder, **options) as running:
         yield running
@@ -404,7 +404,7 @@ def test_a_refused_puzzle_is_adapted_to_and_the_next_time_known(
         expect(page.locator("#progress-text")).to_have_text(
             re.compile(r"Adapting arc1, step [123] of 3")
         )
-        left = re.compile(r"(\d+ s left|almost done), of about 8 s")
+        left = re.compile(r"(\d+ s left|almost done), of about 15 s")
         expect(page.locator("#progress-time")).to_have_text(left)
         expect(page.locator("#answer-stage .is-now")).to_have_attribute("aria-current", "step")
         expect(page.locator("#progress-bar")).to_have_attribute("value", re.compile(r"^[01](\.|$)"))
