@@ -9,7 +9,7 @@ from platformdirs import user_state_path
 
 from service.wire.errors import InputError
 
-# The checkpoint that the repository has.
+# The ARC checkpoint that the repository has.
 SHIPPED_NAME = "arc1"
 # The file that makes a folder a checkpoint.
 CHECKPOINT_MARK = "all_config.yaml"
@@ -52,7 +52,7 @@ def shipped_folders(configured: str | None = None) -> tuple[Path, ...]:
     if not found:
         raise InputError(
             f"there is no checkpoint in {shipped}, where they are looked for: name a checkpoint "
-            "folder with --checkpoint FOLDER. The repository of hrm-arc has one in its folder "
+            "folder with --checkpoint FOLDER. The repository of hrm-arc has some in its folder "
             "checkpoints, and `hrm-arc pull` fetches published ones"
         )
     default = default_checkpoint(configured, [folder.name for folder in found])

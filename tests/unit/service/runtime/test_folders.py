@@ -44,7 +44,8 @@ def test_elsewhere_those_of_the_source_are_found(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert folders.shipped_folders()[0] == ROOT / "checkpoints" / "arc1"
-    assert [folder.name for folder in Settings.load().checkpoint_folders()] == ["arc1"]
+    names = [folder.name for folder in Settings.load().checkpoint_folders()]
+    assert "arc1" in names
 
 
 def test_without_the_source_the_error_says_how_to_name_a_folder(
