@@ -87,7 +87,7 @@ SUDOKU: Final = Kind(
 )
 MAZE: Final = Kind(
     "maze",
-    "mazes",
+    "maze",
     maze.VOCABULARY,
     maze.encode_maze,
     maze.decode_maze,

@@ -194,8 +194,8 @@ async def _check_puzzle(puzzle: Puzzle, resolved: ResolvedOptions, context: Cont
         if checkpoint.kind != puzzle.kind:
             detail = (
                 f"checkpoint {checkpoint.name!r} answers {KINDS[checkpoint.kind].title} puzzles, "
-                f"and this one is of {KINDS[puzzle.kind].title}: leave the checkpoint out, so that "
-                "one of the right kind is taken"
+                "and this is not one: leave the checkpoint out, so that one of the right kind is "
+                "taken"
             )
             raise Problem("unsolvable", detail, (Fault(detail, _pointer_to_member(index)),))
         _check_canvas(puzzle, checkpoint)

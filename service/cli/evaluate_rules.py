@@ -90,7 +90,9 @@ def evaluate_rule_file(
     """
     row_index = RowIndex(open_checkpoint(folder))
     if row_index.kind is not kind:
-        raise InputError(f"{folder} answers {row_index.kind.title}, not {kind.title}")
+        raise InputError(
+            f"{folder} answers {row_index.kind.title} puzzles, not {kind.title} puzzles"
+        )
     examples = read_rule_file(path, kind, limit)
     engine = make_engine(row_index.checkpoint, options, DEFAULT_SLOTS)
     with progress_bar() as bar:

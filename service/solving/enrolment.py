@@ -125,8 +125,8 @@ def check_arc(checkpoint: Checkpoint) -> None:
     kind = kind_of(checkpoint)
     if kind is not ARC:
         raise EnrolmentError(
-            f"{checkpoint.folder} was trained on {kind.title}, not on ARC puzzles: its rows have "
-            "no names, and need none"
+            f"{checkpoint.folder} was trained on {kind.title} puzzles, not on ARC puzzles: its "
+            "rows have no names, and need none"
         )
     if checkpoint.config.puzzle_emb_ndim == 0:
         raise EnrolmentError(f"{checkpoint.folder} has no table of puzzle rows: it knows no puzzle")
@@ -220,8 +220,7 @@ class RowIndex:
         if puzzle.kind != self.kind.name:
             raise EnrolmentError(
                 f"{self.checkpoint.folder} answers {self.kind.title} puzzles, and puzzle "
-                f"{puzzle.name!r} is of {KINDS[puzzle.kind].title}: use a checkpoint that was "
-                "trained on those"
+                f"{puzzle.name!r} is not one: use one for {KINDS[puzzle.kind].title} puzzles"
             )
         if self.kind.rules is not None:
             return RuleRows.of(puzzle.name, self.kind.rules, NUM_RULE_VARIANTS, seed=0)

@@ -142,7 +142,7 @@ def test_a_checkpoint_for_sudoku(
 ) -> None:
     words = refusal(task_folder / "bar.json", checkpoint=golden_folder / "trm-mlp")
 
-    assert "a vocabulary of 11 (Sudoku's size), not ARC's 12" in words
+    assert "answers Sudoku puzzles, and puzzle 'bar' is not one" in words
 
 
 def test_a_checkpoint_for_mazes(
@@ -158,7 +158,7 @@ def test_a_checkpoint_for_mazes(
 
     words = refusal(task_folder / "bar.json", checkpoint=tiny_copy)
 
-    assert "a vocabulary of 6 (Maze's size), not ARC's 12" in words
+    assert "answers maze puzzles, and puzzle 'bar' is not one" in words
 
 
 def test_a_checkpoint_without_its_yaml(

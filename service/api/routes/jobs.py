@@ -34,7 +34,7 @@ BATCH_PROBLEMS: Final = (
     *("unsupported_media_type", "invalid_request", "idempotency_conflict"),
     *("queue_full", "queue_share_exceeded", "not_ready", "queue_unavailable", "not_durable"),
 )
-PROBLEMS: Final = (*BATCH_PROBLEMS, "unknown_puzzle", "canvas_exceeded")
+PROBLEMS: Final = (*BATCH_PROBLEMS, "unknown_puzzle", "canvas_exceeded", "unsolvable")
 _PROBLEMS_OF_ONE: Final = ("job_not_found", "not_found", "queue_unavailable")
 
 router = APIRouter(tags=["jobs"])

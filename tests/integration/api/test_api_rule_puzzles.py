@@ -90,9 +90,9 @@ async def test_what_is_wrong_is_refused_at_its_place(
 @pytest.mark.parametrize(
     ("body", "checkpoint", "words"),
     [
-        (SUDOKU, "demo", "answers ARC puzzles, and this one is of Sudoku"),
-        (TASK, "grids", "answers Sudoku puzzles, and this one is of ARC"),
-        (MAZE, "grids", "answers Sudoku puzzles, and this one is of mazes"),
+        (SUDOKU, "demo", "answers ARC puzzles, and this is not one"),
+        (TASK, "grids", "answers Sudoku puzzles, and this is not one"),
+        (MAZE, "grids", "answers Sudoku puzzles, and this is not one"),
     ],
 )
 async def test_a_checkpoint_of_another_kind_is_refused(
@@ -109,7 +109,7 @@ async def test_a_kind_that_nobody_serves_is_refused(client: httpx.AsyncClient) -
     answer = await client.post("/v1/jobs", json=MAZE)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "unsolvable")
-    assert "no checkpoint for mazes puzzles is served" in answer.json()["detail"]
+    assert "no checkpoint for maze puzzles is served" in answer.json()["detail"]
 
 
 async def test_a_batch_may_mix_kinds(ready: httpx.AsyncClient) -> None:

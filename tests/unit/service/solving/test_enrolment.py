@@ -208,7 +208,7 @@ def test_a_sudoku_checkpoint_answers_no_arc_puzzle(
 
 
 @pytest.mark.parametrize(
-    ("vocab_size", "words"), [(6, "answers mazes"), (20, "vocabulary of 20, which no kind")]
+    ("vocab_size", "words"), [(6, "answers maze puzzles"), (20, "vocabulary of 20, which no kind")]
 )
 def test_a_checkpoint_of_another_vocabulary_is_reported(
     checkpoint_of: CheckpointOf, puzzle_of: PuzzleOf, vocab_size: int, words: str

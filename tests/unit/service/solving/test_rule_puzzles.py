@@ -132,9 +132,9 @@ def test_a_checkpoint_answers_its_own_kind_only(
     checkpoint: Checkpoint, tiny_row_index: RowIndex
 ) -> None:
     arc = Puzzle("arc", (), (SOLUTION,))
-    with pytest.raises(EnrolmentError, match="Sudoku puzzles, and puzzle 'arc' is of ARC"):
+    with pytest.raises(EnrolmentError, match="Sudoku puzzles, and puzzle 'arc' is not"):
         RowIndex(checkpoint).find(arc)
-    with pytest.raises(EnrolmentError, match="ARC puzzles, and puzzle 'mine' is of Sudoku"):
+    with pytest.raises(EnrolmentError, match="ARC puzzles, and puzzle 'mine' is not"):
         tiny_row_index.find(PUZZLE)
 
 
