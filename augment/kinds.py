@@ -1,6 +1,6 @@
 """The kinds of puzzles: what each reads, which symmetries it has, and how its answers are checked.
 
-Everything that differs between ARC, Sudoku and mazes is declared here.
+What reading, solving and training need to know of ARC, Sudoku and mazes is declared here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,8 @@ class Rules:
 
     `sample` draws variants evenly, `num_variants` is how many there are, None for more than anyone
     asks for. `parse` reads a puzzle from JSON, `parse_answer` an answer, and `write` gives either
-    back. `check` refuses a puzzle that has no answer, and `notes` says what else to know of one.
+    back; `split` makes of one line in a file what these read. `check` refuses a puzzle that has no
+    answer, and `notes` says what else to know of one.
     """
 
     identity: AnyVariant
@@ -38,6 +39,7 @@ class Rules:
     parse: Callable[[object, Place], Grid]
     parse_answer: Callable[[object, Place], Grid]
     write: Callable[[Grid], str | list[str]]
+    split: Callable[[str], str | list[str]]
     check: Callable[[Grid, Place], None]
     notes: Callable[[Grid], tuple[str, ...]]
 
@@ -81,6 +83,7 @@ SUDOKU: Final = Kind(
         sudoku.parse_sudoku,
         sudoku.parse_sudoku,
         sudoku.sudoku_text,
+        str,
         sudoku_solver.check_solvable,
         sudoku_solver.solution_notes,
     ),
@@ -99,6 +102,7 @@ MAZE: Final = Kind(
         maze.parse_maze,
         maze.parse_solved_maze,
         maze.maze_rows,
+        maze.split_line,
         maze.check_way,
         maze.maze_notes,
     ),

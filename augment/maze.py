@@ -5,6 +5,7 @@ A maze is a `Grid`; its cells are the signs `# SGo` by number: wall, free, start
 
 from collections import deque
 from collections.abc import Sequence
+from math import isqrt
 from typing import Any, Final
 
 import numpy as np
@@ -56,7 +57,7 @@ def decode_maze(
 
     Shapes: [N, side * side] and N variants to N grids [h, w].
     """
-    side = round(tokens.shape[1] ** 0.5)
+    side = isqrt(tokens.shape[1])
     sheets = tokens.reshape(-1, side, side)
     grids: list[Cells | None] = []
     for sheet, variant in zip(sheets, variants, strict=True):
@@ -163,6 +164,17 @@ def _parse(value: object, path: Place, signs: str) -> Grid:
         if found != 1:
             raise PuzzleError(path, f"{found} cells are the {name}; a maze has exactly one")
     return Grid(cells)
+
+
+def split_line(text: str) -> list[str]:
+    """Split a maze of one line, as published files have it, into its rows; it is square.
+
+    Raises: PuzzleError.
+    """
+    side = isqrt(len(text))
+    if side * side != len(text):
+        raise PuzzleError((), f"{len(text)} characters are no square maze")
+    return [text[start : start + side] for start in range(0, len(text), side)]
 
 
 def maze_rows(grid: Grid) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from augment.errors import PuzzleError, TaskFileError
 from augment.kinds import Kind, Rules
-from augment.puzzle import MAX_SIDE, Grid, Puzzle, Task
+from augment.puzzle import Grid, Puzzle, Task
 
 # Of the columns in published files.
 QUESTION_NAMES: Final = ("q", "question", "quizzes", "puzzle")
@@ -46,33 +46,22 @@ def read_rule_file(path: Path, kind: Kind, limit: int | None = None) -> list[Rul
         if limit is not None and len(examples) >= limit:
             break
         try:
-            puzzle = kind.rules.parse(_lines(question, kind), ("question",))
-            known = None if answer is None else _read_answer(kind.rules, puzzle, answer, kind)
+            puzzle = kind.rules.parse(kind.rules.split(question), ("question",))
+            known = None if answer is None else _read_answer(kind.rules, puzzle, answer)
             examples.append(RuleExample(puzzle, known, rating))
         except PuzzleError as error:
-            raise PuzzleError((f"line {number}",), f"{error.problem}", str(path)) from None
+            raise PuzzleError((f"line {number}",), error.problem, str(path)) from None
     if not examples:
         raise TaskFileError(str(path), f"has no {kind.title} puzzle; give one a line")
     return examples
 
 
-def _read_answer(rules: Rules, puzzle: Grid, answer: str, kind: Kind) -> Grid:
+def _read_answer(rules: Rules, puzzle: Grid, answer: str) -> Grid:
     """Read an answer and check it by the rules: an answer that is wrong would be learned."""
-    lines = _lines(answer, kind)
-    grid = rules.parse_answer(lines, ("answer",))
+    grid = rules.parse_answer(rules.split(answer), ("answer",))
     if not rules.solves(puzzle, grid):
         raise PuzzleError(("answer",), "the answer breaks the rules or changes the puzzle")
     return grid
-
-
-def _lines(text: str, kind: Kind) -> str | list[str]:
-    """Cut a maze of one line into its rows; published ones are square."""
-    if kind.name != "maze" or "\n" in text:
-        return text
-    side = round(len(text) ** 0.5)
-    if side * side != len(text) or side > MAX_SIDE:
-        raise PuzzleError(("question",), f"{len(text)} characters are no square maze")
-    return [text[start : start + side] for start in range(0, len(text), side)]
 
 
 def _rows(path: Path) -> Iterator[tuple[int, tuple[str, str | None, float | None]]]:

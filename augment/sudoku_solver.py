@@ -75,8 +75,9 @@ def check_solvable(givens: Grid, path: Place) -> None:
 
 
 def solution_notes(givens: Grid) -> tuple[str, ...]:
-    """Return a sentence where a Sudoku has several solutions."""
-    if count_solutions(givens) == 1:
+    """Return a sentence where a Sudoku is known to have several solutions."""
+    num_solutions = count_solutions(givens)
+    if num_solutions is None or num_solutions < 2:
         return ()
     return ("The Sudoku has several solutions; an answer is one of them.",)
 
