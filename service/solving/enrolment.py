@@ -98,8 +98,10 @@ class RuleRows(PuzzleRows):
         return cls(puzzle_name, variants, rows, "rules", rules=rules)
 
     def draw(self, num_variants: int | None, seed: int) -> "RuleRows":
-        """Draw so many variants; None takes as many as are usual."""
-        return self.of(self.puzzle_name, self.rules, num_variants or NUM_RULE_VARIANTS, seed)
+        """Draw so many variants; None keeps those there are."""
+        if num_variants is None:
+            return self
+        return self.of(self.puzzle_name, self.rules, num_variants, seed)
 
 
 def kind_of(checkpoint: Checkpoint) -> Kind:
