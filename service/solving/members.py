@@ -97,8 +97,7 @@ class _InputVotes:
 
     `larger` are the squares to try if it is too small, `before` the votes on the square before.
     `is_final`: no further ballots come. The variants `start` to `stop` were asked for last; all of
-    ARC's at once. `max_segments` is set where the votes before, with fewer,
-    did not obey the rules.
+    ARC's at once. `max_segments` is set where the votes before, with fewer, broke the rules.
     """
 
     side: int
