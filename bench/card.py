@@ -49,8 +49,9 @@ TRAINING_OPTIONS = {
 TEXT = """# {name}
 
 A base with crop: its sequence is the part of the canvas that a puzzle needs, so it can be adapted
-to puzzles of any size. It knows the demonstration pairs of public training puzzles in {num_rows}
-rows. No evaluation-set puzzle and no test output had a part in its training.
+to puzzles of any size. It knows {num_known} public training puzzles, by their demonstration pairs.
+Its table has {num_rows} rows; those of puzzles that it does not know were not trained. No
+evaluation-set puzzle and no test output had a part in its training.
 
 This is the checkpoint of step {num_steps}, after {hours:.1f} hours. This file and the plot are made
 by `{made_by}`.
@@ -118,6 +119,7 @@ def write_card(
     by_side = [*found.by_side.items(), ("all", found.counts)]
     text = TEXT.format(
         name=folder.name,
+        num_known=len(known),
         num_rows=len(checkpoint.names or ()) - 1,
         num_steps=training["steps_done"],
         hours=log[-1]["seconds"] / 3600,

@@ -31,6 +31,15 @@ class Dataset:
     identifiers: tuple[str, ...]
     puzzles: tuple[Puzzle, ...]
 
+    def puzzles_within(self, max_crop: int | None) -> list[Puzzle]:
+        """Return the puzzles of the arrays that a run with this `max_crop` trains."""
+        return [
+            puzzle
+            for arrays, group in zip(self.arrays, self.groups, strict=True)
+            for puzzle in group
+            if max_crop is None or arrays.canvas <= max_crop
+        ]
+
 
 def build_dataset(
     puzzles: Sequence[Puzzle],

@@ -118,7 +118,9 @@ def train_command(
     """
     if max_crop is not None and not crop:
         raise typer.BadParameter("--max-crop has no effect without --crop: give it too")
-    data = _read_data(tasks, sudoku, maze, canvas, variants, seed, crop=crop, fitting=fitting)
+    data = _read_data(
+        tasks, sudoku, maze, canvas, variants, seed, crop=crop, max_crop=max_crop, fitting=fitting
+    )
     settings = parse_arch(
         {
             "arch": {
@@ -211,6 +213,7 @@ def _read_data(
     seed: int,
     *,
     crop: bool,
+    max_crop: int | None,
     fitting: bool,
 ) -> _Data:
     if sum(map(bool, (tasks, sudoku, maze))) != 1:
@@ -234,7 +237,8 @@ def _read_data(
     dataset = build_dataset(puzzles, canvas, variants, seed, crop=crop)
     documents = {
         "identifiers.json": list(dataset.identifiers),
-        PUZZLES_NAME: index_document(dataset.puzzles),
+        # Larger ones have rows, but no training: they are unknown, and can be adapted to.
+        PUZZLES_NAME: index_document(dataset.puzzles_within(max_crop)),
     }
     return _Data(ARC, canvas, dataset.arrays, len(puzzles), dataset.identifiers, documents)
 

@@ -118,14 +118,17 @@ def test_larger_puzzles_come_in_when_a_run_on_crops_goes_on(
     command = ("train", tmp_path / "run", *tasks, *model)
 
     small = hrm_arc(*command, "--steps", 3, "--max-crop", 4)
-    known = (tmp_path / "run" / "identifiers.json").read_bytes()
+    named = (tmp_path / "run" / "identifiers.json").read_bytes()
+    known_small = _known_puzzles(tmp_path / "run")
     all_sizes = hrm_arc(*command, "--steps", 6)
 
     assert small.code == all_sizes.code == 0
     assert "5 puzzles, 10 rows, 24 examples" in small.out
     assert "5 puzzles, 10 rows, 34 examples" in all_sizes.out
     assert "continuing at step 3" in all_sizes.out
-    assert (tmp_path / "run" / "identifiers.json").read_bytes() == known
+    assert (tmp_path / "run" / "identifiers.json").read_bytes() == named
+    assert known_small == {"bar", "column", "square", "steps"}
+    assert _known_puzzles(tmp_path / "run") == known_small | {"007bbfb7"}
     assert "crop: true" in (tmp_path / "run" / "all_config.yaml").read_text(encoding="utf-8")
 
 
@@ -151,9 +154,12 @@ def test_puzzles_too_large_for_the_canvas_are_left_out_when_asked(
     assert refused.code == 2
     assert "does not fit the model's canvas of 3 x 3" in refused.said
     assert fitted.code == 0
-    path = tmp_path / "run" / "puzzles.json"
-    known = json.loads(path.read_text(encoding="utf-8"))["demonstrations"]
-    assert sorted(known) == ["bar", "column", "square", "steps"]
+    assert _known_puzzles(tmp_path / "run") == {"bar", "column", "square", "steps"}
+
+
+def _known_puzzles(folder: Path) -> set[str]:
+    document = json.loads((folder / "puzzles.json").read_text(encoding="utf-8"))
+    return set(document["demonstrations"])
 
 
 def test_nothing_that_fits_is_nothing_to_train_on(hrm_arc: Any, tmp_path: Path) -> None:
