@@ -152,7 +152,8 @@ def test_the_slope_is_that_of_the_last_third_in_percentage_points_an_hour() -> N
 def test_the_text_says_what_the_log_and_the_evaluation_found(folder: Path, solved: object) -> None:
     text = readme(folder, None, None)
     num_rows = len(open_checkpoint(folder).names) - 1
-    assert f"puzzles in {num_rows}\nrows" in text
+    assert "It knows 15 public training puzzles" in text  # of those within --max-crop 4
+    assert f"Its table has {num_rows} rows" in text
     assert "the checkpoint of step 2, after 2.0 hours" in text
     assert "last third, 1.00 hours" in text
     assert "a rate of\n30.0 percentage points an hour" in text
