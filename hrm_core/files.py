@@ -1,14 +1,36 @@
-"""Files: JSON that may be damaged, and writing in one move."""
+"""Files: bounded reads, JSON that may be damaged, and writing in one move."""
 
 import gzip
+import io
 import json
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hrm_core.errors import CheckpointError
+
+# The names of a published table of a million rows take 40 MB.
+MAX_JSON_BYTES = 1 << 29
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Read a regular file of at most so many bytes, decompressed where its name ends with .gz.
+
+    A link in a downloaded folder may lead to a device or pipe, which has no end.
+
+    Raises: OSError; ValueError for another kind of file or a larger one.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("not a regular file")
+    with path.open("rb") as raw:
+        file: io.BufferedIOBase = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ValueError(f"larger than {max_bytes:,} bytes")
+    return content
 
 
 def read_json(path: Path, hint: str) -> object:
@@ -17,10 +39,7 @@ def read_json(path: Path, hint: str) -> object:
     Raises: CheckpointError with the hint.
     """
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-        document: object = json.loads(content)
+        document: object = json.loads(read_bounded(path, MAX_JSON_BYTES))
     except (ValueError, RecursionError, OSError, EOFError, zlib.error) as error:
         raise CheckpointError(path, f"not readable as JSON ({error})", hint) from error
     return document

@@ -17,7 +17,7 @@ from hrm_core.checkpoint.layout import ROTARY_TABLE, USE_OTHERS, Layout, merge_l
 from hrm_core.checkpoint.weights import RowTable
 from hrm_core.checkpoint.writer import CONFIG_NAME, DATASET_NAME, TABLE_KEY
 from hrm_core.errors import CheckpointError, ConfigError, UnsupportedError
-from hrm_core.files import read_json
+from hrm_core.files import read_bounded, read_json
 from hrm_core.model.config import (
     CANVAS_BY_VOCAB_SIZE,
     ArchSettings,
@@ -31,6 +31,9 @@ PRESET_KEY = "preset"
 _LAYER_NAME = re.compile(r"([HL]_level)\.layers\.(\d{1,6})\.")
 _MAX_VOCAB_SIZE = 256  # predictions are returned as bytes
 _MAX_POSITIONS = 1 << 16
+# Published ones have 2 kB and no alias. Nested aliases stand for exponentially many values.
+_MAX_CONFIG_BYTES = 1 << 18
+_MAX_ALIASES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +92,25 @@ def _notes_on(settings: ArchSettings, config: ModelConfig, document: object) -> 
         yield f"{CONFIG_NAME} has settings that are not known here: {listed}"
 
 
+class _ConfigLoader(yaml.SafeLoader):
+    """Loads plain values, with few aliases."""
+
+    num_aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            self.num_aliases += 1
+            if self.num_aliases > _MAX_ALIASES:
+                raise yaml.YAMLError(f"more than {_MAX_ALIASES} aliases")
+        return super().compose_node(parent, index)
+
+
 def read_config(folder: Path) -> object:
     """Read a folder's `all_config.yaml`; None where it has none."""
     path = folder / CONFIG_NAME
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        text = read_bounded(path, _MAX_CONFIG_BYTES).decode("utf-8")
+        return yaml.load(text, _ConfigLoader) or {}
     except FileNotFoundError:
         return None
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:

@@ -129,7 +129,9 @@ def pull(
     with _explained(address):
         info = hub.HfApi().model_info(address.repo, revision=address.revision)
         commit: str = info.sha
-        listing: list[str] = [sibling.rfilename for sibling in info.siblings or []]
+        listing = [sibling.rfilename for sibling in info.siblings or []]
+    if unsafe := next((name for name in listing if not _is_plain(name)), None):
+        raise HubError(f"{address} lists a file {unsafe!r}: nothing is fetched from such a listing")
     if not _COMMIT.fullmatch(commit or ""):
         raise HubError(f"{address}: the endpoint names no commit; is HF_ENDPOINT a model hub?")
     chosen = _choose_weights(address, listing, subfolder, weights)
@@ -155,6 +157,11 @@ def _refuse_occupied(folder: Path) -> None:
         return
     if not folder.is_dir() or any(not it.name.startswith(_STAGING) for it in folder.iterdir()):
         raise HubError(f"{folder} exists and is not an empty folder; give another folder")
+
+
+def _is_plain(name: str) -> bool:
+    """Return whether a listed path is printable and stays in its folder on every system."""
+    return name.isprintable() and "\\" not in name and ".." not in name.split("/")
 
 
 def _checked_subfolder(path: str | None) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from augment import Grid, write_atomically
+from hrm_core.files import MAX_JSON_BYTES, read_bounded
 from service.wire.answer import AdaptationSummary
 from service.wire.document import Document
 from service.wire.errors import EnrolmentError
@@ -228,10 +229,10 @@ def read_calibration(folder: Path, checkpoint_sha256: str) -> Calibration | None
     """
     path = folder / CONFIDENCE_NAME
     try:
-        calibration = Calibration.model_validate_json(path.read_bytes())
+        calibration = Calibration.model_validate_json(read_bounded(path, MAX_JSON_BYTES))
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise EnrolmentError(
             f"{path} is damaged ({_first_fault(error)}): delete it, or write it again with "
             "`hrm-arc calibrate`"

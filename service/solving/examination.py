@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from augment import Puzzle, write_atomically
 from hrm_core import Checkpoint, Engine
+from hrm_core.files import MAX_JSON_BYTES, read_bounded
 from service.solving.enrolment import RowIndex
 from service.solving.self_test import SelfTest, run_self_test
 from service.wire.checkpoint import Finding
@@ -97,7 +98,7 @@ def keep(checkpoint: Checkpoint, test: SelfTest) -> None:
 def _read(folder: Path) -> _Record | None:
     """Read the kept self-test; a damaged file counts as none, since the test can be repeated."""
     try:
-        return _RECORD.validate_json((folder / SELF_TEST_NAME).read_bytes())
+        return _RECORD.validate_json(read_bounded(folder / SELF_TEST_NAME, MAX_JSON_BYTES))
     except (OSError, ValueError):
         return None
 

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from augment import AugmentError, Puzzle, Task, parse_task, task_document, write_atomically
+from hrm_core.files import MAX_JSON_BYTES, read_bounded
 from service.runtime.key_ring import LOCAL_OWNER
 from service.wire.answer import AdaptationEnding, AdaptationSummary
 from service.wire.document import Document
@@ -63,7 +64,7 @@ def read_index(folder: Path) -> PuzzleIndex | None:
     if not path.exists():
         return None
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_bounded(path, MAX_JSON_BYTES))
         demonstrations = {str(k): str(v) for k, v in document["demonstrations"].items()}
         probes = tuple(parse_task(task, name).puzzle for name, task in document["probes"].items())
     except (
@@ -164,7 +165,7 @@ def read_adaptation(folder: Path) -> AdaptationRecord | None:
     """
     path = folder / ADAPTATION_NAME
     try:
-        return AdaptationRecord.model_validate_json(path.read_bytes())
+        return AdaptationRecord.model_validate_json(read_bounded(path, MAX_JSON_BYTES))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -310,6 +310,20 @@ def test_what_the_hub_does_not_have_is_refused_with_its_mend(
     assert not (tmp_path / "checkpoint").exists()
 
 
+@pytest.mark.parametrize("name", ["a\x1b[2J.json", "..\\b.json", "c\n.json", "d/../e.json"])
+def test_a_listing_with_unsafe_names_is_refused(
+    hub: StandIn, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REPOS, ("org/flat", MAIN), {**FLAT, name: b"{}"})
+
+    done = run_pull(hub.url, "hf:org/flat", tmp_path / "checkpoint")
+
+    assert "nothing is fetched" in done.stderr
+    assert name not in done.stderr
+    assert not (tmp_path / "checkpoint").exists()
+    assert hub.fetched == []
+
+
 def test_a_gated_repository_says_how_to_be_let_in(hub: StandIn, tmp_path: Path) -> None:
     hub.shut = True
 

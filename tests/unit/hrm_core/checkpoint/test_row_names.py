@@ -44,6 +44,22 @@ def test_a_damaged_compressed_list_is_refused(folder: Path, content: bytes) -> N
         open_checkpoint(folder)
 
 
+def test_a_list_that_is_no_file_is_not_read(folder: Path) -> None:
+    (folder / "identifiers.json").symlink_to("/dev/zero")
+    with pytest.raises(CheckpointError, match="not a regular file"):
+        open_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["identifiers.json", "identifiers.json.gz"])
+def test_a_list_is_read_up_to_a_limit(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder / name, NAMES)
+    monkeypatch.setattr("hrm_core.files.MAX_JSON_BYTES", 99)
+    with pytest.raises(CheckpointError, match="larger than 99 bytes"):
+        open_checkpoint(folder)
+
+
 @pytest.mark.parametrize("order", [(FIRST, SECOND), (SECOND, FIRST)])
 def test_lists_of_several_passes_are_one_list(folder: Path, order: tuple[list[str], ...]) -> None:
     for name, names in zip(("identifiers.json", "identifiers_2.json.gz"), order, strict=True):
