@@ -102,7 +102,7 @@ class SampleCollection:
         options: AdaptOptions,
         *,
         device: str,
-        compiled: bool = False,
+        compiled: bool | None = None,
         num_threads: int | None = None,
         tuned_folder: Path | None = None,
         say: Say,

@@ -11,6 +11,7 @@ from hrm_core import (
     ModelConfig,
     Pretraining,
     TrainSettings,
+    can_compile,
     pick_device,
     start_from,
 )
@@ -28,6 +29,7 @@ from service.solving.records import (
 )
 from service.wire.errors import AdaptationError
 
+# For each size of puzzles: each is compiled by itself, with and without the trunk.
 COMPILED_FROM_S = 300.0
 COMPILED_FROM_STEPS = 300
 
@@ -80,10 +82,10 @@ class AdaptOptions:
         )
 
 
-def is_worth_compiling(options: AdaptOptions) -> bool:
-    """Return whether a budget is long enough to earn back the minute that compiling takes."""
-    is_long = options.seconds is None or options.seconds >= COMPILED_FROM_S
-    return is_long and (options.steps is None or options.steps >= COMPILED_FROM_STEPS)
+def is_worth_compiling(options: AdaptOptions, num_sizes: int) -> bool:
+    """Return whether a budget is long enough to earn back the minute that each size takes."""
+    is_long = options.seconds is None or options.seconds >= COMPILED_FROM_S * num_sizes
+    return is_long and (options.steps is None or options.steps >= COMPILED_FROM_STEPS * num_sizes)
 
 
 def prepare_adaptation(
@@ -94,7 +96,7 @@ def prepare_adaptation(
     options: AdaptOptions,
     *,
     device: str,
-    compile_step: bool = False,
+    compile_step: bool | None = None,
     num_threads: int | None = None,
     owner: str = LOCAL_OWNER,
     budget_each: Budget | None = None,
@@ -104,6 +106,7 @@ def prepare_adaptation(
 
     `base` None starts from random weights of the shape `config`, for comparison only. `budget_each`
     is what was asked for each puzzle, where several are adapted to together for their callers.
+    `compile_step` None compiles where that is possible and worth its time.
     `tuned_folder` holds what was measured to be fastest on this machine.
 
     Raises: AdaptationError for an empty budget, grids larger than the canvas, or a folder with
@@ -141,13 +144,16 @@ def prepare_adaptation(
     calibration = None if base is None else RowIndex(base).calibration
     if calibration is not None:
         documents[CONFIDENCE_NAME] = calibration.model_dump(mode="json")
+    where = pick_device(device)
+    if compile_step is None:
+        compile_step = is_worth_compiling(options, len(dataset.arrays)) and can_compile(where)
     run = Pretraining(
         folder,
         replace(config, num_rows=len(dataset.identifiers)),
         dataset.arrays,
         options.train_settings(),
         documents,
-        device=pick_device(device),
+        device=where,
         compile_step=compile_step,
         num_threads=num_threads,
         start=None if base is None else start_from(base),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hrm_core import Adaptation, AdaptProgress, Ending, open_checkpoint
-from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
+from service.adaptation.prepare import AdaptOptions, prepare_adaptation
 from service.cli import options
 from service.cli.engine import finish_training, may_compile_training
 from service.cli.output import console, progress_line, stop_on_signals, time_left
@@ -72,7 +72,7 @@ def adapt_command(
         bool | None,
         typer.Option(
             "--compile/--no-compile",
-            help="Default: for budgets of five minutes, or 300 steps, and more.",
+            help="Default: for budgets of five minutes, or 300 steps, for each size of puzzles.",
         ),
     ] = None,
     threads: options.ThreadsOption = None,
@@ -105,8 +105,6 @@ def adapt_command(
         seed=seed,
         snapshot_s=snapshot_s,
     )
-    if compiled is None:
-        compiled = is_worth_compiling(recipe)
     adaptation = prepare_adaptation(
         checkpoint,
         replace(checkpoint.config, crop=crop or checkpoint.config.crop),
@@ -114,7 +112,7 @@ def adapt_command(
         out,
         recipe,
         device=device,
-        compile_step=may_compile_training(device, compiled),
+        compile_step=None if compiled is None else may_compile_training(device, compiled),
         num_threads=threads,
         tuned_folder=state_subfolder("tuned"),
     )

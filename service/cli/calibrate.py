@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from hrm_core import can_compile, open_checkpoint, pick_device
+from hrm_core import open_checkpoint
 from service.adaptation.confidence_fit import fit_calibration, read_samples
 from service.adaptation.confidence_samples import SampleCollection, adapted_name, reduce_puzzles
-from service.adaptation.prepare import AdaptOptions, check_budget, is_worth_compiling
+from service.adaptation.prepare import AdaptOptions, check_budget
 from service.cli import options
 from service.cli.output import console, notices, stop_on_signals
 from service.cli.task_sources import TASKS_HELP, read_tasks
@@ -80,8 +80,6 @@ def calibrate_command(
             seconds=seconds, steps=steps, num_variants=variants, batch_size=batch_size, seed=seed
         )
         check_budget(recipe)
-        if compiled is None:
-            compiled = is_worth_compiling(recipe) and can_compile(pick_device(device))
         unknown = set(road or ()) - set(ROADS)
         if unknown:
             raise InputError(f"--road {', '.join(sorted(unknown))}: use {' or '.join(ROADS)}")

@@ -8,12 +8,11 @@ from typing import NamedTuple
 import typer
 
 from augment import ARC, CanvasError, Puzzle, Task
-from hrm_core import AdaptProgress, HRMCoreError, can_compile, open_checkpoint, pick_device
+from hrm_core import AdaptProgress, HRMCoreError, open_checkpoint
 from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
 from service.adaptation.prepare import (
     AdaptOptions,
     check_fit,
-    is_worth_compiling,
     prepare_adaptation,
 )
 from service.cli.engine import check_rows, make_engine
@@ -244,7 +243,6 @@ class _LocalAdaptation:
             self.cache.folder(entry_id),
             self._recipe,
             device=device,
-            compile_step=is_worth_compiling(self._recipe) and can_compile(pick_device(device)),
             num_threads=self._engine.num_threads,
             tuned_folder=state_subfolder("tuned"),
         )

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from augment import Puzzle
-from hrm_core import AdaptProgress, Checkpoint, can_compile, pick_device
-from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
+from hrm_core import AdaptProgress, Checkpoint
+from service.adaptation.prepare import AdaptOptions, prepare_adaptation
 from service.runtime.choice import best_base
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import state_subfolder
@@ -119,7 +119,6 @@ def adapt_checkpoint(
         folder,
         options,
         device=engine.device,
-        compile_step=is_worth_compiling(options) and can_compile(pick_device(engine.device)),
         num_threads=engine.num_threads,
         tuned_folder=state_subfolder("tuned"),
     )

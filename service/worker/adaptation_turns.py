@@ -11,7 +11,7 @@ import structlog
 
 from hrm_core import Checkpoint, can_compile, pick_device
 from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
-from service.adaptation.prepare import AdaptOptions, is_worth_compiling, prepare_adaptation
+from service.adaptation.prepare import AdaptOptions, prepare_adaptation
 from service.solving.members import Member
 from service.solving.records import Budget
 from service.wire.errors import AdaptationError
@@ -236,7 +236,7 @@ class AdaptationTurns:
                 self._cache.folder(task.id),
                 options,
                 device=self._device,
-                compile_step=self._compiles and is_worth_compiling(options),
+                compile_step=None if self._compiles else False,
                 num_threads=self._num_threads,
                 owner=key.owner,
                 budget_each=Budget(seconds=key.seconds, steps=key.steps),

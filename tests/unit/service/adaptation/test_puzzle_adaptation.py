@@ -20,7 +20,12 @@ from service.adaptation.dataset import (
     build_dataset,
     hold_out,
 )
-from service.adaptation.prepare import AdaptOptions, check_budget, prepare_adaptation
+from service.adaptation.prepare import (
+    AdaptOptions,
+    check_budget,
+    is_worth_compiling,
+    prepare_adaptation,
+)
 from service.solving.enrolment import RowIndex
 from service.solving.records import (
     ADAPTATION_NAME,
@@ -224,6 +229,24 @@ def test_where_nothing_is_held_out_nothing_is_marked() -> None:
     # The demonstrations themselves are checked, in all five variants.
     assert HeldOut.nothing().practised(dataset)[0].indices.tolist() == list(range(15))
     assert HeldOut.nothing().note == "no demonstration is held out, as requested"
+
+
+@pytest.mark.parametrize(
+    ("budget", "num_sizes", "expected"),
+    [
+        ({"seconds": 300.0}, 1, True),
+        ({"seconds": 299.0}, 1, False),
+        ({"seconds": 300.0}, 2, False),
+        ({"seconds": 600.0}, 2, True),
+        ({"steps": 300}, 1, True),
+        ({"steps": 899}, 3, False),
+        ({"seconds": 299.0, "steps": 300}, 1, False),
+    ],
+)
+def test_a_long_adaptation_of_few_sizes_is_compiled(
+    budget: dict[str, Any], num_sizes: int, expected: bool
+) -> None:
+    assert is_worth_compiling(AdaptOptions(**budget), num_sizes) is expected
 
 
 # What is refused.

@@ -232,27 +232,24 @@ def test_a_full_disk_fails_the_jobs_that_wait_and_names_the_folder(
     assert jobs_with(events, Change.RUNNING) == ["other"]
 
 
-@pytest.mark.parametrize(
-    ("compiles", "steps", "expected"), [(True, 300, True), (True, 299, False), (False, 300, False)]
-)
-def test_a_long_adaptation_is_compiled_where_the_worker_compiles(
+@pytest.mark.parametrize(("compiles", "expected"), [(True, None), (False, False)])
+def test_an_adaptation_may_be_compiled_where_the_worker_compiles(
     make: Make,
     request_of: RequestOf,
     monkeypatch: pytest.MonkeyPatch,
     compiles: bool,
-    steps: int,
-    expected: bool,
+    expected: bool | None,
 ) -> None:
-    asked: list[bool] = []
+    asked: list[bool | None] = []
 
-    def prepare(*arguments: Any, compile_step: bool, **options: Any) -> Adaptation:
+    def prepare(*arguments: Any, compile_step: bool | None, **options: Any) -> Adaptation:
         asked.append(compile_step)
-        return prepare_adaptation(*arguments, **options)
+        return prepare_adaptation(*arguments, compile_step=False, **options)
 
     monkeypatch.setattr(adaptation_turns, "prepare_adaptation", prepare)
     monkeypatch.setattr(adaptation_turns, "can_compile", lambda device: True)
     adaptations = make(compiles=compiles)
-    adaptations.enrol("job", request_of(steps), "tiny")
+    adaptations.enrol("job", request_of(300), "tiny")
     assert adaptations.may_compile is compiles
     take_turns(adaptations, 3)
     assert asked == [expected]
@@ -263,7 +260,9 @@ def test_each_phase_may_be_compiled_at_its_first_step(
     make: Make, request_of: RequestOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adaptation_turns, "can_compile", lambda device: True)
-    monkeypatch.setattr(adaptation_turns, "is_worth_compiling", lambda options: False)
+    monkeypatch.setattr(
+        "service.adaptation.prepare.is_worth_compiling", lambda options, num_sizes: False
+    )
     adaptations = make(compiles=True)
     adaptations.enrol("job", request_of(8), "tiny")
     seen = []
