@@ -66,13 +66,14 @@ def create_app(settings: Settings) -> FastAPI:
             await feed.stop()
             await store.close()
 
-    # Its pages of documentation bring what they are made of: hosts with GPUs often have no way out.
+    # It brings the files of the documentation: hosts with GPUs often have no way out.
     app = FastAPIOffline(
         title=openapi.TITLE,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        static_url="/docs-files",
+        static_url=keyless.DOCS_FILES,
         default_response_class=Response,
         generate_unique_id_function=lambda route: route.name,
     )

@@ -628,3 +628,11 @@ def test_every_view_is_accessible_and_fits(
         look(opened, "cancelled")
         assert opened.complaints == []
     assert found == []
+
+
+def test_the_documentation_is_drawn_under_its_policy(started: Any, small_service: Service) -> None:
+    with visit(started, small_service.url) as opened:
+        opened.page.goto(f"{small_service.url}/docs")
+        opened.page.get_by_text("/v1/solve", exact=True).first.wait_for()
+        assert opened.complaints == []
+        assert all(url.startswith(small_service.url) for url in opened.asked)

@@ -1,9 +1,13 @@
-"""Addresses that need no key: the page, `/health` for probes and `/metrics` for Prometheus."""
+"""Addresses that need no key: the pages, `/health` for probes and `/metrics` for Prometheus."""
 
+import base64
+import hashlib
+import re
 from pathlib import Path
 from typing import Final, Literal
 
 from fastapi import APIRouter
+from fastapi.openapi.docs import get_swagger_ui_html
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -32,6 +36,22 @@ POLICY: Final = "; ".join(
         "trusted-types 'none'",
     )
 )
+# The documentation's own script is allowed by its hash; its library styles elements directly.
+DOCS_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self' 'sha256-{}'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+# Where the files of the documentation are served.
+DOCS_FILES: Final = "/docs-files"
+_INLINE_SCRIPT: Final = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 HEADERS: Final = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -67,6 +87,24 @@ async def get_page(request: Request) -> Response:
     path = request.path_params.get("path", "index.html")
     response = await _FILES.get_response(path, request.scope)
     response.headers.update(HEADERS)
+    return response
+
+
+@router.get("/docs", include_in_schema=False)
+async def get_docs(request: Request) -> Response:
+    """Return the documentation of the API, as a page to try it."""
+    root = request.scope.get("root_path", "")
+    response = get_swagger_ui_html(
+        openapi_url=f"{root}/openapi.json",
+        title=request.app.title,
+        swagger_js_url=f"{root}{DOCS_FILES}/swagger-ui-bundle.js",
+        swagger_css_url=f"{root}{DOCS_FILES}/swagger-ui.css",
+        swagger_favicon_url=f"{root}/web/icon.svg",
+    )
+    (script,) = _INLINE_SCRIPT.findall(bytes(response.body))
+    digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
+    response.headers.update(HEADERS)
+    response.headers["Content-Security-Policy"] = DOCS_POLICY.format(digest)
     return response
 
 

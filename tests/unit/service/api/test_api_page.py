@@ -1,5 +1,7 @@
 """The page's files as they are served: complete, with the headers that guard them, sent once."""
 
+import base64
+import hashlib
 import mimetypes
 import re
 from collections.abc import AsyncIterator
@@ -125,6 +127,16 @@ async def test_the_documentation_asks_nothing_of_other_hosts_either(
     for address in addresses:
         assert address.startswith("/")
         assert (await client.get(address)).status_code == 200, address
+
+
+async def test_the_documentation_runs_its_own_script_only(client: httpx.AsyncClient) -> None:
+    page = await client.get("/docs")
+    policy = page.headers["content-security-policy"]
+    (script,) = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'self' 'sha256-{digest}';" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
 
 
 def test_a_public_puzzle_is_found_by_name_and_demonstrations() -> None:
