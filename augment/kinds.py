@@ -29,7 +29,8 @@ class Rules:
     `sample` draws variants evenly, `num_variants` is how many there are, None for more than anyone
     asks for. `parse` reads a puzzle from JSON, `parse_answer` an answer, and `write` gives either
     back; `split` makes of one line in a file what these read. `check` refuses a puzzle that has no
-    answer, and `notes` says what else to know of one.
+    answer, and `notes` says what else to know of one. `groups` names the groups in which an
+    evaluation counts a puzzle, and `answer_title` what it calls the answer in a file.
     """
 
     identity: AnyVariant
@@ -42,6 +43,8 @@ class Rules:
     split: Callable[[str], str | list[str]]
     check: Callable[[Grid, Place], None]
     notes: Callable[[Grid], tuple[str, ...]]
+    groups: Callable[[Grid], tuple[str, ...]]
+    answer_title: str
 
     def draw(self, num: int, seed: int) -> tuple[AnyVariant, ...]:
         """Draw so many different variants, or all there are, the untransformed one first."""
@@ -67,6 +70,11 @@ class Kind:
     decode: Decode
     rules: Rules | None = None
 
+    @property
+    def has_own_rows(self) -> bool:
+        """Whether each puzzle needs trained rows of its own, so that networks are adapted to it."""
+        return self.rules is None
+
 
 ARC: Final = Kind("arc", "ARC", codec.VOCABULARY, codec.encode_variants, codec.decode_variants)
 SUDOKU: Final = Kind(
@@ -86,6 +94,8 @@ SUDOKU: Final = Kind(
         str,
         sudoku_solver.check_solvable,
         sudoku_solver.solution_notes,
+        sudoku_solver.sudoku_groups,
+        "known answer",
     ),
 )
 MAZE: Final = Kind(
@@ -105,6 +115,8 @@ MAZE: Final = Kind(
         maze.split_line,
         maze.check_way,
         maze.maze_notes,
+        maze.maze_groups,
+        "known path",
     ),
 )
 KINDS: Final[Mapping[KindName, Kind]] = {kind.name: kind for kind in (ARC, SUDOKU, MAZE)}

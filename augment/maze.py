@@ -143,6 +143,11 @@ def maze_notes(maze: Grid) -> tuple[str, ...]:
     return ()
 
 
+def maze_groups(maze: Grid) -> tuple[str, ...]:
+    """Return the size of a maze in words."""
+    return ("{} x {}".format(*maze.size),)
+
+
 def _parse(value: object, path: Place, signs: str) -> Grid:
     rows = value.splitlines() if isinstance(value, str) else value
     if not isinstance(rows, list | tuple) or not all(isinstance(row, str) for row in rows):

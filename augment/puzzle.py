@@ -154,7 +154,7 @@ class Puzzle:
             yield ("train", index, "input"), pair.input
             yield ("train", index, "output"), pair.output
         for index, grid in enumerate(self.test):
-            yield ("test", index, "input") if self.kind == "arc" else (self.kind,), grid
+            yield ("test", index, "input") if self.train else (self.kind,), grid
 
 
 @dataclass(frozen=True, slots=True)

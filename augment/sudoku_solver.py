@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from augment.errors import Place, PuzzleError
 from augment.puzzle import Grid
 from augment.sudoku import SIDE, UNITS
@@ -9,6 +11,7 @@ from augment.sudoku import SIDE, UNITS
 ALL_DIGITS = 0b111111111
 # Of the search. Proper Sudokus take some hundred; only grids with very few givens take more.
 MAX_GUESSES = 20_000
+_GIVENS_STEP = 4
 
 _UNITS = tuple(tuple(unit) for unit in UNITS.tolist())
 _PEERS = tuple(
@@ -80,6 +83,15 @@ def solution_notes(givens: Grid) -> tuple[str, ...]:
     if num_solutions is None or num_solutions < 2:
         return ()
     return ("The Sudoku has several solutions; an answer is one of them.",)
+
+
+def sudoku_groups(givens: Grid) -> tuple[str, ...]:
+    """Return in words about how many givens a Sudoku has, and whether it needs guessing."""
+    first = int(np.count_nonzero(givens.cells)) // _GIVENS_STEP * _GIVENS_STEP
+    return (
+        f"{first} to {first + _GIVENS_STEP - 1} givens",
+        "single candidates suffice" if count_guesses(givens) == 0 else "needs guessing",
+    )
 
 
 def count_guesses(givens: Grid) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from augment.errors import Place, PuzzleError, TaskFileError
 from augment.json_files import MEBIBYTE, parse_json, read_json
-from augment.kinds import KINDS, Kind
+from augment.kinds import ARC, KINDS, Kind
 from augment.puzzle import Grid, Pair, Puzzle, Task
 from augment.variants import BLANK_NAME
 
@@ -150,7 +150,7 @@ def _read(path: Path, max_bytes: int, parse: Callable[[object], T]) -> T:
 def _kind_of(document: object) -> Kind:
     """Return the kind of a task document: of Sudoku or mazes where it has such a member."""
     names = document.keys() if isinstance(document, dict) else ()
-    return next((kind for kind in KINDS.values() if kind.name in names), KINDS["arc"])
+    return next((kind for kind in KINDS.values() if kind.name in names), ARC)
 
 
 def _task_fields(document: object, path: Place, kind: Kind) -> dict[str, Any]:

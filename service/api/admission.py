@@ -199,9 +199,7 @@ async def _check_puzzle(puzzle: Puzzle, resolved: ResolvedOptions, context: Cont
             )
             raise Problem("unsolvable", detail, (Fault(detail, _pointer_to_member(index)),))
         _check_canvas(puzzle, checkpoint)
-    if puzzle.kind != "arc":
-        return
-    if resolved.options.adapt == "never":
+    if KINDS[puzzle.kind].has_own_rows and resolved.options.adapt == "never":
         for index, checkpoint in enumerate(resolved.checkpoints):
             if not await context.fleet.knows(checkpoint, puzzle.demonstrations_hash):
                 pointer = _pointer_to_member(index)

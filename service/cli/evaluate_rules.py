@@ -9,10 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
-from augment import Kind, RuleExample, count_guesses, read_rule_file
+from augment import Kind, RuleExample, Rules, read_rule_file
 from hrm_core import Engine, open_checkpoint
 from service.cli.engine import make_engine
 from service.cli.output import console, print_json, progress_bar
@@ -26,7 +25,6 @@ from service.wire.options import SolveOptions
 
 # Slots unless the options say otherwise, and puzzles that are in them at once.
 DEFAULT_SLOTS = 64
-GIVENS_STEP = 4
 
 
 @dataclass(slots=True)
@@ -59,9 +57,14 @@ class RuleCounts:
 class RuleEvaluation:
     """Counts of all puzzles, and of those with so many givens or of one difficulty."""
 
-    seconds: float = 0.0
+    seconds: float
     total: RuleCounts = field(default_factory=RuleCounts)
     parts: dict[str, RuleCounts] = field(default_factory=lambda: defaultdict(RuleCounts))
+
+    def add(self, test: TestAnswer, groups: Sequence[str]) -> None:
+        """Count an answer, also in its groups."""
+        for counts in (self.total, *(self.parts[group] for group in groups)):
+            counts.add(test)
 
     def document(self) -> dict[str, Any]:
         """Return the evaluation as JSON values."""
@@ -93,31 +96,40 @@ def evaluate_rule_file(
         raise InputError(
             f"{folder} answers {row_index.kind.title} puzzles, not {kind.title} puzzles"
         )
+    rules = kind.rules
+    if rules is None:
+        raise ValueError(f"{kind.title} puzzles have no such files")
     examples = read_rule_file(path, kind, limit)
     engine = make_engine(row_index.checkpoint, options, DEFAULT_SLOTS)
     with progress_bar() as bar:
         line = bar.add_task(f"{len(examples)} puzzles", total=len(examples))
-        evaluation, answers = _evaluate(
+        seconds, answers = _answer(
             engine, row_index, examples, kind, chosen, lambda: bar.advance(line)
         )
+    evaluation = RuleEvaluation(seconds)
+    for example, test in zip(examples, answers, strict=True):
+        evaluation.add(test, rules.groups(example.puzzle))
     if out is not None:
-        _write_answers(out, kind, examples, answers)
+        _write_answers(out, rules, examples, answers)
     if as_json:
         print_json(evaluation.document())
     else:
-        _print(evaluation, kind)
+        _print(evaluation, kind.title, rules.answer_title)
 
 
-def _evaluate(
+def _answer(
     engine: Engine,
     row_index: RowIndex,
     examples: Sequence[RuleExample],
     kind: Kind,
     chosen: SolveOptions,
     on_done: Callable[[], None],
-) -> tuple[RuleEvaluation, list[TestAnswer]]:
-    """Answer puzzles, as many at once as fill the slots with their first waves."""
-    evaluation, answers = RuleEvaluation(), {}
+) -> tuple[float, list[TestAnswer]]:
+    """Answer puzzles, as many at once as fill the slots with their first waves.
+
+    Units: the first result is the time that it took, in seconds.
+    """
+    answers: dict[int, TestAnswer] = {}
     waiting: Iterator[tuple[int, RuleExample]] = iter(enumerate(examples))
     running: dict[Solving, int] = {}
     at_once = max(1, engine.num_slots // min(FIRST_WAVE, chosen.variants or FIRST_WAVE))
@@ -136,28 +148,13 @@ def _evaluate(
                 index = running.pop(solving)
                 answers[index] = solving.answer([examples[index].answer]).tests[0]
                 on_done()
-    evaluation.seconds = time.monotonic() - started
-    for index, test in sorted(answers.items()):
-        evaluation.total.add(test)
-        for part in _parts(examples[index], kind):
-            evaluation.parts[part].add(test)
-    return evaluation, [answers[index] for index in range(len(examples))]
+    seconds = time.monotonic() - started
+    return seconds, [answers[index] for index in range(len(examples))]
 
 
-def _parts(example: RuleExample, kind: Kind) -> Iterator[str]:
-    """Yield the parts that a puzzle counts in."""
-    if kind.name == "maze":
-        yield "{} x {}".format(*example.puzzle.size)
-        return
-    first = int(np.count_nonzero(example.puzzle.cells)) // GIVENS_STEP * GIVENS_STEP
-    yield f"{first} to {first + GIVENS_STEP - 1} givens"
-    yield "needs guessing" if count_guesses(example.puzzle) else "single candidates suffice"
-
-
-def _print(evaluation: RuleEvaluation, kind: Kind) -> None:
+def _print(evaluation: RuleEvaluation, title: str, answer_title: str) -> None:
     table = Table()
-    right = "the known answer" if kind.name == "sudoku" else "the known path"
-    for heading in (kind.title, "puzzles", "verified by the rules", right, "segments"):
+    for heading in (title, "puzzles", "verified by the rules", f"the {answer_title}", "segments"):
         table.add_column(heading, justify="right")
     for name, counts in (*sorted(evaluation.parts.items()), ("all", evaluation.total)):
         num = counts.num_puzzles
@@ -174,11 +171,8 @@ def _print(evaluation: RuleEvaluation, kind: Kind) -> None:
 
 
 def _write_answers(
-    path: Path, kind: Kind, examples: Sequence[RuleExample], answers: Sequence[TestAnswer]
+    path: Path, rules: Rules, examples: Sequence[RuleExample], answers: Sequence[TestAnswer]
 ) -> None:
-    rules = kind.rules
-    if rules is None:
-        raise ValueError(f"{kind.title} puzzles have no such files")
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("q", "a", "verified"))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import typer
 
-from augment import ARC, CanvasError, Puzzle, Task
+from augment import CanvasError, Puzzle, Task
 from hrm_core import AdaptProgress, HRMCoreError, open_checkpoint
 from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
 from service.adaptation.prepare import (
@@ -107,8 +107,9 @@ def _road_of(row_index: RowIndex, puzzle: Puzzle, adapt: Adapt) -> _Road:
 
     Raises: AdaptationError, EnrolmentError where it would have to be adapted, and cannot be.
     """
-    has_rows = adapt == "auto" and row_index.knows(puzzle)
-    if adapt == "never" or has_rows or row_index.kind is not ARC or puzzle.kind != ARC.name:
+    kind = row_index.kind
+    may_adapt = kind.has_own_rows and puzzle.kind == kind.name and adapt != "never"
+    if not may_adapt or (adapt == "auto" and row_index.knows(puzzle)):
         return _Road(row_index, is_adapted=False)
     checkpoint = row_index.checkpoint
     check_arc(checkpoint)
@@ -152,7 +153,7 @@ def _open(folder: Path, canvas: int | None) -> RowIndex | None:
     """Open a shipped checkpoint; None, with a warning, for one that is of no use."""
     try:
         row_index = RowIndex(open_checkpoint(folder, canvas))
-        if row_index.kind is ARC:
+        if row_index.kind.has_own_rows:
             check_arc(row_index.checkpoint)
         row_index.as_candidate(folder.name)  # damaged files are found now
     except (HRMCoreError, InputError, OSError) as error:

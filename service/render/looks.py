@@ -17,7 +17,7 @@ class Look:
 
     A terminal shows `signs`, or where it has no Unicode `ascii_signs`. A picture has `colours` and
     upon them `letters`, a space for none. `box` is the side of the boxes between thick lines, 0 for
-    a grid without them.
+    a grid without them. With `is_coloured` a terminal shows the colours too.
     """
 
     signs: str
@@ -25,10 +25,11 @@ class Look:
     colours: tuple[str, ...]
     letters: str = ""
     box: int = 0
+    is_coloured: bool = False
 
 
 LOOKS: Final[Mapping[KindName, Look]] = {
-    "arc": Look(_DIGITS, _DIGITS, ARC_COLOURS),
+    "arc": Look(_DIGITS, _DIGITS, ARC_COLOURS, is_coloured=True),
     "sudoku": Look(".123456789", ".123456789", (_WHITE,) * 10, " 123456789", box=3),
     "maze": Look("█ SG•", "# SGo", ("#444444", _WHITE, _WHITE, _WHITE, "#CFE3FA"), "  SG•"),
 }

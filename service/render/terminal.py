@@ -62,7 +62,7 @@ class _Cells:
                     line.append(Segment(down.ljust(cell_width)))
                 sign = signs[value]
                 text = sign * cell_width if sign in _WALLS else sign.ljust(cell_width)
-                style = styles[value] if self.kind == "arc" else self._style(row, column, sign)
+                style = styles[value] if look.is_coloured else self._style(row, column, sign)
                 line.append(Segment(text, style))
             if look.box and row and row % look.box == 0:
                 text = "".join(segment.text for segment in line)

@@ -63,11 +63,12 @@ def choose_checkpoint(
     UnknownPuzzle where none knows it and none may be adapted.
     """
     candidates = _of_kind(puzzle, candidates)
-    if puzzle.kind != "arc":
+    has_own_rows = KINDS[puzzle.kind].has_own_rows
+    if not has_own_rows:
         known_to = [one.name for one in candidates]
     fitting = [one for one in candidates if puzzle.fits(one.canvas)]
     knowing = [one.name for one in fitting if one.name in known_to]
-    if knowing and (adapt != "always" or puzzle.kind != "arc"):
+    if knowing and not (adapt == "always" and has_own_rows):
         return Choice(min(knowing, key=lambda name: (name != default, name)), is_adapted=False)
     bases = [] if adapt == "never" else [one for one in candidates if one.is_base]
     best = best_base([one for one in bases if one in fitting], default)

@@ -269,7 +269,7 @@ class RowIndex:
         """
         config, index = self.checkpoint.config, self.puzzle_index
         num_puzzles = 0 if index is None else len(index.demonstrations)
-        is_base = self.kind.rules is None and self.adaptation is None
+        is_base = self.kind.has_own_rows and self.adaptation is None
         return Candidate(
             name, config.canvas, config.crop, num_puzzles, is_base, kind=self.kind.name
         )

@@ -89,7 +89,8 @@ class AdaptationTurns:
         puzzle, row_index = request.task.puzzle, self._pool.row_index(name)
         if (
             not self._is_enabled
-            or puzzle.kind != "arc"
+            or not row_index.kind.has_own_rows
+            or puzzle.kind != row_index.kind.name
             or request.options.adapt == "never"
             or (request.options.adapt == "auto" and row_index.knows(puzzle))
         ):

@@ -253,7 +253,7 @@ def _open(
     on_step()
     started = time.monotonic()
     row_index = pool.row_index(name)
-    if row_index.kind.rules is None:
+    if row_index.kind.has_own_rows:
         row_index.check_arc()
     engine = pool.acquire(name)
     if engine is None:
@@ -282,7 +282,7 @@ def _open(
         finding=finding,
         verdict=verdict,
         # New rows do not need names that are known to be right, only a trunk that works.
-        base=row_index.kind.rules is None
+        base=row_index.kind.has_own_rows
         and finding is not Finding.MISALIGNED
         and row_index.adaptation is None,
     )

@@ -104,3 +104,7 @@ def test_a_maze_that_is_too_large_is_named_by_its_place_in_the_body() -> None:
     maze = parse_maze(OPEN, ())
 
     assert Puzzle("m", (), (maze,), "maze").misfits(4) == [(("maze",), maze)]
+
+
+def test_an_evaluation_groups_mazes_by_size() -> None:
+    assert RULES.groups(parse_maze(["S  ", "# G"], ())) == ("2 x 3",)

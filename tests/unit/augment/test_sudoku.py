@@ -128,3 +128,8 @@ def test_a_sudoku_without_solution_is_refused_and_one_with_several_noted() -> No
         RULES.check(broken, ("sudoku",))
     assert RULES.notes(read(EASY)) == RULES.notes(broken) == ()
     assert "several solutions" in RULES.notes(read("." * 30 + EASY[30:]))[0]
+
+
+def test_an_evaluation_groups_sudokus_by_givens_and_difficulty() -> None:
+    assert RULES.groups(read(EASY)) == ("28 to 31 givens", "single candidates suffice")
+    assert RULES.groups(read(HARD)) == ("20 to 23 givens", "needs guessing")
