@@ -181,6 +181,12 @@ class MemberVote:
             slots=engine.num_slots,
         )
 
+    def with_depth(self, described: MemberAnswer) -> MemberAnswer:
+        """Return a description with the most segments that a variant was allowed."""
+        deepened = max(votes.max_segments or 0 for votes in self._votes)
+        most = max(described.max_segments, deepened)
+        return described.model_copy(update={"max_segments": most})
+
     def samples(
         self,
         engine: Engine,

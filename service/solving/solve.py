@@ -138,7 +138,9 @@ class Solving:
         options = self.options
         run_s = (self._finished_at or time.monotonic()) - self._started_at
         timings = self._timings_s | {"run": run_s}
-        members = tuple(self._entered[index] for index in range(len(self._votes)))
+        members = tuple(
+            vote.with_depth(self._entered[index]) for index, vote in enumerate(self._votes)
+        )
         outputs = expected or (None,) * len(self.puzzle.test)
         tests = tuple(self._answer_test(index, output) for index, output in enumerate(outputs))
         return Answer(

@@ -155,7 +155,10 @@ class MemberAnswer(Document):
     adaptation: AdaptationSummary | None = Field(
         default=None, description="Null where trained rows answered."
     )
-    max_segments: int
+    max_segments: int = Field(
+        description="The most that a variant was allowed: more than usual for a Sudoku or a maze "
+        "that no variant solved at first."
+    )
     precision: str
     attention: str
     slots: int

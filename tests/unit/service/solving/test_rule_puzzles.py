@@ -75,6 +75,7 @@ def test_the_first_wave_suffices_where_a_variant_obeys_the_rules(checkpoint: Che
     assert (answer.enrolment, answer.warnings) == ("rules", ())
     assert test.attempts[0] == SOLUTION
     assert engine.asked == [None] * FIRST_WAVE
+    assert answer.max_segments == checkpoint.config.max_segments < DEEP_SEGMENTS
     assert test.votes < FIRST_WAVE
 
 
@@ -94,6 +95,7 @@ def test_variants_get_more_segments_once_all_have_failed(checkpoint: Checkpoint)
 
     assert answer.verified
     assert engine.asked == [None] * NUM_RULE_VARIANTS + [DEEP_SEGMENTS] * FIRST_WAVE
+    assert answer.max_segments == answer.members[0].max_segments == DEEP_SEGMENTS
     assert solving.progress.asked == NUM_RULE_VARIANTS + FIRST_WAVE
 
 
@@ -102,6 +104,7 @@ def test_a_number_of_segments_that_was_asked_for_is_kept(checkpoint: Checkpoint)
 
     (test,) = answer.tests
     assert engine.asked == [16] * 3
+    assert answer.max_segments == 16
     assert answer.verified is test.verified is test.right is False
     assert test.attempts == (WRONG,)
     assert "obeys the rules" in answer.warnings[0]
