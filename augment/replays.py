@@ -102,6 +102,8 @@ def replay_trm(
     num_variants: int = 1000,
     seed: int = 42,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    first_row: int = 1,
 ) -> list[str]:
     """Return the names of all rows of a published TRM table, the blank row's first.
 
@@ -110,7 +112,8 @@ def replay_trm(
 
     Reads `<prefix>_<subset>_challenges.json` and, where there is one,
     `<prefix>_<subset>_solutions.json`. Each task gets its bare name and up to `num_variants`
-    more. `progress` receives the number of tasks done and of all tasks.
+    more. `progress` receives the number of tasks done and of all tasks. Rows before `first_row`,
+    the builder's `puzzle_identifiers_start`, have the blank name: other data sets may use them.
 
     Raises: TaskFileError, PuzzleError.
 
@@ -129,7 +132,8 @@ def replay_trm(
         if progress is not None:
             progress(num_done, num_tasks)
 
-    return BuilderReplay(num_variants, seed).names(folders, Dialect.TRM, count)
+    _, *names = BuilderReplay(num_variants, seed).names(folders, Dialect.TRM, count)
+    return [BLANK_NAME] * first_row + names
 
 
 def _read_subset(stem: str) -> tuple[Task, ...]:

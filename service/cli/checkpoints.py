@@ -10,19 +10,19 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from augment import Puzzle, replay_trm
-from hrm_core import Checkpoint, CheckpointError, compare_segments, open_checkpoint, pick_device
+from augment import Puzzle
+from hrm_core import Checkpoint, compare_segments, open_checkpoint, pick_device
 from service.cli import options
 from service.cli.engine import make_engine, open_engine
 from service.cli.output import (
     JSONOption,
     console,
     print_json,
-    progress_bar,
     warn,
     working,
 )
-from service.cli.replay_hrm import check_unnamed, replay_hrm
+from service.cli.replay_hrm import replay_hrm
+from service.cli.replay_trm import replay_trm_passes
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
@@ -155,13 +155,14 @@ def index_command(
         list[str] | None,
         typer.Option("--tasks", help=TASKS_HELP + " They must be the very tasks trained on."),
     ] = None,
-    replay_trm_prefix: Annotated[
-        str | None,
+    replay_trm_prefixes: Annotated[
+        list[str] | None,
         typer.Option(
             "--replay-trm",
             metavar="PREFIX",
             help="Rebuild identifiers.json as TRM's builder made it, from "
-            "PREFIX_SUBSET_challenges.json (and _solutions.json).",
+            "PREFIX_SUBSET_challenges.json (and _solutions.json). For a table built in several "
+            "passes give it once for each, in their order.",
         ),
     ] = None,
     replay_hrm_data: Annotated[
@@ -174,8 +175,22 @@ def index_command(
         ),
     ] = None,
     subsets: Annotated[
-        str | None,
-        typer.Option(help="The builder's subsets in order: training,evaluation,concept"),
+        list[str] | None,
+        typer.Option(
+            metavar="SUBSETS",
+            help="The builder's subsets in order: training,evaluation,concept. Once for each "
+            "--replay-trm.",
+        ),
+    ] = None,
+    starts: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--puzzle-identifiers-start",
+            metavar="ROW",
+            min=1,
+            help="The first row of each --replay-trm, as the builder was given it. Default: 1, "
+            "then the row behind the pass before.",
+        ),
     ] = None,
     variants: Annotated[int, typer.Option(min=0, help="Variants in the replay.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The builder's seed.")] = 42,
@@ -191,12 +206,11 @@ def index_command(
     """
     engine_options = EngineOptions(device)
     given: list[Puzzle] = []
-    if replay_trm_prefix is not None:
-        if not subsets:
-            raise InputError("--replay-trm needs --subsets, in the builder's order")
-        names = subsets.split(",")
-        _replay(folder, replay_trm_prefix, names, variants, seed, canvas)
-        tasks = tasks or [f"{replay_trm_prefix}_{name}_challenges.json" for name in names]
+    if replay_trm_prefixes:
+        files = replay_trm_passes(
+            folder, replay_trm_prefixes, subsets or (), starts or (), variants, seed, canvas
+        )
+        tasks = tasks or files
     if replay_hrm_data:
         given = replay_hrm(folder, replay_hrm_data, variants, seed, engine_options, canvas)
     elif not tasks:
@@ -221,27 +235,3 @@ def index_command(
     except AlignmentError as error:  # the index stays: it is what the command was called for
         warn(str(error))
         raise typer.Exit(1) from None
-
-
-def _replay(
-    folder: Path, prefix: str, subsets: list[str], variants: int, seed: int, canvas: int | None
-) -> None:
-    path = check_unnamed(folder)
-    num_rows = open_checkpoint(folder, canvas).rows.num_rows
-    with progress_bar() as bar:
-        job = bar.add_task("replaying the builder", total=None)
-        names = replay_trm(
-            prefix,
-            subsets,
-            num_variants=variants,
-            seed=seed,
-            progress=lambda done, total: bar.update(job, completed=done, total=total),
-        )
-    if len(names) != num_rows:
-        raise CheckpointError(
-            folder,
-            f"the replay gives {len(names)} names, but the table has {num_rows} rows",
-            "Subsets, their order, or the challenge files differ from what it was trained with.",
-        )
-    path.write_text(json.dumps(names), encoding="utf-8")
-    console.print(f"{path}: {len(names)} names", markup=False)

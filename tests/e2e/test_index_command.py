@@ -1,6 +1,7 @@
 """`hrm-arc index`: puzzles.json written anew, and TRM's names replayed."""
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,58 @@ def test_a_table_of_another_length_is_refused_and_nothing_written(
     assert "the replay gives 329 names, but the table has 300 rows" in done.said
     assert not (folder / "identifiers.json").exists()
     assert not (folder / "puzzles.json").exists()
+
+
+def replay_passes(hrm_arc: Any, folder: Path, golden_folder: Path, *starts: int) -> Any:
+    prefix = golden_folder / "replay-trm" / "arc"
+    passes = [("--replay-trm", prefix, "--subsets", name) for name in ("training", "evaluation")]
+    options = [("--puzzle-identifiers-start", start) for start in starts]
+    return hrm_arc("index", folder, *chain(*passes, *options), "--variants", 40)
+
+
+@pytest.mark.parametrize("starts", [(), (1, 165)])
+def test_passes_of_the_builder_name_a_table_together(
+    hrm_arc: Any, golden_folder: Path, tmp_path: Path, starts: tuple[int, ...]
+) -> None:
+    golden = golden_folder / "replay-trm"
+    first, second = (
+        json.loads((golden / name).read_text(encoding="utf-8"))
+        for name in ("identifiers.json", "evaluation-from-165.json")
+    )
+    folder = write_trm(tmp_path / "trm", len(second))
+
+    done = replay_passes(hrm_arc, folder, golden_folder, *starts)
+
+    assert "misaligned" in done.said
+    written = json.loads((folder / "identifiers.json").read_text(encoding="utf-8"))
+    assert written == first[:165] + second[165:]
+    index = json.loads((folder / "puzzles.json").read_text(encoding="utf-8"))
+    assert len(index["demonstrations"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("starts", "words"),
+    [
+        ((1,), "1 --puzzle-identifiers-start for 2 --replay-trm"),
+        ((1, 164), "the pass before ends at row 164, so this one begins at 165 or later"),
+        ((1, 329), "would begin at row 329, but the table has 329 rows"),
+        ((2, 166), "the replay gives 330 names, but the table has 329 rows"),
+    ],
+)
+def test_passes_that_do_not_fit_the_table_are_refused(
+    hrm_arc: Any,
+    golden_folder: Path,
+    tmp_path: Path,
+    starts: tuple[int, ...],
+    words: str,
+) -> None:
+    folder = write_trm(tmp_path / "trm", 329)
+
+    done = replay_passes(hrm_arc, folder, golden_folder, *starts)
+
+    assert done.code == 2
+    assert words in done.said
+    assert not (folder / "identifiers.json").exists()
 
 
 def test_names_that_are_there_are_kept(hrm_arc: Any, tiny_copy: Path, golden_folder: Path) -> None:

@@ -21,6 +21,17 @@ def test_replay_gives_the_golden_names_in_order(golden_folder: Path) -> None:
     assert names == golden_names(golden_folder)
 
 
+def test_a_further_pass_of_the_builder_gives_the_golden_names(golden_folder: Path) -> None:
+    folder = golden_folder / "replay-trm"
+    golden = json.loads((folder / "evaluation-from-165.json").read_text())
+
+    names = replay_trm(str(folder / "arc"), ("evaluation",), num_variants=40, first_row=165)
+
+    assert names == golden
+    assert names[:165] == ["<blank>"] * 165
+    assert names != golden_names(golden_folder)  # each pass has the seed's whole stream
+
+
 def test_order_of_subsets_and_seed_matter(golden_folder: Path) -> None:
     prefix = str(golden_folder / "replay-trm" / "arc")
     golden = golden_names(golden_folder)
