@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -31,8 +32,10 @@ from service.cli.task_sources import read_builder_source
 from service.runtime.devices import EngineOptions
 from service.solving.branches import read_state, write_state
 from service.solving.enrolment import check_arc
+from service.solving.examination import keep
 from service.solving.recovery import Recovery, RecoveryProgress
 from service.solving.row_names import Judgement, NameJudge
+from service.solving.self_test import SelfTest
 from service.wire.errors import AlignmentError, InputError
 
 IDENTIFIERS_NAME = "identifiers.json"
@@ -78,16 +81,18 @@ def replay_hrm(
     identity = _identify(checkpoint, sources, builder)
     engine = make_engine(checkpoint, options)
     judge = NameJudge(engine, folders)
-    kept = read_state(folder / RECOVERY_NAME, identity)
-    names = None
-    if kept is None:  # else the plausible orders were tried before
+    kept_state = read_state(folder / RECOVERY_NAME, identity)
+    cleared = None
+    if kept_state is None:  # else the plausible orders were tried before
         proposals = _propose(sources, builder, checkpoint.rows.num_rows)
-        names = _first_cleared(proposals, judge)
-    if names is None:
-        recovery = Recovery(engine, sources, builder, kept)
-        names = _recover(engine, recovery, identity)
-        _check(judge.judge(names))
+        cleared = _best_cleared(proposals, judge)
+    if cleared is None:
+        recovery = Recovery(engine, sources, builder, kept_state)
+        recovered = _recover(engine, recovery, identity)
+        cleared = recovered, _check(judge.judge(recovered))
+    names, test = cleared
     write_atomically(path, [json.dumps(names)])
+    keep(replace(checkpoint, names=tuple(names)), test)
     console.print(f"{path}: {len(names)} names", markup=False)
     with suppress(FileNotFoundError):
         (folder / RECOVERY_NAME).unlink()
@@ -114,16 +119,18 @@ def _propose(
     return proposals
 
 
-def _first_cleared(proposals: Mapping[str, list[str]], judge: NameJudge) -> list[str] | None:
-    """Return the names that are cleared; of several, those with the most right cells."""
+def _best_cleared(
+    proposals: Mapping[str, list[str]], judge: NameJudge
+) -> tuple[list[str], SelfTest] | None:
+    """Return the names that are cleared and their test; of several, those with most right cells."""
     cleared = []
     for description, names in proposals.items():
         with working("testing the names"):
             judgement = judge.judge(names)
         console.print(f"{description}: {judgement.verdict}", markup=False, soft_wrap=True)
-        if judgement.is_cleared:
-            cleared.append((judgement.test.cell_share, names))
-    return max(cleared, key=lambda both: both[0])[1] if cleared else None
+        if judgement.test is not None and judgement.is_cleared:
+            cleared.append((names, judgement.test))
+    return max(cleared, key=lambda both: both[1].cell_share, default=None)
 
 
 def _identify(
@@ -173,11 +180,12 @@ def _recover(engine: Engine, recovery: Recovery, identity: str) -> list[str]:
     return recovery.names()
 
 
-def _check(judgement: Judgement) -> None:
+def _check(judgement: Judgement) -> SelfTest:
     """Print what is said of recovered names, and refuse those that are not cleared."""
     console.print(f"Recovered names: {judgement.verdict}", markup=False, soft_wrap=True)
-    if not judgement.is_cleared:
+    if judgement.test is None or not judgement.is_cleared:
         raise AlignmentError("the recovered names are not cleared, so they are not written")
+    return judgement.test
 
 
 def _describe(progress: RecoveryProgress, num_tasks: int, seconds: float) -> str:

