@@ -121,8 +121,8 @@ def _ask(state_folder: Any, work: Callable[[JobStore], Awaitable[T]]) -> T:
         finally:
             await store.close()
 
-    if settings.redis_url is not None:
-        return asyncio.run(run(settings.redis_url))
+    if (url := settings.known_queue_url) is not None:
+        return asyncio.run(run(url))
     # The embedded server is adopted, or runs for this time only.
     with EmbeddedServer(settings.state_folder) as url:
         return asyncio.run(run(url))

@@ -89,7 +89,7 @@ def _secrets(settings: Settings) -> frozenset[str]:
     """Return every secret of the settings, in each form that a line may contain."""
     entries = settings.api_keys.get_secret_value().split(",")
     plain = {entry.rpartition(":")[2].strip() for entry in entries}
-    password = urlsplit(settings.redis_url or "").password
+    password = urlsplit(settings.known_queue_url or "").password
     if password:
         plain |= {password, unquote(password)}
     in_json = {json.dumps(secret, ensure_ascii=False)[1:-1] for secret in plain}

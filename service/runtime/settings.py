@@ -1,8 +1,9 @@
 """The settings of the service, read from the environment.
 
 Each field is the variable of the same name (`port` is `HRM_ARC_PORT`); an option of the command
-line overrides it. An unknown `HRM_ARC_…` name is refused, since a misspelt setting would otherwise
-have no effect and give no message.
+line overrides it. A field without a variable may be a file of the secrets folder, with the name in
+small letters (`hrm_arc_api_keys`). An unknown `HRM_ARC_…` name of either kind is refused, since a
+misspelt setting would otherwise have no effect and give no message.
 """
 
 import difflib
@@ -11,9 +12,11 @@ import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import CHECKPOINT_MARK, default_state_folder, shipped_checkpoints
@@ -49,6 +52,10 @@ class Settings(BaseSettings):
 
     # The queue; None starts the embedded server. Not in repr, since it may hold a password.
     redis_url: Annotated[str | None, Field(repr=False)] = None
+    # For an address without one, which then is no secret.
+    redis_password: SecretStr | None = None
+    # A folder with files of settings, such as secrets that a container mounts.
+    secrets_folder: Path | None = None
     state_folder: Path = Field(default_factory=default_state_folder)
 
     # Checkpoint folders to serve, or folders that contain some.
@@ -122,12 +129,18 @@ class Settings(BaseSettings):
 
         Raises: SettingsError naming the variable and what to do.
         """
-        _refuse_unknown(cls)
         given = {name: value for name, value in overrides.items() if value is not None}
+        folder = _secrets_folder(given.get("secrets_folder"))
         try:
-            return cls(**given)
+            _refuse_unknown(cls, folder)
+            return cls(**given | {"_secrets_dir": folder})
         except ValidationError as error:
             raise SettingsError(_sentence(error)) from None  # its text may quote a secret
+        except (OSError, SourceError) as error:
+            raise SettingsError(
+                f"{PREFIX}SECRETS_FOLDER cannot be read ({error.__cause__ or error}). Make its "
+                "files readable for the user of this process"
+            ) from error
 
     @field_validator("checkpoints", mode="before")
     @classmethod
@@ -153,6 +166,18 @@ class Settings(BaseSettings):
             raise ValueError(f"it must begin with one of {', '.join(REDIS_SCHEMES)}")
         return value
 
+    @model_validator(mode="after")
+    def _check_password(self) -> Self:
+        if self.redis_password is not None:
+            if self.redis_url is None:
+                raise ValueError(f"{PREFIX}REDIS_PASSWORD needs {PREFIX}REDIS_URL beside it")
+            if urlsplit(self.redis_url).password:
+                raise ValueError(
+                    f"{PREFIX}REDIS_URL holds a password, and {PREFIX}REDIS_PASSWORD is set too: "
+                    "keep one of the two"
+                )
+        return self
+
     @field_validator("api_keys")
     @classmethod
     def _check_keys(cls, value: SecretStr) -> SecretStr:
@@ -165,17 +190,28 @@ class Settings(BaseSettings):
         return KeyRing.parse(self.api_keys.get_secret_value())
 
     @property
+    def known_queue_url(self) -> str | None:
+        """The address of Redis with its password; None for the embedded server."""
+        if self.redis_url is None or self.redis_password is None:
+            return self.redis_url
+        parts = urlsplit(self.redis_url)
+        user, _, host = parts.netloc.rpartition("@")
+        password = quote(self.redis_password.get_secret_value(), safe="")
+        return parts._replace(netloc=f"{user.rstrip(':')}:{password}@{host}").geturl()
+
+    @property
     def queue_url(self) -> str:
         """The address of Redis, for the parts that need one.
 
         Raises: SettingsError when none is set.
         """
-        if self.redis_url is None:
+        url = self.known_queue_url
+        if url is None:
             raise SettingsError(
                 f"{PREFIX}REDIS_URL is not set, and it says where the queue is. Set it "
                 "(redis://HOST:6379/0), or run everything on this machine with `hrm-arc serve`"
             )
-        return self.redis_url
+        return url
 
     @property
     def engine_options(self) -> EngineOptions:
@@ -233,9 +269,22 @@ class Settings(BaseSettings):
         }
 
 
-def _refuse_unknown(settings: type[Settings]) -> None:
+def _secrets_folder(given: Path | None) -> Path | None:
+    folder = given or os.environ.get(f"{PREFIX}SECRETS_FOLDER")
+    if not folder:
+        return None
+    if not Path(folder).is_dir():
+        raise SettingsError(
+            f"{PREFIX}SECRETS_FOLDER: there is no folder {folder}. Mount one with a file for each "
+            f"secret ({PREFIX.lower()}api_keys), or unset it"
+        )
+    return Path(folder)
+
+
+def _refuse_unknown(settings: type[Settings], secrets: Path | None) -> None:
     known = [name.upper() for name in settings.model_fields]
-    for variable in sorted(os.environ):
+    files = [] if secrets is None else [path.name.upper() for path in secrets.iterdir()]
+    for variable in sorted({*os.environ, *files}):
         name = variable.removeprefix(PREFIX)
         if variable.startswith(PREFIX) and name not in known and variable not in CLIENT_NAMES:
             # Compared without the prefix, which would make any two names similar.
@@ -247,8 +296,9 @@ def _refuse_unknown(settings: type[Settings]) -> None:
 
 def _sentence(error: ValidationError) -> str:
     """Say what is wrong with each variable, without the value, which may be a secret."""
+    # A rule over several fields is at none of them, and its message names them.
     return "; ".join(
-        f"{PREFIX}{str(part['loc'][0]).upper()} is not valid: "
+        "".join(f"{PREFIX}{str(name).upper()} is not valid: " for name in part["loc"][:1])
         + part["msg"].removeprefix("Value error, ")
         for part in error.errors(include_url=False, include_input=False)
     )

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import redis
 
 from service.runtime.settings import Settings
 from service.wire.errors import SettingsError
@@ -195,3 +196,95 @@ def test_a_folder_without_checkpoints_is_refused(folder_of: Path) -> None:
 def test_parts_that_need_redis_say_so() -> None:
     with pytest.raises(SettingsError, match="HRM_ARC_REDIS_URL is not set"):
         _ = Settings.load().queue_url
+
+
+@pytest.fixture
+def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of secrets, which holds two and what is none of ours."""
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "hrm_arc_api_keys").write_text("me:k3y\n")
+    (folder / "hrm_arc_redis_password").write_text("p@ss/word\n")
+    (folder / "kubernetes.io").mkdir()
+    monkeypatch.setenv("HRM_ARC_SECRETS_FOLDER", str(folder))
+    monkeypatch.setenv("HRM_ARC_REDIS_URL", "redis://queue:6379/0")
+    return folder
+
+
+def test_a_secret_may_be_a_file(secrets: Path) -> None:
+    settings = Settings.load()
+
+    assert settings.key_ring.owner_of("k3y") == "me"
+    assert settings.queue_url == "redis://:p%40ss%2Fword@queue:6379/0"
+    assert "p@ss" not in repr(settings)
+
+
+def test_a_variable_goes_before_its_file(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HRM_ARC_API_KEYS", "you:k3y")
+
+    assert Settings.load().key_ring.owner_of("k3y") == "you"
+
+
+def test_other_processes_load_the_same_from_files(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings.load()
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+
+    assert Settings.load() == settings
+
+
+@pytest.mark.parametrize(
+    ("url", "complete"),
+    [
+        ("rediss://worker@queue:6380/1", "rediss://worker:p%40ss%2Fword@queue:6380/1"),
+        ("redis://[::1]:6379/0", "redis://:p%40ss%2Fword@[::1]:6379/0"),
+        ("unix:///run/valkey.sock", "unix://:p%40ss%2Fword@/run/valkey.sock"),
+    ],
+)
+def test_a_password_joins_any_address(url: str, complete: str) -> None:
+    settings = Settings(redis_url=url, redis_password="p@ss/word")
+
+    assert settings.queue_url == complete
+    assert redis.ConnectionPool.from_url(complete).connection_kwargs["password"] == "p@ss/word"
+
+
+def test_a_misspelt_file_of_the_secrets_is_refused(secrets: Path) -> None:
+    (secrets / "hrm_arc_api_key_").write_text("me:k3y")
+
+    with pytest.raises(SettingsError, match=r"HRM_ARC_API_KEY_ is not .* mean HRM_ARC_API_KEYS\?"):
+        Settings.load()
+
+
+def test_a_missing_folder_of_secrets_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HRM_ARC_SECRETS_FOLDER", "/nowhere")
+
+    with pytest.raises(SettingsError, match="HRM_ARC_SECRETS_FOLDER: there is no folder /nowhere"):
+        Settings.load()
+
+
+def test_a_secret_that_cannot_be_read_is_named(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+
+    with pytest.raises(SettingsError, match=r"cannot be read .*Permission denied: '.*hrm_arc_"):
+        Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [("redis://:other@queue:6379/0", "keep one of the two"), ("", "needs HRM_ARC_REDIS_URL")],
+)
+def test_a_password_without_use_is_refused(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch, url: str, reason: str
+) -> None:
+    monkeypatch.setenv("HRM_ARC_REDIS_URL", url)
+
+    with pytest.raises(SettingsError, match=reason) as error:
+        Settings.load()
+    assert "p@ss" not in str(error.value)
