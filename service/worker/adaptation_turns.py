@@ -34,6 +34,8 @@ class AdaptationTurns:
     """Enrols jobs with checkpoints, which it adapts to their puzzles first where they ask for that.
 
     The owner of the device calls `turn` repeatedly, while it `is_due`.
+
+    Units: `trained_s`, how long all adaptations were trained, in seconds.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class AdaptationTurns:
     ) -> None:
         """Prepare for adaptations; puzzles are gathered as `AdaptationQueue` does."""
         self.is_suspended = False
+        self.trained_s = 0.0
         self._pool = pool
         self._cache = cache
         self._deliver = deliver
@@ -254,7 +257,9 @@ class AdaptationTurns:
 
     def _advance(self, run: AdaptationRun) -> None:
         task, adaptation = run.task, run.adaptation
+        started = time.monotonic()
         has_more = run.advance()
+        self.trained_s += time.monotonic() - started
         if run.has_new_snapshot():
             for job_id in task.jobs:
                 self._deliver(Changed(job_id, Change.ADVANCED))

@@ -271,10 +271,11 @@ class EngineLoop(Thread):
             self.watchdog.pause()
         else:
             self.watchdog.expect_step()
-        num_waiting = adaptations.num_waiting
+        num_waiting, trained_s = adaptations.num_waiting, adaptations.trained_s
         for job_id, error in adaptations.turn().items():
             self._fail(self._jobs[job_id], error)
         self.watchdog.note_training()
+        self._metrics.adaptation_s.inc(adaptations.trained_s - trained_s)
         if adaptations.num_waiting < num_waiting:
             adaptations.evict()
 

@@ -1,13 +1,22 @@
 """The metrics of a worker, for Prometheus."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    start_http_server,
+)
 
 from hrm_core import Engine, Outcome, used_memory
 from service.wire.answer import Answer
+from service.worker.messages import CODES
 
 PREFIX = "hrm_arc"
 STEP_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -15,6 +24,9 @@ WAIT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 6
 SEGMENT_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 SHARE_BUCKETS = tuple(tenths / 10 for tenths in range(1, 11))
 MEMORY_EVERY_S = 1.0
+READY_PATH = "/health/ready"
+# How a job can end: a result, a request, another worker's result, or the code of a failure.
+_ENDS = ("succeeded", "cancelled", "superseded", "deadline_exceeded", *(code for _, code in CODES))
 
 
 class WorkerMetrics:
@@ -22,6 +34,7 @@ class WorkerMetrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"{PREFIX}_{name}", text, labels, registry=registry)
@@ -42,6 +55,8 @@ class WorkerMetrics:
             "e2e_latency_seconds", "From submission to the answer.", WAIT_BUCKETS_S
         )
         self.jobs_ended = counter("jobs_ended_total", "Jobs ended, by end.", "end")
+        for end in _ENDS:  # there from the start, or the first increase goes unseen
+            self.jobs_ended.labels(end)
         self.jobs_reclaimed = counter(
             "jobs_reclaimed_total", "Jobs taken over after their lease ran out."
         )
@@ -66,6 +81,10 @@ class WorkerMetrics:
         self._vote_share = histogram(
             "vote_share", "Share of the votes that a test input's winner had.", SHARE_BUCKETS
         )
+        self.adaptations_waiting = gauge(
+            "adaptations_waiting", "Adaptations that jobs wait for, with the one being trained."
+        )
+        self.adaptation_s = counter("adaptation_seconds_total", "Seconds spent on adaptations.")
         self._memory = gauge("gpu_memory_used_bytes", "Memory taken on the device, if CUDA.")
         self._memory_read_at = 0.0
         self.checkpoints_verified = gauge(
@@ -105,10 +124,23 @@ class WorkerMetrics:
             if test.candidates:
                 self._vote_share.observe(test.candidates[0].share)
 
-    def serve(self, host: str, port: int) -> WSGIServer:
-        """Serve the metrics over HTTP in a thread; port 0 takes any free one.
+    def serve(self, host: str, port: int, is_ready: Callable[[], bool]) -> WSGIServer:
+        """Serve the metrics, and whether the worker is ready, over HTTP in a thread.
+
+        Port 0 takes any free one.
 
         Raises: OSError when the port is taken.
         """
         server, _ = start_http_server(port, addr=host, registry=self.registry)
+        metrics: Any = server.get_app()
+
+        def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            if environ["PATH_INFO"] != READY_PATH:
+                found: Iterable[bytes] = metrics(environ, start_response)
+                return found
+            status = "200 OK" if is_ready() else "503 Service Unavailable"
+            start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+            return [status.encode()]
+
+        server.set_app(answer)
         return server

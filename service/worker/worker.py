@@ -82,6 +82,7 @@ class Worker:
             gather_s=settings.adapt_gather_s,
             max_s=settings.adapt_max_s,
         )
+        self.metrics.adaptations_waiting.set_function(lambda: adaptations.num_waiting)
         self._engine = EngineLoop(
             pool,
             adaptations,
@@ -183,7 +184,7 @@ class Worker:
             id=self._claims.worker_id,
             host=socket.gethostname(),
             device=self._shown_device,
-            state=self._state(),
+            state=self.state,
             num_running=len(self._leases),
             num_slots=self._engine.num_slots,
             checkpoints=tuple(one.record for one in self._engine.served.values()),
@@ -191,7 +192,9 @@ class Worker:
             adapted=self._adapted.records(),
         )
 
-    def _state(self) -> Literal["starting", "ready", "stalled", "draining"]:
+    @property
+    def state(self) -> Literal["starting", "ready", "stalled", "draining"]:
+        """What the worker says of itself."""
         if self._num_stops > 0:
             return "draining"
         if self._engine.ended.is_set() or self._engine.watchdog.is_stalled:
@@ -273,7 +276,9 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
         signal.signal(number, lambda *_: worker.stop())
     log: Any = structlog.get_logger(__name__)
     if settings.worker_metrics_port is not None:
-        server = worker.metrics.serve(settings.host, settings.worker_metrics_port)
+        server = worker.metrics.serve(
+            settings.host, settings.worker_metrics_port, lambda: worker.state == "ready"
+        )
         log.info("metrics", host=settings.host, port=server.server_port)
     log.info("worker starts", worker=claims.worker_id, device=settings.device)
     code = worker.run()

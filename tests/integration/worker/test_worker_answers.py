@@ -157,10 +157,17 @@ def test_metrics_are_served_over_http(
 ) -> None:
     running = start()
     queue.wait_until_ended(queue.submit(probes[0]))
-    server = running.worker.metrics.serve("127.0.0.1", 0)
+    worker = running.worker
+    server = worker.metrics.serve("127.0.0.1", 0, lambda: worker.state == "ready")
+    url = f"http://127.0.0.1:{server.server_port}"
 
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics") as reply:
+    with urllib.request.urlopen(f"{url}/metrics") as reply:
         text = reply.read().decode()
+    with urllib.request.urlopen(f"{url}/health/ready") as reply:
+        assert reply.status == 200
+    running.stop()
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        urllib.request.urlopen(f"{url}/health/ready")
     server.shutdown()
 
     assert 'hrm_arc_jobs_ended_total{end="succeeded"} 1.0' in text

@@ -67,6 +67,8 @@ def test_a_job_is_solved_once_its_checkpoint_is_adapted(
     result = json.loads(event.result)
     assert result["enrolment"] == "adapted"
     assert (result["adaptation"]["steps"], result["adaptation"]["reused"]) == (3, False)
+    trained_s = engines.metrics.registry.get_sample_value("hrm_arc_adaptation_seconds_total")
+    assert trained_s > 0
 
 
 def test_a_job_that_waits_for_an_adaptation_can_be_stopped_and_misses_its_deadline(
