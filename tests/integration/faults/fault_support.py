@@ -210,6 +210,11 @@ class Pair:
     replica: TcpServer
     relay: Relay
 
+    def replicate(self) -> None:
+        """Wait until the replica has everything that was written until now."""
+        self.primary.client.set("fence", "")
+        assert self.primary.client.wait(1, int(END_S * 1000)) == 1
+
     def fail_over(self) -> None:
         """Let the replica take over, and the primary, which keeps its connections, follow it."""
         self.replica.lead()

@@ -1,13 +1,21 @@
 """A replica takes over behind the same address, and the demoted server keeps its connections."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from fault_support import END_S, Pair, Queue, WorkerProcess, task_body
+from fault_support import (
+    END_S,
+    Pair,
+    Queue,
+    WorkerProcess,
+    check_all_succeeded_once,
+    task_body,
+)
 
 from augment import Puzzle
 from service.api import create_app
@@ -98,5 +106,30 @@ def test_a_service_goes_on_after_a_failover_without_a_restart(
     process = worker("steady", url=pair.relay.url)
     Queue(pair.relay.url).wait_until_ready("steady")
     asyncio.run(run())
+    assert process.process is not None
+    assert process.process.poll() is None
+
+
+def test_jobs_that_run_during_a_failover_end_once(
+    pair: Pair,
+    worker: Callable[..., WorkerProcess],
+    probes: tuple[Puzzle, ...],
+) -> None:
+    process = worker("busy", "--step-s", "0.1", "--slots", "4", url=pair.relay.url, lease_s=2)
+    before = Queue(pair.relay.url)
+    before.wait_until_ready("busy")
+    job_ids = before.submit([probes[n % len(probes)] for n in range(20)], variants=8)
+    pair.replicate()
+    before.wait_until_ended(job_ids[:1])
+    process.signal(signal.SIGSTOP)
+    assert not all(before.get(job_id).state.is_final for job_id in job_ids)
+    process.signal(signal.SIGCONT)
+
+    pair.fail_over()
+
+    # What was written to the primary after its replica took over is lost, and done again.
+    after = Queue(pair.relay.url)
+    check_all_succeeded_once(after, job_ids)
+    assert after.ask(lambda store: store.depth()).running == 0
     assert process.process is not None
     assert process.process.poll() is None
