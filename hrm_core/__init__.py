@@ -32,14 +32,14 @@ from hrm_core.model.config import CLASS_PATHS as CLASS_PATHS
 from hrm_core.model.config import ModelConfig as ModelConfig
 from hrm_core.model.config import parse_arch as parse_arch
 from hrm_core.training.adapt import Adaptation as Adaptation
-from hrm_core.training.adapt import AdaptProgress as AdaptProgress
 from hrm_core.training.adapt import AdaptTurn as AdaptTurn
-from hrm_core.training.adapt import Phase as Phase
 from hrm_core.training.arrays import Redraw as Redraw
 from hrm_core.training.arrays import TrainingArrays as TrainingArrays
 from hrm_core.training.checks import CheckedExamples as CheckedExamples
 from hrm_core.training.checks import Ending as Ending
 from hrm_core.training.pretrain import Pretraining as Pretraining
+from hrm_core.training.run_files import AdaptProgress as AdaptProgress
+from hrm_core.training.run_files import Phase as Phase
 from hrm_core.training.run_files import TrainProgress as TrainProgress
 from hrm_core.training.settings import TrainSettings as TrainSettings
 from hrm_core.training.settings import expected_seconds as expected_seconds

@@ -10,8 +10,7 @@ import copy
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -30,7 +29,13 @@ from hrm_core.training.checks import (
     spacing_after,
 )
 from hrm_core.training.pretrain import Pretraining
-from hrm_core.training.run_files import TrainProgress, Turn, remove_snapshot
+from hrm_core.training.run_files import (
+    AdaptProgress,
+    Phase,
+    TrainProgress,
+    Turn,
+    remove_snapshot,
+)
 from hrm_core.training.settings import expected_seconds
 
 # The last part of a budget, with falling rates and all demonstrations.
@@ -38,6 +43,8 @@ LAST_SHARE = 0.3
 LAST_RATE = 0.1
 # Snapshots may take a twentieth of the time to write.
 SNAPSHOT_COST = 20.0
+# A budget of 0 would be none.
+MIN_SECONDS = 1e-3
 # The time of a step is the median of the last few: the first of a phase may be compiled.
 NUM_STEPS_MEASURED = 32
 
@@ -46,36 +53,7 @@ _BY_PUZZLE = "held_out_by_puzzle"
 _NEXT_CHECK = "next_check"
 _LAST_FROM = "last_from"
 _ENDING = "ending"
-
-
-class Phase(StrEnum):
-    """The phases: only rows learn; the trunk too; all demonstrations with falling rates."""
-
-    ROWS = "rows"
-    ALL = "all"
-    LAST = "last"
-
-
-@dataclass(frozen=True, slots=True)
-class AdaptProgress:
-    """The progress of an adaptation.
-
-    `held_out_share` and `learned_share` are from the last check, None before one; `train` holds the
-    latest means, None before the first. `expected_s` is the training that the whole takes by the
-    steps measured last, `remaining_s` what is left of it; None before the first step.
-
-    Units: seconds of training.
-    """
-
-    phase: Phase
-    used_share: float
-    step: int
-    seconds: float
-    train: TrainProgress | None
-    held_out_share: float | None
-    learned_share: float | None
-    expected_s: float | None
-    remaining_s: float | None
+_MAX_SECONDS = "max_seconds"
 
 
 AdaptTurn = Turn[AdaptProgress]
@@ -92,14 +70,18 @@ class Adaptation:
         made_from: Mapping[str, object],
         checked: Sequence[CheckedExamples] = (),
         practised: Sequence[CheckedExamples] = (),
+        tapers: bool = True,
     ) -> None:
         """Prepare the adaptation; the run's `left_out` are the held-out demonstrations.
 
         `checked` lists those of them that are checked, and `practised` the demonstrations that are
         checked where none is held out, for the arrays of each size. `made_from` goes into the
-        folder's file `record_name`, together with the adaptation's results.
+        folder's file `record_name`, together with the adaptation's results. `tapers`: whether the
+        rates fall in the last phase, and whether checks may begin it early.
         """
         self.run = run
+        self._tapers = tapers
+        self._limit(run.notes.get(_MAX_SECONDS))
         self._documents = run.documents
         self._record_name, self._made_from = record_name, made_from
         self._held_out = [one for one in checked if len(one.indices)]
@@ -228,6 +210,28 @@ class Adaptation:
         """What is left of the expected seconds."""
         return None if self.expected_s is None else max(0.0, self.expected_s - self.run.seconds)
 
+    @property
+    def sample_s(self) -> float | None:
+        """The seconds that training takes for a segment of one sample; None before the first."""
+        sizes = [lane.batch_size for lane in self.run.lanes]
+        return None if self.step_s is None else self.step_s * len(sizes) / sum(sizes)
+
+    def end_within(self, seconds: float) -> None:
+        """Set the budget of time; once the last phase has begun, it can only be shortened.
+
+        Units: seconds of training, those that are over included.
+        """
+        seconds = max(seconds, MIN_SECONDS) / self._ends_at
+        current = self.run.settings.max_seconds
+        if _LAST_FROM in self.run.notes and current is not None:
+            seconds = min(seconds, current)
+        self.run.notes[_MAX_SECONDS] = seconds
+        self._limit(seconds)
+
+    def _limit(self, seconds: float | None) -> None:
+        if seconds is not None:
+            self.run.settings = replace(self.run.settings, max_seconds=seconds)
+
     def save(self) -> None:
         """Write the current checkpoint folder, and a snapshot to resume from."""
         self.run.documents = {**self._documents, self._record_name: self.record}
@@ -277,6 +281,8 @@ class Adaptation:
         run.lanes.include_left_out()
         last_from = float(run.notes[_LAST_FROM])
         done = (run.used_share - last_from) / max(self._ends_at - last_from, 1e-9)
+        if not self._tapers:
+            return
         # Below 0 where the budget was extended after the last phase had begun.
         run.rate_factor = 1.0 - (1.0 - LAST_RATE) * min(1.0, max(0.0, done))
 
@@ -285,6 +291,8 @@ class Adaptation:
         run, checks = self.run, self.checks
         if run.used_share >= 1.0 - LAST_SHARE:
             return Ending.BUDGET
+        if not self._tapers:
+            return None
         if has_learned(checks):
             return Ending.LEARNED
         # While only rows learn, a share that rests may rise once the trunk learns too.

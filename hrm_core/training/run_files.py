@@ -1,9 +1,10 @@
-"""Files of a training run beside its checkpoint: the log of its progress, and its snapshot."""
+"""The progress of a training run, and its files: the log of the progress, and the snapshot."""
 
 import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -42,6 +43,36 @@ class TrainProgress:
     visits: float
     halted_share: float
     lr: float
+
+
+class Phase(StrEnum):
+    """The phases: only rows learn; the trunk too; all demonstrations with falling rates."""
+
+    ROWS = "rows"
+    ALL = "all"
+    LAST = "last"
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptProgress:
+    """The progress of an adaptation.
+
+    `held_out_share` and `learned_share` are from the last check, None before one; `train` holds the
+    latest means, None before the first. `expected_s` is the training that the whole takes by the
+    steps measured last, `remaining_s` what is left of it; None before the first step.
+
+    Units: seconds of training.
+    """
+
+    phase: Phase
+    used_share: float
+    step: int
+    seconds: float
+    train: TrainProgress | None
+    held_out_share: float | None
+    learned_share: float | None
+    expected_s: float | None
+    remaining_s: float | None
 
 
 @dataclass(frozen=True)

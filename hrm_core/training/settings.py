@@ -10,14 +10,15 @@ from hrm_core.errors import TrainingError
 class TrainSettings:
     """The recipe and the budget of a training run.
 
-    Rates are per step; both warm up linearly and end at `lr_min_ratio` of their full value. The
-    budget is `num_steps`, `max_seconds` or whichever ends first; during its first `rows_only_share`
-    only the rows learn. A step takes `batch_size` samples. With crop, it takes at most as many as
-    have `batch_tokens` positions together, so larger sizes come in smaller batches, and only
-    puzzles with a crop of at most `max_crop` are trained. `slice_size` samples at a time go through
-    the network, of smaller batches in proportion; None: as many as the device's memory holds, and
-    slices are halved when it runs out. `learns_continue`: whether q_continue is learned, which only
-    the halting rule of training uses. `ema_decay` 0 keeps no average.
+    Rates are per step; both warm up linearly, within `warmup_share` of the budget where that is
+    given, and end at `lr_min_ratio` of their full value. The budget is `num_steps`, `max_seconds`
+    or whichever ends first; during its first `rows_only_share` only the rows learn. A step takes
+    `batch_size` samples. With crop, it takes at most as many as have `batch_tokens` positions
+    together, so larger sizes come in smaller batches, and only puzzles with a crop of at most
+    `max_crop` are trained. `slice_size` samples at a time go through the network, of smaller
+    batches in proportion; None: as many as the device's memory holds, and slices are halved when it
+    runs out. `learns_continue`: whether q_continue is learned, which only the halting rule of
+    training uses. `ema_decay` 0 keeps no average.
 
     Units: `snapshot_s` in seconds between snapshots, `log_every` in steps between log lines.
 
@@ -35,6 +36,7 @@ class TrainSettings:
     row_lr: float = 1e-2
     lr_min_ratio: float = 1.0
     warmup_steps: int = 2000
+    warmup_share: float | None = None
     weight_decay: float = 0.1
     row_weight_decay: float = 0.1
     beta1: float = 0.9
@@ -106,7 +108,13 @@ def learning_rate(
     """
     warm_steps = step if learned_steps is None else learned_steps
     if warm_steps < settings.warmup_steps:
-        return base * warm_steps / settings.warmup_steps
+        warmed = base * warm_steps / settings.warmup_steps
+        if settings.warmup_share is None:
+            return warmed
+        began = 0.0 if learned_steps is None else settings.rows_only_share
+        used_share = settings.used_share(step, seconds) - began
+        if used_share < settings.warmup_share:
+            return max(warmed, base * used_share / settings.warmup_share)
     shares = [0.0]
     if settings.num_steps is not None:
         span = max(1, settings.num_steps - settings.warmup_steps)

@@ -119,6 +119,7 @@ def adaptation_in(
     left_out: npt.NDArray[np.bool_] | None = LEFT_OUT,
     checked: npt.NDArray[np.int64] | None = CHECKED,
     practised: npt.NDArray[np.int64] | None = None,
+    tapers: bool = True,
 ) -> Adaptation:
     run = Pretraining(
         folder,
@@ -137,6 +138,7 @@ def adaptation_in(
         made_from={"base": "base"},
         checked=[] if checked is None else [CheckedExamples(arrays, checked)],
         practised=[] if practised is None else [CheckedExamples(arrays, practised)],
+        tapers=tapers,
     )
 
 
@@ -665,6 +667,41 @@ def test_rates_stay_within_theirs_when_the_budget_is_prolonged_in_the_last_phase
     assert longer.phase is Phase.LAST
     assert rates[0] == max(rates) == 1.0
     assert rates[-1] == pytest.approx(0.1)
+
+
+def test_rates_that_do_not_fall_stay_and_nothing_ends_the_training_early(
+    tmp_path: Path, painter_folder: Path, painting: TrainingArrays
+) -> None:
+    painter = open_checkpoint(painter_folder)
+    early = adaptation_in(tmp_path / "early", painter, painting, GENTLE)
+    whole = adaptation_in(tmp_path / "whole", painter, painting, GENTLE, tapers=False)
+    factors = [whole.run.rate_factor for _ in between_steps(whole)]
+
+    assert early.adapt(ignore)
+    assert early.run.step < 30
+    assert (whole.run.step, whole.ending, set(factors)) == (30, Ending.BUDGET, {1.0})
+
+
+def test_the_budget_of_time_may_be_changed_and_is_kept_over_a_restart(
+    tmp_path: Path, base: Checkpoint, arrays: TrainingArrays
+) -> None:
+    settings = replace(SETTINGS, num_steps=None, max_seconds=1e6)
+    adaptation = adaptation_in(tmp_path / "out", base, arrays, settings)
+    assert adaptation.sample_s is None
+    adaptation.adapt(ignore, lambda: adaptation.run.step == 3)
+    assert adaptation.sample_s == pytest.approx(adaptation.step_s / 6)
+    adaptation.end_within(2e6)
+    adaptation.save()
+
+    again = adaptation_in(tmp_path / "out", base, arrays, settings)
+    assert again.run.settings.max_seconds == 2e6
+    again.run.seconds = 1.5e6  # as if so much had been trained: the last phase is due
+    assert not again.adapt(ignore, lambda: again.run.step == 5)
+    assert again.phase is Phase.LAST
+    again.end_within(9e6)
+    assert again.expected_s == pytest.approx(2e6)
+    again.end_within(0.0)
+    assert again.is_complete
 
 
 # What is written.

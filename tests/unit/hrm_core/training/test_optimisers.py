@@ -115,3 +115,17 @@ def test_learning_rate_follows_the_budget_that_is_used_more() -> None:
     settings = TrainSettings(num_steps=110, max_seconds=40.0, warmup_steps=10, lr_min_ratio=0.0)
     assert learning_rate(60, 1.0, settings, seconds=1.0) == pytest.approx(0.5)
     assert learning_rate(11, 1.0, settings, seconds=20.0) == pytest.approx(0.5)
+
+
+def test_a_warm_up_takes_no_more_than_its_share_of_the_budget() -> None:
+    settings = TrainSettings(
+        num_steps=None, max_seconds=100.0, warmup_steps=1000, warmup_share=0.2, rows_only_share=0.5
+    )
+    rates = [learning_rate(10, 1.0, settings, seconds) for seconds in (0.0, 10.0, 20.0, 90.0)]
+    assert rates == pytest.approx([0.01, 0.5, 1.0, 1.0])
+    # What learns later warms up when it begins.
+    late = [
+        learning_rate(90, 1.0, settings, seconds, learned_steps=3) for seconds in (50.0, 60.0, 70.0)
+    ]
+    assert late == pytest.approx([0.003, 0.5, 1.0])
+    assert learning_rate(1000, 1.0, settings, 1.0) == 1.0
