@@ -39,7 +39,10 @@ class AdaptOptions:
     """The options of an adaptation: the budget, whichever limit comes first, and the recipe.
 
     `batch_tokens` are the positions in a batch, for a network with crop. `rows_only`: the trunk is
-    not changed. `holds_out`: whether demonstrations are held out for checks.
+    not changed; else it is, after the first `rows_only_share` of the budget. `holds_out`: whether
+    demonstrations are held out for checks. `tapers`: whether rates fall at the end, early once what
+    is checked stays right. Cycles and segments None are those of the base. `recipe` is the name of
+    the recipe that these are of, where one was named.
 
     Units: seconds, snapshot_s in seconds.
     """
@@ -52,11 +55,20 @@ class AdaptOptions:
     slice_size: int | None = None
     lr: float = 1e-3
     row_lr: float = 1e-2
+    warmup_steps: int = 20
+    warmup_share: float | None = None
+    ema_decay: float = 0.999
     rows_only: bool = False
+    rows_only_share: float = 0.25
     holds_out: bool = True
+    tapers: bool = True
+    h_cycles: int | None = None
+    l_cycles: int | None = None
+    max_segments: int | None = None
     translate: bool = False
     seed: int = 0
     snapshot_s: float = 20.0
+    recipe: str | None = None
 
     def train_settings(self) -> TrainSettings:
         """Return the training settings.
@@ -66,19 +78,29 @@ class AdaptOptions:
         return TrainSettings(
             num_steps=self.steps,
             max_seconds=self.seconds,
-            rows_only_share=1.0 if self.rows_only else 0.25,
+            rows_only_share=1.0 if self.rows_only else self.rows_only_share,
             batch_size=self.batch_size,
             batch_tokens=self.batch_tokens,
             slice_size=self.slice_size,
             lr=self.lr,
             row_lr=self.row_lr,
-            warmup_steps=20,
-            ema_decay=0.999,
+            warmup_steps=self.warmup_steps,
+            warmup_share=self.warmup_share,
+            ema_decay=self.ema_decay,
             translate=self.translate,
             learns_continue=False,
             seed=self.seed,
             snapshot_s=self.snapshot_s,
             log_every=5,
+        )
+
+    def configure(self, base: ModelConfig) -> ModelConfig:
+        """Return the configuration of the adapted network."""
+        return replace(
+            base,
+            H_cycles=self.h_cycles or base.H_cycles,
+            L_cycles=self.l_cycles or base.L_cycles,
+            halt_max_steps=self.max_segments or base.halt_max_steps,
         )
 
 
@@ -149,7 +171,7 @@ def prepare_adaptation(
         compile_step = is_worth_compiling(options, len(dataset.arrays)) and can_compile(where)
     run = Pretraining(
         folder,
-        replace(config, num_rows=len(dataset.identifiers)),
+        replace(options.configure(config), num_rows=len(dataset.identifiers)),
         dataset.arrays,
         options.train_settings(),
         documents,
@@ -166,7 +188,9 @@ def prepare_adaptation(
         record_name=ADAPTATION_NAME,
         made_from=made_from,
         checked=held_out.checked(dataset),
-        practised=held_out.practised(dataset),
+        # Where rates do not fall, what is practised decides nothing: the checks are saved.
+        practised=held_out.practised(dataset) if options.tapers else (),
+        tapers=options.tapers,
     )
     # Before training, so that a folder that a kill leaves behind can be identified.
     write_adaptation(folder, adaptation.record)

@@ -1,13 +1,14 @@
 """`hrm-arc adapt`: rows for puzzles that a checkpoint was not trained on."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hrm_core import Adaptation, AdaptProgress, Ending, open_checkpoint
 from service.adaptation.prepare import AdaptOptions, prepare_adaptation
+from service.adaptation.recipes import find_recipe
 from service.cli import options
 from service.cli.engine import finish_training, may_compile_training
 from service.cli.output import console, progress_line, stop_on_signals, time_left
@@ -17,6 +18,16 @@ from service.runtime.folders import state_subfolder
 
 DEFAULT_MINUTES = 10.0
 RECIPE = AdaptOptions()
+AS_BASE = "Default: the recipe's, else as the base."
+# The parameters that are called otherwise in AdaptOptions.
+_FIELDS = {
+    "variants": "num_variants",
+    "warmup": "warmup_steps",
+    "ema": "ema_decay",
+    "frozen_share": "rows_only_share",
+    "held_out": "holds_out",
+    "taper": "tapers",
+}
 _EARLY = {
     Ending.BUDGET: "",
     Ending.LEARNED: ", stopped early: it stays right",
@@ -25,16 +36,19 @@ _EARLY = {
 
 
 def adapt_command(
+    ctx: typer.Context,
     base: Annotated[Path, typer.Argument(help="The pretrained checkpoint folder; only read.")],
     tasks: options.TasksOption,
     out: Annotated[Path, typer.Option(help="The adapted checkpoint folder to make.")],
+    recipe: options.RecipeOption = None,
     steps: Annotated[
         int | None, typer.Option(help="Budget: optimiser steps; one is one segment of a batch.")
     ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
-            help=f"Budget: minutes of training; default without --steps: {DEFAULT_MINUTES:g}."
+            help="Budget: minutes of training; default without --steps: the recipe's, else "
+            f"{DEFAULT_MINUTES:g}."
         ),
     ] = None,
     variants: Annotated[
@@ -44,12 +58,24 @@ def adapt_command(
     rows_only: Annotated[
         bool, typer.Option("--rows-only", help="Leave the trunk as it is.")
     ] = False,
+    frozen_share: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the budget before the trunk learns too."),
+    ] = RECIPE.rows_only_share,
     held_out: Annotated[
         bool,
         typer.Option(
             "--held-out/--no-held-out",
             help="Hold out a demonstration of each puzzle with three or more until the last phase, "
             "to measure progress and to stop when it ends.",
+        ),
+    ] = True,
+    taper: Annotated[
+        bool,
+        typer.Option(
+            "--taper/--no-taper",
+            help="Let the rates fall in a last phase, which begins early once what is checked "
+            "stays right.",
         ),
     ] = True,
     crop: Annotated[
@@ -65,6 +91,17 @@ def adapt_command(
     slice_size: options.SliceSizeOption = None,
     lr: Annotated[float, typer.Option(help="Rate of the trunk.")] = RECIPE.lr,
     row_lr: Annotated[float, typer.Option(help="Rate of the rows.")] = RECIPE.row_lr,
+    warmup: Annotated[
+        int, typer.Option(min=1, help="Steps of linear warm-up.")
+    ] = RECIPE.warmup_steps,
+    ema: Annotated[
+        float, typer.Option(min=0, max=1, help="Decay of the average; 0: none.")
+    ] = RECIPE.ema_decay,
+    h_cycles: Annotated[int | None, typer.Option(min=1, help=AS_BASE)] = None,
+    l_cycles: Annotated[int | None, typer.Option(min=1, help=AS_BASE)] = None,
+    max_segments: Annotated[
+        int | None, typer.Option(min=1, help=f"halt_max_steps. {AS_BASE}")
+    ] = None,
     translate: options.TranslateOption = False,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: options.DeviceOption = "auto",
@@ -88,29 +125,18 @@ def adapt_command(
     puzzles = [task.puzzle for task in read_tasks(tasks)]
     if fitting:
         puzzles = [puzzle for puzzle in puzzles if puzzle.fits(checkpoint.config.canvas)]
-    if steps is None and minutes is None:
-        minutes = DEFAULT_MINUTES
-    recipe = AdaptOptions(
-        seconds=None if minutes is None else 60.0 * minutes,
-        steps=steps,
-        num_variants=variants,
-        batch_size=batch_size,
-        batch_tokens=batch_tokens,
-        slice_size=slice_size,
-        lr=lr,
-        row_lr=row_lr,
-        rows_only=rows_only,
-        holds_out=held_out,
-        translate=translate,
-        seed=seed,
-        snapshot_s=snapshot_s,
-    )
+    given = _given_fields(ctx)
+    if minutes is not None:
+        given["seconds"] = 60.0 * minutes
+    chosen = AdaptOptions(**find_recipe(recipe).options(puzzles, given))
+    if chosen.steps is None and chosen.seconds is None:
+        chosen = replace(chosen, seconds=60 * DEFAULT_MINUTES)
     adaptation = prepare_adaptation(
         checkpoint,
         replace(checkpoint.config, crop=crop or checkpoint.config.crop),
         puzzles,
         out,
-        recipe,
+        chosen,
         device=device,
         compile_step=None if compiled is None else may_compile_training(device, compiled),
         num_threads=threads,
@@ -130,6 +156,19 @@ def adapt_command(
     checked = "" if share is None else f", held-out demonstrations {share:.1%} right"
     console.print(f"Done in {run.step} steps, {run.seconds:.0f} s{checked}{early}: {out}")
     console.print(f"Next: hrm-arc solve TASK --checkpoint {out}")
+
+
+def _given_fields(ctx: typer.Context) -> dict[str, Any]:
+    """Return the fields of `AdaptOptions` that the command line gives: they precede a recipe's."""
+    names = {field.name for field in fields(AdaptOptions)}
+    given = {
+        _FIELDS.get(name, name): value
+        for name, value in ctx.params.items()
+        if (source := ctx.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    }
+    if "warmup_steps" in given:
+        given["warmup_share"] = None
+    return {name: value for name, value in given.items() if name in names}
 
 
 def _adapt(adaptation: Adaptation) -> bool:

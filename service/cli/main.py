@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "presets": Entry("presets", "List settings for weights without an all_config.yaml."),
         "score": Entry("submit", "Score a submission by all three rules in use."),
         "adapt": Entry("adapt", "Adapt a checkpoint to puzzles without rows."),
+        "recipes": Entry("recipes", "List the recipes of adaptations, with their sources."),
         "adapted": Entry("adapted", "List and remove the adapted checkpoints of a service."),
         "calibrate": Entry("calibrate", "Fit how likely a checkpoint's answers are right."),
         "train": Entry("train", "Train a model on the demonstrations of tasks."),

@@ -79,6 +79,13 @@ ThreadsOption = Annotated[
 ]
 
 # Training on this machine.
+RecipeOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the adaptation, one that `hrm-arc recipes` lists; default: quick. Options that "
+        "are given count before its values."
+    ),
+]
 TasksOption = Annotated[list[str], typer.Option(help=TASKS_HELP)]
 OptionalTasksOption = Annotated[list[str] | None, typer.Option(help=TASKS_HELP)]
 SudokuOption = Annotated[

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from hrm_core import open_checkpoint
+
 START_LIMIT_S = 300  # a busy machine takes its time to import torch
 
 TRAIN = (
@@ -310,3 +312,30 @@ def test_a_folder_that_holds_something_else_is_refused(
     assert done.code == 2
     assert "holds something other than an adaptation" in done.said
     assert files_in(task_folder) == before
+
+
+def test_options_count_before_the_values_of_a_recipe(
+    hrm_arc: Any, tiny_folder: Path, new_task: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = ("adapt", tiny_folder, "--tasks", new_task, "--out", out, *ADAPT)
+
+    done = hrm_arc(*command, "--recipe", "nvarc-2h", "--steps", 2, "--seed", 3, "--h-cycles", 2)
+
+    assert done.code == 0, done.err
+    used = record_in(out)["options"]
+    assert (used["recipe"], used["seed"], used["steps"]) == ("nvarc-2h", 3, 2)
+    assert (used["num_variants"], used["batch_size"]) == (4, 16)
+    assert (used["lr"], used["warmup_steps"], used["tapers"]) == (1e-4, 200, False)
+    config = open_checkpoint(out).config
+    assert (config.H_cycles, config.L_cycles, config.halt_max_steps) == (2, 4, 10)
+
+
+def test_recipes_are_listed_with_their_sources(hrm_arc: Any) -> None:
+    listed = hrm_arc("recipes").out
+    for name in ("quick", "nvarc-2h", "nvarc-4h", "trelis"):
+        assert f"{name}: " in listed
+    assert "arXiv 2511.02886" in listed
+    documents = {one["name"]: one for one in json.loads(hrm_arc("recipes", "--json").out)}
+    assert documents["trelis"]["steps"] == 12500
+    assert documents["nvarc-4h"]["epochs"] == 4000
