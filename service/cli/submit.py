@@ -4,7 +4,7 @@ Votes on this machine and votes by a service are imported when they are used: a 
 without loading torch.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,6 +68,24 @@ def submit_command(
             "gets its whole vote."
         ),
     ] = None,
+    until: Annotated[
+        float | None,
+        typer.Option(
+            help="In place of --minutes, when to be done, in seconds since 1970: loading counts "
+            "too, and an adaptation goes on for as long as the votes, at the speed measured, leave."
+        ),
+    ] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Export so many grids of each test input, with votes, mean q and shares, as JSON "
+            "lines for `hrm-arc merge` and other programs.",
+        ),
+    ] = None,
+    candidates_out: Annotated[
+        Path | None, typer.Option(help="Where to; default: named after the submission.")
+    ] = None,
     adapt: Annotated[
         Adapt | None,
         typer.Option(
@@ -85,6 +103,7 @@ def submit_command(
     ] = None,
     adapt_steps: options.AdaptStepsOption = None,
     adapt_variants: options.AdaptVariantsOption = None,
+    recipe: options.RecipeOption = None,
     halt: options.HaltOption = options.DEFAULTS.halting,
     max_segments: options.MaxSegmentsOption = options.DEFAULTS.max_segments,
     ranking: options.RankingOption = options.DEFAULTS.ranking,
@@ -110,10 +129,19 @@ def submit_command(
     engine = EngineOptions(device, slots, precision, attention, compiled, threads)
     options.check_service_options(url, api_key, engine, canvas)
     options.check_adaptation(adapt, adapt_minutes, adapt_steps, adapt_variants)
-    for name, value in (("--minutes", minutes), ("--adapt-minutes", adapt_minutes)):
+    times = {"--minutes": minutes, "--until": until, "--adapt-minutes": adapt_minutes}
+    for name, value in times.items():
         if value is not None and not 0 < value < float("inf"):
             raise typer.BadParameter(f"{name} {value:g}: give a time above 0")
+    if minutes is not None and until is not None:
+        raise typer.BadParameter("--until limits the time in place of --minutes: give one of them")
+    if url is not None and recipe is not None:
+        raise typer.BadParameter("--recipe: with --url, the service decides that")
+    if candidates_out is not None and candidates is None:
+        raise typer.BadParameter("--candidates-out: give --candidates too")
     paths = Paths.of(out)
+    if candidates_out is not None:
+        paths = replace(paths, candidates=candidates_out)
     read = read_challenge_set(challenges, solutions)
     folders: tuple[Path, ...] = ()
     if url is None:
@@ -138,6 +166,9 @@ def submit_command(
             adapt_variants=adapt_variants,
         ),
         minutes=minutes,
+        until=until,
+        recipe=recipe,
+        candidates=candidates,
         is_fresh=fresh,
         canvas=canvas,
         engine=engine,

@@ -2,11 +2,16 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import inf
 from pathlib import Path
+from typing import Any
 
 from augment import Puzzle
-from hrm_core import AdaptProgress, Checkpoint
+from hrm_core import Adaptation, AdaptProgress, Checkpoint
+from hrm_core.training.checks import STEP_COST
 from service.adaptation.prepare import AdaptOptions, prepare_adaptation
+from service.adaptation.recipes import find_recipe
 from service.runtime.choice import best_base
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import state_subfolder
@@ -17,6 +22,8 @@ from service.submission.session import SubmitConfig, SubmitSession
 from service.wire.errors import AdaptationError
 
 DEFAULT_MINUTES = 10.0
+# Of the time of a run that must end by a moment, the votes get at least and at most so much.
+MIN_VOTE_SHARE, MAX_VOTE_SHARE = 0.05, 0.5
 
 
 def adapt_for_session(session: SubmitSession, row_indexes: Sequence[RowIndex]) -> Path | None:
@@ -50,14 +57,33 @@ def adapt_for_session(session: SubmitSession, row_indexes: Sequence[RowIndex]) -
         held_out = "" if share is None else f", held out {share:.0%} right"
         session.view.say(f"adapting, {progress.used_share:.0%} of its time{held_out}")
 
+    options = adapt_options(config, puzzles)
+    num_variants = min(options.num_variants, config.options.variants or options.num_variants)
+    num_votes = num_variants * sum(len(one.inputs) for one in run.challenges)
+    longest_s = options.seconds or inf
+    if run.clock.left_s is not None and config.until is not None:
+        at_first_s = training_end_s(0.0, run.clock.left_s, run.clock.left_s, None)
+        options = replace(options, seconds=max(1.0, min(at_first_s, longest_s)))
+
+    def steer(adaptation: Adaptation) -> None:
+        left_s, whole_s = run.clock.left_s, run.clock.budget_s
+        if config.until is None or left_s is None or whole_s is None:
+            return
+        vote_s, num_segments = adaptation.sample_s, adaptation.run.config.max_segments
+        if vote_s is not None:
+            vote_s *= num_votes * (config.options.max_segments or num_segments) / STEP_COST
+        end_s = training_end_s(adaptation.run.seconds, left_s, whole_s, vote_s)
+        adaptation.end_within(min(end_s, longest_s))
+
     return adapt_checkpoint(
         base,
         puzzles,
         config.paths.adapted,
-        _options(config),
+        options,
         config.engine,
         show,
         lambda: session.should_stop() or run.clock.is_over,
+        steer,
     )
 
 
@@ -106,12 +132,18 @@ def adapt_checkpoint(
     engine: EngineOptions,
     show: Callable[[AdaptProgress], None],
     should_stop: Callable[[], bool],
+    steer: Callable[[Adaptation], None] = lambda _: None,
 ) -> Path | None:
-    """Adapt a checkpoint to puzzles, or continue; a complete adaptation is returned as it is."""
+    """Adapt a checkpoint to puzzles, or continue; a complete adaptation is returned as it is.
+
+    `steer` is called before the first step and with each progress, and may change the budget.
+    """
     if not puzzles:
         return None
     if _is_made(folder, puzzles, base.sha256):
         return folder
+    if should_stop():
+        return None
     adaptation = prepare_adaptation(
         base,
         base.config,
@@ -122,7 +154,13 @@ def adapt_checkpoint(
         num_threads=engine.num_threads,
         tuned_folder=state_subfolder("tuned"),
     )
-    return folder if adaptation.adapt(show, should_stop) else None
+    steer(adaptation)
+
+    def show_and_steer(progress: AdaptProgress) -> None:
+        steer(adaptation)
+        show(progress)
+
+    return folder if adaptation.adapt(show_and_steer, should_stop) else None
 
 
 def remove_adaptation(folder: Path) -> None:
@@ -131,16 +169,38 @@ def remove_adaptation(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _options(config: SubmitConfig) -> AdaptOptions:
-    options, seconds = config.options, config.options.adapt_s
-    if seconds is None and options.adapt_steps is None:
-        seconds = 60 * (DEFAULT_MINUTES if config.minutes is None else config.minutes / 2)
-    return AdaptOptions(
-        seconds=seconds,
-        steps=options.adapt_steps,
-        num_variants=options.adapt_variants or AdaptOptions().num_variants,
-        seed=options.seed,
-    )
+def adapt_options(config: SubmitConfig, puzzles: Sequence[Puzzle]) -> AdaptOptions:
+    """Return the options of the adaptation to a file's puzzles: those given, else the recipe's.
+
+    Without a time or steps for it, it takes half of `minutes` at the most.
+    """
+    options, recipe = config.options, find_recipe(config.recipe)
+    asked: dict[str, Any] = {
+        "seconds": options.adapt_s,
+        "steps": options.adapt_steps,
+        "num_variants": options.adapt_variants,
+        "seed": options.seed,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    fields = recipe.options(puzzles, given)
+    if "seconds" not in given and "steps" not in given:
+        if config.minutes is not None:
+            fields["seconds"] = min(30 * config.minutes, fields.get("seconds", inf))
+        elif config.until is None and not {"seconds", "steps"} & fields.keys():
+            fields["seconds"] = 60 * DEFAULT_MINUTES
+    return AdaptOptions(**fields)
+
+
+def training_end_s(trained_s: float, left_s: float, whole_s: float, vote_s: float | None) -> float:
+    """Return when to end the training so that the votes find the time they take.
+
+    `vote_s` is what all of them take at the speed measured; None before anything was.
+
+    Units: seconds; the end in seconds of training, the `trained_s` that are over included.
+    """
+    longest = MAX_VOTE_SHARE * whole_s
+    reserved = longest if vote_s is None else min(max(vote_s, MIN_VOTE_SHARE * whole_s), longest)
+    return trained_s + max(0.0, left_s - reserved)
 
 
 def _is_made(folder: Path, puzzles: Sequence[Puzzle], base_sha256: str) -> bool:

@@ -26,7 +26,8 @@ class Paths:
     """The path of a submission, and of the files that are named after it.
 
     A run continues from the `journal`. The report is there as JSON and as a `page`; `adapted` is
-    the folder of the checkpoint adapted to the file's puzzles.
+    the folder of the checkpoint adapted to the file's puzzles, and `candidates` the exported grids.
+    `started` says when a run with a fixed end began.
     """
 
     out: Path
@@ -34,6 +35,8 @@ class Paths:
     report: Path
     page: Path
     adapted: Path
+    candidates: Path
+    started: Path
 
     @classmethod
     def of(cls, out: Path) -> "Paths":
@@ -45,8 +48,27 @@ class Paths:
             raise InputError(f"{out} is a folder: give a file, such as {out / 'submission.json'}")
         if not out.parent.is_dir():
             raise InputError(f"{out}: there is no folder {out.parent}; create it first")
-        endings = ("journal.jsonl", "report.json", "report.html", "adapted")
+        endings = (
+            "journal.jsonl",
+            "report.json",
+            "report.html",
+            "adapted",
+            "candidates.jsonl",
+            "started.json",
+        )
         return cls(out, *(out.with_name(f"{out.stem}.{ending}") for ending in endings))
+
+    def check_own(self, *, is_fresh: bool) -> None:
+        """Check that the submission is of a run that can be continued, if there is one.
+
+        Raises: InputError.
+        """
+        is_own = self.journal.exists() or self.started.exists()
+        if self.out.exists() and not (is_fresh or is_own):
+            raise InputError(
+                f"{self.out} exists already, without a journal that shows that this command wrote "
+                "it: give another --out, or --fresh to overwrite it"
+            )
 
 
 class SubmissionFile:

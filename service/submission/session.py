@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from service.runtime.devices import EngineOptions
+from service.submission.candidates import export_candidates, write_candidates
 from service.submission.challenges import ChallengeSet
 from service.submission.files import Journal, Paths, SubmissionFile
 from service.submission.report import Report, make_report
 from service.submission.report_page import write_report
 from service.submission.run import Clock, Plan, Run, round_stops
-from service.wire.errors import InputError
 from service.wire.options import SolveOptions
 from voting import Ranking
 
@@ -27,13 +27,20 @@ class SubmitConfig:
     """How to answer a challenges file, and where to write the submission.
 
     `checkpoints` are folders, or names for a service. With `takes_one` those that know a puzzle do
-    not vote on it together: the first one does. `canvas` and `engine` are for this machine.
+    not vote on it together: the first one does. `canvas`, `engine` and `recipe`, of an adaptation,
+    are for this machine. `candidates`: how many grids of each test input are exported, None for no
+    export. `until` limits the time by a moment, in place of `minutes`.
+
+    Units: `until` in seconds since 1970.
     """
 
     paths: Paths
     checkpoints: tuple[str, ...]
     options: SolveOptions
     minutes: float | None = None
+    until: float | None = None
+    recipe: str | None = None
+    candidates: int | None = None
     is_fresh: bool = False
     takes_one: bool = False
     canvas: int | None = None
@@ -45,7 +52,13 @@ class SubmitConfig:
             "challenges": challenges.fingerprint,
             "checkpoints": checkpoints,
             **self.options.model_dump(include=IDENTITY),
+            **({} if self.recipe is None else {"recipe": self.recipe}),
         }
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the time is limited."""
+        return self.minutes is not None or self.until is not None
 
 
 class ProgressView(Protocol):
@@ -102,14 +115,12 @@ class SubmitSession:
         Raises: InputError for a journal of another run, and for a submission without a journal.
         """
         paths = config.paths
-        if paths.out.exists() and not (config.is_fresh or paths.journal.exists()):
-            raise InputError(
-                f"{paths.out} exists already, without a journal that shows that this command wrote "
-                "it: give another --out, or --fresh to overwrite it"
-            )
+        paths.check_own(is_fresh=config.is_fresh)
         identity = config.identity(challenges, checkpoints)
         with Journal(paths.journal, identity, is_fresh=config.is_fresh) as journal:
             budget_s = None if config.minutes is None else 60 * config.minutes
+            if config.until is not None:
+                budget_s = journal.elapsed_s + max(0.0, config.until - time.time())
             run = Run(
                 challenges.challenges,
                 journal,
@@ -121,7 +132,7 @@ class SubmitSession:
 
     def make_plan(self, *, is_whole: bool) -> Plan:
         """Plan the rounds that are left; `is_whole`: each begins with the first variant."""
-        stops = round_stops(self.config.options.variants, is_timed=self.config.minutes is not None)
+        stops = round_stops(self.config.options.variants, is_timed=self.config.is_timed)
         self.plan = self.run.plan(stops, is_whole=is_whole)
         self.view.begin(self.run, self.plan)
         return self.plan
@@ -134,7 +145,7 @@ class SubmitSession:
             self.shown_at = now
 
     def finish(self) -> Submitted:
-        """Write the report, also for a run that was stopped."""
+        """Write the report and the candidates, also for a run that was stopped."""
         was_stopped = self.should_stop() and (self.plan is None or self.plan.num_open > 0)
         is_complete = self.plan is not None and (
             self.plan.num_open == 0 or (self.run.clock.is_over and not was_stopped)
@@ -142,9 +153,12 @@ class SubmitSession:
         report = make_report(
             self.run,
             self.challenges.title,
-            {**self.identity, "minutes": self.config.minutes},
+            {**self.identity, "minutes": self.config.minutes, "until": self.config.until},
             self.challenges.solutions,
             is_complete=is_complete,
         )
         write_report(report, self.config.paths.report, self.config.paths.page)
+        if self.config.candidates is not None:
+            lines = export_candidates(self.run, self.config.candidates)
+            write_candidates(self.config.paths.candidates, lines)
         return Submitted(report, was_stopped)

@@ -202,6 +202,12 @@ def test_solutions_of_other_challenges_are_refused(
     ("options", "said"),
     [
         (("--minutes", "0"), "give a time above 0"),
+        (("--until", "nan"), "--until nan: give a time above 0"),
+        (("--minutes", "1", "--until", "2"), "give one of them"),
+        (("--candidates", "1"), "--candidates"),
+        (("--candidates-out", "c.jsonl"), "give --candidates too"),
+        (("--url", "http://127.0.0.1:1", "--recipe", "trelis"), "--recipe: with --url"),
+        (("--adapt", "auto", "--recipe", "tralis"), "no recipe 'tralis': give one of quick"),
         (("--adapt", "never", "--adapt-steps", "5"), "--adapt auto"),
         (("--api-key", "k"), "give its --url"),
         (("--url", "http://127.0.0.1:1", "--slots", "4"), "--slots: with --url"),

@@ -14,14 +14,18 @@ from service.solving.enrolment import RowIndex
 from service.solving.records import read_adaptation
 from service.submission.adapting import (
     adapt_checkpoint,
+    adapt_options,
     choose_base,
     choose_puzzles,
     remove_adaptation,
+    training_end_s,
 )
 from service.submission.challenges import challenges_of
-from service.submission.files import Journal, SubmissionFile
+from service.submission.files import Journal, Paths, SubmissionFile
 from service.submission.run import Clock, Run
+from service.submission.session import SubmitConfig
 from service.wire.errors import AdaptationError
+from service.wire.options import SolveOptions
 from voting import Ranking
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -153,3 +157,79 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     remove_adaptation(tmp_path / "none")
 
     assert (tmp_path / "mine").read_text(encoding="utf-8") == "mine"
+
+
+def config_in(folder: Path, options: dict[str, Any] | None = None, **of: Any) -> SubmitConfig:
+    return SubmitConfig(Paths.of(folder / "s.json"), (), SolveOptions(**options or {}), **of)
+
+
+def test_an_adaptation_has_the_recipe_s_values_within_the_time_of_the_run(tmp_path: Path) -> None:
+    puzzles = [task_of("new", 5).puzzle] * 3
+
+    quick = adapt_options(config_in(tmp_path), puzzles)
+    assert (quick.recipe, quick.seconds, quick.num_variants) == ("quick", 600.0, 64)
+    half = adapt_options(config_in(tmp_path, minutes=30.0), puzzles)
+    assert half.seconds == 900.0
+    recipe = adapt_options(config_in(tmp_path, minutes=660.0, recipe="nvarc-4h"), puzzles)
+    assert (recipe.seconds, recipe.num_variants, recipe.steps) == (14400.0, 128, 94)
+    short = adapt_options(config_in(tmp_path, minutes=30.0, recipe="nvarc-4h"), puzzles)
+    assert short.seconds == 900.0
+    whole = adapt_options(config_in(tmp_path, recipe="trelis"), puzzles)
+    assert (whole.seconds, whole.steps) == (None, 12500)
+    given = {"adapt_s": 7.0, "adapt_steps": 3, "adapt_variants": 5, "seed": 2}
+    mine = adapt_options(config_in(tmp_path, given, minutes=30.0, recipe="trelis"), puzzles)
+    assert (mine.seconds, mine.steps, mine.num_variants, mine.seed) == (7.0, 3, 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("trained_s", "left_s", "vote_s", "expected"),
+    [
+        (0.0, 1000.0, None, 500.0),  # nothing is measured yet: half of the time
+        (100.0, 850.0, 200.0, 750.0),  # what the votes take is left to them
+        (100.0, 850.0, 1.0, 900.0),  # but a twentieth at least
+        (100.0, 850.0, 9000.0, 450.0),  # and half at most
+        (100.0, 300.0, 9000.0, 100.0),  # it ends now
+    ],
+)
+def test_training_ends_when_the_votes_need_the_rest_of_the_time(
+    trained_s: float, left_s: float, vote_s: float | None, expected: float
+) -> None:
+    assert training_end_s(trained_s, left_s, 1000.0, vote_s) == pytest.approx(expected)
+
+
+def test_a_slower_machine_trains_less_and_still_votes() -> None:
+    """A simulated run of 1,000 s, planned at one step a second, on machines of other speeds."""
+    for step_s in (0.5, 1.0, 1.33, 4.0):
+        now, trained_s = 0.0, 0.0
+        while trained_s < training_end_s(trained_s, 1000.0 - now, 1000.0, 100 * step_s):
+            now += 1.1 * step_s  # with what is not training, such as snapshots
+            trained_s += step_s
+        left = 1000.0 - now
+        assert 100 * step_s - 1.1 * step_s <= left <= 100 * step_s
+
+
+def test_the_budget_may_be_changed_before_and_during_the_training(
+    tiny_row_index: RowIndex, tmp_path: Path
+) -> None:
+    asked: list[int] = []
+
+    def steer(adaptation: Any) -> None:
+        asked.append(adaptation.run.step)
+        adaptation.end_within(1e-6)
+
+    long = AdaptOptions(seconds=200.0, num_variants=2, batch_size=4, holds_out=False)
+    folder = adapt_checkpoint(
+        tiny_row_index.checkpoint,
+        [task_of("new", 5).puzzle],
+        tmp_path / "adapted",
+        long,
+        EngineOptions("cpu"),
+        lambda _: None,
+        lambda: False,
+        steer,
+    )
+
+    record = read_adaptation(tmp_path / "adapted")
+    assert folder is not None
+    assert record is not None
+    assert (record.complete, record.steps, asked[0]) == (True, 1, 0)
