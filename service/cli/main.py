@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "recipes": Entry("recipes", "List the recipes of adaptations, with their sources."),
         "adapted": Entry("adapted", "List and remove the adapted checkpoints of a service."),
         "calibrate": Entry("calibrate", "Fit how likely a checkpoint's answers are right."),
+        "wheelhouse": Entry("wheelhouse", "Collect the wheels for an installation offline."),
         "train": Entry("train", "Train a model on the demonstrations of tasks."),
     }
 )

@@ -27,6 +27,7 @@ PARSED_ONLY = {
     "make ": "installs, tests or measures",
     "pip install": "needs the network",
     "hrm-arc pull": "needs the network",
+    "hrm-arc wheelhouse": "needs the network",
     "hrm-arc inspect published": "needs what pull fetches",
     "hrm-arc index published": "needs what pull fetches",
     "hrm-arc verify published": "needs what pull fetches",

@@ -77,21 +77,26 @@ def test_curl_s_example_prints_an_answer_and_a_submission(service: Service, tmp_
     assert "event: state" in done.stderr
 
 
-def test_the_notebook_s_example_writes_a_submission_without_network(
-    constant_tasks: tuple[Task, ...], tiny_folder: Path, tmp_path: Path
+def test_the_notebook_merges_two_checkpoints_without_network(
+    constant_tasks: tuple[Task, ...], trained_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
     document = {task.puzzle.name: task_document(task) for task in constant_tasks}
-    challenges, out = tmp_path / "challenges.json", tmp_path / "submission.json"
+    root = tmp_path / "kaggle"
+    (root / "working").mkdir(parents=True)
+    (root / "input" / "competitions" / "arc").mkdir(parents=True)
+    challenges = root / "input" / "competitions" / "arc" / "arc-agi_test_challenges.json"
     challenges.write_text(json.dumps(document), encoding="utf-8")
+    for folder in trained_folders:
+        shutil.copytree(folder, root / "input" / folder.name)
+    notebook = json.loads((EXAMPLES / "kaggle_arc_agi_2.ipynb").read_bytes())
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    program = "\n\n".join(cells).replace("/kaggle/", f"{root}/")
     nowhere = "http://127.0.0.1:9"
-    done = run(
-        *(sys.executable, EXAMPLES / "kaggle_notebook.py"),
-        *(challenges, tiny_folder, out, 3),
-        HTTP_PROXY=nowhere,
-        HTTPS_PROXY=nowhere,
-    )
+    done = run(sys.executable, "-c", program, HTTP_PROXY=nowhere, HTTPS_PROXY=nowhere)
 
     assert done.returncode == 0, done.stderr
-    found = read_submission(out)
+    assert "exit codes: 0 0" in done.stdout
+    found = read_submission(root / "working" / "submission.json")
     for task in constant_tasks:
         assert [tried[0] for tried in found[task.puzzle.name]] == list(task.expected)
+    assert (root / "working" / "merged.candidates.jsonl").is_file()
