@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from augment import CanvasError, Grid, Puzzle
+from augment import ARC, CanvasError, Grid, Puzzle
 from hrm_core import Engine, open_checkpoint
 from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
@@ -39,6 +39,8 @@ def submit_locally(
     Raises: AugmentError, HRMCoreError, ServiceError for what a checkpoint or the device cannot do.
     """
     row_indexes = [_open(Path(folder), config) for folder in config.checkpoints]
+    if config.takes_one:  # none is named: those of other puzzles than ARC's are left out
+        row_indexes = [one for one in row_indexes if one.kind is ARC]
     hashes = {one.name: one.checkpoint.sha256 for one in row_indexes}
     with SubmitSession.open(challenges, config, hashes, view, should_stop) as session:
         if config.is_fresh:

@@ -82,6 +82,18 @@ def test_a_file_becomes_a_valid_submission_and_a_report(
     assert "71.43%" in page
 
 
+def test_without_a_checkpoint_those_of_other_puzzles_are_left_out(
+    hrm_arc: Any, challenges: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "submission.json"
+    document = json.loads(hrm_arc("submit", challenges, "--out", out, "--json").out)
+
+    assert document["settings"]["checkpoints"].keys() == {"arc1"}
+    codes = [entry["code"] for entry in document["unanswered"]]
+    assert codes.count("unknown_puzzle") == 5
+    assert len(read_submission(out)) == 6
+
+
 def test_the_same_command_again_changes_nothing(
     hrm_arc: Any, challenges: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
