@@ -8,7 +8,7 @@ from augment import Puzzle
 from hrm_core import AdaptProgress, Checkpoint
 from service.adaptation.prepare import AdaptOptions, prepare_adaptation
 from service.runtime.choice import best_base
-from service.runtime.devices import EngineOptions
+from service.runtime.devices import EngineOptions, split_devices
 from service.runtime.folders import state_subfolder
 from service.solving.enrolment import RowIndex
 from service.solving.records import ADAPTATION_NAME, read_adaptation
@@ -118,7 +118,7 @@ def adapt_checkpoint(
         puzzles,
         folder,
         options,
-        device=engine.device,
+        device=split_devices(engine.device)[0],
         num_threads=engine.num_threads,
         tuned_folder=state_subfolder("tuned"),
     )
