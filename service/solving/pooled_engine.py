@@ -208,10 +208,7 @@ class PooledEngine(Engine):
         max_segments: int | None = None,
         priority: Priority = Priority.INTERACTIVE,
     ) -> None:
-        """Queue samples of a job.
-
-        Raises: EngineError when no process is left.
-        """
+        """Queue samples of a job, of any size."""
         if max_segments is None:
             max_segments = self.checkpoint.config.max_segments
         by_size: dict[int, list[Sample]] = {}

@@ -24,7 +24,7 @@ from service.wire.options import SolveOptions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-NUM_PUZZLES, MAX_SIDE = 6, 5
+NUM_PUZZLES, MAX_SIDE = 5, 5
 
 
 class Quiet:
@@ -60,7 +60,7 @@ def submitted(challenges: Path, out: Path, folder: Path, device: str, *, kills: 
     config = SubmitConfig(
         paths,
         (str(folder),),
-        SolveOptions(variants=24, adapt="never"),
+        SolveOptions(variants=16, adapt="never"),
         engine=EngineOptions(device, slots=8, num_threads=1),
     )
     engines: list[Engine] = []
