@@ -27,8 +27,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         run(parent)
     except (HRMCoreError, ServiceError, RuntimeError, OSError) as error:  # CUDA's are RuntimeErrors
+        first_line, *_ = str(error).splitlines() or [type(error).__name__]
         with suppress(OSError):
-            parent.send(Failed(str(error)))
+            parent.send(Failed(first_line))
         return 1
     except EOFError:
         return 0
