@@ -192,6 +192,8 @@ def test_two_processes_find_what_one_finds(
     two = json.loads(hrm_arc(*evaluate, "--device", "cpu,cpu").out)
 
     assert two == one | {"device": "cpu, cpu"}
+    refused = hrm_arc(*evaluate, "--device", "cpu,cuda:0")
+    assert (refused.code, "devices of one kind" in refused.said) == (2, True)
 
 
 def test_tasks_without_expected_outputs_need_solutions(

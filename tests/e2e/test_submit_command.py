@@ -206,7 +206,6 @@ def test_solutions_of_other_challenges_are_refused(
         (("--api-key", "k"), "give its --url"),
         (("--url", "http://127.0.0.1:1", "--slots", "4"), "--slots: with --url"),
         (("--checkpoint", "nowhere"), "nowhere"),
-        (("--device", "cpu,cuda:0"), "devices of one kind"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(
