@@ -12,10 +12,15 @@ from hrm_core.engine.crop_engine import CropEngine as CropEngine
 from hrm_core.engine.engine import Engine as Engine
 from hrm_core.engine.memory import release_memory as release_memory
 from hrm_core.engine.memory import used_memory as used_memory
+from hrm_core.engine.scheduler import Entry as Entry
 from hrm_core.engine.scheduler import Halting as Halting
+from hrm_core.engine.scheduler import HaltRule as HaltRule
 from hrm_core.engine.scheduler import Outcome as Outcome
 from hrm_core.engine.scheduler import Priority as Priority
 from hrm_core.engine.scheduler import Sample as Sample
+from hrm_core.engine.scheduler import SampleFilter as SampleFilter
+from hrm_core.engine.scheduler import Scheduler as Scheduler
+from hrm_core.engine.scheduler import any_sample as any_sample
 from hrm_core.engine.sizing import EngineConfig as EngineConfig
 from hrm_core.errors import AgreementError as AgreementError
 from hrm_core.errors import AttentionError as AttentionError

@@ -42,6 +42,11 @@ class CropEngine(Engine):
         return getattr(self._latest, name)
 
     @property
+    def slots_by_size(self) -> dict[int, int]:
+        """The number of slots for samples of each size, in cells, that has a lane."""
+        return {num_cells: lane.num_slots for num_cells, lane in self._lanes.items()}
+
+    @property
     def num_waiting(self) -> int:
         """Samples not seated yet."""
         return sum(lane.num_waiting for lane in self._lanes.values())

@@ -82,6 +82,11 @@ class Engine:
         return self.arithmetic.precision
 
     @property
+    def slots_by_size(self) -> dict[int, int]:
+        """The number of slots for samples of each size, in cells, that it is ready for."""
+        return {self._model.seq_len: self.num_slots}
+
+    @property
     def num_waiting(self) -> int:
         """Samples not seated yet."""
         return len(self._scheduler)

@@ -126,9 +126,9 @@ def needs_memory(device: torch.device, purpose: str) -> Iterator[None]:
         ) from error
 
 
-def release_memory(device: torch.device) -> None:
-    """Return cached blocks to the device."""
-    if device.type == "cuda":
+def release_memory(device: torch.device | None = None) -> None:
+    """Return cached blocks to the device; None: to every device that this process uses."""
+    if device is None or device.type == "cuda":
         torch.cuda.empty_cache()
 
 

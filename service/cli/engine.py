@@ -1,17 +1,26 @@
 """The engines of the command line, on checkpoints that have passed their self-test."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import typer
 
-from hrm_core import Checkpoint, Engine, can_compile, open_checkpoint, pick_device
+from hrm_core import (
+    Checkpoint,
+    Engine,
+    can_compile,
+    open_checkpoint,
+    pick_device,
+    release_memory,
+)
 from service.cli.output import console, notices, warn, working
-from service.runtime.devices import EngineOptions
+from service.runtime.devices import EngineOptions, split_devices
 from service.runtime.folders import state_subfolder
 from service.solving import engines
 from service.solving.enrolment import RowIndex
 from service.solving.examination import examine, keep, read_examination
+from service.solving.pooled_engine import PooledEngine
 from service.solving.self_test import MAX_DEMONSTRATIONS, run_self_test
 from service.wire.checkpoint import Finding
 from service.wire.errors import AlignmentError
@@ -22,15 +31,18 @@ def make_engine(
 ) -> Engine:
     """Make an engine, with a notice for each option that it cannot have as given.
 
-    `num_samples`, where known, limits the default number of slots.
+    `num_samples`, where known, limits the default number of slots. Several devices have a process
+    each.
     """
-    return engines.make_engine(
-        checkpoint,
-        options,
-        say=notices.print,
-        max_slots=num_samples,
-        tuned_folder=state_subfolder("tuned"),
+    devices = split_devices(options.device)
+    options = replace(options, device=devices[0])
+    make = partial(
+        engines.make_engine, max_slots=num_samples, tuned_folder=state_subfolder("tuned")
     )
+    if len(devices) == 1:
+        return make(checkpoint, options, say=notices.print)
+    release_memory()  # a process does not find free what a training before has left cached here
+    return PooledEngine(checkpoint, devices, options, make, say=notices.print, warn=warn)
 
 
 def open_engine(

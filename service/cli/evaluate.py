@@ -56,7 +56,7 @@ def evaluate_command(
         bool, typer.Option("--compare-halting", help="Run the other halting too, and compare.")
     ] = False,
     seed: options.SeedOption = options.DEFAULTS.seed,
-    device: options.DeviceOption = "auto",
+    device: options.DevicesOption = "auto",
     slots: options.SlotsOption = None,
     precision: options.PrecisionOption = None,
     attention: options.AttentionOption = "auto",

@@ -5,7 +5,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from service.cli.engine import make_engine
 from service.cli.output import console, print_json, progress_bar
 from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
-from service.solving.members import FIRST_WAVE, Member
+from service.solving.members import Member
 from service.solving.solve import Solving, group_by_puzzle
 from service.wire.answer import TestAnswer
 from service.wire.errors import InputError
@@ -125,17 +124,17 @@ def _answer(
     chosen: SolveOptions,
     on_done: Callable[[], None],
 ) -> tuple[float, list[TestAnswer]]:
-    """Answer puzzles, as many at once as fill the slots with their first waves.
+    """Answer puzzles, as many at once as fill the slots.
 
     Units: the first result is the time that it took, in seconds.
     """
     answers: dict[int, TestAnswer] = {}
     waiting: Iterator[tuple[int, RuleExample]] = iter(enumerate(examples))
     running: dict[Solving, int] = {}
-    at_once = max(1, engine.num_slots // min(FIRST_WAVE, chosen.variants or FIRST_WAVE))
     started = time.monotonic()
     while True:
-        for index, example in islice(waiting, at_once - len(running)):
+        while engine.num_waiting < engine.num_slots and (following := next(waiting, None)):
+            index, example = following
             task = example.as_task(kind, f"puzzle {index + 1}")
             solving = Solving(task.puzzle, [Member.find(row_index, task.puzzle)], chosen)
             running[solving] = index

@@ -26,7 +26,7 @@ from service.cli.output import (
     warn,
 )
 from service.runtime.choice import choose_checkpoint
-from service.runtime.devices import EngineOptions
+from service.runtime.devices import EngineOptions, split_devices
 from service.runtime.folders import shipped_folders, state_subfolder
 from service.runtime.key_ring import LOCAL_OWNER
 from service.runtime.settings import Settings
@@ -236,14 +236,13 @@ class _LocalAdaptation:
     ) -> bool:
         """Train in the folder of an entry; return whether the adaptation is complete."""
         self.cache.touch(entry_id)
-        device = self._engine.device
         adaptation = prepare_adaptation(
             base.checkpoint,
             base.checkpoint.config,
             [puzzle],
             self.cache.folder(entry_id),
             self._recipe,
-            device=device,
+            device=split_devices(self._engine.device)[0],
             num_threads=self._engine.num_threads,
             tuned_folder=state_subfolder("tuned"),
         )

@@ -54,6 +54,14 @@ CanvasOption = Annotated[
     typer.Option(min=1, max=ARC_CANVAS, help="Side of the canvas, where the folder does not say."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+DevicesOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        help="auto, cpu, cuda or cuda:N; all, or a list such as cuda:0,cuda:1, for a process on "
+        "each.",
+    ),
+]
 SlotsOption = Annotated[
     int | None, typer.Option(min=1, help="Samples on the device at once; default: by free memory.")
 ]

@@ -74,7 +74,7 @@ def solve_command(
     adapt_minutes: options.AdaptMinutesOption = None,
     adapt_steps: options.AdaptStepsOption = None,
     adapt_variants: options.AdaptVariantsOption = None,
-    device: options.DeviceOption = "auto",
+    device: options.DevicesOption = "auto",
     slots: options.SlotsOption = None,
     precision: options.PrecisionOption = None,
     attention: options.AttentionOption = "auto",

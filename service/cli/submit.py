@@ -112,7 +112,7 @@ def submit_command(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start over, and discard what an earlier run has left.")
     ] = False,
-    device: options.DeviceOption = "auto",
+    device: options.DevicesOption = "auto",
     slots: options.SlotsOption = None,
     precision: options.PrecisionOption = None,
     attention: options.AttentionOption = "auto",

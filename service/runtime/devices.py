@@ -11,12 +11,13 @@ from typing import Self
 from filelock import FileLock, Timeout
 
 from service.runtime.folders import state_subfolder
-from service.wire.errors import ServiceError, SettingsError
+from service.wire.errors import InputError, ServiceError, SettingsError
 
 # Present wherever a program can reach a GPU: the drivers of NVIDIA, of AMD, and of Windows for WSL.
 DRIVER_FILES = (Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 COUNT_TIMEOUT_S = 180.0
 FREE = "free"
+ALL = "all"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 # The exit code, with a sentence, where there is a GPU that torch cannot use.
 UNUSABLE_CODE = 3
@@ -68,6 +69,23 @@ def list_devices(wanted: str) -> tuple[str, ...]:
     if wanted not in ("auto", FREE):
         return (wanted,)
     return tuple(f"cuda:{index}" for index in range(count_gpus())) or ("cpu",)
+
+
+def split_devices(wanted: str) -> tuple[str, ...]:
+    """Return the devices that an option names: one, a list, or with "all" every visible GPU.
+
+    Raises: InputError for a list of devices that cannot work together; ServiceError when the GPUs
+    cannot be counted.
+    """
+    if wanted == ALL:
+        return list_devices("auto")
+    devices = tuple(part.strip() for part in wanted.split(","))
+    kinds = {device.partition(":")[0] for device in devices}
+    if len(devices) > 1 and kinds not in ({"cpu"}, {"cuda"}):
+        raise InputError(
+            f"--device {wanted}: a list has devices of one kind, such as cuda:0,cuda:1 or cpu,cpu"
+        )
+    return devices
 
 
 def count_gpus() -> int:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hrm_core import Checkpoint, CropEngine, Engine, EngineConfig, can_compile, pick_device
+from hrm_core.device.arithmetic import Arithmetic
 from service.runtime.devices import EngineOptions
 
 
@@ -19,11 +20,13 @@ def make_engine(
     say: Callable[[str], None],
     max_slots: int | None = None,
     tuned_folder: Path | None = None,
+    arithmetic: Arithmetic | None = None,
 ) -> Engine:
     """Make an engine; `say` receives a sentence for each option that it cannot have as given.
 
     Where the number of slots is left open, the engine gets at most `max_slots`. `tuned_folder`
-    holds what was measured to be fastest on this machine.
+    holds what was measured to be fastest on this machine. `arithmetic`, where given, takes
+    precedence over the options.
 
     Raises: EngineError, AttentionError for what the device cannot do.
     """
@@ -44,8 +47,25 @@ def make_engine(
             num_threads=options.num_threads,
             max_slots=max_slots,
             tuned_folder=tuned_folder,
+            arithmetic=arithmetic,
         ),
     )
     if options.slots is not None and engine.num_slots < options.slots:
         say(f"{options.slots} slots are more than {where} takes: running with {engine.num_slots}.")
     return engine
+
+
+def options_of(engine: Engine) -> EngineOptions:
+    """Return the options that an engine runs with; the device is left open.
+
+    With crop, slots and attention are what was asked for: each size of samples has its own.
+    """
+    given = engine.config
+    has_sizes = engine.checkpoint.config.crop
+    return EngineOptions(
+        slots=given.num_slots if has_sizes else engine.num_slots,
+        precision=engine.precision,
+        attention=given.attention if has_sizes else engine.attention.name,
+        compiled=given.compile,
+        num_threads=engine.num_threads,
+    )

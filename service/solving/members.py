@@ -1,6 +1,6 @@
 """Members of a vote: checkpoints with rows for a puzzle, and their votes on it."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -98,6 +98,7 @@ class _InputVotes:
     `larger` are the squares to try if it is too small, `before` the votes on the square before.
     `is_final`: no further ballots come. The variants `start` to `stop` were asked for last; all of
     ARC's at once. `max_segments` is set where the votes before, with fewer, broke the rules.
+    `held` are outcomes that are not counted yet, by variant.
     """
 
     side: int
@@ -108,6 +109,7 @@ class _InputVotes:
     is_final: bool = False
     max_segments: int | None = None
     tally: Tally = field(default_factory=Tally.empty)
+    held: dict[int, Outcome] = field(default_factory=dict)
     traces: dict[int, VariantTrace] = field(default_factory=dict)
 
     @property
@@ -217,18 +219,32 @@ class MemberVote:
             for index in range(votes.start, votes.stop)
         ]
 
-    def count(self, test_index: int, outcomes: Sequence[Outcome]) -> None:
-        """Add outcomes of a test input to its votes."""
+    def hold(self, test_index: int, outcomes: Sequence[Outcome]) -> None:
+        """Keep outcomes of a test input until they are counted."""
+        by_variant = {outcome.sample_id.variant_index: outcome for outcome in outcomes}
+        self._votes[test_index].held.update(by_variant)
+        self.num_outcomes += len(outcomes)
+
+    def held(self, test_index: int) -> Mapping[int, Outcome]:
+        """Return the outcomes of a test input that are not counted yet, by variant."""
+        return self._votes[test_index].held
+
+    def ballots(self, outcomes: Sequence[Outcome]) -> Tally:
+        """Return the votes of outcomes of one test input."""
         variants = self.member.puzzle_rows.variants
-        votes = count_ballots(
+        return count_ballots(
             np.stack([outcome.tokens for outcome in outcomes]),
             np.array([outcome.q_halt_logit for outcome in outcomes]),
             [variants[outcome.sample_id.variant_index] for outcome in outcomes],
             self.member.kind,
         )
+
+    def count(self, test_index: int, outcomes: Sequence[Outcome], ballots: Tally) -> None:
+        """Add held outcomes of a test input, with their votes, to its votes."""
         mine = self._votes[test_index]
-        mine.tally = mine.tally.merge(votes)
-        self.num_outcomes += len(outcomes)
+        for outcome in outcomes:
+            del mine.held[outcome.sample_id.variant_index]
+        mine.tally = mine.tally.merge(ballots)
         self._num_segments[test_index] += sum(outcome.steps for outcome in outcomes)
         if self._num_traced:
             self._trace(mine, outcomes)

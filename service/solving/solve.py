@@ -1,20 +1,15 @@
 """Solving one puzzle: samples go through the engines, outcomes become votes and an answer."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import reduce
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial, reduce
 from itertools import chain
 
 from augment import KINDS, CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
-from service.solving.answer import (
-    MAX_PREDICTION_BYTES,
-    MAX_TRACED,
-    answer_warnings,
-    named_candidates,
-    rule_warnings,
-)
-from service.solving.members import Member, MemberVote
+from service.solving.answer import answer_warnings, named_candidates, rule_warnings
+from service.solving.counting import count_all, count_in_order, draw_votes
+from service.solving.members import Member
 from service.wire.answer import Answer, MemberAnswer, TestAnswer
 from service.wire.errors import InputError
 from service.wire.job import ProgressSummary
@@ -30,6 +25,9 @@ class Solving:
     takes halted ones, `answer` ranks the votes. All members' votes weigh the same, and nothing is
     settled before the last member has entered. A member votes again on a larger crop where its
     votes touch the edge of the puzzle's crop.
+
+    Where a vote may end early its outcomes are counted in the order of the samples, and it ends
+    with the first that settles it. So all its counts are the same in whatever order they arrive.
     """
 
     def __init__(self, puzzle: Puzzle, members: Sequence[Member], options: SolveOptions) -> None:
@@ -45,7 +43,7 @@ class Solving:
         self.puzzle, self.options = puzzle, options
         self._rules = KINDS[puzzle.kind].rules
         self._ranking = Ranking(options.ranking)
-        self._votes = tuple(_draw_votes(members, options, len(puzzle.test)))
+        self._votes = tuple(draw_votes(members, options, len(puzzle.test)))
         self._entered: dict[int, MemberAnswer] = {}
         self._is_closed = [False] * len(puzzle.test)
         self._timings_s = {"encode": 0.0, "vote": 0.0}
@@ -118,8 +116,9 @@ class Solving:
             if not self._is_closed[test_index]:
                 groups.setdefault((member_index, test_index), []).append(outcome)
         for (member_index, test_index), group in groups.items():
-            self._votes[member_index].count(test_index, group)
-        self._close_settled({test_index for _, test_index in groups})
+            self._votes[member_index].hold(test_index, group)
+        for test_index in sorted({test_index for _, test_index in groups}):
+            self._count_arrived(test_index)
         self._release_engines()
         self._timings_s["vote"] += time.monotonic() - started
 
@@ -134,8 +133,12 @@ class Solving:
         """Rank the current votes, once every member has entered.
 
         `expected`, one for each test input where given, are compared with where they are known.
+        Of a vote that is not done, what has arrived out of order is counted too.
         """
         options = self.options
+        for test_index, is_closed in enumerate(self._is_closed):
+            if not is_closed:
+                count_all(self._votes, test_index)
         run_s = (self._finished_at or time.monotonic()) - self._started_at
         timings = self._timings_s | {"run": run_s}
         members = tuple(
@@ -215,12 +218,22 @@ class Solving:
             priority=Priority[options.priority.upper()],
         )
 
+    def _count_arrived(self, test_index: int) -> None:
+        """Count what has arrived; where the vote may end early, in order and up to its end."""
+        entered, settles = self._entered, partial(self._is_settled_with, test_index)
+        while not self._is_closed[test_index] and (
+            count_in_order(self._votes, entered, test_index, settles)
+            if self.options.stop_early
+            else count_all(self._votes, test_index)
+        ):
+            self._close_settled([test_index])
+
     def _close_settled(self, test_indices: Iterable[int]) -> None:
         for test_index in test_indices:
             if self._is_closed[test_index]:
                 continue
             self._enlarge_crops(test_index, only_complete=True)
-            while not self.waiting and self._is_settled(test_index):
+            while self._is_settled_with(test_index, Tally.empty()):
                 if not (self._enlarge_crops(test_index) or self._continue(test_index)):
                     self._is_closed[test_index] = True
                     for vote in self._votes:
@@ -254,7 +267,7 @@ class Solving:
 
         They get more segments at last, unless a number of those was asked for.
         """
-        is_verified = self._is_verified(test_index)
+        is_verified = self._is_verified(test_index, self._tally(test_index))
         if self._rules is None or (is_verified and self.options.stop_early):
             return False
         may_deepen = self.options.max_segments is None and not is_verified
@@ -275,14 +288,17 @@ class Solving:
             ):
                 vote.engine = None
 
-    def _is_settled(self, test_index: int) -> bool:
+    def _is_settled_with(self, test_index: int, more: Tally) -> bool:
+        """Return whether no outcomes are needed beyond those with these votes."""
         num_outstanding = sum(vote.num_outstanding(test_index) for vote in self._votes)
-        if num_outstanding == 0:
-            return True
+        num_outstanding -= more.num_ballots
+        if self.waiting or num_outstanding == 0:
+            return not self.waiting
+        tally = self._tally(test_index).merge(more)
         if self._rules is not None:
-            return self.options.stop_early and self._is_verified(test_index)
+            return self.options.stop_early and self._is_verified(test_index, tally)
         return self.options.stop_early and decided(
-            self._tally(test_index), num_outstanding, self.options.attempts, self._ranking
+            tally, num_outstanding, self.options.attempts, self._ranking
         )
 
     def _solves(self, test_index: int) -> Callable[[Grid], bool] | None:
@@ -290,24 +306,10 @@ class Solving:
         rules, given = self._rules, self.puzzle.test[test_index]
         return None if rules is None else lambda answer: rules.solves(given, answer)
 
-    def _is_verified(self, test_index: int) -> bool:
+    def _is_verified(self, test_index: int, tally: Tally) -> bool:
         """Return whether some vote obeys the rules."""
         solves = self._solves(test_index)
-        entries = self._tally(test_index).entries
-        return solves is not None and any(solves(entry.grid) for entry in entries)
-
-
-def _draw_votes(
-    members: Sequence[Member], options: SolveOptions, num_inputs: int
-) -> Iterator[MemberVote]:
-    """Draw each member's variants; the limits of traces are over all members."""
-    num_traced = MAX_TRACED if options.trace else 0
-    prediction_bytes = MAX_PREDICTION_BYTES // len(members)
-    for member in members:
-        drawn = member.draw(options.variants, options.seed)
-        vote = MemberVote(drawn, num_inputs, num_traced, prediction_bytes)
-        num_traced = max(0, num_traced - vote.num_variants)
-        yield vote
+        return solves is not None and any(solves(entry.grid) for entry in tally.entries)
 
 
 def solve(

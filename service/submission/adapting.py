@@ -13,7 +13,7 @@ from hrm_core.training.checks import STEP_COST
 from service.adaptation.prepare import AdaptOptions, prepare_adaptation
 from service.adaptation.recipes import find_recipe
 from service.runtime.choice import best_base
-from service.runtime.devices import EngineOptions
+from service.runtime.devices import EngineOptions, split_devices
 from service.runtime.folders import state_subfolder
 from service.solving.enrolment import RowIndex
 from service.solving.records import ADAPTATION_NAME, read_adaptation
@@ -150,7 +150,7 @@ def adapt_checkpoint(
         puzzles,
         folder,
         options,
-        device=engine.device,
+        device=split_devices(engine.device)[0],
         num_threads=engine.num_threads,
         tuned_folder=state_subfolder("tuned"),
     )

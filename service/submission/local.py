@@ -8,6 +8,7 @@ from pathlib import Path
 from augment import ARC, CanvasError, Grid, Puzzle
 from hrm_core import Engine, open_checkpoint
 from service.runtime.devices import EngineOptions
+from service.solving.engines import options_of
 from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, group_by_puzzle
@@ -97,19 +98,8 @@ def _open_engines(
         if num_samples:
             earlier = journal.engines.get(name, EngineOptions())
             engines[name] = open_engine(row_index, config.engine.fill(earlier), num_samples)
-    journal.note_engines({name: _options_of(engine) for name, engine in engines.items()})
+    journal.note_engines({name: options_of(engine) for name, engine in engines.items()})
     return engines
-
-
-def _options_of(engine: Engine) -> EngineOptions:
-    """Return the options that an engine runs with; the device is left open."""
-    return EngineOptions(
-        slots=engine.num_slots,
-        precision=engine.precision,
-        attention=engine.attention.name,
-        compiled=engine.config.compile,
-        num_threads=engine.num_threads,
-    )
 
 
 def enrol_all(run: Run, row_indexes: Sequence[RowIndex], *, takes_one: bool = False) -> Voters:

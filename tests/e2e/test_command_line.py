@@ -183,6 +183,19 @@ def test_the_findings_are_shown_side_by_side(
     assert any("of fixed's variant-segments" in line for line in lines)
 
 
+def test_two_processes_find_what_one_finds(
+    hrm_arc: Any, early_folder: Path, task_folder: Path
+) -> None:
+    evaluate = ("evaluate", early_folder, "--tasks", task_folder, "--slots", 4, "--json")
+
+    one = json.loads(hrm_arc(*evaluate, "--device", "cpu").out)
+    two = json.loads(hrm_arc(*evaluate, "--device", "cpu,cpu").out)
+
+    assert two == one | {"device": "cpu, cpu"}
+    refused = hrm_arc(*evaluate, "--device", "cpu,cuda:0")
+    assert (refused.code, "devices of one kind" in refused.said) == (2, True)
+
+
 def test_tasks_without_expected_outputs_need_solutions(
     hrm_arc: Any,
     tiny_folder: Path,

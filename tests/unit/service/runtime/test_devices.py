@@ -12,9 +12,10 @@ from service.runtime.devices import (
     isolate,
     list_devices,
     show_device,
+    split_devices,
     taken_device,
 )
-from service.wire.errors import ServiceError, SettingsError
+from service.wire.errors import InputError, ServiceError, SettingsError
 
 
 @pytest.fixture
@@ -33,6 +34,22 @@ def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Non
 def test_a_device_that_was_named_gets_one_worker() -> None:
     assert list_devices("cuda:3") == ("cuda:3",)
     assert list_devices("cpu") == ("cpu",)
+
+
+def test_an_option_names_one_device_a_list_or_all(gpus: Callable[[str], None]) -> None:
+    assert split_devices("auto") == ("auto",)
+    assert split_devices("cuda:1, cuda:0") == ("cuda:1", "cuda:0")
+    assert split_devices("cpu,cpu") == ("cpu", "cpu")
+    gpus("print(2)")
+    assert split_devices("all") == ("cuda:0", "cuda:1")
+    gpus("print(0)")
+    assert split_devices("all") == ("cpu",)
+
+
+@pytest.mark.parametrize("wanted", ["cpu,cuda:0", "auto,auto", "cuda:0,", "all,cuda:0"])
+def test_a_list_has_devices_of_one_kind(wanted: str) -> None:
+    with pytest.raises(InputError, match="devices of one kind"):
+        split_devices(wanted)
 
 
 def test_every_gpu_gets_a_worker(gpus: Callable[[str], None]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from augment import Grid, Puzzle, Task, Variant, encode
 from hrm_core import Engine, Outcome
-from service.solving import solve as solve_module
+from service.solving import counting
 from service.solving.answer import count_predictions, read_traces
 from service.solving.enrolment import RowIndex
 from service.solving.members import Member
@@ -118,7 +118,7 @@ def test_an_answer_has_the_predictions_of_the_first_variants_that_fit(
     num_bytes = len(puzzle.test) * next(
         size for size in count() if count_predictions(size, side) == 2 * num_segments
     )
-    monkeypatch.setattr(solve_module, "MAX_PREDICTION_BYTES", num_bytes)
+    monkeypatch.setattr(counting, "MAX_PREDICTION_BYTES", num_bytes)
 
     answer = solved([early_engine], [Member.find(early_row_index, puzzle)], puzzle, options)
 
@@ -192,7 +192,7 @@ def test_no_more_variants_are_traced_than_the_limit_the_main_checkpoints_first(
     puzzle: Puzzle,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(solve_module, "MAX_TRACED", NUM_VARIANTS + 2)
+    monkeypatch.setattr(counting, "MAX_TRACED", NUM_VARIANTS + 2)
     members = [
         Member.find(tiny_row_index, puzzle, name="main"),
         Member.find(early_row_index, puzzle, name="beside"),
