@@ -1,6 +1,6 @@
 """Members of a vote: checkpoints with rows for a puzzle, and their votes on it."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -8,10 +8,17 @@ import numpy as np
 
 from augment import ARC, NUM_DIHEDRALS, CropChoice, Grid, Kind, Puzzle, touches_edge
 from hrm_core import Engine, Outcome, Sample
-from service.solving.answer import count_predictions, read_traces
+from service.solving.answer import (
+    MAX_PREDICTION_BYTES,
+    MAX_TRACED,
+    CountedVotes,
+    count_predictions,
+    read_traces,
+)
 from service.solving.confidence import Calibration, VoteSource
 from service.solving.enrolment import PuzzleRows, RowIndex
 from service.wire.answer import AdaptationSummary, MemberAnswer, MemberShare, VariantTrace
+from service.wire.options import SolveOptions
 from voting import Ranking, Tally, count_ballots
 
 # Variants of a puzzle with rules come in waves, since mostly one of the first obeys them.
@@ -156,6 +163,19 @@ class MemberVote:
     def _first_wave(self) -> int:
         has_waves = self.member.kind.rules is not None
         return min(FIRST_WAVE, self.num_variants) if has_waves else self.num_variants
+
+    @property
+    def counted(self) -> tuple[CountedVotes, ...]:
+        """The current votes on each test input."""
+        tallies = [votes.tally for votes in self._votes]
+        return tuple(map(CountedVotes, tallies, self._num_segments))
+
+    def take_over(self, counted: Sequence[CountedVotes]) -> None:
+        """Take votes that were counted elsewhere; no more come, unless on a larger crop."""
+        for votes, (tally, _) in zip(self._votes, counted, strict=True):
+            votes.tally, votes.is_final = tally, True
+            self.num_outcomes += tally.num_ballots
+        self._num_segments = [segments for _, segments in counted]
 
     def tally(self, test_index: int) -> Tally:
         """Return the current votes on a test input."""
@@ -321,3 +341,16 @@ class MemberVote:
                 self.member.kind,
             )
             votes.traces.update(zip(traced, traces, strict=True))
+
+
+def draw_votes(
+    members: Sequence[Member], options: SolveOptions, num_inputs: int
+) -> Iterator[MemberVote]:
+    """Draw each member's variants; the limits of traces are over all members."""
+    num_traced = MAX_TRACED if options.trace else 0
+    prediction_bytes = MAX_PREDICTION_BYTES // len(members)
+    for member in members:
+        drawn = member.draw(options.variants, options.seed)
+        vote = MemberVote(drawn, num_inputs, num_traced, prediction_bytes)
+        num_traced = max(0, num_traced - vote.num_variants)
+        yield vote
