@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -23,13 +23,6 @@ _GRID_OBJECT_BYTES = 300
 # and cannot outvote the others, since a vote takes two that agree.
 MIN_HELD_OUT = 2 / 16
 UNVERIFIED = "No variant's answer obeys the rules, so no attempt is right."
-
-
-class CountedVotes(NamedTuple):
-    """The votes on a test input, and the segments that they took."""
-
-    tally: Tally
-    segments: int
 
 
 def named_candidates(

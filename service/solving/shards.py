@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from augment import Grid
-from service.solving.answer import CountedVotes
+from service.solving.input_votes import CountedVotes
 from service.solving.members import Member
 from service.wire.errors import EnrolmentError
 from service.wire.options import SolveOptions

@@ -8,11 +8,11 @@ from itertools import chain
 from augment import KINDS, CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
 from service.solving.answer import (
-    CountedVotes,
     answer_warnings,
     named_candidates,
     rule_warnings,
 )
+from service.solving.input_votes import CountedVotes
 from service.solving.members import Member, draw_votes
 from service.wire.answer import Answer, MemberAnswer, TestAnswer
 from service.wire.errors import InputError
