@@ -6,11 +6,13 @@ from service.jobs.batches import BatchStore as BatchStore
 from service.jobs.batches import summarise as summarise
 from service.jobs.claims import Claims as Claims
 from service.jobs.feed import EventFeed as EventFeed
+from service.jobs.keys import is_shard as is_shard
 from service.jobs.record import Event as Event
 from service.jobs.record import Job as Job
 from service.jobs.record import NewBatch as NewBatch
 from service.jobs.record import NewJob as NewJob
 from service.jobs.record import Refused as Refused
+from service.jobs.record import Shard as Shard
 from service.jobs.record import event_order as event_order
 from service.jobs.served import AdaptedRecord as AdaptedRecord
 from service.jobs.served import WorkerRecord as WorkerRecord

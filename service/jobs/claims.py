@@ -1,7 +1,8 @@
 """The job layer as a worker sees it: claim, renew, report, finish."""
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -9,15 +10,13 @@ from redis.exceptions import ResponseError
 from service.jobs import keys
 from service.jobs.connection import Scripts, connect, explained
 from service.jobs.keys import GROUP
-from service.jobs.record import Job, pairs
+from service.jobs.record import Job, Shard, pairs
+from service.jobs.registration import PUZZLES_TTL_S, Registration, register
 from service.jobs.served import WorkerRecord
+from service.jobs.shards import Shards
 from service.wire.checkpoint import KnownPuzzle
 from service.wire.job import Failure, JobState
 from service.wire.options import PRIORITIES, Priority
-
-# How long a checkpoint's list of puzzles outlives the last worker that served it.
-PUZZLES_TTL_S = 86_400
-WORKER_TTL_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +48,18 @@ class Claims:
         self._result_ttl_s = result_ttl_s
         self._redis = connect(url)
         self._scripts = Scripts(self._redis)
+        self.shards = Shards(self._run, worker_id, result_ttl_s)
+        # In turn, so that the shards of no checkpoint starve; of none until `serve`.
+        self._shard_priorities: deque[str] = deque()
         self._cancels_position: bytes | None = None
 
     def close(self) -> None:
         """Give the connections back."""
         self._redis.close()
+
+    def serve(self, checkpoints: Iterable[str]) -> None:
+        """Take shards from now on of jobs that these checkpoints answer, given by hash."""
+        self._shard_priorities = deque(map(keys.shard_priority, sorted(set(checkpoints))))
 
     def claim(
         self,
@@ -62,14 +68,21 @@ class Claims:
         *,
         num_batch_places: int = 0,
         most_batch: int | None = None,
+        most_shards: int = 0,
     ) -> list[Job]:
         """Take waiting jobs, interactive ones first; wait for one when there is none.
 
-        `num_batch_places` of the places go to batch jobs first, so that these never starve, and
-        `most_batch` at the most, so that they leave some to interactive jobs that are to come. Jobs
-        past their deadline or out of attempts are ended on the way.
+        Up to `most_shards` shards go before them, since their jobs have begun. `num_batch_places`
+        of the places go to batch jobs first, so that these never starve, and `most_batch` at the
+        most, so that they leave some to interactive jobs that are to come. Jobs past their deadline
+        or out of attempts are ended on the way.
         """
+        self._shard_priorities.rotate(-1)
+        sharded = tuple(self._shard_priorities)[:most_shards]
         jobs: list[Job] = []
+        with explained(self._redis):
+            if sharded and num_places > 0:
+                jobs += self._read(sharded[:num_places], 1, None)
         most_batch = num_places if most_batch is None else min(most_batch, num_places)
         first = min(num_batch_places, most_batch)
         shares: tuple[tuple[Priority, int], ...] = (
@@ -86,21 +99,27 @@ class Claims:
                 # COUNT is per stream, so with one place left only one stream can be waited for.
                 both = num_places > 1 and most_batch > 0
                 waited = PRIORITIES if both else PRIORITIES[:1]
-                jobs += self._read(waited, 1, block_s)
+                more = sharded[: num_places - len(waited)]
+                jobs += self._read((*waited, *more), 1, block_s)
         return jobs
 
-    def reclaim(self, num_places: int, held: Collection[str] = ()) -> list[Job]:
-        """Take over jobs of workers that have not renewed the lease.
+    def reclaim(
+        self, num_places: int, held: Collection[str] = (), *, most_shards: int = 0
+    ) -> list[Job]:
+        """Take over jobs, and up to `most_shards` shards, of workers that have not renewed a lease.
 
         Of the jobs `held`, which this worker works on, the leases are renewed, and no attempt is
         charged: they are not among those returned.
         """
         jobs: list[Job] = []
         with explained(self._redis):
-            for priority in PRIORITIES:
+            for priority in (*self._shard_priorities, *PRIORITIES):
+                limit = num_places
+                if priority not in PRIORITIES:
+                    limit = min(limit, most_shards)
                 start: Any = "0-0"
-                while len(jobs) < num_places:
-                    start, entries, *_ = self._autoclaim(priority, start, num_places - len(jobs))
+                while len(jobs) < limit:
+                    start, entries, *_ = self._autoclaim(priority, start, limit - len(jobs))
                     jobs += self._start_all(priority, entries, held)
                     if start in (b"0-0", "0-0"):
                         break
@@ -161,7 +180,7 @@ class Claims:
 
     def succeed(self, job_id: str, result: bytes) -> bool:
         """Write a job's result; False when it has ended already."""
-        return bool(self._run("succeed", job_id, result, self._result_ttl_s))
+        return bool(self._run("succeed", self.worker_id, job_id, result, self._result_ttl_s))
 
     def fail(self, job_id: str, failure: Failure) -> bool:
         """End a job as failed; False when it is no longer this worker's."""
@@ -180,31 +199,10 @@ class Claims:
         arguments = (self.worker_id, job_id, charged, reason, self._result_ttl_s)
         return bool(self._run("hand_back", *arguments))
 
-    def register(self, record: WorkerRecord) -> frozenset[str]:
-        """Report that this worker lives; it counts as gone when this stops.
-
-        Returns the hashes of its checkpoints without published puzzles.
-        """
+    def register(self, record: WorkerRecord) -> Registration:
+        """Report that this worker lives; it counts as gone when this stops."""
         with explained(self._redis):
-            seconds, microseconds = self._redis.time()
-            now = seconds + microseconds / 1e6
-            index = [
-                (one.sha256, key)
-                for one in record.checkpoints
-                if one.puzzles
-                for key in keys.puzzle_index_keys(one.sha256)
-            ]
-            pipeline = self._redis.pipeline(transaction=False)
-            for _, key in index:
-                pipeline.expire(key, PUZZLES_TTL_S)
-            pipeline.set(keys.worker_key(record.id), record.model_dump_json(), ex=WORKER_TTL_S)
-            pipeline.zadd(keys.WORKERS, {record.id: now})
-            pipeline.zremrangebyscore(keys.WORKERS, "-inf", now - WORKER_TTL_S)
-            replies = pipeline.execute()
-        # A key that is not there has no time to be set.
-        return frozenset(
-            sha256 for (sha256, _), is_there in zip(index, replies, strict=False) if not is_there
-        )
+            return register(self._redis, record)
 
     def publish_puzzles(self, sha256: str, puzzles: Iterable[KnownPuzzle]) -> None:
         """Publish which puzzles a checkpoint has rows for."""
@@ -237,7 +235,7 @@ class Claims:
         with explained(self._redis):
             self._redis.zrem(keys.WORKERS, self.worker_id)
             self._redis.delete(keys.worker_key(self.worker_id))
-            for priority in PRIORITIES:
+            for priority in (*PRIORITIES, *self._shard_priorities):
                 self._leave_group(keys.queue_key(priority))
 
     def _leave_group(self, queue: str) -> None:
@@ -257,7 +255,7 @@ class Claims:
         arguments = (self.worker_id, job_id, state, code, detail, self._result_ttl_s)
         return bool(self._run("end", *arguments))
 
-    def _read(self, priorities: Sequence[Priority], num: int, block_s: float | None) -> list[Job]:
+    def _read(self, priorities: Sequence[str], num: int, block_s: float | None) -> list[Job]:
         streams = {keys.queue_key(priority): ">" for priority in priorities}
         block = None if block_s is None else max(1, int(block_s * 1000))
         reply = self._in_group(
@@ -270,7 +268,7 @@ class Claims:
             for job in self._start_all(by_queue[queue], entries)
         ]
 
-    def _autoclaim(self, priority: Priority, start: Any, num: int) -> Any:
+    def _autoclaim(self, priority: str, start: Any, num: int) -> Any:
         queue, idle_ms = keys.queue_key(priority), int(self.lease_s * 1000)
         return self._in_group(
             lambda: self._redis.xautoclaim(queue, GROUP, self.worker_id, idle_ms, start, count=num)
@@ -279,23 +277,20 @@ class Claims:
     def _in_group(self, command: Callable[[], Any]) -> Any:
         """Run a command of the consumer groups, making them where there are none.
 
-        There are none on a new server, or on one that was emptied.
+        There are none on a new server, on one that was emptied, or of a queue of shards that ended.
         """
         try:
             return command()
         except ResponseError as error:
-            if "NOGROUP" not in str(error):
+            # The second one where the queue ended during the wait for an entry.
+            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
                 raise
-        for priority in PRIORITIES:
-            try:
-                self._redis.xgroup_create(keys.queue_key(priority), GROUP, id="0", mkstream=True)
-            except ResponseError as error:
-                if "BUSYGROUP" not in str(error):
-                    raise
+        for priority in (*PRIORITIES, *self._shard_priorities):
+            self._run("open_queue", priority)
         return command()
 
     def _start_all(
-        self, priority: Priority, entries: Sequence[Any], held: Collection[str] = ()
+        self, priority: str, entries: Sequence[Any], held: Collection[str] = ()
     ) -> list[Job]:
         jobs = []
         for entry_id, fields in entries:
@@ -307,7 +302,11 @@ class Claims:
                 *(self._max_attempts, self._result_ttl_s, int(job_id in held)),
             )
             if verdict == b"run":
-                jobs.append(Job.from_fields(job_id, pairs(record[0])))
+                fields, counts = map(pairs, record)
+                job = Job.from_fields(job_id, fields)
+                if keys.is_shard(job_id):
+                    job = replace(job, shard=Shard.from_fields(fields, counts))
+                jobs.append(job)
         return jobs
 
     def _run(self, name: str, *arguments: Any) -> Any:

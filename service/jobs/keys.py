@@ -4,8 +4,6 @@ import re
 import secrets
 from typing import Final
 
-from service.wire.options import Priority
-
 # One hash tag for all, so that scripts may touch several keys on a Redis Cluster too.
 PREFIX: Final = "{hrm-arc}:"
 GROUP: Final = "workers"
@@ -13,6 +11,8 @@ EVENTS: Final = f"{PREFIX}events"
 CANCELS: Final = f"{PREFIX}cancels"
 DEAD: Final = f"{PREFIX}dead"
 WAITING: Final = f"{PREFIX}waiting"
+# Ids of the jobs that are divided into shards now.
+DIVIDED: Final = f"{PREFIX}divided"
 WORKERS: Final = f"{PREFIX}workers"
 # Ids of adapted checkpoints that were asked to be removed, by when (seconds, the clock of Redis).
 ADAPTED_REMOVED: Final = f"{PREFIX}adapted-removed"
@@ -47,9 +47,19 @@ def batch_key(batch_id: str) -> str:
     return f"{PREFIX}batch:{batch_id}"
 
 
-def queue_key(priority: Priority) -> str:
-    """Name the stream that jobs of a priority wait in."""
+def is_shard(job_id: str) -> bool:
+    """Return whether an id is that of a shard, and not of a whole job."""
+    return "." in job_id
+
+
+def queue_key(priority: str) -> str:
+    """Name the stream that jobs of a priority wait in, or shards of a checkpoint."""
     return f"{PREFIX}queue:{priority}"
+
+
+def shard_priority(checkpoint_sha256: str) -> str:
+    """Name what the shards that a checkpoint answers have in place of a priority."""
+    return f"shards:{checkpoint_sha256}"
 
 
 def jobs_key(owner: str) -> str:
@@ -65,6 +75,11 @@ def batches_key(owner: str) -> str:
 def worker_key(worker_id: str) -> str:
     """Name a worker's record."""
     return f"{PREFIX}worker:{worker_id}"
+
+
+def ready_key(checkpoint_sha256: str) -> str:
+    """Name the list of the workers that are ready to answer with a checkpoint, by time."""
+    return f"{PREFIX}ready:{checkpoint_sha256}"
 
 
 def puzzle_index_keys(checkpoint_sha256: str) -> tuple[str, str]:

@@ -10,6 +10,8 @@ from service.wire.errors import QueueError
 from service.wire.job import Failure, JobState
 from service.wire.options import Priority
 
+# Names of votes that are none: those of the workers that brought some.
+_WORKER = "worker:"
 _EVENT_ID = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
 
 
@@ -62,10 +64,52 @@ class NewBatch(NewWork):
 
 
 @dataclass(frozen=True, slots=True)
+class Shard:
+    """A part of a divided job: some of the `num_variants` that it draws, by their index.
+
+    `split` names the division. Without variants it is the closing of the job: `votes` are those of
+    the shards that were counted, as numbers by name, and `workers` have brought them.
+
+    Units: job_started_at in seconds since 1970, when the job itself was claimed.
+    """
+
+    split: str
+    checkpoint_sha256: str
+    part: range
+    num_variants: int
+    job_started_at: float
+    votes: Mapping[str, int]
+    workers: frozenset[str]
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[bytes, bytes], counts: Mapping[bytes, bytes]) -> "Shard":
+        """Read a shard's fields with those of its job, and the counts for a closing."""
+        return cls(
+            split=_text(fields, b"split"),
+            checkpoint_sha256=_text(fields, b"checkpoint"),
+            part=range(*map(int, fields.get(b"range", b"0 0").split())),
+            num_variants=int(fields[b"variants"]),
+            job_started_at=_seconds(fields, b"job_started_ms") or 0.0,
+            votes=votes_of(counts),
+            workers=frozenset(
+                name.decode().removeprefix(_WORKER)
+                for name in counts
+                if name.startswith(_WORKER.encode())
+            ),
+        )
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the votes are in, and the job's answer is to be made of them."""
+        return not self.part
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job as it stands. `task`, `options`, `progress` and `result` are JSON documents.
 
-    In lists `task` and `result` are left out.
+    In lists `task` and `result` are left out. What a worker claims may be a `shard` of a job, with
+    the shard's id, attempts and times.
 
     Units: times in seconds since 1970, by the clock of Redis.
     """
@@ -88,6 +132,7 @@ class Job:
     result: bytes | None
     failure: Failure | None
     last_event: str
+    shard: Shard | None = None
 
     @classmethod
     def from_fields(cls, job_id: str, fields: Mapping[bytes, bytes]) -> "Job":
@@ -166,6 +211,12 @@ def event_order(event_id: str) -> tuple[int, int]:
 def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
     """Read a hash as scripts give it: names and values in turn."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def votes_of(counts: Mapping[bytes, bytes]) -> dict[str, int]:
+    """Read the votes of a divided job, without who brought them."""
+    names = {name.decode(): int(number) for name, number in counts.items()}
+    return {name: number for name, number in names.items() if not name.startswith(_WORKER)}
 
 
 def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:

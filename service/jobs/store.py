@@ -34,7 +34,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much waits and how much runs; `dead` used up their attempts and are still kept.
+    """How many jobs wait and run; `dead` used up their attempts and are still kept.
 
     Units: oldest_waiting_s in seconds, 0 where nothing waits.
     """
@@ -236,6 +236,7 @@ class JobStore:
                 num_running += pending
                 age = now - event_order(first[0][0].decode())[0] / 1000 if first else 0.0
                 oldest[priority] = max(0.0, age)
+            num_running += await self.redis.scard(keys.DIVIDED)
             num_dead = int(await self.redis.zcard(keys.DEAD))
         return Depth(waiting, num_running, oldest, num_dead)
 

@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     lease_s: Annotated[float, Field(ge=1)] = 12.0
     max_attempts: Annotated[int, Field(ge=1)] = 5
     max_jobs: Annotated[int, Field(ge=1)] = 64
+    # A job of more samples (variants times test inputs) is divided among the workers that answer
+    # with its checkpoint, where there are several; 0: none is.
+    shard_above: Annotated[int, Field(ge=0)] = 1024
     grace_s: Annotated[float, Field(ge=0)] = 25.0
     # Answer a submission only once it is on disk: safe against power loss, up to a second slower.
     strict_durability: bool = False

@@ -7,6 +7,7 @@ from functools import reduce
 from hrm_core import Outcome
 from service.solving.answer import MAX_PREDICTION_BYTES, MAX_TRACED
 from service.solving.members import Member, MemberVote
+from service.wire.errors import InputError
 from service.wire.options import SolveOptions
 from voting import Tally
 
@@ -18,7 +19,19 @@ _Settles = Callable[[Tally], bool]
 def draw_votes(
     members: Sequence[Member], options: SolveOptions, num_inputs: int
 ) -> Iterator[MemberVote]:
-    """Draw each member's variants; the limits of traces are over all members."""
+    """Draw each member's variants; the limits of traces are over all members.
+
+    Raises: InputError for no member, or two of one name.
+    """
+    if not members:
+        raise InputError("no checkpoint votes: name at least one")
+    names = [member.name for member in members]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"two checkpoints named {name!r} cannot vote together: name each once, "
+                "or rename one of the folders"
+            )
     num_traced = MAX_TRACED if options.trace else 0
     prediction_bytes = MAX_PREDICTION_BYTES // len(members)
     for member in members:

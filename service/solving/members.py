@@ -1,16 +1,20 @@
 """Members of a vote: checkpoints with rows for a puzzle, and their votes on it."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from augment import ARC, NUM_DIHEDRALS, CropChoice, Grid, Kind, Puzzle, touches_edge
+from augment import ARC, CropChoice, Grid, Kind, Puzzle, touches_edge
 from hrm_core import Engine, Outcome, Sample
-from service.solving.answer import count_predictions, read_traces
+from service.solving.answer import (
+    count_predictions,
+    read_traces,
+)
 from service.solving.confidence import Calibration, VoteSource
 from service.solving.enrolment import PuzzleRows, RowIndex
+from service.solving.input_votes import CountedVotes, InputVotes
 from service.wire.answer import AdaptationSummary, MemberAnswer, MemberShare, VariantTrace
 from voting import Ranking, Tally, count_ballots
 
@@ -91,43 +95,6 @@ class Member:
         return self.calibration.confidence(tally, ranking, test_input, num_attempts, source)
 
 
-@dataclass(slots=True)
-class _InputVotes:
-    """A member's votes on one test input, made on a square of `side` cells.
-
-    `larger` are the squares to try if it is too small, `before` the votes on the square before.
-    `is_final`: no further ballots come. The variants `start` to `stop` were asked for last; all of
-    ARC's at once. `max_segments` is set where the votes before, with fewer, broke the rules.
-    `held` are outcomes that are not counted yet, by variant.
-    """
-
-    side: int
-    larger: tuple[int, ...]
-    stop: int
-    start: int = 0
-    before: "_InputVotes | None" = None
-    is_final: bool = False
-    max_segments: int | None = None
-    tally: Tally = field(default_factory=Tally.empty)
-    held: dict[int, Outcome] = field(default_factory=dict)
-    traces: dict[int, VariantTrace] = field(default_factory=dict)
-
-    @property
-    def agree(self) -> bool:
-        """Whether at least half of the ballots that name a grid name one of a few.
-
-        Each symmetry shows another corner of an output that is cut, so as many grids are a few. A
-        network that knows nothing names a grid for each variant.
-        """
-        counts = sorted((entry.count for entry in self.tally.entries), reverse=True)
-        return 2 * sum(counts[:NUM_DIHEDRALS]) >= self.tally.num_votes
-
-    def are_mostly(self, matches: Callable[[Grid], bool]) -> bool:
-        """Return whether at least half of the ballots that name a grid name a matching one."""
-        num_matching = sum(entry.count for entry in self.tally.entries if matches(entry.grid))
-        return 0 < self.tally.num_votes <= 2 * num_matching
-
-
 class MemberVote:
     """The votes of one member, and the engine that computes them.
 
@@ -144,7 +111,7 @@ class MemberVote:
         self.num_outcomes, self.num_asked = 0, num_inputs * self._first_wave
         crop = member.crop
         self._votes = [
-            _InputVotes(crop.size, crop.larger, self._first_wave) for _ in range(num_inputs)
+            InputVotes(crop.size, crop.larger, self._first_wave) for _ in range(num_inputs)
         ]
         self._num_segments = [0] * num_inputs
         self._num_traced, self._prediction_bytes = num_traced, prediction_bytes
@@ -158,6 +125,19 @@ class MemberVote:
     def _first_wave(self) -> int:
         has_waves = self.member.kind.rules is not None
         return min(FIRST_WAVE, self.num_variants) if has_waves else self.num_variants
+
+    @property
+    def counted(self) -> tuple[CountedVotes, ...]:
+        """The current votes on each test input."""
+        tallies = [votes.tally for votes in self._votes]
+        return tuple(map(CountedVotes, tallies, self._num_segments))
+
+    def take_over(self, counted: Sequence[CountedVotes]) -> None:
+        """Take votes that were counted elsewhere; no more come, unless on a larger crop."""
+        for votes, (tally, _) in zip(self._votes, counted, strict=True):
+            votes.tally, votes.is_final = tally, True
+            self.num_outcomes += tally.num_ballots
+        self._num_segments = [segments for _, segments in counted]
 
     def tally(self, test_index: int) -> Tally:
         """Return the current votes on a test input."""
@@ -270,7 +250,7 @@ class MemberVote:
                 votes.larger, votes.before = (), None
             return False
         smaller = replace(votes, before=None)
-        self._votes[test_index] = _InputVotes(
+        self._votes[test_index] = InputVotes(
             votes.larger[0], votes.larger[1:], self.num_variants, before=smaller
         )
         self.num_asked += self.num_variants
@@ -287,7 +267,7 @@ class MemberVote:
         if votes.stop < self.num_variants:
             votes.start, votes.stop = votes.stop, min(WAVE_GROWTH * votes.stop, self.num_variants)
         elif may_deepen and votes.max_segments is None:
-            votes = _InputVotes(votes.side, (), self._first_wave, max_segments=DEEP_SEGMENTS)
+            votes = InputVotes(votes.side, (), self._first_wave, max_segments=DEEP_SEGMENTS)
             self._votes[test_index] = votes
         else:
             return False
@@ -322,7 +302,7 @@ class MemberVote:
         traces = self._votes[test_index].traces
         return tuple(traces[index] for index in sorted(traces))
 
-    def _trace(self, votes: _InputVotes, outcomes: Sequence[Outcome]) -> None:
+    def _trace(self, votes: InputVotes, outcomes: Sequence[Outcome]) -> None:
         variants = self.member.puzzle_rows.variants
         traced = {
             index: outcome

@@ -9,9 +9,9 @@ from augment import KINDS, CanvasError, Grid, Puzzle
 from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
 from service.solving.answer import answer_warnings, named_candidates, rule_warnings
 from service.solving.counting import count_all, count_in_order, draw_votes
+from service.solving.input_votes import CountedVotes
 from service.solving.members import Member
 from service.wire.answer import Answer, MemberAnswer, TestAnswer
-from service.wire.errors import InputError
 from service.wire.job import ProgressSummary
 from service.wire.options import SolveOptions
 from voting import Ranking, Tally, decided, rank
@@ -24,26 +24,26 @@ class Solving:
     `enter` queues a member's samples, in any order and whenever its engine is available, `receive`
     takes halted ones, `answer` ranks the votes. All members' votes weigh the same, and nothing is
     settled before the last member has entered. A member votes again on a larger crop where its
-    votes touch the edge of the puzzle's crop.
+    votes touch the edge of the puzzle's crop. A vote that was `counted` elsewhere, by shards of a
+    job, only has to be answered, or made again on a larger crop.
 
     Where a vote may end early its outcomes are counted in the order of the samples, and it ends
     with the first that settles it. So all its counts are the same in whatever order they arrive.
     """
 
-    def __init__(self, puzzle: Puzzle, members: Sequence[Member], options: SolveOptions) -> None:
-        if not members:
-            raise InputError("no checkpoint votes: name at least one")
-        names = [member.name for member in members]
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError(
-                    f"two checkpoints named {name!r} cannot vote together: name each once, "
-                    "or rename one of the folders"
-                )
+    def __init__(
+        self,
+        puzzle: Puzzle,
+        members: Sequence[Member],
+        options: SolveOptions,
+        counted: Sequence[CountedVotes] = (),
+    ) -> None:
         self.puzzle, self.options = puzzle, options
         self._rules = KINDS[puzzle.kind].rules
         self._ranking = Ranking(options.ranking)
         self._votes = tuple(draw_votes(members, options, len(puzzle.test)))
+        if counted:
+            self._votes[0].take_over(counted)
         self._entered: dict[int, MemberAnswer] = {}
         self._is_closed = [False] * len(puzzle.test)
         self._timings_s = {"encode": 0.0, "vote": 0.0}
@@ -80,6 +80,11 @@ class Solving:
         return tuple(self._tally(test_index) for test_index in range(len(self.puzzle.test)))
 
     @property
+    def counted(self) -> tuple[CountedVotes, ...]:
+        """The current votes of the main member on each test input."""
+        return self._votes[0].counted
+
+    @property
     def progress(self) -> ProgressSummary:
         """The progress of the puzzle."""
         return ProgressSummary(
@@ -100,11 +105,12 @@ class Solving:
         """
         vote = self._votes[member_index]
         vote.engine = engine
-        self._queue(member_index, range(len(self.puzzle.test)))
+        inputs = range(len(self.puzzle.test))
+        self._queue(member_index, [index for index in inputs if vote.num_outstanding(index)])
         if not self._entered:
             self._started_at, self._device = time.monotonic(), str(engine.device)
         self._entered[member_index] = vote.describe(engine, self.options.max_segments)
-        self._close_settled(range(len(self.puzzle.test)))
+        self._close_settled(inputs)
         self._release_engines()
 
     def receive(self, outcomes: Sequence[Outcome]) -> None:
@@ -201,7 +207,7 @@ class Solving:
         """Queue a member's samples in its engine, test inputs taking turns."""
         started, vote, options = time.monotonic(), self._votes[member_index], self.options
         engine = vote.engine
-        if engine is None:
+        if engine is None or not test_indices:
             return
         # The same for all: only a single input's votes are made again.
         max_segments = vote.max_segments(test_indices[0], options.max_segments)

@@ -192,6 +192,12 @@ class Answer(MemberAnswer):
     worker: str | None = Field(
         default=None, exclude_if=is_none, description="The worker that solved it."
     )
+    workers: int | None = Field(
+        default=None,
+        exclude_if=is_none,
+        description="How many workers computed its votes: more than one of a large job that was "
+        "divided, of which `worker` then put the answer together.",
+    )
 
     @property
     def attempts(self) -> tuple[tuple[Grid, ...], ...]:

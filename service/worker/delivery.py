@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -13,8 +13,24 @@ from service.jobs import Claims
 from service.runtime.timing import Backoff
 from service.wire.errors import QueueUnavailable
 from service.worker.intake import Leases
-from service.worker.messages import Change, Changed, Failed, Progressed, Succeeded, WorkerEvent
+from service.worker.messages import (
+    Change,
+    Changed,
+    Divided,
+    Failed,
+    Progressed,
+    Succeeded,
+    Voted,
+    WorkerEvent,
+)
 from service.worker.metrics import WorkerMetrics
+from service.worker.shards import judge
+
+T = TypeVar("T")
+
+
+# Written whatever happens, unlike progress.
+Written = Changed | Succeeded | Failed | Divided | Voted
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +53,7 @@ class Delivery(Thread):
         self._leases = leases
         self._metrics = metrics
         # None ends the thread.
-        self._queue: SimpleQueue[_Latest | Changed | Succeeded | Failed | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Latest | Written | None] = SimpleQueue()
         self._progress: dict[str, _Latest] = {}
         self._lock = Lock()
         self._gives_up = Event()
@@ -75,6 +91,10 @@ class Delivery(Thread):
                     self._write_end(job_id, "cancelled", partial(claims.cancelled, job_id))
                 case Changed(job_id, change):
                     self._write_change(job_id, change)
+                case Divided():
+                    self._divide(event)
+                case Voted():
+                    self._count_votes(event)
                 case Failed(job_id, failure):
                     self._write_end(job_id, failure.code, partial(claims.fail, job_id, failure))
                 case Succeeded(job_id, result, total_s):
@@ -109,6 +129,22 @@ class Delivery(Thread):
             self._metrics.jobs_handed_back.inc()
             self._log.info("job handed back", job_id=job_id, charged=False)
 
+    def _divide(self, event: Divided) -> None:
+        self._leases.discard(event.job_id)  # first, as in _release
+        arguments = (event.checkpoint_sha256, event.parts, event.num_variants, event.progress)
+        split = partial(self._claims.shards.split, event.job_id, *arguments)
+        if self._retry(event.job_id, split):
+            self._log.info("job divided", job_id=event.job_id, shards=len(event.parts))
+
+    def _count_votes(self, event: Voted) -> None:
+        """Count a shard's votes; if this worker dies after, the next shard settles the vote."""
+        shards, job_id, shard = self._claims.shards, event.job_id, event.shard
+        counted = self._retry(job_id, lambda: shards.count(job_id, shard, event.votes))
+        self._leases.discard(job_id)
+        if counted:
+            report, is_decided = judge(event, counted)
+            self._retry(job_id, lambda: shards.settle(job_id, shard, report, is_decided=is_decided))
+
     def _write_end(self, job_id: str, name: str, write: Callable[[], bool]) -> bool:
         """Write the end of a job that is held; return whether it is the end that counts."""
         is_first = self._retry(job_id, write)
@@ -119,7 +155,7 @@ class Delivery(Thread):
         self._metrics.jobs_ended.labels(name if is_first else "superseded").inc()
         return was_held and is_first
 
-    def _retry(self, job_id: str, write: Callable[[], bool]) -> bool | None:
+    def _retry(self, job_id: str, write: Callable[[], T]) -> T | None:
         """Write until Redis answers; return its answer, or None once the thread gives up."""
         backoff = Backoff()
         while not self._gives_up.is_set():

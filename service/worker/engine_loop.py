@@ -11,7 +11,7 @@ import structlog
 
 from hrm_core import DeviceMemoryError, Engine, Outcome
 from service.jobs import Failure
-from service.solving.solve import Solving, group_by_puzzle
+from service.solving.solve import group_by_puzzle
 from service.wire.errors import SettingsError
 from service.worker.adaptation_turns import AdaptationTurns
 from service.worker.engine_pool import EnginePool, ServedCheckpoint, open_checkpoints
@@ -22,6 +22,7 @@ from service.worker.messages import (
     Change,
     Changed,
     Control,
+    Divided,
     EngineCommand,
     Failed,
     Progressed,
@@ -29,9 +30,11 @@ from service.worker.messages import (
     StartJob,
     StopJob,
     Succeeded,
+    Voted,
     WorkerEvent,
 )
 from service.worker.metrics import WorkerMetrics
+from service.worker.shards import Divider, begin_solving, collect_votes
 
 
 class EngineLoop(Thread):
@@ -53,6 +56,7 @@ class EngineLoop(Thread):
         default_checkpoint: str | None = None,
         allow_unverified: bool = False,
         adapts: bool = True,
+        divider: Divider | None = None,
     ) -> None:
         # A daemon, so that a device that hangs does not keep the process from ending.
         super().__init__(name="engine", daemon=True)
@@ -69,6 +73,7 @@ class EngineLoop(Thread):
         self._default_checkpoint, self._adapts = default_checkpoint, adapts
         self._chooser: CheckpointChooser  # of the checkpoints that could be opened
         self._allow_unverified = allow_unverified
+        self._divider = divider
         self._commands: SimpleQueue[EngineCommand] = SimpleQueue()
         self._jobs = JobTable()
         self._is_stopping = False
@@ -185,9 +190,19 @@ class EngineLoop(Thread):
                         break
                     job.members.append(member)
                 else:
-                    task, options = job.request.task, job.request.options
-                    job.solving = Solving(task.puzzle, job.members, options)
-                    self._jobs.move(job, Stage.SOLVING)
+                    self._begin(job)
+
+    def _begin(self, job: ActiveJob) -> None:
+        """Let an enrolled job be solved, here or divided among workers."""
+        served = self.served.get(job.members[0].name)
+        record = None if served is None else served.record
+        divided = None if self._divider is None else self._divider.divide(job, record)
+        if divided is not None:
+            self._metrics.queue_time.observe(job.queue_s)
+            self._end(divided)
+            return
+        job.solving = begin_solving(job)
+        self._jobs.move(job, Stage.SOLVING)
 
     def _enter_engines(self) -> None:
         """Queue the samples of members with an engine on the device, or with room for one."""
@@ -196,7 +211,8 @@ class EngineLoop(Thread):
                 for index in job.solving.waiting:
                     engine = self._acquire(job.solving.members[index].name)
                     if engine is not None:
-                        if len(job.solving.waiting) == len(job.members):
+                        is_first = len(job.solving.waiting) == len(job.members)
+                        if is_first and job.job.shard is None:
                             self._metrics.queue_time.observe(job.queue_s)
                         job.solving.enter(index, engine)
                         self.watchdog.expect_step()
@@ -281,6 +297,10 @@ class EngineLoop(Thread):
 
     def _finish(self, job: ActiveJob) -> None:
         with self._failing(job):
+            voted = collect_votes(job)
+            if voted is not None:
+                self._end(voted)
+                return
             records = {name: one.record for name, one in self.served.items()}
             answer = job.answer(self._worker_id, records)
             self._metrics.count_answer(answer)
@@ -299,7 +319,7 @@ class EngineLoop(Thread):
         is_ensemble = job.stage is Stage.ENROLLING and len(job.checkpoints) > 1
         self._end(Failed.from_error(job.id, error, job.next_checkpoint if is_ensemble else None))
 
-    def _end(self, event: Changed | Failed | Succeeded) -> None:
+    def _end(self, event: Changed | Failed | Succeeded | Divided | Voted) -> None:
         """Remove a job, and deliver how it ended."""
         self._remove(event.job_id)
         end = event.change.value if isinstance(event, Changed) else type(event).__name__.lower()

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from service.jobs import Claims, WorkerRecord
+from service.jobs import Claims, WorkerRecord, is_shard
 from service.wire.errors import QueueUnavailable
 from service.worker.intake import Leases
 from service.worker.messages import EngineCommand, RemoveAdapted, StopJob
@@ -96,6 +96,7 @@ class Heartbeat(Thread):
         self._on_lost = on_lost
         self._on_unpublished = on_unpublished
         self._removals: dict[str, float] = {}
+        self._num_ready: dict[str, int] = {}
         self._stopping = Event()
         self._is_disconnected = False
         self._log: Any = structlog.get_logger(__name__)
@@ -104,6 +105,10 @@ class Heartbeat(Thread):
         """Stop renewing leases, and wait for the thread."""
         self._stopping.set()
         self.join(timeout_s)
+
+    def num_ready(self, checkpoint_sha256: str) -> int:
+        """Return how many workers were ready at the last beat to answer with a checkpoint."""
+        return self._num_ready.get(checkpoint_sha256, 0)
 
     def run(self) -> None:
         """Beat until stopped."""
@@ -132,9 +137,10 @@ class Heartbeat(Thread):
             for job_id in renewal.cancelled:
                 self._send(StopJob(job_id))
         self._forward_removals()
-        unpublished = self._claims.register(self._record())
-        if unpublished:
-            self._on_unpublished(unpublished)
+        found = self._claims.register(self._record())
+        self._num_ready = found.num_ready
+        if found.unpublished:
+            self._on_unpublished(found.unpublished)
 
     def _forward_removals(self) -> None:
         before, self._removals = self._removals, self._claims.removed_adapted()
@@ -145,5 +151,9 @@ class Heartbeat(Thread):
     def _listen(self, due: float) -> None:
         while not self._stopping.is_set() and (left_s := due - time.monotonic()) > 0:
             for job_id in self._claims.listen(left_s):
-                if job_id in self._leases:
+                if job_id not in self._leases:
+                    continue
+                if is_shard(job_id):  # its job is over by now, or its vote
+                    self._on_lost(job_id)
+                else:
                     self._send(StopJob(job_id))

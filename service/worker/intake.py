@@ -18,6 +18,10 @@ ISOLATED_FROM_ATTEMPT = 3
 BATCH_EVERY = 8
 CLAIM_BLOCK_S = 1.0
 RECLAIMS_PER_LEASE = 5
+# One to compute, and one that follows without a pause; the rest are for other workers.
+MAX_SHARDS_HELD = 2
+# Beside as many: a shard that ends now makes room for one that a wait would not notice.
+SHARDS_BLOCK_S = 0.05
 
 
 class Leases:
@@ -52,6 +56,12 @@ class Leases:
         """The number of batch jobs."""
         with self._changed:
             return sum(job.priority == "batch" for job in self._jobs.values())
+
+    @property
+    def num_shards(self) -> int:
+        """The number of shards of divided jobs."""
+        with self._changed:
+            return sum(job.shard is not None for job in self._jobs.values())
 
     @property
     def has_isolated(self) -> bool:
@@ -132,19 +142,21 @@ class Intake:
             if self._is_stalled():
                 time.sleep(CLAIM_BLOCK_S)
             return
-        now = time.monotonic()
+        now, most_shards = time.monotonic(), max(0, MAX_SHARDS_HELD - self._leases.num_shards)
         if now >= self._next_reclaim:
-            jobs = self._claims.reclaim(num_free, self._leases.job_ids)
+            jobs = self._claims.reclaim(num_free, self._leases.job_ids, most_shards=most_shards)
             # Set here only: while there is no room the reclaim stays due, and comes first after.
             self._next_reclaim = now + self._claims.lease_s / RECLAIMS_PER_LEASE
             self._accept(jobs, is_reclaimed=True)
             if jobs:
                 return
+        block_s = CLAIM_BLOCK_S if most_shards else SHARDS_BLOCK_S
         jobs = self._claims.claim(
             num_free,
-            block_s=max(0.0, min(CLAIM_BLOCK_S, self._next_reclaim - now)),
+            block_s=max(0.0, min(block_s, self._next_reclaim - now)),
             num_batch_places=self._min_batch(num_free),
             most_batch=self._max_batch(),
+            most_shards=most_shards,
         )
         self._accept(jobs, is_reclaimed=False)
 

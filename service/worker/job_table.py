@@ -12,6 +12,7 @@ from service.runtime.choice import Candidate as ServedCandidate
 from service.runtime.choice import choose_checkpoint
 from service.runtime.folders import default_checkpoint
 from service.solving.members import Member
+from service.solving.shards import OUTCOMES
 from service.solving.solve import Solving
 from service.wire.answer import Answer, Candidate
 from service.wire.errors import InputError
@@ -20,18 +21,19 @@ from service.wire.options import SolveOptions
 from service.wire.task import DEFAULT_NAME
 from service.worker.engine_pool import ServedCheckpoint
 from service.worker.messages import REPORT_EVERY_S
-from voting import Ranking, rank
+from voting import Ranking, Tally, rank
 
 CANDIDATES_REPORTED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class SolveRequest:
-    """An owner's task, and how to solve it."""
+    """An owner's task, and how to solve it; a shard's checkpoint is given by its hash."""
 
     owner: str
     task: Task
     options: SolveOptions
+    checkpoint_sha256: str | None = None
 
 
 def read_request(job: Job) -> SolveRequest:
@@ -44,7 +46,11 @@ def read_request(job: Job) -> SolveRequest:
         raise InputError("the task is not a JSON object")
     # Jobs were written with their options among the members of the task once.
     options = SolveOptions.read(document.pop("options", None) or job.options)
-    return SolveRequest(job.owner, parse_task(document, DEFAULT_NAME), options)
+    task, sha256 = parse_task(document, DEFAULT_NAME), None
+    if job.shard is not None:  # divided where the checkpoint had rows for it
+        options = options.with_changes(checkpoint=None, adapt="never")
+        sha256 = job.shard.checkpoint_sha256
+    return SolveRequest(job.owner, task, options, sha256)
 
 
 class CheckpointChooser:
@@ -65,6 +71,7 @@ class CheckpointChooser:
         # In the order given: without an `arc1` the first of them is the default.
         self._default = default_checkpoint(default, [one.record.name for one in opened])
         self._adapts = adapts
+        self._names = {one.record.sha256: one.record.name for one in opened}
 
     def choose(self, request: SolveRequest) -> str:
         """Return the checkpoint that answers a job which names none.
@@ -74,6 +81,8 @@ class CheckpointChooser:
 
         Raises: UnknownPuzzle; CanvasExceeded.
         """
+        if request.checkpoint_sha256 is not None:
+            return self._names[request.checkpoint_sha256]  # no others are claimed
         default, options = self._default, request.options
         if default is not None and (options.ensemble or default not in self._hashes):
             return default
@@ -151,12 +160,18 @@ class ActiveJob:
     def queue_s(self) -> float:
         """Seconds from submission to the claim of this attempt, by the clock of Redis."""
         started_at = self.job.started_at or self.job.created_at
-        return max(0.0, started_at - self.job.created_at)
+        return max(0.0, started_at - self.job.created_at - self.shards_s)
+
+    @property
+    def shards_s(self) -> float:
+        """Seconds from the claim of a divided job to that of this part of it; else 0."""
+        shard, started_at = self.job.shard, self.job.started_at
+        return 0.0 if shard is None or started_at is None else started_at - shard.job_started_at
 
     @property
     def total_s(self) -> float:
         """Seconds from submission until now."""
-        return self.queue_s + time.monotonic() - self.started_at
+        return self.queue_s + self.shards_s + time.monotonic() - self.started_at
 
     def new_report(self) -> bytes | None:
         """Return the votes so far, as JSON; None before any, or where the last is not a second old.
@@ -171,23 +186,19 @@ class ActiveJob:
         ranking = Ranking(solving.options.ranking)
         return Progress(
             **dict(progress),
-            tests=tuple(
-                TestProgress(
-                    votes=tally.num_votes,
-                    abstained=tally.abstained,
-                    candidates=tuple(
-                        Candidate(grid=one.grid, count=one.count, share=one.share)
-                        for one in rank(tally, ranking)[:CANDIDATES_REPORTED]
-                    ),
-                )
-                for tally in solving.tallies
-            ),
+            tests=report_votes(solving.tallies, ranking),
         ).to_json()
 
     def answer(self, worker_id: str, records: Mapping[str, CheckpointRecord]) -> Answer:
         """Return the answer with the facts of the job, the worker and the checkpoints."""
         answer = self.solving.answer(self.request.task.expected)
         used = [records[name] for name in self.checkpoints]
+        timings = answer.timings_s
+        workers, shard = frozenset((worker_id,)), self.job.shard
+        if shard is not None:
+            timings = {**timings, "run": round(timings["run"] + self.shards_s, 6)}
+            if self.solving.progress.outcomes == shard.votes.get(OUTCOMES, 0):
+                workers = shard.workers  # else this worker repeated votes on a larger crop
         return answer.model_copy(
             update={
                 "verified": answer.verified is not False
@@ -197,13 +208,29 @@ class ActiveJob:
                     *(one.warning for one in used if one.warning is not None),
                 ),
                 "worker": worker_id,
+                "workers": len(workers),
                 "timings_s": {
                     "queue": round(self.queue_s, 6),
-                    **answer.timings_s,
+                    **timings,
                     "total": round(self.total_s, 6),
                 },
             }
         )
+
+
+def report_votes(tallies: Iterable[Tally], ranking: Ranking) -> tuple[TestProgress, ...]:
+    """Return the votes on each test input with their first few candidates."""
+    return tuple(
+        TestProgress(
+            votes=tally.num_votes,
+            abstained=tally.abstained,
+            candidates=tuple(
+                Candidate(grid=one.grid, count=one.count, share=one.share)
+                for one in rank(tally, ranking)[:CANDIDATES_REPORTED]
+            ),
+        )
+        for tally in tallies
+    )
 
 
 class JobTable:

@@ -1,12 +1,14 @@
 """The messages between a worker's threads: commands to the engine loop, and events from it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from augment import AugmentError, CanvasError
 from hrm_core import CheckpointError, HRMCoreError
-from service.jobs import Failure, Job
+from service.jobs import Failure, Job, Shard
 from service.wire.errors import CanvasExceeded, InputError, UnknownCheckpoint, UnknownPuzzle
+from service.wire.options import SolveOptions
 from voting import VotingError
 
 # The first kind that fits gives the code. Any other exception is a fault of the engine or of the
@@ -131,4 +133,29 @@ class Failed:
         return cls(job_id, Failure(code, detail))
 
 
-WorkerEvent = Progressed | Changed | Succeeded | Failed
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """A job left the engine, to be divided by the `num_variants` that vote.
+
+    `progress` is what it begins with, as a JSON document.
+    """
+
+    job_id: str
+    checkpoint_sha256: str
+    parts: tuple[range, ...]
+    num_variants: int
+    progress: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Voted:
+    """The votes of a shard as numbers by name, of a job with these options and test inputs."""
+
+    job_id: str
+    shard: Shard
+    votes: Mapping[str, int]
+    options: SolveOptions
+    num_inputs: int
+
+
+WorkerEvent = Progressed | Changed | Succeeded | Failed | Divided | Voted

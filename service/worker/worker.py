@@ -12,7 +12,7 @@ import structlog
 
 from hrm_core import keep_compiled, pick_device
 from service.adaptation.cache import AdaptedCache
-from service.jobs import Claims, WorkerRecord
+from service.jobs import Claims, WorkerRecord, is_shard
 from service.runtime.devices import show_device
 from service.runtime.folders import state_subfolder
 from service.runtime.settings import Settings
@@ -27,6 +27,7 @@ from service.worker.heartbeat import Heartbeat
 from service.worker.intake import Intake, Leases
 from service.worker.messages import Control, StopJob
 from service.worker.metrics import WorkerMetrics
+from service.worker.shards import Divider
 
 EXIT_STOPPED = 0
 EXIT_NOTHING_SERVED = 2
@@ -92,6 +93,7 @@ class Worker:
             default_checkpoint=settings.default_checkpoint,
             allow_unverified=settings.allow_unverified,
             adapts=settings.adapt_max_s > 0,
+            divider=Divider(settings.shard_above, lambda sha256: self._heartbeat.num_ready(sha256)),
         )
         self._intake = Intake(
             *(claims, self._leases, self.metrics, self._engine.send),
@@ -139,7 +141,9 @@ class Worker:
         while not self._must_end:
             try:
                 if not self._has_published:
-                    self._publish({one.record.sha256 for one in self._engine.served.values()})
+                    hashes = {one.record.sha256 for one in self._engine.served.values()}
+                    self._publish(hashes)
+                    self._claims.serve(hashes)
                     self._has_published = True
                 self._intake.take_jobs()
                 backoff.reset()
@@ -174,10 +178,14 @@ class Worker:
             self._publish(hashes)
 
     def _lose(self, job_id: str) -> None:
-        if self._leases.discard(job_id):
+        if not self._leases.discard(job_id):
+            return
+        if is_shard(job_id):
+            self._log.info("shard dropped: it is another worker's, or not wanted", job_id=job_id)
+        else:
             self._log.warning("lease lost: another worker has the job", job_id=job_id)
             self.metrics.jobs_lost.inc()
-            self._engine.send(StopJob(job_id, is_lost=True))
+        self._engine.send(StopJob(job_id, is_lost=True))
 
     def _record(self) -> WorkerRecord:
         return WorkerRecord(

@@ -586,12 +586,12 @@ def test_a_missing_list_of_puzzles_is_noticed_by_its_worker_and_by_callers(
     desk: Desk, worker: Claims, fresh_redis: redis.Redis, lost: slice
 ) -> None:
     demo = record("one").checkpoints[0]
-    assert worker.register(record("one")) == {demo.sha256}
+    assert worker.register(record("one")).unpublished == {demo.sha256}
     publish(worker, demo, "a", "b")
-    assert worker.register(record("one")) == frozenset()
+    assert worker.register(record("one")).unpublished == frozenset()
     fresh_redis.delete(*puzzle_index_keys(demo.sha256)[lost])
 
-    assert worker.register(record("one")) == {demo.sha256}
+    assert worker.register(record("one")).unpublished == {demo.sha256}
     with pytest.raises(PuzzlesUnpublished, match="'demo' knows is missing"):
         desk(lambda store: store.served.find_puzzle(demo, "f" * 64))
     with pytest.raises(PuzzlesUnpublished):
@@ -600,14 +600,15 @@ def test_a_missing_list_of_puzzles_is_noticed_by_its_worker_and_by_callers(
         desk(lambda store: store.served.check_published([demo]))
 
     publish(worker, demo, "a", "b")
-    assert worker.register(record("one")) == frozenset()
+    assert worker.register(record("one")).unpublished == frozenset()
     assert desk(lambda store: store.served.find_puzzle(demo, "f" * 64)) is None
     desk(lambda store: store.served.check_published([demo]))
 
 
 def test_of_a_checkpoint_that_knows_no_puzzle_no_list_is_missed(desk: Desk, worker: Claims) -> None:
     none = record("one").checkpoints[0].model_copy(update={"puzzles": 0})
-    assert worker.register(record("one").model_copy(update={"checkpoints": (none,)})) == frozenset()
+    found = worker.register(record("one").model_copy(update={"checkpoints": (none,)}))
+    assert found.unpublished == frozenset()
     assert desk(lambda store: store.served.find_puzzle(none, "f" * 64)) is None
     assert desk(lambda store: store.served.puzzles(none)).total == 0
     desk(lambda store: store.served.check_published([none]))

@@ -3,9 +3,18 @@
 local prefix = ARGV[1]
 local group = 'workers'
 local events_kept = 5000
+local empty_queue_ttl_s = 86400
 
 local function job_key(id) return prefix .. 'job:' .. id end
 local function queue_key(priority) return prefix .. 'queue:' .. priority end
+
+-- The shards of a divided job are records like jobs, named by the job's id, a dot and a number from
+-- 1 on; 0 is the closing, which makes the answer of their votes. In place of a priority they have
+-- the queue of their checkpoint. They have no events, and nobody's share of the queue counts them.
+local function job_of(id) return id:match('^[^.]+') end
+local function shard_id(job, number) return job .. '.' .. number end
+local function shard_priority(checkpoint) return 'shards:' .. checkpoint end
+local function votes_key(job) return prefix .. 'votes:' .. job end
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -25,6 +34,7 @@ local function event(id, kind, data, is_last)
 end
 
 local function state_event(id)
+  if job_of(id) ~= id then return end
   local fields = redis.call('HMGET', job_key(id), 'state', 'attempts', 'failure_code', 'failure_detail')
   local document = {id = id, state = fields[1], attempts = tonumber(fields[2])}
   if fields[3] then document.error = {code = fields[3], detail = fields[4]} end
@@ -32,6 +42,7 @@ local function state_event(id)
 end
 
 local function count_waiting(owner, change)
+  if not owner then return end
   redis.call('HINCRBY', prefix .. 'waiting', '', change)
   if redis.call('HINCRBY', prefix .. 'waiting', 'of:' .. owner, change) <= 0 then
     redis.call('HDEL', prefix .. 'waiting', 'of:' .. owner)
@@ -40,14 +51,24 @@ end
 
 local function enqueue(id, owner, priority)
   local entry = redis.call('XADD', queue_key(priority), '*', 'job', id)
+  redis.call('PERSIST', queue_key(priority))
   redis.call('HSET', job_key(id), 'state', 'queued', 'entry', entry)
   redis.call('HDEL', job_key(id), 'worker')
   count_waiting(owner, 1)
 end
 
+-- Lets a queue of shards go after a while in which it was empty: its checkpoint may have gone.
+local function expire_empty(priority)
+  if priority:find('^shards:') and redis.call('XLEN', queue_key(priority)) == 0 then
+    redis.call('EXPIRE', queue_key(priority), empty_queue_ttl_s)
+  end
+end
+
 local function drop_entry(priority, entry)
+  if not entry then return end  -- of a divided job its shards wait in its place
   redis.call('XACK', queue_key(priority), group, entry)
   redis.call('XDEL', queue_key(priority), entry)
+  expire_empty(priority)
 end
 
 -- Lets a record go after ttl_s; those of a batch when all have ended, and the batch with them.
@@ -63,9 +84,56 @@ local function expire(id, batch_id, ttl_s)
   end
 end
 
--- Ends a job, whatever its state was; the record stays for ttl_s.
-local function finish(id, state, ttl_s, failure_code, failure_detail)
+-- Removes a shard; a worker that holds it is notified, unless it is the one that asks.
+local function drop_shard(id, by_worker)
+  if job_of(id) == id then return end
+  local fields = redis.call('HMGET', job_key(id), 'state', 'worker', 'priority', 'entry')
+  if not fields[1] then return end
+  drop_entry(fields[3], fields[4])
+  redis.call('DEL', job_key(id))
+  if is_active(fields[1]) and fields[2] ~= by_worker then
+    redis.call('XADD', prefix .. 'cancels', 'MAXLEN', '~', 1000, '*', 'job', id)
+  end
+end
+
+local function drop_shards(job)
+  for number = 0, tonumber(redis.call('HGET', job_key(job), 'shards') or -1) do
+    drop_shard(shard_id(job, number))
+  end
+end
+
+-- Lets a worker make the answer of a divided job, of the votes counted until now.
+local function close(job)
+  drop_shards(job)
+  redis.call('HSET', job_key(job), 'open', '0')
+  local id, checkpoint = shard_id(job, 0), redis.call('HGET', job_key(job), 'checkpoint')
+  redis.call('HSET', job_key(id), 'priority', shard_priority(checkpoint), 'attempts', '0')
+  enqueue(id, nil, shard_priority(checkpoint))
+end
+
+-- Writes into a divided job's progress how many variants all its shards have answered.
+local function add_up_progress(job)
+  local fields = redis.call('HMGET', job_key(job), 'progress', 'shards')
+  local num_outcomes = tonumber(redis.call('HGET', votes_key(job), 'outcomes') or 0)
+  for number = 1, tonumber(fields[2]) do
+    local progress = redis.call('HGET', job_key(shard_id(job, number)), 'progress')
+    if progress then num_outcomes = num_outcomes + cjson.decode(progress).outcomes end
+  end
+  -- Not decoded and encoded: empty lists would become objects.
+  local data = fields[1]:gsub('"outcomes":%d+', '"outcomes":' .. whole(num_outcomes), 1)
+  redis.call('HSET', job_key(job), 'progress', data)
+  event(job, 'progress', data, false)
+end
+
+-- Ends a job, whatever its state was; the record stays for ttl_s. The id may be that of a shard.
+local function finish(id, state, ttl_s, failure_code, failure_detail, by_worker)
+  drop_shard(id, by_worker)
+  id = job_of(id)
   local key = job_key(id)
+  drop_shards(id)
+  redis.call('HDEL', key, 'shards', 'open', 'split', 'checkpoint', 'variants')
+  redis.call('DEL', votes_key(id))
+  redis.call('SREM', prefix .. 'divided', id)
   local fields = redis.call('HMGET', key, 'state', 'owner', 'priority', 'entry', 'batch')
   if fields[1] == 'queued' then count_waiting(fields[2], -1) end
   drop_entry(fields[3], fields[4])
@@ -84,6 +152,8 @@ local function cancel(id, ttl_s)
   if not state then return 0 end
   if state == 'queued' then
     finish(id, 'cancelled', ttl_s)
+  elseif is_active(state) and redis.call('HEXISTS', job_key(id), 'split') == 1 then
+    finish(id, 'cancelled', ttl_s)  -- no worker holds the job, only its shards
   elseif is_active(state) then
     redis.call('HSET', job_key(id), 'cancel', '1')
     redis.call('XADD', prefix .. 'cancels', 'MAXLEN', '~', 1000, '*', 'job', id)

@@ -31,10 +31,10 @@ def probes(small_folder: Path) -> tuple[Puzzle, ...]:
 class RunningWorker:
     """A worker in a thread."""
 
-    def __init__(self, url: str, settings: Settings, make_engine: Any) -> None:
+    def __init__(self, url: str, settings: Settings, make_engine: Any, name: str) -> None:
         self.url = url
         self.claims = Claims(
-            url, worker_id="w", lease_s=settings.lease_s, max_attempts=settings.max_attempts
+            url, worker_id=name, lease_s=settings.lease_s, max_attempts=settings.max_attempts
         )
         self.worker = Worker(settings, self.claims, make_engine)
         self.code: int | None = None
@@ -141,8 +141,8 @@ def start(
     """Return what starts workers; they are stopped with the test."""
     started: list[RunningWorker] = []
 
-    def make(make_engine: Any = FakeEngine, **settings: Any) -> RunningWorker:
-        started.append(RunningWorker(valkey_url, settings_of(**settings), make_engine))
+    def make(make_engine: Any = FakeEngine, name: str = "w", **settings: Any) -> RunningWorker:
+        started.append(RunningWorker(valkey_url, settings_of(**settings), make_engine, name))
         return started[-1]
 
     yield make

@@ -1,5 +1,6 @@
 """A crop that turns out too small: the vote is made again on a larger one."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from bench.fake_engine import FakeEngine
 from hrm_core import Checkpoint, Outcome, Sample, open_checkpoint
 from service.solving.enrolment import RowIndex
 from service.solving.members import Member
+from service.solving.shards import from_counts, take_part, to_counts
 from service.solving.solve import Solving, solve
 from service.wire.options import SolveOptions
 
@@ -185,3 +187,30 @@ def test_members_at_different_speeds_have_each_ballot_once(
     for share in test.shares:
         assert share.variants_used <= share.variants_asked
     assert {candidate.grid for candidate in test.candidates} <= set(truths)
+
+
+def test_votes_counted_in_shards_are_made_again_on_a_larger_crop(
+    checkpoint: Checkpoint, puzzle: Puzzle, solved: Solve
+) -> None:
+    whole, _ = solved(grid(5, 5))
+    enrolled = Member.find(RowIndex(checkpoint), puzzle)
+    member = replace(enrolled, name="0", crop=CropChoice(4, (6, 8), (None,)))
+    options = SolveOptions(stop_early=False)
+    counts: Counter[str] = Counter()
+    for part in (range(2), range(2, NUM_VARIANTS)):
+        taken = take_part(member, part, NUM_VARIANTS, options)
+        engine = CuttingEngine(checkpoint, grid(5, 5), taken)
+        shard = Solving(puzzle, [taken], options)
+        solve([engine], [shard])
+        assert engine.sides == [4] * len(part)  # whether outputs are cut is seen in all votes
+        counts.update(to_counts(shard.counted))
+
+    closing = Solving(puzzle, [member], options, from_counts(counts, 1))
+    engine = CuttingEngine(checkpoint, grid(5, 5), member)
+    solve([engine], [closing])
+
+    assert engine.sides == [6] * NUM_VARIANTS
+    assert closing.progress == whole.progress
+    (test,), (expected,) = closing.answer().tests, whole.answer().tests
+    assert test.attempts == expected.attempts
+    assert test.shares == expected.shares
