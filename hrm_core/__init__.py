@@ -43,9 +43,15 @@ from hrm_core.training.arrays import TrainingArrays as TrainingArrays
 from hrm_core.training.checks import CheckedExamples as CheckedExamples
 from hrm_core.training.checks import Ending as Ending
 from hrm_core.training.pretrain import Pretraining as Pretraining
+from hrm_core.training.ranks import ONE_RANK as ONE_RANK
+from hrm_core.training.ranks import STORE_VARIABLE as STORE_VARIABLE
+from hrm_core.training.ranks import Ranks as Ranks
+from hrm_core.training.ranks import has_ranks as has_ranks
+from hrm_core.training.ranks import join_ranks as join_ranks
 from hrm_core.training.run_files import AdaptProgress as AdaptProgress
 from hrm_core.training.run_files import Phase as Phase
 from hrm_core.training.run_files import TrainProgress as TrainProgress
+from hrm_core.training.run_files import snapshot_step as snapshot_step
 from hrm_core.training.settings import TrainSettings as TrainSettings
 from hrm_core.training.settings import expected_seconds as expected_seconds
 from hrm_core.training.start import start_from as start_from

@@ -46,3 +46,9 @@ class DeviceMemoryError(EngineError):
 
 class TrainingError(HRMCoreError):
     """Training cannot start or continue."""
+
+
+class RankLostError(TrainingError):
+    """Another rank of a training has ended, or no longer answers."""
+
+    code = "rank_lost"

@@ -67,10 +67,14 @@ def guess_slice(
     batch_size: int,
     device: torch.device,
     dtype: torch.dtype,
+    num_processes: int = 1,
 ) -> int:
-    """Choose the slice of a batch of sequences that a share of the free memory can train."""
+    """Choose the slice of a batch of sequences that a share of the free memory can train.
+
+    `num_processes` train at once on this device.
+    """
     bytes_per_sample = training_bytes(config, num_positions, device, dtype)
-    fitting = MEMORY_SHARE * free_memory(device) / bytes_per_sample
+    fitting = MEMORY_SHARE * free_memory(device) / num_processes / bytes_per_sample
     return largest_divisor(batch_size, int(fitting))
 
 

@@ -159,7 +159,8 @@ class Adaptation:
                 if turn.is_between_steps and self.is_complete:
                     break
         self.save()
-        remove_snapshot(self.run.folder)
+        if self.run.ranks.is_first:
+            remove_snapshot(self.run.folder)
 
     def adapt(
         self,
@@ -170,7 +171,9 @@ class Adaptation:
         for turn in self.turns():
             if turn.progress is not None:
                 on_progress(turn.progress)
-            if turn.is_between_steps and should_stop() and not self.is_complete:
+            if not turn.is_between_steps or self.is_complete:
+                continue
+            if self.run.ranks.agree(should_stop()):
                 self.save()
                 return False
         return True
@@ -237,7 +240,7 @@ class Adaptation:
         self.run.documents = {**self._documents, self._record_name: self.record}
         started = time.monotonic()
         self.run.save()
-        self._save_cost_s = time.monotonic() - started
+        self._save_cost_s = self.run.ranks.agree(time.monotonic() - started)
         self._saved_at = self.run.seconds
         self.num_saves += 1
 
@@ -340,6 +343,6 @@ class Adaptation:
         network = copy.deepcopy(run.network)
         network.load_state_dict(run.learned_trunk)
         network.eval().requires_grad_(False)
-        held_out = yield from right_in_segments(network, run.table, self._held_out)
-        learned = yield from right_in_segments(network, run.table, self._practised)
+        held_out = yield from right_in_segments(network, run.table, self._held_out, run.ranks)
+        learned = yield from right_in_segments(network, run.table, self._practised, run.ranks)
         return held_out, learned

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from hrm_core.model.network import Network
 from hrm_core.training.arrays import TrainingArrays
+from hrm_core.training.ranks import ONE_RANK, Ranks
 
 # The first check, and the time from one to the next, as shares of the budget: a quarter of what is
 # used, within bounds. What is soon learned is noticed soon, and few checks are made in all.
@@ -106,18 +108,24 @@ def has_stalled(checks: Sequence[Check], since: float) -> bool:
 
 
 def right_in_segments(
-    network: Network, table: Tensor, examples: Iterable[CheckedExamples]
+    network: Network, table: Tensor, examples: Iterable[CheckedExamples], ranks: Ranks = ONE_RANK
 ) -> Generator[None, None, list[bool]]:
     """Return of each example whether every cell is right after all segments; yield after each.
+
+    The ranks take turns, each with a number of examples at once.
 
     Shapes: table float32 [num_rows, puzzle_emb_ndim].
     """
     right: list[bool] = []
+    turns = cycle(range(ranks.size))
     for checked in examples:
         arrays = checked.arrays
         row_of_example = np.repeat(arrays.rows, np.diff(arrays.variant_starts))
         for start in range(0, len(checked.indices), CHUNK_SIZE):
             part = checked.indices[start : start + CHUNK_SIZE]
+            if next(turns) != ranks.rank:
+                right += [False] * len(part)
+                continue
             inputs, labels, rows = (
                 torch.from_numpy(array[part].astype(np.int64)).to(table.device)
                 for array in (arrays.inputs, arrays.labels, row_of_example)
@@ -130,7 +138,7 @@ def right_in_segments(
             with torch.inference_mode():
                 is_wrong = (network.read_logits(z_H).argmax(-1) != labels) & (labels != 0)
                 right += (~is_wrong.any(-1)).tolist()
-    return right
+    return ranks.merge(right)
 
 
 def share_of(right: Sequence[bool]) -> float | None:

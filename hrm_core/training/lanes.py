@@ -14,6 +14,7 @@ from hrm_core.errors import TrainingError
 from hrm_core.model.config import ModelConfig
 from hrm_core.model.network import Network
 from hrm_core.training.arrays import ExampleStream, TrainingArrays
+from hrm_core.training.ranks import Ranks
 from hrm_core.training.settings import TrainSettings
 from hrm_core.training.step import SegmentLosses, Supervise, TrainCarry, train_segment
 
@@ -43,16 +44,18 @@ class TrainLane:
         settings: TrainSettings,
         device: torch.device,
         left_out: npt.NDArray[np.bool_],
+        ranks: Ranks,
     ) -> None:
         num_cells = arrays.canvas**2
         self.num_positions = network.config.puzzle_emb_len + num_cells
         self.stream = ExampleStream(arrays, settings.seed, settings.translate, left_out)
         self.batch_size = batch_size_of(self.num_positions, network.config, settings)
-        self.slice_size = self.batch_size
+        self._ranks, self._part = ranks, ranks.part_of(self.batch_size)
+        self.slice_size = self.num_mine
         if settings.slice_size is not None:
             share = self.batch_size * settings.slice_size // settings.batch_size
-            self.slice_size = largest_divisor(self.batch_size, share)
-        self.carry = TrainCarry.empty(network, self.batch_size, device, num_cells)
+            self.slice_size = largest_divisor(self.num_mine, share)
+        self.carry = TrainCarry.empty(network, self.batch_size, device, num_cells, self.num_mine)
         self.visits = 0.0
         self._max_steps = network.config.halt_max_steps
 
@@ -60,6 +63,11 @@ class TrainLane:
     def side(self) -> int:
         """Side of the squares that its examples lie on."""
         return self.stream.arrays.canvas
+
+    @property
+    def num_mine(self) -> int:
+        """Number of samples of a batch that this rank computes."""
+        return int(self._part.stop - self._part.start)
 
     def train(
         self,
@@ -90,6 +98,7 @@ class TrainLane:
                     run,
                     learns_continue=learns_continue,
                     slice_size=self.slice_size,
+                    ranks=self._ranks,
                 )
                 break
             except RuntimeError as error:
@@ -98,7 +107,7 @@ class TrainLane:
             # The carry advances at the very end of a segment, so the segment can start over.
             network.zero_grad()
             row_values.grad = None
-            self.slice_size = largest_divisor(self.batch_size, self.slice_size // 2)
+            self.slice_size = largest_divisor(self.num_mine, self.slice_size // 2)
             release_memory(table.device)
         # A segment of each sample counts, and the segments that halted samples save.
         saved = (self._max_steps - carry.steps).masked_fill(~carry.halted, 0)
@@ -107,9 +116,12 @@ class TrainLane:
         return losses, row_values
 
     def state(self) -> dict[str, Any]:
-        """Return everything needed to continue from here."""
+        """Return everything needed to continue from here, with any number of ranks."""
+        carry = {name: getattr(self.carry, name) for name in TrainCarry.__slots__}
+        states = [carry["z_H"], carry["z_L"]]
+        carry["z_H"], carry["z_L"] = self._ranks.join(states, self.batch_size)
         return {
-            "carry": {name: getattr(self.carry, name) for name in TrainCarry.__slots__},
+            "carry": carry,
             "stream": json.dumps(self.stream.state()),
             "visits": self.visits,
         }
@@ -119,7 +131,8 @@ class TrainLane:
         dtype = self.carry.z_H.dtype
         self.carry = TrainCarry(**state["carry"])
         # The run may continue in another precision, on another processor.
-        self.carry.z_H, self.carry.z_L = self.carry.z_H.to(dtype), self.carry.z_L.to(dtype)
+        self.carry.z_H = self.carry.z_H[self._part].to(dtype)
+        self.carry.z_L = self.carry.z_L[self._part].to(dtype)
         self.stream.restore(json.loads(state["stream"]))
         self.visits = state["visits"]
 
@@ -134,6 +147,7 @@ class TrainLanes:
         settings: TrainSettings,
         device: torch.device,
         left_out: Sequence[npt.NDArray[np.bool_]],
+        ranks: Ranks,
     ) -> None:
         """Prepare the lanes; `left_out` marks examples as `ExampleStream` takes them.
 
@@ -142,7 +156,7 @@ class TrainLanes:
         Raises: TrainingError when no arrays are as small as asked.
         """
         self._lanes = {
-            part.canvas: TrainLane(part, network, settings, device, marked)
+            part.canvas: TrainLane(part, network, settings, device, marked, ranks)
             for part, marked in zip(arrays, left_out, strict=True)
             if settings.max_crop is None or part.canvas <= settings.max_crop
         }

@@ -60,7 +60,11 @@ def sign_sgd_rows_(
     summed = torch.zeros(
         touched.shape[0], table.shape[1], dtype=gradients.dtype, device=table.device
     )
-    summed.index_add_(0, position, gradients)
+    if summed.is_cuda:
+        # index_add_ sums in no fixed order there, and the tables of ranks would drift apart.
+        summed.index_put_((position,), gradients, accumulate=True)
+    else:
+        summed.index_add_(0, position, gradients)
     table[touched] = table[touched] * (1 - lr * weight_decay) - lr * summed.sign()
 
 

@@ -28,6 +28,7 @@ from hrm_core.model.config import ModelConfig
 from hrm_core.training.arrays import TrainingArrays, check_arrays, digest_arrays
 from hrm_core.training.lanes import TrainLane, TrainLanes
 from hrm_core.training.optimisers import AdamAtan2, MovingAverage, sign_sgd_rows_
+from hrm_core.training.ranks import ONE_RANK, Ranks
 from hrm_core.training.run_files import (
     Means,
     TrainProgress,
@@ -48,7 +49,7 @@ Result = TypeVar("Result")
 class Pretraining:
     """A training run in a folder: new, or resumed from its last snapshot."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is trained, on what, how and where
         self,
         folder: Path,
         config: ModelConfig,
@@ -63,23 +64,26 @@ class Pretraining:
         left_out: Sequence[npt.NDArray[np.bool_]] | None = None,
         precision: str | None = None,
         tuned_folder: Path | None = None,
+        ranks: Ranks = ONE_RANK,
     ) -> None:
         """Prepare the run; `documents` are JSON files to write next to the weights.
 
         `arrays` hold the examples of each size: the canvas, or with crop any up to that. `left_out`
         marks those that are not trained. `precision` and `tuned_folder` as in `EngineConfig`; the
         weights are learned in float32. `num_threads` None: see `pick_threads`. A resumed run keeps
-        its number, which the last bits of sums of gradients depend on.
+        its number, which the last bits of sums of gradients depend on. Each of several `ranks` has
+        one thread.
 
         Shapes: left_out bool [E] for each of the arrays.
 
         Raises: TrainingError for a budget without an end; when the arrays do not fit the
-        configuration, or the folder holds a run with other settings.
+        configuration, the ranks cannot divide a batch, or the folder holds a run with other
+        settings.
         """
-        check_settings(settings)
+        check_settings(settings, ranks.size)
         check_arrays(arrays, config)
         self.folder, self.config, self.settings = folder, config, settings
-        self.documents, self.device = documents, device
+        self.documents, self.device, self.ranks = documents, device, ranks
         left_out = left_out or [np.zeros(len(part.inputs), bool) for part in arrays]
         self.data_sha256 = digest_arrays(arrays, left_out)
         self.step = 0
@@ -90,21 +94,38 @@ class Pretraining:
         self.notes: dict[str, Any] = {}
         self.generator = torch.Generator().manual_seed(settings.seed)
         measured = MeasuredChoices(tuned_folder)
-        self.arithmetic = choose_arithmetic(precision, config, device, measured, trains=True)
+        self.arithmetic = ranks.decide(
+            lambda: choose_arithmetic(precision, config, device, measured, trains=True)
+        )
         sides = [part.canvas for part in arrays]
         self.network = make_network(
-            config, sides, settings, device, self.arithmetic, measured, start, self.generator
+            config,
+            sides,
+            settings,
+            device,
+            self.arithmetic,
+            measured,
+            start,
+            generator=self.generator,
+            ranks=ranks,
         )
         self._run = compiled(supervise) if compile_step else supervise
         with needs_memory(device, "training: the network, its rows and a batch"):
             self._allocate(start, arrays, left_out)
-            self.num_threads = wanted_threads(num_threads)
+            self.num_threads = wanted_threads(num_threads) or (1 if ranks.size > 1 else None)
             self._resume()
+        ranks.check_same("settings, puzzles or snapshot", self._identity | {"step": self.step})
         if settings.slice_size is None:
             for lane in self.lanes:
-                lane.slice_size = guess_slice(
-                    config, lane.num_positions, lane.batch_size, device, self.network.dtype
+                slice_size = guess_slice(
+                    config,
+                    lane.num_positions,
+                    lane.num_mine,
+                    device,
+                    self.network.dtype,
+                    num_processes=ranks.size if device.type == "cpu" else 1,
                 )
+                lane.slice_size = int(ranks.agree(slice_size))
         if self.num_threads is None:
             num_positions = max(lane.slice_size * lane.num_positions for lane in self.lanes)
             work = TRAINING_PASSES * num_positions * self.num_parameters
@@ -131,7 +152,7 @@ class Pretraining:
         self.average = None
         if settings.ema_decay:
             self.average = MovingAverage(self.network.named_parameters(), settings.ema_decay)
-        self.lanes = TrainLanes(arrays, self.network, settings, device, left_out)
+        self.lanes = TrainLanes(arrays, self.network, settings, device, left_out, self.ranks)
 
     @property
     def num_parameters(self) -> int:
@@ -159,11 +180,11 @@ class Pretraining:
         A checkpoint folder and a snapshot are written at intervals, and at the end.
         """
         saved_at = self.seconds
-        if not should_stop():
+        if not self.ranks.agree(should_stop()):
             for turn in self.turns():
                 if turn.progress is not None:
                     on_progress(turn.progress)
-                if turn.is_between_steps and should_stop():
+                if turn.is_between_steps and self.ranks.agree(should_stop()):
                     break
                 if turn.is_between_steps and self.seconds - saved_at >= self.settings.snapshot_s:
                     self.save()
@@ -187,7 +208,8 @@ class Pretraining:
             if self.step % self.settings.log_every == 0 or self.used_share == 1.0:
                 rate = (self.step - step_before) / max(self.seconds - seconds_before, 1e-9)
                 progress = self._progress(means, rate)
-                append_log(self.folder, progress)
+                if self.ranks.is_first:
+                    append_log(self.folder, progress)
                 means = Means()
             yield Turn(is_between_steps=True, progress=progress)
 
@@ -200,13 +222,26 @@ class Pretraining:
                 next(work)
             except StopIteration as end:
                 result: Result = end.value
-                return result
+                break
             finally:
                 self.seconds += time.monotonic() - started
             yield Turn(is_between_steps=False)
+        self.seconds = self.ranks.agree(self.seconds)
+        return result
 
     def save(self) -> None:
-        """Write the current checkpoint folder, and a snapshot to resume from."""
+        """Write the current checkpoint folder, and a snapshot to resume from.
+
+        Raises: TrainingError when the ranks do not hold the same weights.
+        """
+        if self.ranks.size > 1:
+            self.ranks.check_same("weights", self._digest_weights())
+        lanes = self.lanes.state()
+        if self.ranks.is_first:
+            self._write(lanes)
+        self.ranks.agree(self.step)  # nobody leaves before all is written
+
+    def _write(self, lanes: dict[str, Any]) -> None:
         trunk = self.learned_trunk
         training = asdict(self.settings)
         training |= {"num_threads": self.num_threads, "steps_done": self.step}
@@ -216,8 +251,7 @@ class Pretraining:
         write_snapshot(
             self.folder,
             {
-                "settings": json.dumps(identify_run(self.config, self.settings)),
-                "data": self.data_sha256,
+                **self._identity,
                 "step": self.step,
                 "seconds": self.seconds,
                 "num_threads": self.num_threads,
@@ -225,11 +259,22 @@ class Pretraining:
                 "optimiser": self.optimiser.state_dict(),
                 "average": self.average.shadow if self.average is not None else {},
                 "table": self.table,
-                "lanes": self.lanes.state(),
+                "lanes": lanes,
                 "generator": self.generator.get_state(),
                 "notes": json.dumps(self.notes),
             },
         )
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        """What a snapshot, and every rank, must agree with."""
+        settings = json.dumps(identify_run(self.config, self.settings))
+        return {"settings": settings, "data": self.data_sha256}
+
+    def _digest_weights(self) -> int:
+        """Return a sum over the bits of all weights."""
+        weights = [self.table, *self.network.parameters()]
+        return sum(int(one.detach().view(torch.int32).sum()) for one in weights)
 
     def _train_step(self) -> Generator[None, None, tuple[TrainLane, list[float], int]]:
         settings, lane = self.settings, self.lanes.next()
@@ -241,6 +286,7 @@ class Pretraining:
         learned = next((int(state["step"]) for state in self.optimiser.state.values()), 0)
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate(settings.lr, learned_steps=learned + 1)
+        row_lr = self._rate(settings.row_lr)
         losses, row_values = yield from lane.train(
             self.network,
             self.table,
@@ -250,9 +296,9 @@ class Pretraining:
         )
         self.optimiser.step()
         self.optimiser.zero_grad()
-        rows, row_lr = lane.carry.rows, self._rate(settings.row_lr)
         if row_values.grad is not None:
-            sign_sgd_rows_(self.table, rows, row_values.grad, row_lr, settings.row_weight_decay)
+            rows, decay = lane.carry.rows, settings.row_weight_decay
+            sign_sgd_rows_(self.table, rows, row_values.grad, row_lr, decay)
         if self.average is not None and is_trunk_learning:
             self.average.update(self.network.named_parameters(), self.step)
         figures = [losses.total, losses.lm, losses.q_halt, losses.q_continue]

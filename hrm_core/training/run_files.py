@@ -141,6 +141,15 @@ def read_snapshot(folder: Path, device: torch.device) -> dict[str, Any] | None:
     return state
 
 
+def snapshot_step(folder: Path) -> int | None:
+    """Return the step that a run in the folder continues from; None where it would start over."""
+    try:
+        state = torch.load(folder / SNAPSHOT_NAME, "cpu", weights_only=True, mmap=True)
+        return int(state["step"])
+    except Exception:  # noqa: BLE001 - torch raises many kinds for a damaged file
+        return None
+
+
 def identify_run(config: ModelConfig, settings: TrainSettings) -> dict[str, Any]:
     """Return what must be equal for a snapshot to belong to a run.
 

@@ -55,7 +55,7 @@ class TrainSettings:
         return min(1.0, max(share_of_steps, share_of_time))
 
 
-def check_settings(settings: TrainSettings) -> None:
+def check_settings(settings: TrainSettings, num_ranks: int = 1) -> None:
     """Check the budget and the sizes.
 
     Raises: TrainingError.
@@ -69,6 +69,11 @@ def check_settings(settings: TrainSettings) -> None:
         raise TrainingError(
             f"batches of {settings.batch_size} cannot be cut into slices of {settings.slice_size}: "
             "give a divisor"
+        )
+    if settings.batch_size % num_ranks:
+        raise TrainingError(
+            f"batches of {settings.batch_size} cannot be divided among {num_ranks} devices: give a "
+            "batch size that is a multiple"
         )
 
 

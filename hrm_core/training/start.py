@@ -18,6 +18,7 @@ from hrm_core.model.config import ModelConfig
 from hrm_core.model.layers import use_onednn, widen_products
 from hrm_core.model.network import Network, build_network, initialise
 from hrm_core.training.lanes import batch_size_of
+from hrm_core.training.ranks import Ranks
 from hrm_core.training.settings import TrainSettings
 
 # The mean of a large table is taken over so many rows, evenly spread, instead of gigabytes.
@@ -87,7 +88,9 @@ def make_network(
     arithmetic: Arithmetic,
     measured: MeasuredChoices,
     start: Start | None,
+    *,
     generator: torch.Generator,
+    ranks: Ranks,
 ) -> Network:
     """Build a network to train on squares of the given sides, with its weights, on the CPU."""
 
@@ -97,7 +100,11 @@ def make_network(
             return load_backend("sdpa")
         batch = settings.slice_size or batch_size_of(length, config, settings)
         shape = (batch, length, config.num_heads, config.head_dim)
-        return choose("auto", shape, device, dtype, trains=True, measured=measured).attend
+        return load_backend(
+            ranks.decide(
+                lambda: choose("auto", shape, device, dtype, trains=True, measured=measured).name
+            )
+        )
 
     lengths = [config.puzzle_emb_len + side**2 for side in sides]
     attend = by_length({length: choose_attention(length) for length in lengths})

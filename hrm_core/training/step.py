@@ -13,10 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hrm_core.engine.memory import needs_memory
 from hrm_core.model.layers import stablemax_weights
 from hrm_core.model.network import Network
+from hrm_core.training.ranks import ONE_RANK, Ranks
 
 PAD = 0  # the label that the loss ignores
+_FIGURES = ("total", "lm", "q_halt", "q_continue")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def mean_losses(parts: Sequence[SegmentLosses]) -> SegmentLosses:
     """Combine the losses of equally large slices of a batch."""
     means = {
         name: torch.stack([getattr(part, name).detach() for part in parts]).mean()
-        for name in ("total", "lm", "q_halt", "q_continue")
+        for name in _FIGURES
     }
     return SegmentLosses(**means, is_right=torch.cat([part.is_right for part in parts]))
 
@@ -93,9 +96,10 @@ def continue_target(next_q_halt: Tensor, next_q_continue: Tensor, is_last_step: 
 class TrainCarry:
     """The state of a batch between segments; new samples replace halted ones.
 
-    S is the number of cells of the whole canvas, or of the batch's crop.
+    S is the number of cells of the whole canvas, or of the batch's crop. Among ranks, the states
+    are those of this rank's part of the batch, N of B.
 
-    Shapes: z_H, z_L [B, P + S, D]; steps int32 [B]; halted bool [B]; inputs, labels int64 [B, S];
+    Shapes: z_H, z_L [N, P + S, D]; steps int32 [B]; halted bool [B]; inputs, labels int64 [B, S];
     rows int64 [B].
     """
 
@@ -109,10 +113,18 @@ class TrainCarry:
 
     @classmethod
     def empty(
-        cls, network: Network, batch: int, device: torch.device, num_cells: int | None = None
+        cls,
+        network: Network,
+        batch: int,
+        device: torch.device,
+        num_cells: int | None = None,
+        num_states: int | None = None,
     ) -> "TrainCarry":
-        """Start with every sample halted; `num_cells` is S, None for the whole canvas."""
-        z_H, z_L = network.fresh_state(batch, num_cells)
+        """Start with every sample halted; `num_cells` is S, None for the whole canvas.
+
+        `num_states` is N, None for the whole batch.
+        """
+        z_H, z_L = network.fresh_state(batch if num_states is None else num_states, num_cells)
         num_cells = network.config.seq_len if num_cells is None else num_cells
         tokens = torch.zeros(batch, num_cells, dtype=torch.int64, device=device)
         return cls(
@@ -194,12 +206,14 @@ def train_segment(
     *,
     learns_continue: bool = True,
     slice_size: int | None = None,
+    ranks: Ranks = ONE_RANK,
 ) -> Generator[None, None, SegmentLosses]:
     """Run one segment, leave gradients on parameters and `row_values`, and advance the carry.
 
-    Yields between slices of the batch; the gradients add up to those of the whole batch. A sample
-    halts at its last step, or when q says so; with probability `halt_exploration_prob` not before a
-    random number of steps. Where q_continue is not learned, q_halt decides.
+    Yields between slices of this rank's part of the batch; the gradients of all slices and ranks
+    add up to those of the whole batch. A sample halts at its last step, or when q says so; with
+    probability `halt_exploration_prob` not before a random number of steps. Where q_continue is not
+    learned, q_halt decides.
 
     Shapes: row_values float32 [B, puzzle_emb_ndim], a leaf.
     """
@@ -207,23 +221,31 @@ def train_segment(
     learns_continue = learns_continue and not config.no_ACT_continue
     steps = torch.where(carry.halted, 0, carry.steps) + 1
     is_last = steps >= config.halt_max_steps
-    batch = Batch(
-        carry.z_H, carry.z_L, carry.halted, is_last, carry.inputs, carry.labels, row_values
-    )
     batch_size = len(steps)
-    slice_size = slice_size or batch_size
+    mine = ranks.part_of(batch_size)
+    of_batch = (carry.halted, is_last, carry.inputs, carry.labels, row_values)
+    batch = Batch(carry.z_H, carry.z_L, *(tensor[mine] for tensor in of_batch))
+    num_mine = len(batch.is_last)
+    slice_size = slice_size or num_mine
     results: list[SegmentResult] = []
-    for start in range(0, batch_size, slice_size):
-        if start:
-            yield
-        part = slice(start, start + slice_size)
-        result = run(network, Batch._make(tensor[part] for tensor in batch), learns_continue)
-        share = len(result.q_halt) / batch_size
-        (result.losses.total * share).backward()  # type: ignore[no-untyped-call]
-        results.append(result)
-
-    q_halt = torch.cat([result.q_halt for result in results])
-    q_continue = torch.cat([result.q_continue for result in results])
+    with ranks.sharing_memory_errors():
+        for start in range(0, num_mine, slice_size):
+            if start:
+                yield
+            part = slice(start, start + slice_size)
+            result = run(network, Batch._make(tensor[part] for tensor in batch), learns_continue)
+            share = len(result.q_halt) / batch_size
+            (result.losses.total * share).backward()  # type: ignore[no-untyped-call]
+            results.append(result)
+        z_H, z_L, q_halt, q_continue = (
+            torch.cat([getattr(result, name) for result in results])
+            for name in ("z_H", "z_L", "q_halt", "q_continue")
+        )
+    losses = mean_losses([result.losses for result in results])
+    if ranks.size > 1:
+        with needs_memory(z_H.device, "the gradients of all ranks"):
+            q_halt, q_continue, losses = _join(ranks, q_halt, q_continue, losses, row_values)
+            ranks.sum_gradients_(network.parameters(), batch_size)
     threshold = q_continue if learns_continue else torch.zeros_like(q_continue)
     halted = is_last
     if config.halt_max_steps > 1:
@@ -232,7 +254,25 @@ def train_segment(
         min_steps = torch.randint(2, config.halt_max_steps + 1, (batch_size,), generator=generator)
         halted = is_last | (q_halt > threshold)
         halted &= steps >= (explores * min_steps).to(steps)
-    carry.z_H = torch.cat([result.z_H for result in results])
-    carry.z_L = torch.cat([result.z_L for result in results])
+    carry.z_H, carry.z_L = z_H, z_L
     carry.steps, carry.halted = steps, halted
-    return mean_losses([result.losses for result in results])
+    return losses
+
+
+def _join(
+    ranks: Ranks, q_halt: Tensor, q_continue: Tensor, losses: SegmentLosses, row_values: Tensor
+) -> tuple[Tensor, Tensor, SegmentLosses]:
+    """Return q and the losses of the whole batch, and complete the gradients of `row_values`."""
+    batch_size = len(row_values)
+    means = torch.stack([getattr(losses, name) for name in _FIGURES]).unsqueeze(0)
+    parts = [q_halt, q_continue, losses.is_right, means]
+    if row_values.grad is not None:
+        parts.append(row_values.grad[ranks.part_of(batch_size)])
+    q_halt, q_continue, is_right, means, *grad = ranks.join(parts, batch_size)
+    if grad:
+        row_values.grad = grad[0]
+    of_parts = [
+        SegmentLosses(**dict(zip(_FIGURES, figures, strict=True)), is_right=right)
+        for figures, right in zip(means, is_right.chunk(len(means)), strict=True)
+    ]
+    return q_halt, q_continue, mean_losses(of_parts)

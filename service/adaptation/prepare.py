@@ -6,10 +6,12 @@ from pathlib import Path
 
 from augment import Puzzle, text_from_path
 from hrm_core import (
+    ONE_RANK,
     Adaptation,
     Checkpoint,
     ModelConfig,
     Pretraining,
+    Ranks,
     TrainSettings,
     can_compile,
     pick_device,
@@ -123,13 +125,15 @@ def prepare_adaptation(
     owner: str = LOCAL_OWNER,
     budget_each: Budget | None = None,
     tuned_folder: Path | None = None,
+    ranks: Ranks = ONE_RANK,
 ) -> Adaptation:
     """Prepare an adaptation to puzzles in a folder, or resume the one that was started there.
 
     `base` None starts from random weights of the shape `config`, for comparison only. `budget_each`
     is what was asked for each puzzle, where several are adapted to together for their callers.
     `compile_step` None compiles where that is possible and worth its time.
-    `tuned_folder` holds what was measured to be fastest on this machine.
+    `tuned_folder` holds what was measured to be fastest on this machine. Of several `ranks` each
+    prepares it.
 
     Raises: AdaptationError for an empty budget, grids larger than the canvas, or a folder with
     other content; EnrolmentError for a base of another kind; DatasetError; TrainingError.
@@ -182,6 +186,7 @@ def prepare_adaptation(
         left_out=held_out.mark(dataset),
         precision="auto",
         tuned_folder=tuned_folder,
+        ranks=ranks,
     )
     adaptation = Adaptation(
         run,
@@ -193,7 +198,8 @@ def prepare_adaptation(
         tapers=options.tapers,
     )
     # Before training, so that a folder that a kill leaves behind can be identified.
-    write_adaptation(folder, adaptation.record)
+    if ranks.is_first:
+        write_adaptation(folder, adaptation.record)
     return adaptation
 
 

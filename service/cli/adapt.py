@@ -12,6 +12,7 @@ from service.adaptation.recipes import find_recipe
 from service.cli import options
 from service.cli.engine import finish_training, may_compile_training
 from service.cli.output import console, progress_line, stop_on_signals, time_left
+from service.cli.ranks import join_or_start
 from service.cli.task_sources import read_tasks
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import state_subfolder
@@ -105,6 +106,7 @@ def adapt_command(
     translate: options.TranslateOption = False,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: options.DeviceOption = "auto",
+    devices: options.DevicesOption = None,
     compiled: Annotated[
         bool | None,
         typer.Option(
@@ -121,6 +123,7 @@ def adapt_command(
     Only demonstrations are learned from. The result is another checkpoint folder, for
     `hrm-arc solve --checkpoint`. Ctrl-C stops; the same command continues.
     """
+    ranks, device = join_or_start(devices, device, out)
     checkpoint = open_checkpoint(base, canvas)
     puzzles = [task.puzzle for task in read_tasks(tasks)]
     if fitting:
@@ -141,6 +144,7 @@ def adapt_command(
         compile_step=None if compiled is None else may_compile_training(device, compiled),
         num_threads=threads,
         tuned_folder=state_subfolder("tuned"),
+        ranks=ranks,
     )
     run = adaptation.run
     continuing = f"; continuing at step {run.step}" if run.step else ""
@@ -150,6 +154,9 @@ def adapt_command(
     )
     console.print(str(adaptation.record["held_out_note"]))
     is_complete = _adapt(adaptation)
+    ranks.leave()
+    if not ranks.is_first:
+        return
     finish_training(out, EngineOptions(device, num_threads=threads), is_complete, run.step)
     early = _EARLY[adaptation.ending] if adaptation.ending and adaptation.stopped_early else ""
     share = adaptation.held_out_share

@@ -58,6 +58,10 @@ _ERROR_ROOTS = (
 )
 # The code of a service's refusal of a request without a valid key.
 UNAUTHORIZED = "unauthorized"
+# The code of the error of a rank that has lost another one, and its own exit code: the ranks that
+# end for a reason of theirs have others.
+RANK_LOST = "rank_lost"
+RANK_LOST_EXIT = 3
 
 
 class LazyCommands(TyperGroup):
@@ -93,7 +97,10 @@ def make_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the program: exit 0 on success, 1 when a check failed, 2 on bad input."""
+    """Run the program.
+
+    Exit 0 on success, 1 when a check failed, 2 on bad input, 3 when a training lost a rank.
+    """
     # Before torch is loaded: its threads would otherwise wait for each other in busy loops, which
     # take the cores from the threads with work on a machine that is busy.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -101,10 +108,13 @@ def main() -> None:
         make_app()()
     except expected_errors() as error:
         sentence = f"Error: {error}"
-        if getattr(error, "code", None) == UNAUTHORIZED:
+        code = getattr(error, "code", None)
+        if code == UNAUTHORIZED:
             sentence += ". Give the service's API key in HRM_ARC_API_KEY (or with --api-key)"
+        # Other ranks of a training show no messages of theirs, but why they ended.
+        notices.quiet = False
         notices.print(sentence, style="red", soft_wrap=True)
-        sys.exit(2)
+        sys.exit(RANK_LOST_EXIT if code == RANK_LOST else 2)
 
 
 def expected_errors() -> tuple[type[Exception], ...]:

@@ -119,6 +119,13 @@ SliceSizeOption = Annotated[
 TranslateOption = Annotated[
     bool, typer.Option("--translate/--no-translate", help="Move grids about on the canvas.")
 ]
+DevicesOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Train on several devices at once: all, or a number of GPUs; with --device cpu, a "
+        "number of processes."
+    ),
+]
 SnapshotOption = Annotated[float, typer.Option(help="Seconds between snapshots.")]
 
 # A service, and adaptation by it.

@@ -26,6 +26,7 @@ from service.adaptation.rule_dataset import build_rule_arrays
 from service.cli import options
 from service.cli.engine import finish_training, may_compile_training
 from service.cli.output import console, progress_line, stop_on_signals
+from service.cli.ranks import join_or_start
 from service.cli.task_sources import read_tasks
 from service.runtime.devices import EngineOptions
 from service.runtime.folders import state_subfolder
@@ -104,6 +105,7 @@ def train_command(
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: options.DeviceOption = "auto",
+    devices: options.DevicesOption = None,
     compile_step: Annotated[
         bool, typer.Option("--compile/--no-compile", help="Compile the step.")
     ] = True,
@@ -118,6 +120,7 @@ def train_command(
     """
     if max_crop is not None and not crop:
         raise typer.BadParameter("--max-crop has no effect without --crop: give it too")
+    ranks, device = join_or_start(devices, device, folder)
     data = _read_data(
         tasks, sudoku, maze, canvas, variants, seed, crop=crop, max_crop=max_crop, fitting=fitting
     )
@@ -176,6 +179,7 @@ def train_command(
         num_threads=threads,
         tuned_folder=state_subfolder("tuned"),
         start=None if start is None else start_from(open_checkpoint(start), data.identifiers),
+        ranks=ranks,
     )
     console.print(
         f"{data.num_puzzles} puzzles, {data.num_rows - 1} rows, "
@@ -183,6 +187,9 @@ def train_command(
         + (f"; continuing at step {run.step}" if run.step else "")
     )
     is_complete = _train(run, steps)
+    ranks.leave()
+    if not ranks.is_first:
+        return
     finish_training(folder, EngineOptions(device, num_threads=threads), is_complete, run.step)
     console.print(f"Done: {folder}")
 
