@@ -106,7 +106,7 @@ def adapt_command(
     translate: options.TranslateOption = False,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: options.DeviceOption = "auto",
-    devices: options.DevicesOption = None,
+    devices: options.RanksOption = None,
     compiled: Annotated[
         bool | None,
         typer.Option(

@@ -119,7 +119,7 @@ SliceSizeOption = Annotated[
 TranslateOption = Annotated[
     bool, typer.Option("--translate/--no-translate", help="Move grids about on the canvas.")
 ]
-DevicesOption = Annotated[
+RanksOption = Annotated[
     str | None,
     typer.Option(
         help="Train on several devices at once: all, or a number of GPUs; with --device cpu, a "

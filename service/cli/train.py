@@ -105,7 +105,7 @@ def train_command(
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: options.DeviceOption = "auto",
-    devices: options.DevicesOption = None,
+    devices: options.RanksOption = None,
     compile_step: Annotated[
         bool, typer.Option("--compile/--no-compile", help="Compile the step.")
     ] = True,

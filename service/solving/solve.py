@@ -226,9 +226,9 @@ class Solving:
 
     def _count_arrived(self, test_index: int) -> None:
         """Count what has arrived; where the vote may end early, in order and up to its end."""
-        entered, settles = self._entered, partial(self._is_settled_with, test_index)
+        settles = partial(self._is_settled_with, test_index)
         while not self._is_closed[test_index] and (
-            count_in_order(self._votes, entered, test_index, settles)
+            count_in_order(self._votes, self._entered, test_index, settles)
             if self.options.stop_early
             else count_all(self._votes, test_index)
         ):
@@ -309,8 +309,8 @@ class Solving:
 
     def _solves(self, test_index: int) -> Callable[[Grid], bool] | None:
         """Return the check of an answer by the rules, None where there are none."""
-        rules, given = self._rules, self.puzzle.test[test_index]
-        return None if rules is None else lambda answer: rules.solves(given, answer)
+        rules = self._rules
+        return None if rules is None else partial(rules.solves, self.puzzle.test[test_index])
 
     def _is_verified(self, test_index: int, tally: Tally) -> bool:
         """Return whether some vote obeys the rules."""
