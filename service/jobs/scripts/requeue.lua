@@ -8,7 +8,9 @@ redis.call('PERSIST', key)
 local batch = prefix .. 'batch:' .. (fields[4] or '')
 if fields[4] and redis.call('EXISTS', batch) == 1 then
   redis.call('PERSIST', batch)
-  redis.call('HINCRBY', batch, 'num_open', 1)
+  if redis.call('HINCRBY', batch, 'num_open', 1) == 1 then  -- it had ended, and all of it was to go
+    for job in redis.call('HGET', batch, 'jobs'):gmatch('%S+') do redis.call('PERSIST', job_key(job)) end
+  end
 end
 redis.call('HDEL', key, 'failure_code', 'failure_detail', 'finished_ms', 'started_ms', 'deadline_ms', 'progress', 'reason')
 redis.call('HSET', key, 'attempts', '0')
