@@ -22,9 +22,14 @@ WORKER_TTL_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What renewing leases found: jobs that are another's by now, and jobs to be cancelled."""
+    """What renewing leases found.
+
+    `lost`: jobs that are another worker's by now. `gone`: jobs that no worker has, since they have
+    ended, wait again or are not kept. `cancelled`: jobs to be cancelled.
+    """
 
     lost: frozenset[str]
+    gone: frozenset[str]
     cancelled: frozenset[str]
 
 
@@ -110,13 +115,14 @@ class Claims:
         """Keep jobs for another lease."""
         ordered = list(job_ids)
         if not ordered:
-            return Renewal(frozenset(), frozenset())
+            return Renewal(frozenset(), frozenset(), frozenset())
         verdicts = self._run("renew", self.worker_id, *ordered)
         by_verdict: dict[bytes, set[str]] = {}
         for job_id, verdict in zip(ordered, verdicts, strict=True):
             by_verdict.setdefault(verdict, set()).add(job_id)
         return Renewal(
             lost=frozenset(by_verdict.get(b"lost", ())),
+            gone=frozenset(by_verdict.get(b"gone", ())),
             cancelled=frozenset(by_verdict.get(b"cancelled", ())),
         )
 

@@ -106,6 +106,7 @@ class Worker:
             is_stalled=lambda: self._engine.watchdog.is_stalled,
             send=self._engine.send,
             on_lost=self._lose,
+            on_gone=self._drop,
             on_unpublished=self._publish_again,
         )
         self._started_at = time.time()
@@ -177,6 +178,11 @@ class Worker:
         if self._leases.discard(job_id):
             self._log.warning("lease lost: another worker has the job", job_id=job_id)
             self.metrics.jobs_lost.inc()
+            self._engine.send(StopJob(job_id, is_lost=True))
+
+    def _drop(self, job_id: str) -> None:
+        if self._leases.discard(job_id):
+            self._log.info("job dropped: it has ended, or is gone from Redis", job_id=job_id)
             self._engine.send(StopJob(job_id, is_lost=True))
 
     def _record(self) -> WorkerRecord:

@@ -22,7 +22,7 @@ from service.jobs import (
     KnownPuzzle,
     WorkerRecord,
 )
-from service.jobs.keys import EVENTS, new_id, puzzle_index_keys
+from service.jobs.keys import EVENTS, job_key, new_id, puzzle_index_keys
 from service.wire.checkpoint import Finding
 from service.wire.errors import (
     IdempotencyConflict,
@@ -249,7 +249,7 @@ def test_a_job_that_ended_elsewhere_is_reclaimed_by_nobody(
     other.reclaim(1)
     other.succeed(job_id, b"2")
     assert worker.reclaim(1, held={job_id}) == []
-    assert worker.renew([job_id]).lost == {job_id}
+    assert worker.renew([job_id]).gone == {job_id}
     assert not worker.succeed(job_id, b"1")
 
 
@@ -261,7 +261,24 @@ def test_the_first_result_wins_whoever_brings_it(desk: Desk, worker: Claims, oth
     assert worker.succeed(job_id, b"1")
     assert not other.succeed(job_id, b"2")
     assert desk(lambda store: store.get(job_id)).result == b"1"
-    assert other.renew([job_id]).lost == {job_id}
+    assert other.renew([job_id]).gone == {job_id}
+
+
+@pytest.mark.parametrize("how", ["ended", "waits again", "record is gone"])
+def test_a_job_that_no_worker_has_is_lost_to_none(
+    desk: Desk, worker: Claims, fresh_redis: redis.Redis, how: str
+) -> None:
+    job_id = desk.submit(job())
+    worker.claim(1, 0)
+    match how:
+        case "ended":
+            worker.succeed(job_id, b"1")
+        case "waits again":
+            worker.hand_back(job_id, charge=False)
+        case _:
+            fresh_redis.delete(job_key(job_id))
+    renewal = worker.renew([job_id])
+    assert (renewal.lost, renewal.gone) == (frozenset(), {job_id})
 
 
 def test_only_the_owner_may_fail_cancel_hand_back_or_report(
