@@ -97,6 +97,12 @@ def test_the_same_key_and_body_give_the_same_job(desk: Desk) -> None:
     assert of_another.is_new
 
 
+def test_a_key_is_its_owner_s_wherever_the_name_ends(desk: Desk) -> None:
+    first = desk.submit(job(owner="a", key="b:c"))
+    assert desk.submit(job(owner="a:b", key="c")) != first
+    assert desk.submit(job(owner="a", key="b:c")) == first
+
+
 def test_a_full_queue_refuses_and_takes_again_once_a_job_is_claimed(
     url: str, worker: Claims
 ) -> None:

@@ -7,6 +7,11 @@ local events_kept = 5000
 local function job_key(id) return prefix .. 'job:' .. id end
 local function queue_key(priority) return prefix .. 'queue:' .. priority end
 
+-- With the owner's length, or owner a with key b:c would meet owner a:b with key c.
+local function idempotency_key_of(kind, owner, key)
+  return prefix .. 'idempotent-' .. kind .. ':' .. #owner .. ':' .. owner .. ':' .. key
+end
+
 local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
