@@ -22,7 +22,7 @@ from service.jobs import (
     KnownPuzzle,
     WorkerRecord,
 )
-from service.jobs.keys import EVENTS, job_key, new_id, puzzle_index_keys
+from service.jobs.keys import DEADLINES, EVENTS, job_key, new_id, puzzle_index_keys
 from service.wire.checkpoint import Finding
 from service.wire.errors import (
     IdempotencyConflict,
@@ -373,6 +373,40 @@ def test_a_job_past_its_deadline_is_not_run(desk: Desk, worker: Claims) -> None:
     found = desk(lambda store: store.get(job_id))
     assert found.failure is not None
     assert found.failure.code == "deadline_exceeded"
+
+
+@pytest.mark.parametrize("limits", [{"max_queued": 1}, {"share": 1}])
+def test_a_job_past_its_deadline_keeps_no_place(url: str, limits: dict[str, int]) -> None:
+    desk, share = Desk(url, max_queued=limits.get("max_queued", 9)), limits.get("share")
+    late = desk.submit(job(deadline_s=0.05, share=share))
+    time.sleep(0.1)
+
+    desk.submit(job(share=share))
+
+    found = desk(lambda store: store.get(late))
+    assert found.failure is not None
+    assert found.failure.code == "deadline_exceeded"
+    assert desk(lambda store: store.depth()).waiting["interactive"] == 1
+
+
+def test_a_job_that_runs_or_was_queued_again_has_its_place_beyond_the_deadline(
+    url: str, worker: Claims, fresh_redis: redis.Redis
+) -> None:
+    desk = Desk(url, max_queued=1)
+    running = desk.submit(job(deadline_s=60))
+    assert worker.claim(1, 0)
+    fresh_redis.zadd(DEADLINES, {running: 1}, xx=True)
+    late = desk.submit(job(deadline_s=0.05))
+    time.sleep(0.1)
+    desk.submit(job())  # ends the late one
+    assert desk.state(running) is JobState.RUNNING
+    assert worker.claim(1, 0)
+
+    desk(lambda store: store.requeue(late))
+
+    with pytest.raises(QueueFull):
+        desk.submit(job())
+    assert fresh_redis.zcard(DEADLINES) == 0
 
 
 def test_lists_are_an_owner_s_own_newest_first_in_pages(desk: Desk, worker: Claims) -> None:

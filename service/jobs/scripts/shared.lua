@@ -44,6 +44,8 @@ local function count_waiting(owner, change)
 end
 
 local function enqueue(id, owner, priority)
+  local deadline_ms = redis.call('HGET', job_key(id), 'deadline_ms')
+  if deadline_ms then redis.call('ZADD', prefix .. 'deadlines', deadline_ms, id) end
   local entry = redis.call('XADD', queue_key(priority), '*', 'job', id)
   redis.call('HSET', job_key(id), 'state', 'queued', 'entry', entry)
   redis.call('HDEL', job_key(id), 'worker')
@@ -76,11 +78,28 @@ local function finish(id, state, ttl_s, failure_code, failure_detail)
   drop_entry(fields[3], fields[4])
   redis.call('HSET', key, 'state', state, 'finished_ms', whole(now_ms()))
   redis.call('HDEL', key, 'cancel')
+  redis.call('ZREM', prefix .. 'deadlines', id)
   if failure_code then
     redis.call('HSET', key, 'failure_code', failure_code, 'failure_detail', failure_detail)
   end
   expire(id, fields[5], ttl_s)
   state_event(id)
+end
+
+local function exceed_deadline(id, ttl_s)
+  finish(id, 'failed', ttl_s, 'deadline_exceeded', 'the deadline passed before the job could be run')
+end
+
+-- Ends queued jobs past their deadline, up to a number: they would keep the place of others.
+local function end_overdue(ttl_s)
+  local now = whole(now_ms())
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'deadlines', '-inf', now, 'LIMIT', 0, 1000)) do
+    if redis.call('HGET', job_key(id), 'state') == 'queued' then
+      exceed_deadline(id, ttl_s)
+    else
+      redis.call('ZREM', prefix .. 'deadlines', id)
+    end
+  end
 end
 
 -- Cancels a queued job at once; asks the worker of an active one. Gives 0 when there is no such job.

@@ -19,6 +19,7 @@ if idempotency_key ~= '' then
   end
 end
 
+end_overdue(result_ttl_s)
 local waiting = tonumber(redis.call('HGET', prefix .. 'waiting', '') or 0)
 if waiting >= max_queued then return {'full', whole(waiting)} end
 local of_owner = tonumber(redis.call('HGET', prefix .. 'waiting', 'of:' .. owner) or 0)
