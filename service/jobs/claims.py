@@ -1,6 +1,7 @@
 """The job layer as a worker sees it: claim, renew, report, finish."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from service.jobs.keys import GROUP
 from service.jobs.record import Job, pairs
 from service.jobs.served import WorkerRecord
 from service.wire.checkpoint import KnownPuzzle
+from service.wire.errors import QueueUnavailable
 from service.wire.job import Failure, JobState
 from service.wire.options import PRIORITIES, Priority
 
@@ -82,16 +84,16 @@ class Claims:
             ("interactive", num_places),
             ("batch", most_batch - first),
         )
-        with explained(self._redis):
+        with self._keeping(jobs):
             for priority, share in shares:
                 num = min(share, num_places - len(jobs))
                 if num > 0:
-                    jobs += self._read((priority,), num, None)
+                    self._read((priority,), num, None, jobs)
             if not jobs and num_places > 0 and block_s > 0:
                 # COUNT is per stream, so with one place left only one stream can be waited for.
                 both = num_places > 1 and most_batch > 0
                 waited = PRIORITIES if both else PRIORITIES[:1]
-                jobs += self._read(waited, 1, block_s)
+                self._read(waited, 1, block_s, jobs)
         return jobs
 
     def reclaim(self, num_places: int, held: Collection[str] = ()) -> list[Job]:
@@ -101,12 +103,12 @@ class Claims:
         charged: they are not among those returned.
         """
         jobs: list[Job] = []
-        with explained(self._redis):
+        with self._keeping(jobs):
             for priority in PRIORITIES:
                 start: Any = "0-0"
                 while len(jobs) < num_places:
                     start, entries, *_ = self._autoclaim(priority, start, num_places - len(jobs))
-                    jobs += self._start_all(priority, entries, held)
+                    self._start_all(priority, entries, jobs, held)
                     if start in (b"0-0", "0-0"):
                         break
         return jobs
@@ -263,18 +265,30 @@ class Claims:
         arguments = (self.worker_id, job_id, state, code, detail, self._result_ttl_s)
         return bool(self._run("end", *arguments))
 
-    def _read(self, priorities: Sequence[Priority], num: int, block_s: float | None) -> list[Job]:
+    @contextmanager
+    def _keeping(self, jobs: Collection[Job]) -> Iterator[None]:
+        """Raise QueueUnavailable unless jobs were started before: they would run nowhere.
+
+        The entries that were read but not started are taken over once their lease has run out.
+        """
+        try:
+            with explained(self._redis):
+                yield
+        except QueueUnavailable:
+            if not jobs:
+                raise
+
+    def _read(
+        self, priorities: Sequence[Priority], num: int, block_s: float | None, jobs: list[Job]
+    ) -> None:
         streams = {keys.queue_key(priority): ">" for priority in priorities}
         block = None if block_s is None else max(1, int(block_s * 1000))
         reply = self._in_group(
             lambda: self._redis.xreadgroup(GROUP, self.worker_id, streams, count=num, block=block)
         )
         by_queue = {keys.queue_key(priority).encode(): priority for priority in priorities}
-        return [
-            job
-            for queue, entries in reply or ()
-            for job in self._start_all(by_queue[queue], entries)
-        ]
+        for queue, entries in reply or ():
+            self._start_all(by_queue[queue], entries, jobs)
 
     def _autoclaim(self, priority: Priority, start: Any, num: int) -> Any:
         queue, idle_ms = keys.queue_key(priority), int(self.lease_s * 1000)
@@ -301,9 +315,13 @@ class Claims:
         return command()
 
     def _start_all(
-        self, priority: Priority, entries: Sequence[Any], held: Collection[str] = ()
-    ) -> list[Job]:
-        jobs = []
+        self,
+        priority: Priority,
+        entries: Sequence[Any],
+        jobs: list[Job],
+        held: Collection[str] = (),
+    ) -> None:
+        """Start delivered entries, and add the jobs that are to be run."""
         for entry_id, fields in entries:
             if not fields:
                 continue  # deleted while pending: the server has dropped it
@@ -314,7 +332,6 @@ class Claims:
             )
             if verdict == b"run":
                 jobs.append(Job.from_fields(job_id, pairs(record[0])))
-        return jobs
 
     def _run(self, name: str, *arguments: Any) -> Any:
         with explained(self._redis):

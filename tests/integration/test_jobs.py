@@ -171,6 +171,48 @@ def test_a_waiting_worker_wakes_when_a_job_comes(desk: Desk, worker: Claims) -> 
     assert time.monotonic() - started < 2.0
 
 
+@pytest.mark.parametrize("how", ["claim", "reclaim"])
+def test_jobs_started_before_redis_fails_are_not_dropped(
+    url: str, desk: Desk, worker: Claims, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    job_ids = [desk.submit(job()) for _ in range(3)]
+    if how == "reclaim":
+        gone = Claims(url, worker_id="gone")
+        gone.claim(3, 0)
+        gone.close()
+        time.sleep(0.25)
+    num_starts, scripts = 0, worker._scripts
+
+    def fail_at_the_second_start(name: str, *arguments: Any) -> Any:
+        nonlocal num_starts
+        num_starts += name == "start"
+        if num_starts == 2:
+            raise redis.ConnectionError("away")
+        return scripts(name, *arguments)
+
+    monkeypatch.setattr(worker, "_scripts", fail_at_the_second_start)
+
+    taken = worker.claim(8, 0) if how == "claim" else worker.reclaim(8)
+    assert [claim.id for claim in taken] == job_ids[:1]
+    time.sleep(0.25)
+    others = worker.reclaim(8, held=job_ids[:1])
+    assert [claim.id for claim in others] == job_ids[1:]
+    assert {claim.attempts for claim in (*taken, *others)} == {1 if how == "claim" else 2}
+
+
+def test_a_redis_that_fails_before_any_start_is_reported(
+    desk: Desk, worker: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.submit(job())
+
+    def fail(name: str, *arguments: Any) -> Any:
+        raise redis.ConnectionError("away")
+
+    monkeypatch.setattr(worker, "_scripts", fail)
+    with pytest.raises(QueueUnavailable):
+        worker.claim(8, 0)
+
+
 def test_two_workers_never_run_one_job_together(desk: Desk, worker: Claims, other: Claims) -> None:
     ids = {desk.submit(job()) for _ in range(40)}
     found: dict[str, list[str]] = {"one": [], "two": []}
