@@ -1,6 +1,6 @@
 """The job layer as a worker sees it: claim, renew, report, finish."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from service.jobs.connection import Scripts, connect, explained
 from service.jobs.keys import GROUP
 from service.jobs.record import Job, pairs
 from service.jobs.served import WorkerRecord
+from service.jobs.upkeep import sweep
 from service.wire.checkpoint import KnownPuzzle
 from service.wire.errors import QueueUnavailable
 from service.wire.job import Failure, JobState
@@ -49,11 +50,12 @@ class Claims:
         lease_s: float = 12.0,
         max_attempts: int = 5,
         result_ttl_s: int = 7 * 86_400,
+        max_ended: int = 50_000,
     ) -> None:
         self.worker_id = worker_id
         self.lease_s = lease_s
         self._max_attempts = max_attempts
-        self._result_ttl_s = result_ttl_s
+        self._result_ttl_s, self._max_ended = result_ttl_s, max_ended
         self._redis = connect(url)
         self._scripts = Scripts(self._redis)
         self._cancels_position: bytes | None = None
@@ -141,7 +143,7 @@ class Claims:
         for _, entries in reply or ():
             for entry_id, fields in entries:
                 self._cancels_position = entry_id
-                found.add(fields[b"job"].decode())
+                found.add(_job_id(fields))
         return frozenset(found)
 
     def progress(self, job_id: str, data: bytes) -> None:
@@ -240,6 +242,17 @@ class Claims:
             )
         return {member.decode(): when for member, when in entries}
 
+    def sweep(self) -> None:
+        """Do what is due for the jobs of all workers; to be called every few seconds."""
+        sweep(self._run, PRIORITIES, result_ttl_s=self._result_ttl_s, max_ended=self._max_ended)
+
+    def eviction_policy(self) -> str | None:
+        """Return by which rule Redis removes keys when memory is full; None where it does not."""
+        with explained(self._redis):
+            memory = self._redis.info("memory")
+        policy = str(memory.get("maxmemory_policy", "noeviction"))
+        return None if policy == "noeviction" or not memory.get("maxmemory") else policy
+
     def leave(self) -> None:
         """Report that this worker ends; its unfinished jobs are handed back before."""
         with explained(self._redis):
@@ -325,7 +338,7 @@ class Claims:
         for entry_id, fields in entries:
             if not fields:
                 continue  # deleted while pending: the server has dropped it
-            job_id = fields[b"job"].decode()
+            job_id = _job_id(fields)
             verdict, *record = self._run(
                 *("start", self.worker_id, priority, entry_id, job_id),
                 *(self._max_attempts, self._result_ttl_s, int(job_id in held)),
@@ -336,3 +349,8 @@ class Claims:
     def _run(self, name: str, *arguments: Any) -> Any:
         with explained(self._redis):
             return self._scripts(name, *arguments)
+
+
+def _job_id(fields: Mapping[bytes, bytes]) -> str:
+    """Read the job of a stream's entry; of one that somebody else wrote, the id of no job."""
+    return fields.get(b"job", b"").decode(errors="replace")

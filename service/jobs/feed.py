@@ -14,6 +14,7 @@ from service.wire.errors import QueueUnavailable
 
 BLOCK_MS = 2_000
 PAGE = 500
+_FIELDS = frozenset((b"job", b"kind", b"data", b"last"))
 
 
 class EventFeed:
@@ -78,16 +79,16 @@ class EventFeed:
                 for _, entries in reply or ():
                     for entry_id, fields in entries:
                         position = entry_id
-                        self._hand_out(fields[b"job"].decode(), entry_id, fields)
+                        self._hand_out(entry_id, fields)
             except QueueUnavailable:
                 # Back at the newest event: a server that lost its last writes may have gone back
                 # behind the position that was held.
                 position = None
                 await asyncio.sleep(backoff.next_s())
 
-    def _hand_out(self, job_id: str, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
-        queues = self._subscribers.get(job_id)
-        if queues:
+    def _hand_out(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
+        queues = self._subscribers.get(fields.get(b"job", b"").decode(errors="replace"))
+        if queues and fields.keys() >= _FIELDS:  # else somebody else wrote it
             event = Event.from_fields(entry_id, fields)
             for queue in queues:
                 queue.put_nowait(event)

@@ -36,6 +36,7 @@ EXIT_ENGINE_DEAD = 70
 
 STEP_TIMEOUT_S = 4.0
 WRITE_TIMEOUT_S = 2.5
+SWEEP_EVERY_S = 2.0
 
 
 class Worker:
@@ -112,6 +113,7 @@ class Worker:
         self._started_at = time.time()
         self._num_stops = 0
         self._has_published = False
+        self._next_sweep = 0.0
 
     @property
     def is_engine_stuck(self) -> bool:
@@ -142,11 +144,27 @@ class Worker:
                 if not self._has_published:
                     self._publish({one.record.sha256 for one in self._engine.served.values()})
                     self._has_published = True
+                    self._warn_of_eviction()
+                self._sweep_if_due()
                 self._intake.take_jobs()
                 backoff.reset()
             except QueueUnavailable as error:
                 self._log.warning("no jobs can be claimed", reason=str(error))
                 time.sleep(backoff.next_s())
+
+    def _sweep_if_due(self) -> None:
+        if (now := time.monotonic()) >= self._next_sweep:
+            self._claims.sweep()
+            self._next_sweep = now + SWEEP_EVERY_S
+
+    def _warn_of_eviction(self) -> None:
+        policy = self._claims.eviction_policy()
+        if policy is not None:
+            self._log.warning(
+                "Redis removes keys when memory is full, and jobs with them: set its "
+                "maxmemory-policy to noeviction",
+                policy=policy,
+            )
 
     @property
     def _must_end(self) -> bool:
@@ -276,6 +294,7 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
         lease_s=settings.lease_s,
         max_attempts=settings.max_attempts,
         result_ttl_s=settings.result_ttl_s,
+        max_ended=settings.max_ended,
     )
     worker = Worker(settings, claims, make_engine)
     for number in (signal.SIGTERM, signal.SIGINT):

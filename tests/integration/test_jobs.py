@@ -22,7 +22,15 @@ from service.jobs import (
     KnownPuzzle,
     WorkerRecord,
 )
-from service.jobs.keys import DEADLINES, EVENTS, job_key, new_id, puzzle_index_keys
+from service.jobs.keys import (
+    CANCELS,
+    DEADLINES,
+    EVENTS,
+    job_key,
+    new_id,
+    puzzle_index_keys,
+    queue_key,
+)
 from service.wire.checkpoint import Finding
 from service.wire.errors import (
     IdempotencyConflict,
@@ -551,6 +559,39 @@ def test_a_subscriber_sees_every_state_and_progress_in_order(url: str, worker: C
         ("progress", 3, False),
         ("state", "succeeded", True),
     ]
+
+
+FOREIGN = [{"foreign": "1"}, {"job": b"\xff"}, {"job": "{id}"}]
+
+
+def test_foreign_events_do_not_end_the_feed(url: str, fresh_redis: redis.Redis) -> None:
+    async def run() -> str:
+        async with feeding(url) as (store, feed):
+            job_id = (await store.submit(job())).job.id
+            async with feed.subscribe(job_id) as events:
+                for fields in FOREIGN:
+                    fresh_redis.xadd(
+                        EVENTS, {k: job_id if v == "{id}" else v for k, v in fields.items()}
+                    )
+                await store.cancel(job_id)
+                while not (event := await asyncio.wait_for(events.get(), 60)).is_last:
+                    pass
+                return json.loads(event.data)["state"]
+
+    assert asyncio.run(run()) == "cancelled"
+
+
+def test_foreign_entries_do_not_end_a_worker(
+    desk: Desk, worker: Claims, fresh_redis: redis.Redis
+) -> None:
+    worker.listen(0.01)
+    for fields in FOREIGN:
+        fresh_redis.xadd(queue_key("interactive"), fields)
+        fresh_redis.xadd(CANCELS, fields)
+    job_id = desk.submit(job())
+    assert len(worker.listen(1.0)) == len(FOREIGN)
+    assert [claim.id for claim in worker.claim(9, 0)] == [job_id]
+    assert fresh_redis.xlen(queue_key("interactive")) == 1
 
 
 def test_missed_events_are_replayed_from_an_id(desk: Desk, worker: Claims) -> None:

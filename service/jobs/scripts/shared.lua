@@ -46,6 +46,7 @@ end
 local function enqueue(id, owner, priority)
   local deadline_ms = redis.call('HGET', job_key(id), 'deadline_ms')
   if deadline_ms then redis.call('ZADD', prefix .. 'deadlines', deadline_ms, id) end
+  if owner then redis.call('SADD', prefix .. 'open', id) end
   local entry = redis.call('XADD', queue_key(priority), '*', 'job', id)
   redis.call('HSET', job_key(id), 'state', 'queued', 'entry', entry)
   redis.call('HDEL', job_key(id), 'worker')
@@ -57,15 +58,26 @@ local function drop_entry(priority, entry)
   redis.call('XDEL', queue_key(priority), entry)
 end
 
+-- Lets a record go after ttl_s, or earlier when too many are kept.
+local function let_go(id, ttl_s)
+  redis.call('EXPIRE', job_key(id), ttl_s)
+  redis.call('ZADD', prefix .. 'ended', whole(now_ms() + 1000 * ttl_s), id)
+end
+
+local function keep(id)
+  redis.call('PERSIST', job_key(id))
+  redis.call('ZREM', prefix .. 'ended', id)
+end
+
 -- Lets a record go after ttl_s; those of a batch when all have ended, and the batch with them.
 local function expire(id, batch_id, ttl_s)
   local batch = prefix .. 'batch:' .. (batch_id or '')
   if not batch_id or redis.call('EXISTS', batch) == 0 then
-    redis.call('EXPIRE', job_key(id), ttl_s)
+    let_go(id, ttl_s)
   elseif redis.call('HINCRBY', batch, 'num_open', -1) == 0 then
     redis.call('EXPIRE', batch, ttl_s)
     for job in redis.call('HGET', batch, 'jobs'):gmatch('%S+') do
-      redis.call('EXPIRE', job_key(job), ttl_s)
+      let_go(job, ttl_s)
     end
   end
 end
@@ -79,6 +91,7 @@ local function finish(id, state, ttl_s, failure_code, failure_detail)
   redis.call('HSET', key, 'state', state, 'finished_ms', whole(now_ms()))
   redis.call('HDEL', key, 'cancel')
   redis.call('ZREM', prefix .. 'deadlines', id)
+  redis.call('SREM', prefix .. 'open', id)
   if failure_code then
     redis.call('HSET', key, 'failure_code', failure_code, 'failure_detail', failure_detail)
   end

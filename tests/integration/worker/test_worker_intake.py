@@ -118,6 +118,20 @@ def test_a_job_is_dropped_and_counts_as_lost_where_another_worker_has_it(
     assert read("hrm_arc_jobs_lost_total") == num_lost
 
 
+def test_a_waiting_job_past_its_deadline_ends_while_the_worker_has_no_room(
+    start: Callable[..., Any], queue: Any, probes: tuple[Puzzle, ...]
+) -> None:
+    running = queue.submit(probes[0], stop_early=False)
+    start(partial(FakeEngine, step_s=0.5, num_slots=1), max_jobs=1)
+    queue.wait_until_running(running)
+
+    late = queue.wait_until_ended(queue.submit(probes[0], deadline_s=0.05))
+
+    assert late.failure is not None
+    assert late.failure.code == "deadline_exceeded"
+    assert queue.get(running).state == JobState.RUNNING
+
+
 def test_no_more_jobs_are_held_than_the_setting_says(
     start: Callable[..., Any], queue: Any, probes: tuple[Puzzle, ...]
 ) -> None:
