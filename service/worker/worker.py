@@ -16,6 +16,7 @@ from service.jobs import Claims, WorkerRecord
 from service.runtime.devices import show_device
 from service.runtime.folders import state_subfolder
 from service.runtime.settings import Settings
+from service.runtime.tether import has_lost_parent
 from service.runtime.timing import Backoff
 from service.solving.engines import wants_compile
 from service.wire.errors import QueueUnavailable, SettingsError
@@ -297,8 +298,14 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
         max_ended=settings.max_ended,
     )
     worker = Worker(settings, claims, make_engine)
+
+    def stop(*_: object) -> None:
+        worker.stop()
+        if has_lost_parent():  # its Valkey ends too, and no result would be kept
+            worker.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
+        signal.signal(number, stop)
     log: Any = structlog.get_logger(__name__)
     if settings.worker_metrics_port is not None:
         server = worker.metrics.serve(
