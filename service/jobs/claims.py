@@ -1,6 +1,6 @@
 """The job layer as a worker sees it: claim, renew, report, finish."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +10,9 @@ from redis.exceptions import ResponseError
 from service.jobs import keys
 from service.jobs.connection import Scripts, connect, explained
 from service.jobs.keys import GROUP
-from service.jobs.record import Job, pairs
+from service.jobs.record import Job, entry_job_id, pairs
 from service.jobs.served import WorkerRecord
-from service.jobs.upkeep import sweep
+from service.jobs.upkeep import eviction_policy, sweep
 from service.wire.checkpoint import KnownPuzzle
 from service.wire.errors import QueueUnavailable
 from service.wire.job import Failure, JobState
@@ -143,7 +143,7 @@ class Claims:
         for _, entries in reply or ():
             for entry_id, fields in entries:
                 self._cancels_position = entry_id
-                found.add(_job_id(fields))
+                found.add(entry_job_id(fields))
         return frozenset(found)
 
     def progress(self, job_id: str, data: bytes) -> None:
@@ -249,9 +249,7 @@ class Claims:
     def eviction_policy(self) -> str | None:
         """Return by which rule Redis removes keys when memory is full; None where it does not."""
         with explained(self._redis):
-            memory = self._redis.info("memory")
-        policy = str(memory.get("maxmemory_policy", "noeviction"))
-        return None if policy == "noeviction" or not memory.get("maxmemory") else policy
+            return eviction_policy(self._redis.info("memory"))
 
     def leave(self) -> None:
         """Report that this worker ends; its unfinished jobs are handed back before."""
@@ -338,7 +336,7 @@ class Claims:
         for entry_id, fields in entries:
             if not fields:
                 continue  # deleted while pending: the server has dropped it
-            job_id = _job_id(fields)
+            job_id = entry_job_id(fields)
             verdict, *record = self._run(
                 *("start", self.worker_id, priority, entry_id, job_id),
                 *(self._max_attempts, self._result_ttl_s, int(job_id in held)),
@@ -349,8 +347,3 @@ class Claims:
     def _run(self, name: str, *arguments: Any) -> Any:
         with explained(self._redis):
             return self._scripts(name, *arguments)
-
-
-def _job_id(fields: Mapping[bytes, bytes]) -> str:
-    """Read the job of a stream's entry; of one that somebody else wrote, the id of no job."""
-    return fields.get(b"job", b"").decode(errors="replace")

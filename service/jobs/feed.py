@@ -7,7 +7,7 @@ from typing import Any
 
 from service.jobs import keys
 from service.jobs.connection import explained_async
-from service.jobs.record import Event
+from service.jobs.record import Event, entry_job_id
 from service.jobs.store import JobStore
 from service.runtime.timing import Backoff
 from service.wire.errors import QueueUnavailable
@@ -87,8 +87,8 @@ class EventFeed:
                 await asyncio.sleep(backoff.next_s())
 
     def _hand_out(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
-        queues = self._subscribers.get(fields.get(b"job", b"").decode(errors="replace"))
-        if queues and fields.keys() >= _FIELDS:  # else somebody else wrote it
+        queues = self._subscribers.get(entry_job_id(fields))
+        if queues and fields.keys() >= _FIELDS:  # else another program wrote it
             event = Event.from_fields(entry_id, fields)
             for queue in queues:
                 queue.put_nowait(event)

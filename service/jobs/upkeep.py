@@ -1,6 +1,6 @@
 """The upkeep of the job layer: what time, evicted keys and dead workers do to it is put right."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 # One worker of all does it, for jobs of any.
@@ -17,6 +17,15 @@ def sweep(
     """
     if run("sweep", result_ttl_s, max_ended, RECONCILE_EVERY_S, *priorities):
         reconcile(run, priorities, result_ttl_s=result_ttl_s)
+
+
+def eviction_policy(memory: Mapping[str, Any]) -> str | None:
+    """Return by which rule a server removes keys when memory is full; None where it does not.
+
+    `memory` is what INFO says of it.
+    """
+    policy = str(memory.get("maxmemory_policy", "noeviction"))
+    return None if policy == "noeviction" or not memory.get("maxmemory") else policy
 
 
 def reconcile(run: Callable[..., Any], priorities: Sequence[str], *, result_ttl_s: int) -> None:
