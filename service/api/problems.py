@@ -38,6 +38,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "method_not_allowed": (405, "This address does not take this method"),
     "request_timeout": (408, "The request took too long to arrive"),
     "body_too_large": (413, "The body is too large"),
+    "batch_too_large": (413, "The batch does not fit the queue"),
     "url_too_long": (414, "The URL is too long"),
     "unsupported_media_type": (415, "The body is not sent as JSON"),
     "unknown_host": (421, "The service is not called by this name"),

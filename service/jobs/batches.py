@@ -134,8 +134,8 @@ class BatchStore:
     async def submit(self, new: NewBatch) -> SubmittedBatch:
         """Queue all jobs of a batch or none, once per idempotency key.
 
-        Raises: QueueFull; IdempotencyConflict for a key that came with another body before;
-        SubmissionInDoubt; NotDurable.
+        Raises: QueueFull; BatchTooLarge; IdempotencyConflict for a key that came with another body
+        before; SubmissionInDoubt; NotDurable.
         """
         entries: list[list[Any]] = []
         jobs: list[tuple[str, str, bytes]] = []

@@ -1,7 +1,8 @@
 """The job layer as a worker sees it: claim, renew, report, finish."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,20 +11,27 @@ from redis.exceptions import ResponseError
 from service.jobs import keys
 from service.jobs.connection import Scripts, connect, explained
 from service.jobs.keys import GROUP
-from service.jobs.record import Job, Shard, pairs
-from service.jobs.registration import PUZZLES_TTL_S, Registration, register
+from service.jobs.record import Job, Shard, entry_job_id, pairs
+from service.jobs.registration import Registration, publish_puzzles, register
 from service.jobs.served import WorkerRecord
 from service.jobs.shards import Shards
+from service.jobs.upkeep import eviction_policy, sweep
 from service.wire.checkpoint import KnownPuzzle
+from service.wire.errors import QueueUnavailable
 from service.wire.job import Failure, JobState
 from service.wire.options import PRIORITIES, Priority
 
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What renewing leases found: jobs that are another's by now, and jobs to be cancelled."""
+    """What renewing leases found.
+
+    `lost`: jobs that are another worker's by now. `gone`: jobs that no worker has, since they have
+    ended, wait again or are not kept. `cancelled`: jobs to be cancelled.
+    """
 
     lost: frozenset[str]
+    gone: frozenset[str]
     cancelled: frozenset[str]
 
 
@@ -41,11 +49,12 @@ class Claims:
         lease_s: float = 12.0,
         max_attempts: int = 5,
         result_ttl_s: int = 7 * 86_400,
+        max_ended: int = 50_000,
     ) -> None:
         self.worker_id = worker_id
         self.lease_s = lease_s
         self._max_attempts = max_attempts
-        self._result_ttl_s = result_ttl_s
+        self._result_ttl_s, self._max_ended = result_ttl_s, max_ended
         self._redis = connect(url)
         self._scripts = Scripts(self._redis)
         self.shards = Shards(self._run, worker_id, result_ttl_s)
@@ -80,9 +89,9 @@ class Claims:
         self._shard_priorities.rotate(-1)
         sharded = tuple(self._shard_priorities)[:most_shards]
         jobs: list[Job] = []
-        with explained(self._redis):
-            if sharded and num_places > 0:
-                jobs += self._read(sharded[:num_places], 1, None)
+        if sharded and num_places > 0:
+            with self._keeping(jobs):
+                self._read(sharded[:num_places], 1, None, jobs)
         most_batch = num_places if most_batch is None else min(most_batch, num_places)
         first = min(num_batch_places, most_batch)
         shares: tuple[tuple[Priority, int], ...] = (
@@ -90,17 +99,17 @@ class Claims:
             ("interactive", num_places),
             ("batch", most_batch - first),
         )
-        with explained(self._redis):
+        with self._keeping(jobs):
             for priority, share in shares:
                 num = min(share, num_places - len(jobs))
                 if num > 0:
-                    jobs += self._read((priority,), num, None)
+                    self._read((priority,), num, None, jobs)
             if not jobs and num_places > 0 and block_s > 0:
                 # COUNT is per stream, so with one place left only one stream can be waited for.
                 both = num_places > 1 and most_batch > 0
                 waited = PRIORITIES if both else PRIORITIES[:1]
                 more = sharded[: num_places - len(waited)]
-                jobs += self._read((*waited, *more), 1, block_s)
+                self._read((*waited, *more), 1, block_s, jobs)
         return jobs
 
     def reclaim(
@@ -112,7 +121,7 @@ class Claims:
         charged: they are not among those returned.
         """
         jobs: list[Job] = []
-        with explained(self._redis):
+        with self._keeping(jobs):
             for priority in (*self._shard_priorities, *PRIORITIES):
                 limit = num_places
                 if priority not in PRIORITIES:
@@ -120,7 +129,7 @@ class Claims:
                 start: Any = "0-0"
                 while len(jobs) < limit:
                     start, entries, *_ = self._autoclaim(priority, start, limit - len(jobs))
-                    jobs += self._start_all(priority, entries, held)
+                    self._start_all(priority, entries, jobs, held)
                     if start in (b"0-0", "0-0"):
                         break
         return jobs
@@ -129,13 +138,14 @@ class Claims:
         """Keep jobs for another lease."""
         ordered = list(job_ids)
         if not ordered:
-            return Renewal(frozenset(), frozenset())
+            return Renewal(frozenset(), frozenset(), frozenset())
         verdicts = self._run("renew", self.worker_id, *ordered)
         by_verdict: dict[bytes, set[str]] = {}
         for job_id, verdict in zip(ordered, verdicts, strict=True):
             by_verdict.setdefault(verdict, set()).add(job_id)
         return Renewal(
             lost=frozenset(by_verdict.get(b"lost", ())),
+            gone=frozenset(by_verdict.get(b"gone", ())),
             cancelled=frozenset(by_verdict.get(b"cancelled", ())),
         )
 
@@ -152,7 +162,7 @@ class Claims:
         for _, entries in reply or ():
             for entry_id, fields in entries:
                 self._cancels_position = entry_id
-                found.add(fields[b"job"].decode())
+                found.add(entry_job_id(fields))
         return frozenset(found)
 
     def progress(self, job_id: str, data: bytes) -> None:
@@ -206,17 +216,8 @@ class Claims:
 
     def publish_puzzles(self, sha256: str, puzzles: Iterable[KnownPuzzle]) -> None:
         """Publish which puzzles a checkpoint has rows for."""
-        by_hash, by_name = keys.puzzle_index_keys(sha256)
         with explained(self._redis):
-            pipeline = self._redis.pipeline(transaction=True)
-            pipeline.delete(by_hash, by_name)
-            for puzzle in puzzles:
-                entry = f"{puzzle.variants} {puzzle.name}"
-                pipeline.hset(by_hash, puzzle.demonstrations_sha256, entry)
-                pipeline.zadd(by_name, {f"{puzzle.name} {puzzle.demonstrations_sha256}": 0})
-            pipeline.expire(by_hash, PUZZLES_TTL_S)
-            pipeline.expire(by_name, PUZZLES_TTL_S)
-            pipeline.execute()
+            publish_puzzles(self._redis, sha256, puzzles)
 
     def removed_adapted(self) -> dict[str, float]:
         """List the adapted checkpoints asked to be removed within the last hour, and when.
@@ -229,6 +230,21 @@ class Claims:
                 keys.ADAPTED_REMOVED, since, "+inf", withscores=True
             )
         return {member.decode(): when for member, when in entries}
+
+    def sweep(self) -> None:
+        """Do what is due for the jobs of all workers; to be called every few seconds."""
+        sweep(
+            self._run,
+            PRIORITIES,
+            tuple(self._shard_priorities),
+            result_ttl_s=self._result_ttl_s,
+            max_ended=self._max_ended,
+        )
+
+    def eviction_policy(self) -> str | None:
+        """Return by which rule Redis removes keys when memory is full; None where it does not."""
+        with explained(self._redis):
+            return eviction_policy(self._redis.info("memory"))
 
     def leave(self) -> None:
         """Report that this worker ends; its unfinished jobs are handed back before."""
@@ -255,18 +271,30 @@ class Claims:
         arguments = (self.worker_id, job_id, state, code, detail, self._result_ttl_s)
         return bool(self._run("end", *arguments))
 
-    def _read(self, priorities: Sequence[str], num: int, block_s: float | None) -> list[Job]:
+    @contextmanager
+    def _keeping(self, jobs: Collection[Job]) -> Iterator[None]:
+        """Raise QueueUnavailable unless jobs were started before: they would run nowhere.
+
+        The entries that were read but not started are taken over once their lease has run out.
+        """
+        try:
+            with explained(self._redis):
+                yield
+        except QueueUnavailable:
+            if not jobs:
+                raise
+
+    def _read(
+        self, priorities: Sequence[str], num: int, block_s: float | None, jobs: list[Job]
+    ) -> None:
         streams = {keys.queue_key(priority): ">" for priority in priorities}
         block = None if block_s is None else max(1, int(block_s * 1000))
         reply = self._in_group(
             lambda: self._redis.xreadgroup(GROUP, self.worker_id, streams, count=num, block=block)
         )
         by_queue = {keys.queue_key(priority).encode(): priority for priority in priorities}
-        return [
-            job
-            for queue, entries in reply or ()
-            for job in self._start_all(by_queue[queue], entries)
-        ]
+        for queue, entries in reply or ():
+            self._start_all(by_queue[queue], entries, jobs)
 
     def _autoclaim(self, priority: str, start: Any, num: int) -> Any:
         queue, idle_ms = keys.queue_key(priority), int(self.lease_s * 1000)
@@ -290,13 +318,17 @@ class Claims:
         return command()
 
     def _start_all(
-        self, priority: str, entries: Sequence[Any], held: Collection[str] = ()
-    ) -> list[Job]:
-        jobs = []
+        self,
+        priority: str,
+        entries: Sequence[Any],
+        jobs: list[Job],
+        held: Collection[str] = (),
+    ) -> None:
+        """Start delivered entries, and add the jobs that are to be run."""
         for entry_id, fields in entries:
             if not fields:
                 continue  # deleted while pending: the server has dropped it
-            job_id = fields[b"job"].decode()
+            job_id = entry_job_id(fields)
             verdict, *record = self._run(
                 *("start", self.worker_id, priority, entry_id, job_id),
                 *(self._max_attempts, self._result_ttl_s, int(job_id in held)),
@@ -307,7 +339,6 @@ class Claims:
                 if keys.is_shard(job_id):
                     job = replace(job, shard=Shard.from_fields(fields, counts))
                 jobs.append(job)
-        return jobs
 
     def _run(self, name: str, *arguments: Any) -> Any:
         with explained(self._redis):

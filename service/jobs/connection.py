@@ -140,11 +140,20 @@ class Scripts:
 
 @cache
 def _read_all() -> dict[str, str]:
-    """Read the scripts, each with what all of them share in front."""
+    """Read the scripts, each with what all of them share in front.
+
+    Some begin with a line of flags, which must stay the first: they run when memory is full too,
+    since they end jobs or remove something.
+    """
     folder = resources.files("service.jobs") / "scripts"
     texts = {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
     shared = texts.pop("shared.lua")
-    return {name.removesuffix(".lua"): f"{shared}\n{text}" for name, text in texts.items()}
+    return {name.removesuffix(".lua"): _joined(shared, text) for name, text in texts.items()}
+
+
+def _joined(shared: str, text: str) -> str:
+    flags, _, rest = text.partition("\n") if text.startswith("#!") else ("", "", text)
+    return f"{flags}\n{shared}\n{rest}" if flags else f"{shared}\n{rest}"
 
 
 class Submissions:

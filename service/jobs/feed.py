@@ -7,13 +7,14 @@ from typing import Any
 
 from service.jobs import keys
 from service.jobs.connection import explained_async
-from service.jobs.record import Event
+from service.jobs.record import Event, entry_job_id
 from service.jobs.store import JobStore
 from service.runtime.timing import Backoff
 from service.wire.errors import QueueUnavailable
 
 BLOCK_MS = 2_000
 PAGE = 500
+_FIELDS = frozenset((b"job", b"kind", b"data", b"last"))
 
 
 class EventFeed:
@@ -78,16 +79,16 @@ class EventFeed:
                 for _, entries in reply or ():
                     for entry_id, fields in entries:
                         position = entry_id
-                        self._hand_out(fields[b"job"].decode(), entry_id, fields)
+                        self._hand_out(entry_id, fields)
             except QueueUnavailable:
                 # Back at the newest event: a server that lost its last writes may have gone back
                 # behind the position that was held.
                 position = None
                 await asyncio.sleep(backoff.next_s())
 
-    def _hand_out(self, job_id: str, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
-        queues = self._subscribers.get(job_id)
-        if queues:
+    def _hand_out(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
+        queues = self._subscribers.get(entry_job_id(fields))
+        if queues and fields.keys() >= _FIELDS:  # else another program wrote it
             event = Event.from_fields(entry_id, fields)
             for queue in queues:
                 queue.put_nowait(event)

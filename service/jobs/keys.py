@@ -13,6 +13,10 @@ DEAD: Final = f"{PREFIX}dead"
 WAITING: Final = f"{PREFIX}waiting"
 # Ids of the jobs that are divided into shards now.
 DIVIDED: Final = f"{PREFIX}divided"
+# Ids of queued jobs with a deadline, by the deadline (ms, the clock of Redis).
+DEADLINES: Final = f"{PREFIX}deadlines"
+# The latest time that a worker saw at the server (ms).
+CLOCK: Final = f"{PREFIX}clock"
 WORKERS: Final = f"{PREFIX}workers"
 # Ids of adapted checkpoints that were asked to be removed, by when (seconds, the clock of Redis).
 ADAPTED_REMOVED: Final = f"{PREFIX}adapted-removed"

@@ -208,6 +208,11 @@ def event_order(event_id: str) -> tuple[int, int]:
     return int(found[1]), int(found[2] or 0)
 
 
+def entry_job_id(fields: Mapping[bytes, bytes]) -> str:
+    """Read the job of a stream's entry; of one that another program wrote, the id of no job."""
+    return fields.get(b"job", b"").decode(errors="replace")
+
+
 def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
     """Read a hash as scripts give it: names and values in turn."""
     return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -1,10 +1,12 @@
 """The registration of a worker: that it lives, and with which checkpoints it answers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from service.jobs import keys
 from service.jobs.served import WORKER_SEEN_S, WorkerRecord
+from service.wire.checkpoint import KnownPuzzle
 
 # How long a checkpoint's list of puzzles outlives the last worker that served it.
 PUZZLES_TTL_S = 86_400
@@ -57,3 +59,17 @@ def register(client: Any, record: WorkerRecord) -> Registration:
         ),
         dict(zip(hashes, replies[len(replies) - len(hashes) :], strict=True)),
     )
+
+
+def publish_puzzles(client: Any, sha256: str, puzzles: Iterable[KnownPuzzle]) -> None:
+    """Write which puzzles a checkpoint has rows for; `client` is a `redis.Redis`."""
+    by_hash, by_name = keys.puzzle_index_keys(sha256)
+    pipeline = client.pipeline(transaction=True)
+    pipeline.delete(by_hash, by_name)
+    for puzzle in puzzles:
+        entry = f"{puzzle.variants} {puzzle.name}"
+        pipeline.hset(by_hash, puzzle.demonstrations_sha256, entry)
+        pipeline.zadd(by_name, {f"{puzzle.name} {puzzle.demonstrations_sha256}": 0})
+    pipeline.expire(by_hash, PUZZLES_TTL_S)
+    pipeline.expire(by_name, PUZZLES_TTL_S)
+    pipeline.execute()

@@ -11,7 +11,13 @@ from service.jobs.connection import Scripts, Submissions, connect_async, explain
 from service.jobs.listing import Page, read_page
 from service.jobs.record import Event, Job, NewJob, NewWork, event_order, pairs
 from service.jobs.served import ServedStore
-from service.wire.errors import IdempotencyConflict, JobNotFound, QueueError, QueueFull
+from service.wire.errors import (
+    BatchTooLarge,
+    IdempotencyConflict,
+    JobNotFound,
+    QueueError,
+    QueueFull,
+)
 from service.wire.job import JobState
 from service.wire.options import PRIORITIES, Priority
 
@@ -103,7 +109,7 @@ class JobStore:
         Returns the id of what it queued, or of what the same idempotency key queued before; whether
         it is new; and the rest of the reply.
 
-        Raises: as `submit`.
+        Raises: as `submit`; BatchTooLarge.
         """
         arguments = [
             *(*head, new.fingerprint, new.idempotency_key or ""),
@@ -120,6 +126,12 @@ class JobStore:
                 f"({kind} {about}): send the same body again, or a new key"
             )
         if outcome in (b"full", b"share"):
+            bound = min(self._max_queued, new.share or self._max_queued)
+            if num_jobs > bound:
+                raise BatchTooLarge(
+                    f"the batch has {num_jobs} jobs, and {bound} of yours may wait at once: send "
+                    "it in parts. HRM_ARC_MAX_QUEUED and HRM_ARC_MAX_QUEUE_SHARE are the bounds"
+                )
             is_share = outcome == b"share"
             which = "of yours wait, your part of the queue" if is_share else "wait"
             what = "another one" if num_jobs == 1 else f"{num_jobs} more"

@@ -88,6 +88,7 @@ class Settings(BaseSettings):
     max_queued: Annotated[int, Field(ge=1)] = 10_000
     max_queue_share: Annotated[float, Field(gt=0, le=1)] = 0.5
     result_ttl_s: Annotated[int, Field(ge=1)] = 7 * DAY_S
+    max_ended: Annotated[int, Field(ge=1)] = 50_000
     idempotency_ttl_s: Annotated[int, Field(ge=1)] = DAY_S
     lease_s: Annotated[float, Field(ge=1)] = 12.0
     max_attempts: Annotated[int, Field(ge=1)] = 5

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import IO
 
 _PR_SET_PDEATHSIG = 1
+_PARENT = "TETHERED_TO"
 
 
 def start_tethered(
@@ -51,6 +52,15 @@ def kill_tethered(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def has_lost_parent() -> bool:
+    """Whether the process that started this one by `start_tethered` has ended.
+
+    Known on Linux only; False elsewhere, and for a process that was started otherwise.
+    """
+    parent = os.environ.get(_PARENT)
+    return parent is not None and os.getppid() != int(parent)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run a command; the arguments are the parent's process id and the command."""
     parent, command = int(arguments[0]), list(arguments[1:])
@@ -58,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         return watch(command)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() == parent:  # otherwise the parent has already ended
-        os.execv(command[0], command)
+        os.execve(command[0], command, {**os.environ, _PARENT: str(parent)})
     return 1
 
 

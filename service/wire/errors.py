@@ -120,6 +120,12 @@ class QueueFull(QueueError):  # noqa: N818 - a state, not a mistake
         self.code = "queue_share_exceeded" if is_share else "queue_full"
 
 
+class BatchTooLarge(QueueError):  # noqa: N818 - the wire's own word for it
+    """A batch has more jobs than may wait, even when nothing else does."""
+
+    code = "batch_too_large"
+
+
 class IdempotencyConflict(QueueError):  # noqa: N818 - the wire's own word for it
     """The idempotency key was used before, with another body."""
 

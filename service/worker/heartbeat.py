@@ -85,6 +85,7 @@ class Heartbeat(Thread):
         is_stalled: Callable[[], bool],
         send: Callable[[EngineCommand], None],
         on_lost: Callable[[str], None],
+        on_gone: Callable[[str], None],
         on_unpublished: Callable[[Collection[str]], None],
     ) -> None:
         super().__init__(name="heartbeat", daemon=True)
@@ -94,6 +95,7 @@ class Heartbeat(Thread):
         self._is_stalled = is_stalled
         self._send = send
         self._on_lost = on_lost
+        self._on_gone = on_gone
         self._on_unpublished = on_unpublished
         self._removals: dict[str, float] = {}
         self._num_ready: dict[str, int] = {}
@@ -134,6 +136,9 @@ class Heartbeat(Thread):
                 # A job that ended between the two calls is no longer among the leases.
                 if job_id in self._leases:
                     self._on_lost(job_id)
+            for job_id in renewal.gone:
+                if job_id in self._leases:
+                    self._on_gone(job_id)
             for job_id in renewal.cancelled:
                 self._send(StopJob(job_id))
         self._forward_removals()

@@ -43,7 +43,7 @@ class StartJob:
 
 @dataclass(frozen=True, slots=True)
 class StopJob:
-    """Stop a job: as cancelled, or without an event when another worker has it (`is_lost`)."""
+    """Stop a job: as cancelled, or without an event when it is no longer held (`is_lost`)."""
 
     job_id: str
     is_lost: bool = False

@@ -16,6 +16,7 @@ from service.jobs import Claims, WorkerRecord, is_shard
 from service.runtime.devices import show_device
 from service.runtime.folders import state_subfolder
 from service.runtime.settings import Settings
+from service.runtime.tether import has_lost_parent
 from service.runtime.timing import Backoff
 from service.solving.engines import wants_compile
 from service.wire.errors import QueueUnavailable, SettingsError
@@ -37,6 +38,7 @@ EXIT_ENGINE_DEAD = 70
 
 STEP_TIMEOUT_S = 4.0
 WRITE_TIMEOUT_S = 2.5
+SWEEP_EVERY_S = 2.0
 
 
 class Worker:
@@ -108,11 +110,13 @@ class Worker:
             is_stalled=lambda: self._engine.watchdog.is_stalled,
             send=self._engine.send,
             on_lost=self._lose,
+            on_gone=self._drop,
             on_unpublished=self._publish_again,
         )
         self._started_at = time.time()
         self._num_stops = 0
         self._has_published = False
+        self._next_sweep = 0.0
 
     @property
     def is_engine_stuck(self) -> bool:
@@ -145,11 +149,27 @@ class Worker:
                     self._publish(hashes)
                     self._claims.serve(hashes)
                     self._has_published = True
+                    self._warn_of_eviction()
+                self._sweep_if_due()
                 self._intake.take_jobs()
                 backoff.reset()
             except QueueUnavailable as error:
                 self._log.warning("no jobs can be claimed", reason=str(error))
                 time.sleep(backoff.next_s())
+
+    def _sweep_if_due(self) -> None:
+        if (now := time.monotonic()) >= self._next_sweep:
+            self._claims.sweep()
+            self._next_sweep = now + SWEEP_EVERY_S
+
+    def _warn_of_eviction(self) -> None:
+        policy = self._claims.eviction_policy()
+        if policy is not None:
+            self._log.warning(
+                "Redis removes keys when memory is full, and jobs with them: set its "
+                "maxmemory-policy to noeviction",
+                policy=policy,
+            )
 
     @property
     def _must_end(self) -> bool:
@@ -186,6 +206,11 @@ class Worker:
             self._log.warning("lease lost: another worker has the job", job_id=job_id)
             self.metrics.jobs_lost.inc()
         self._engine.send(StopJob(job_id, is_lost=True))
+
+    def _drop(self, job_id: str) -> None:
+        if self._leases.discard(job_id):
+            self._log.info("job dropped: it has ended, or is gone from Redis", job_id=job_id)
+            self._engine.send(StopJob(job_id, is_lost=True))
 
     def _record(self) -> WorkerRecord:
         return WorkerRecord(
@@ -278,10 +303,17 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
         lease_s=settings.lease_s,
         max_attempts=settings.max_attempts,
         result_ttl_s=settings.result_ttl_s,
+        max_ended=settings.max_ended,
     )
     worker = Worker(settings, claims, make_engine)
+
+    def stop(*_: object) -> None:
+        worker.stop()
+        if has_lost_parent():  # its Valkey ends too, and no result would be kept
+            worker.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
+        signal.signal(number, stop)
     log: Any = structlog.get_logger(__name__)
     if settings.worker_metrics_port is not None:
         server = worker.metrics.serve(

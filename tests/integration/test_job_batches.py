@@ -19,7 +19,7 @@ from service.jobs import (
     Refused,
 )
 from service.jobs.keys import batch_key, job_key
-from service.wire.errors import BatchNotFound, IdempotencyConflict, QueueFull
+from service.wire.errors import BatchNotFound, BatchTooLarge, IdempotencyConflict, QueueFull
 
 REFUSED = Refused(Failure("unknown_puzzle", "no \ud800 rows"), (((1, 2), (3, 4)),))
 
@@ -91,6 +91,15 @@ def test_a_batch_without_room_for_all_queues_none(url: str) -> None:
     submit(desk, new_batch(0))  # nothing of it waits
 
 
+@pytest.mark.parametrize(("num_jobs", "share", "bound"), [(4, None, 3), (3, 2, 2), (4, 2, 2)])
+def test_a_batch_larger_than_the_queue_is_never_asked_to_come_again(
+    url: str, num_jobs: int, share: int | None, bound: int
+) -> None:
+    desk = Desk(url, max_queued=3)
+    with pytest.raises(BatchTooLarge, match=f"{num_jobs} jobs, and {bound} of yours may wait"):
+        submit(desk, new_batch(num_jobs, share=share))
+
+
 def test_a_key_makes_one_batch(desk: Desk) -> None:
     first = submit(desk, new_batch(idempotency_key="k"))
     again = desk(lambda store: BatchStore(store).submit(new_batch(idempotency_key="k")))
@@ -136,7 +145,7 @@ def test_nothing_of_a_batch_goes_before_all_of_it_has_ended(
     assert all(0 < fresh_redis.ttl(name) <= 60 for name in names)
 
     desk(lambda store: store.requeue(second))
-    assert [fresh_redis.ttl(name) for name in (names[0], names[2])] == [-1, -1]
+    assert [fresh_redis.ttl(name) for name in names] == [-1] * 4
     assert [claim.id for claim in worker.claim(1, 0.1)] == [second]
     worker.succeed(second, b"{}")
     worker.close()

@@ -22,7 +22,15 @@ from service.jobs import (
     KnownPuzzle,
     WorkerRecord,
 )
-from service.jobs.keys import EVENTS, new_id, puzzle_index_keys
+from service.jobs.keys import (
+    CANCELS,
+    DEADLINES,
+    EVENTS,
+    job_key,
+    new_id,
+    puzzle_index_keys,
+    queue_key,
+)
 from service.wire.checkpoint import Finding
 from service.wire.errors import (
     IdempotencyConflict,
@@ -97,6 +105,12 @@ def test_the_same_key_and_body_give_the_same_job(desk: Desk) -> None:
     assert of_another.is_new
 
 
+def test_a_key_is_its_owner_s_wherever_the_name_ends(desk: Desk) -> None:
+    first = desk.submit(job(owner="a", key="b:c"))
+    assert desk.submit(job(owner="a:b", key="c")) != first
+    assert desk.submit(job(owner="a", key="b:c")) == first
+
+
 def test_a_full_queue_refuses_and_takes_again_once_a_job_is_claimed(
     url: str, worker: Claims
 ) -> None:
@@ -163,6 +177,48 @@ def test_a_waiting_worker_wakes_when_a_job_comes(desk: Desk, worker: Claims) -> 
     waiting.join()
     assert found == [job_id]
     assert time.monotonic() - started < 2.0
+
+
+@pytest.mark.parametrize("how", ["claim", "reclaim"])
+def test_jobs_started_before_redis_fails_are_not_dropped(
+    url: str, desk: Desk, worker: Claims, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    job_ids = [desk.submit(job()) for _ in range(3)]
+    if how == "reclaim":
+        gone = Claims(url, worker_id="gone")
+        gone.claim(3, 0)
+        gone.close()
+        time.sleep(0.25)
+    num_starts, scripts = 0, worker._scripts
+
+    def fail_at_the_second_start(name: str, *arguments: Any) -> Any:
+        nonlocal num_starts
+        num_starts += name == "start"
+        if num_starts == 2:
+            raise redis.ConnectionError("away")
+        return scripts(name, *arguments)
+
+    monkeypatch.setattr(worker, "_scripts", fail_at_the_second_start)
+
+    taken = worker.claim(8, 0) if how == "claim" else worker.reclaim(8)
+    assert [claim.id for claim in taken] == job_ids[:1]
+    time.sleep(0.25)
+    others = worker.reclaim(8, held=job_ids[:1])
+    assert [claim.id for claim in others] == job_ids[1:]
+    assert {claim.attempts for claim in (*taken, *others)} == {1 if how == "claim" else 2}
+
+
+def test_a_redis_that_fails_before_any_start_is_reported(
+    desk: Desk, worker: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.submit(job())
+
+    def fail(name: str, *arguments: Any) -> Any:
+        raise redis.ConnectionError("away")
+
+    monkeypatch.setattr(worker, "_scripts", fail)
+    with pytest.raises(QueueUnavailable):
+        worker.claim(8, 0)
 
 
 def test_two_workers_never_run_one_job_together(desk: Desk, worker: Claims, other: Claims) -> None:
@@ -249,7 +305,7 @@ def test_a_job_that_ended_elsewhere_is_reclaimed_by_nobody(
     other.reclaim(1)
     other.succeed(job_id, b"2")
     assert worker.reclaim(1, held={job_id}) == []
-    assert worker.renew([job_id]).lost == {job_id}
+    assert worker.renew([job_id]).gone == {job_id}
     assert not worker.succeed(job_id, b"1")
 
 
@@ -261,7 +317,24 @@ def test_the_first_result_wins_whoever_brings_it(desk: Desk, worker: Claims, oth
     assert worker.succeed(job_id, b"1")
     assert not other.succeed(job_id, b"2")
     assert desk(lambda store: store.get(job_id)).result == b"1"
-    assert other.renew([job_id]).lost == {job_id}
+    assert other.renew([job_id]).gone == {job_id}
+
+
+@pytest.mark.parametrize("how", ["ended", "waits again", "record is gone"])
+def test_a_job_that_no_worker_has_is_lost_to_none(
+    desk: Desk, worker: Claims, fresh_redis: redis.Redis, how: str
+) -> None:
+    job_id = desk.submit(job())
+    worker.claim(1, 0)
+    match how:
+        case "ended":
+            worker.succeed(job_id, b"1")
+        case "waits again":
+            worker.hand_back(job_id, charge=False)
+        case _:
+            fresh_redis.delete(job_key(job_id))
+    renewal = worker.renew([job_id])
+    assert (renewal.lost, renewal.gone) == (frozenset(), {job_id})
 
 
 def test_only_the_owner_may_fail_cancel_hand_back_or_report(
@@ -350,6 +423,40 @@ def test_a_job_past_its_deadline_is_not_run(desk: Desk, worker: Claims) -> None:
     found = desk(lambda store: store.get(job_id))
     assert found.failure is not None
     assert found.failure.code == "deadline_exceeded"
+
+
+@pytest.mark.parametrize("limits", [{"max_queued": 1}, {"share": 1}])
+def test_a_job_past_its_deadline_keeps_no_place(url: str, limits: dict[str, int]) -> None:
+    desk, share = Desk(url, max_queued=limits.get("max_queued", 9)), limits.get("share")
+    late = desk.submit(job(deadline_s=0.05, share=share))
+    time.sleep(0.1)
+
+    desk.submit(job(share=share))
+
+    found = desk(lambda store: store.get(late))
+    assert found.failure is not None
+    assert found.failure.code == "deadline_exceeded"
+    assert desk(lambda store: store.depth()).waiting["interactive"] == 1
+
+
+def test_a_job_that_runs_or_was_queued_again_has_its_place_beyond_the_deadline(
+    url: str, worker: Claims, fresh_redis: redis.Redis
+) -> None:
+    desk = Desk(url, max_queued=1)
+    running = desk.submit(job(deadline_s=60))
+    assert worker.claim(1, 0)
+    fresh_redis.zadd(DEADLINES, {running: 1}, xx=True)
+    late = desk.submit(job(deadline_s=0.05))
+    time.sleep(0.1)
+    desk.submit(job())  # ends the late one
+    assert desk.state(running) is JobState.RUNNING
+    assert worker.claim(1, 0)
+
+    desk(lambda store: store.requeue(late))
+
+    with pytest.raises(QueueFull):
+        desk.submit(job())
+    assert fresh_redis.zcard(DEADLINES) == 0
 
 
 def test_lists_are_an_owner_s_own_newest_first_in_pages(desk: Desk, worker: Claims) -> None:
@@ -452,6 +559,39 @@ def test_a_subscriber_sees_every_state_and_progress_in_order(url: str, worker: C
         ("progress", 3, False),
         ("state", "succeeded", True),
     ]
+
+
+FOREIGN = [{"foreign": "1"}, {"job": b"\xff"}, {"job": "{id}"}]
+
+
+def test_foreign_events_do_not_end_the_feed(url: str, fresh_redis: redis.Redis) -> None:
+    async def run() -> str:
+        async with feeding(url) as (store, feed):
+            job_id = (await store.submit(job())).job.id
+            async with feed.subscribe(job_id) as events:
+                for fields in FOREIGN:
+                    fresh_redis.xadd(
+                        EVENTS, {k: job_id if v == "{id}" else v for k, v in fields.items()}
+                    )
+                await store.cancel(job_id)
+                while not (event := await asyncio.wait_for(events.get(), 60)).is_last:
+                    pass
+                return json.loads(event.data)["state"]
+
+    assert asyncio.run(run()) == "cancelled"
+
+
+def test_foreign_entries_do_not_end_a_worker(
+    desk: Desk, worker: Claims, fresh_redis: redis.Redis
+) -> None:
+    worker.listen(0.01)
+    for fields in FOREIGN:
+        fresh_redis.xadd(queue_key("interactive"), fields)
+        fresh_redis.xadd(CANCELS, fields)
+    job_id = desk.submit(job())
+    assert len(worker.listen(1.0)) == len(FOREIGN)
+    assert [claim.id for claim in worker.claim(9, 0)] == [job_id]
+    assert fresh_redis.xlen(queue_key("interactive")) == 1
 
 
 def test_missed_events_are_replayed_from_an_id(desk: Desk, worker: Claims) -> None:

@@ -29,12 +29,13 @@ BODY: Final = request_body(
         "a maze": MAZE,
     },
 )
-BATCH_PROBLEMS: Final = (
+_QUEUE_PROBLEMS: Final = (
     *("invalid_json", "unknown_checkpoint", "body_too_large", "request_timeout"),
     *("unsupported_media_type", "invalid_request", "idempotency_conflict"),
     *("queue_full", "queue_share_exceeded", "not_ready", "queue_unavailable", "not_durable"),
 )
-PROBLEMS: Final = (*BATCH_PROBLEMS, "unknown_puzzle", "canvas_exceeded", "unsolvable")
+BATCH_PROBLEMS: Final = (*_QUEUE_PROBLEMS, "batch_too_large")
+PROBLEMS: Final = (*_QUEUE_PROBLEMS, "unknown_puzzle", "canvas_exceeded", "unsolvable")
 _PROBLEMS_OF_ONE: Final = ("job_not_found", "not_found", "queue_unavailable")
 
 router = APIRouter(tags=["jobs"])

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Cancels all jobs of a batch that have not ended.
 local batch, result_ttl_s = prefix .. 'batch:' .. ARGV[2], ARGV[3]
 -- Its time may have ended just now: nothing of it may come back.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Adds a shard's votes to those of its job, once: a shard is a pure function of its job and range,
 -- so it does not matter who brings them. After the last shard the job is closed.
 -- Gives all votes of the job; none where the shard was counted before, or is of another division.

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Counts this attempt at an active job as the first, by its owner only.
 local worker, id = ARGV[2], ARGV[3]
 local fields = redis.call('HMGET', job_key(id), 'state', 'worker')

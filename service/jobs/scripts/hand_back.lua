@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Puts an active job back into its queue, by its owner only; uncharged, the attempt never was.
 local worker, id, is_charged, reason, result_ttl_s = ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5], ARGV[6]
 local key = job_key(id)

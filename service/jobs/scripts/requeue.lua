@@ -4,11 +4,13 @@ local key = job_key(id)
 local fields = redis.call('HMGET', key, 'state', 'owner', 'priority', 'batch')
 if not fields[1] then return false end
 if fields[1] ~= 'failed' then return fields[1] end
-redis.call('PERSIST', key)
+keep(id)
 local batch = prefix .. 'batch:' .. (fields[4] or '')
 if fields[4] and redis.call('EXISTS', batch) == 1 then
   redis.call('PERSIST', batch)
-  redis.call('HINCRBY', batch, 'num_open', 1)
+  if redis.call('HINCRBY', batch, 'num_open', 1) == 1 then  -- it had ended, and all of it was to go
+    for job in redis.call('HGET', batch, 'jobs'):gmatch('%S+') do keep(job) end
+  end
 end
 redis.call('HDEL', key, 'failure_code', 'failure_detail', 'finished_ms', 'started_ms', 'deadline_ms', 'progress', 'reason')
 redis.call('HSET', key, 'attempts', '0')

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Writes how the vote on a divided job stands; one that is decided closes the job.
 -- Gives 0 when the job is being closed already, has ended, or was divided again.
 local job, split, is_decided, progress = ARGV[2], ARGV[3], ARGV[4] == '1', ARGV[5]

@@ -11,10 +11,15 @@ local function queue_key(priority) return prefix .. 'queue:' .. priority end
 -- The shards of a divided job are records like jobs, named by the job's id, a dot and a number from
 -- 1 on; 0 is the closing, which makes the answer of their votes. In place of a priority they have
 -- the queue of their checkpoint. They have no events, and nobody's share of the queue counts them.
-local function job_of(id) return id:match('^[^.]+') end
+local function job_of(id) return id:match('^[^.]+') or id end
 local function shard_id(job, number) return job .. '.' .. number end
 local function shard_priority(checkpoint) return 'shards:' .. checkpoint end
 local function votes_key(job) return prefix .. 'votes:' .. job end
+
+-- With the owner's length, or owner a with key b:c would meet owner a:b with key c.
+local function idempotency_key_of(kind, owner, key)
+  return prefix .. 'idempotent-' .. kind .. ':' .. #owner .. ':' .. owner .. ':' .. key
+end
 
 local function now_ms()
   local time = redis.call('TIME')
@@ -50,6 +55,9 @@ local function count_waiting(owner, change)
 end
 
 local function enqueue(id, owner, priority)
+  local deadline_ms = redis.call('HGET', job_key(id), 'deadline_ms')
+  if deadline_ms then redis.call('ZADD', prefix .. 'deadlines', deadline_ms, id) end
+  if owner then redis.call('SADD', prefix .. 'open', id) end
   local entry = redis.call('XADD', queue_key(priority), '*', 'job', id)
   redis.call('PERSIST', queue_key(priority))
   redis.call('HSET', job_key(id), 'state', 'queued', 'entry', entry)
@@ -71,15 +79,26 @@ local function drop_entry(priority, entry)
   expire_empty(priority)
 end
 
+-- Lets a record go after ttl_s, or earlier when too many are kept.
+local function let_go(id, ttl_s)
+  redis.call('EXPIRE', job_key(id), ttl_s)
+  redis.call('ZADD', prefix .. 'ended', whole(now_ms() + 1000 * ttl_s), id)
+end
+
+local function keep(id)
+  redis.call('PERSIST', job_key(id))
+  redis.call('ZREM', prefix .. 'ended', id)
+end
+
 -- Lets a record go after ttl_s; those of a batch when all have ended, and the batch with them.
 local function expire(id, batch_id, ttl_s)
   local batch = prefix .. 'batch:' .. (batch_id or '')
   if not batch_id or redis.call('EXISTS', batch) == 0 then
-    redis.call('EXPIRE', job_key(id), ttl_s)
+    let_go(id, ttl_s)
   elseif redis.call('HINCRBY', batch, 'num_open', -1) == 0 then
     redis.call('EXPIRE', batch, ttl_s)
     for job in redis.call('HGET', batch, 'jobs'):gmatch('%S+') do
-      redis.call('EXPIRE', job_key(job), ttl_s)
+      let_go(job, ttl_s)
     end
   end
 end
@@ -139,11 +158,29 @@ local function finish(id, state, ttl_s, failure_code, failure_detail, by_worker)
   drop_entry(fields[3], fields[4])
   redis.call('HSET', key, 'state', state, 'finished_ms', whole(now_ms()))
   redis.call('HDEL', key, 'cancel')
+  redis.call('ZREM', prefix .. 'deadlines', id)
+  redis.call('SREM', prefix .. 'open', id)
   if failure_code then
     redis.call('HSET', key, 'failure_code', failure_code, 'failure_detail', failure_detail)
   end
   expire(id, fields[5], ttl_s)
   state_event(id)
+end
+
+local function exceed_deadline(id, ttl_s)
+  finish(id, 'failed', ttl_s, 'deadline_exceeded', 'the deadline passed before the job could be run')
+end
+
+-- Ends queued jobs past their deadline, up to a number: they would keep the place of others.
+local function end_overdue(ttl_s)
+  local now = whole(now_ms())
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'deadlines', '-inf', now, 'LIMIT', 0, 1000)) do
+    if redis.call('HGET', job_key(id), 'state') == 'queued' then
+      exceed_deadline(id, ttl_s)
+    else
+      redis.call('ZREM', prefix .. 'deadlines', id)
+    end
+  end
 end
 
 -- Cancels a queued job at once; asks the worker of an active one. Gives 0 when there is no such job.

@@ -22,7 +22,7 @@ if fields[5] then
   return {'cancelled'}
 end
 if deadline_ms and now >= tonumber(deadline_ms) then
-  finish(id, 'failed', result_ttl_s, 'deadline_exceeded', 'the deadline passed before the job could be run')
+  exceed_deadline(id, result_ttl_s)
   return {'deadline'}
 end
 local attempts = tonumber(fields[4])
@@ -35,6 +35,7 @@ if attempts >= max_attempts then
   return {'dead'}
 end
 if fields[1] == 'queued' then count_waiting(fields[2], -1) end
+redis.call('ZREM', prefix .. 'deadlines', id)
 redis.call('HSET', key, 'state', 'running', 'worker', worker, 'attempts', attempts + 1, 'started_ms', whole(now))
 redis.call('HDEL', key, 'progress', 'reason')
 state_event(id)

@@ -6,7 +6,7 @@ local task, options, fingerprint, idempotency_key = ARGV[6], ARGV[7], ARGV[8], A
 local idempotency_ttl_s, result_ttl_s, deadline_s = ARGV[10], ARGV[11], ARGV[12]
 local max_queued, share = tonumber(ARGV[13]), ARGV[14]
 local now = now_ms()
-local idempotency = prefix .. 'idempotency:' .. owner .. ':' .. idempotency_key
+local idempotency = idempotency_key_of('job', owner, idempotency_key)
 
 if idempotency_key ~= '' then
   local seen = redis.call('GET', idempotency)
@@ -19,6 +19,7 @@ if idempotency_key ~= '' then
   end
 end
 
+end_overdue(result_ttl_s)
 local waiting = tonumber(redis.call('HGET', prefix .. 'waiting', '') or 0)
 if waiting >= max_queued then return {'full', whole(waiting)} end
 local of_owner = tonumber(redis.call('HGET', prefix .. 'waiting', 'of:' .. owner) or 0)

@@ -9,7 +9,7 @@ local max_queued, share, num_puzzles = tonumber(ARGV[12]), ARGV[13], ARGV[14]
 local first = 15  -- from here on: id, name and task of each job
 local num_jobs = (#ARGV - first + 1) / 3
 local now = now_ms()
-local idempotency = prefix .. 'idempotency-batch:' .. owner .. ':' .. idempotency_key
+local idempotency = idempotency_key_of('batch', owner, idempotency_key)
 local batch = prefix .. 'batch:' .. id
 
 if idempotency_key ~= '' then
@@ -22,6 +22,7 @@ if idempotency_key ~= '' then
   end
 end
 
+end_overdue(result_ttl_s)
 local waiting = tonumber(redis.call('HGET', prefix .. 'waiting', '') or 0)
 if num_jobs > 0 and waiting + num_jobs > max_queued then return {'full', whole(waiting)} end
 local of_owner = tonumber(redis.call('HGET', prefix .. 'waiting', 'of:' .. owner) or 0)

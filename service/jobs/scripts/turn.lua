@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Turns an active job from running to adapting or back, by its owner only. Progress until now
 -- was of the other state.
 local worker, id, state = ARGV[2], ARGV[3], ARGV[4]

@@ -1,12 +1,14 @@
 """Workers killed, paused and stopped under load: every job ends, none twice, none is lost."""
 
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 from fault_support import (
+    FAKE,
     REAL,
     Queue,
     WorkerProcess,
@@ -43,6 +45,31 @@ def test_workers_killed_at_random_moments_lose_no_job(
         queue.wait_until_ready(process.name)
 
     check_all_succeeded_once(queue, job_ids)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="known on Linux only")
+def test_the_worker_of_a_killed_service_hands_its_jobs_back_at_once(
+    queue: Queue, worker: Start, probes: tuple[Puzzle, ...]
+) -> None:
+    tethered = (
+        "import sys; from service.runtime.tether import start_tethered;"
+        "start_tethered([sys.executable, *sys.argv[1:]]).wait()"
+    )
+    service = worker(
+        *("orphan", *SLOW),
+        program=("-c", tethered, *FAKE),
+        allow_unverified=True,
+        grace_s=3600,
+        lease_s=3600,
+    )
+    queue.wait_until_ready("orphan")
+    job_ids = queue.submit(probes[:1], stop_early=False)
+    queue.wait_until(job_ids, lambda job: job.state == JobState.RUNNING)
+
+    service.kill()
+
+    (job,) = queue.wait_until(job_ids, lambda job: job.state != JobState.RUNNING)
+    assert (job.state, job.attempts) == (JobState.QUEUED, 0)
 
 
 def test_a_killed_workers_jobs_are_taken_over_in_time(

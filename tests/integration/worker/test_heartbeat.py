@@ -42,6 +42,7 @@ def beat(valkey_url: str, fresh_redis: redis.Redis) -> Iterator[Callable[[], Com
                 is_stalled=lambda: False,
                 send=commands.append,
                 on_lost=lambda job_id: None,
+                on_gone=lambda job_id: None,
                 on_unpublished=lambda checkpoints: None,
             )
         )

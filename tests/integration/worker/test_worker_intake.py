@@ -7,10 +7,12 @@ from functools import partial
 from typing import Any
 
 import pytest
+import redis
 
 from augment import Puzzle
 from bench.fake_engine import FakeEngine
 from service.jobs import Claims, JobState
+from service.jobs.keys import job_key
 
 pytestmark = pytest.mark.usefixtures("fresh_redis", "one_thread")
 
@@ -88,6 +90,46 @@ def test_an_orphaned_job_is_taken_over(
     assert (job.state, job.attempts, job.worker) == (JobState.SUCCEEDED, 2, "w")
     value = running.worker.metrics.registry.get_sample_value("hrm_arc_jobs_reclaimed_total")
     assert value == 1
+
+
+@pytest.mark.parametrize(("is_taken", "num_lost"), [(True, 1), (False, 0)])
+def test_a_job_is_dropped_and_counts_as_lost_where_another_worker_has_it(
+    start: Callable[..., Any],
+    queue: Any,
+    probes: tuple[Puzzle, ...],
+    fresh_redis: redis.Redis,
+    is_taken: bool,
+    num_lost: int,
+) -> None:
+    running = start(SlowEngine)
+    job_id = queue.submit(probes[0], stop_early=False)
+    queue.wait_until_running(job_id)
+
+    if is_taken:
+        fresh_redis.hset(job_key(job_id), "worker", "another")
+    else:
+        fresh_redis.delete(job_key(job_id))
+
+    read = running.worker.metrics.registry.get_sample_value
+    deadline = time.monotonic() + TIMEOUT_S
+    while read("hrm_arc_requests_running"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert read("hrm_arc_jobs_lost_total") == num_lost
+
+
+def test_a_waiting_job_past_its_deadline_ends_while_the_worker_has_no_room(
+    start: Callable[..., Any], queue: Any, probes: tuple[Puzzle, ...]
+) -> None:
+    running = queue.submit(probes[0], stop_early=False)
+    start(partial(FakeEngine, step_s=0.5, num_slots=1), max_jobs=1)
+    queue.wait_until_running(running)
+
+    late = queue.wait_until_ended(queue.submit(probes[0], deadline_s=0.05))
+
+    assert late.failure is not None
+    assert late.failure.code == "deadline_exceeded"
+    assert queue.get(running).state == JobState.RUNNING
 
 
 def test_no_more_jobs_are_held_than_the_setting_says(

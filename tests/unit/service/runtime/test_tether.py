@@ -1,5 +1,6 @@
 """Processes on a tether end with whoever started them, on systems with and without prctl."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -66,6 +67,30 @@ def test_a_tethered_command_runs_as_asked(tmp_path: Path) -> None:
 
     assert code == 3
     assert (tmp_path / "output").read_text() == "red True\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not known elsewhere")
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_command_knows_whether_its_parent_has_ended(is_killed: bool) -> None:
+    command = (
+        "import os, signal, time; from service.runtime.tether import has_lost_parent\n"
+        "def stop(*_): print(has_lost_parent(), flush=True); os._exit(0)\n"
+        "signal.signal(signal.SIGTERM, stop); print(os.getpid(), flush=True); time.sleep(600)"
+    )
+    parent = (
+        "import sys; from service.runtime.tether import start_tethered;"
+        f"start_tethered([sys.executable, '-c', {command!r}]).wait()"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+
+        if is_killed:
+            process.kill()
+        else:
+            os.kill(child, signal.SIGTERM)
+
+        assert process.stdout.readline() == f"{is_killed}\n".encode()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the pipe closes")
