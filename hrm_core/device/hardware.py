@@ -2,6 +2,7 @@
 
 import os
 import platform
+from typing import Any
 
 import torch
 
@@ -38,10 +39,10 @@ def describe_hardware() -> dict[str, Fact]:
 
 def describe_compute() -> dict[str, Fact]:
     """Return what torch was built with, what it uses of the processor, and every GPU."""
+    libraries: dict[str, Any] = {"oneDNN": torch.backends.mkldnn, "MKL": torch.backends.mkl}
     facts: dict[str, Fact] = {
         "CPU instructions": torch.backends.cpu.get_cpu_capability(),
-        "torch has oneDNN": "yes" if torch.backends.mkldnn.is_available() else "no",
-        "torch has MKL": "yes" if torch.backends.mkl.is_available() else "no",
+        "products by": ", ".join(name for name, one in libraries.items() if one.is_available()),
         "torch is built for CUDA": torch.version.cuda,
         "NVIDIA driver": driver_version(),
     }

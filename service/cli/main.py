@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "merge": Entry("merge", "Merge candidates of several runs into one submission."),
         "adapt": Entry("adapt", "Adapt a checkpoint to puzzles without rows."),
         "recipes": Entry("recipes", "List the recipes of adaptations, with their sources."),
+        "checkpoints": Entry("served", "List and reload the checkpoints of a service."),
         "adapted": Entry("adapted", "List and remove the adapted checkpoints of a service."),
         "calibrate": Entry("calibrate", "Fit how likely a checkpoint's answers are right."),
         "wheelhouse": Entry("wheelhouse", "Collect the wheels for an installation offline."),
