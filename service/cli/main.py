@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "api": Entry("serve", "Run the HTTP part of the service."),
         "worker": Entry("serve", "Run a worker: one process for one device."),
         "jobs": Entry("jobs", "List, show, cancel and requeue the jobs of a service."),
+        "load": Entry("load", "Send jobs to a service, and show its throughput and latency."),
         "evaluate": Entry("evaluate", "Count the known puzzles that a checkpoint solves."),
         "verify": Entry("checkpoints", "Check a checkpoint's rows, or its outputs."),
         "inspect": Entry("checkpoints", "Show what is in a checkpoint folder."),

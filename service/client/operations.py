@@ -27,7 +27,7 @@ from service.client.messages import (
 )
 from service.wire.answer import Answer
 from service.wire.batch import Batch, BatchProgress
-from service.wire.checkpoint import Adapted, AdaptedList, Checkpoint, CheckpointList
+from service.wire.checkpoint import Adapted, AdaptedList, Checkpoint, CheckpointList, PuzzleDetail
 from service.wire.job import Job, Progress
 from service.wire.options import SolveOptions
 from voting import Submission
@@ -269,6 +269,13 @@ class Operations:
         """Ask which puzzles a checkpoint knows; `after` is the previous page's `next`."""
         path = f"{CHECKPOINTS}/{quote(checkpoint, safe='')}/puzzles"
         return self._ask(PuzzlePage, Request("GET", path, query=page_query(after, limit)))
+
+    @operation
+    def puzzle(self, checkpoint: str, demonstrations_sha256: str) -> Steps[PuzzleDetail]:
+        """Ask for a puzzle that a checkpoint knows, with its grids where it is a public one."""
+        path = f"{CHECKPOINTS}/{quote(checkpoint, safe='')}/puzzles"
+        request = Request("GET", f"{path}/{quote(demonstrations_sha256, safe='')}")
+        return self._ask(PuzzleDetail, request)
 
     @operation
     def adapted(self) -> Steps[tuple[Adapted, ...]]:
