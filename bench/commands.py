@@ -20,10 +20,11 @@ from bench.jobs import measure_overhead, measure_sharing
 from bench.model import NUM_ROWS
 from bench.pipeline import measure_pipeline
 from bench.reference import measure_reference
-from bench.report import Section, describe, describe_hardware, print_section, write_record
+from bench.report import Section, describe, print_section, write_record
 from bench.sudoku import sudoku_command
 from bench.throughput import measure_throughput
 from hrm_core import ARC_CANVAS, HRMCoreError, pick_device
+from hrm_core.device.hardware import describe_hardware
 from service.adaptation.prepare import AdaptOptions
 from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.wire.errors import ServiceError

@@ -4,21 +4,17 @@ Libraries that draw are imported where they are used, since hosts for tuning may
 """
 
 import json
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
-from hrm_core.device.device import lacks_half_precision, name_processor
+from hrm_core.device.hardware import Fact
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-Cell = str | int | float | None
+Cell = Fact
 # The cells by column; the names of columns contain the units.
 Row = Mapping[str, Cell]
 # The label of a line, its points, and further arguments of matplotlib.
@@ -121,24 +117,6 @@ def draw_lines(path: Path, across: str, panels: Mapping[str, Sequence[Line]]) ->
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=120)
-
-
-def describe_hardware() -> dict[str, Cell]:
-    """Return processor, memory, GPU, torch and the load of the machine."""
-    facts: dict[str, Cell] = {
-        "CPU": name_processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "bfloat16 instructions": "no" if lacks_half_precision(torch.device("cpu")) else "yes",
-        "memory GB": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1),
-        "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "Python": platform.python_version(),
-        "load of the last minute": round(os.getloadavg()[0], 1),
-    }
-    if torch.cuda.is_available():
-        facts["CUDA"] = torch.version.cuda
-    return facts
 
 
 def describe(hardware: Mapping[str, Cell]) -> str:

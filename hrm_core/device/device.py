@@ -74,13 +74,22 @@ def has_usable_gpu() -> bool:
     is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
     if torch.version.cuda is None or is_hidden or not DRIVER_FILE.exists():
         return False
-    version = re.search(r"\d+\.\d[\d.]*", DRIVER_FILE.read_text(encoding="utf-8", errors="replace"))
     raise EngineError(
-        f"this machine's NVIDIA driver ({version[0] if version else 'of unknown version'}) does "
+        f"this machine's NVIDIA driver ({driver_version() or 'of unknown version'}) does "
         f"not run torch {torch.__version__}, which is built for CUDA {torch.version.cuda} (CUDA 13 "
         "needs driver 580 or later, CUDA 12.x 525 or later): update the driver, install a build of "
         "torch for an older CUDA, or use --device cpu"
     )
+
+
+def driver_version() -> str | None:
+    """Return the version of NVIDIA's kernel module; None where it is not loaded."""
+    try:
+        text = DRIVER_FILE.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    version = re.search(r"\d+\.\d[\d.]*", text)
+    return version[0] if version else None
 
 
 def name_device(device: torch.device) -> str:
@@ -124,7 +133,12 @@ def can_compile(device: torch.device) -> bool:
     """Return whether torch.compile can work: Triton on CUDA, a C++ compiler on the CPU."""
     if device.type == "cuda":
         return torch.utils._triton.has_triton()
-    return any(shutil.which(name) for name in ("g++", "clang++", "c++"))
+    return find_compiler() is not None
+
+
+def find_compiler() -> str | None:
+    """Return the path of the C++ compiler; None where there is none."""
+    return next(filter(None, map(shutil.which, ("g++", "clang++", "c++"))), None)
 
 
 def keep_compiled(folder: Path) -> None:

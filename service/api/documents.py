@@ -37,9 +37,11 @@ def json_answer(
     return Response(content, status, marked, "application/json")
 
 
-def model_answer(model: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
+def model_answer(
+    model: BaseModel, headers: Mapping[str, str] | None = None, status: int = 200
+) -> Response:
     """Answer with a small document."""
-    return json_answer(model.model_dump_json().encode(), headers=headers)
+    return json_answer(model.model_dump_json().encode(), status, headers)
 
 
 def next_page(path: str, cursor: str | None, limit: int, *more: tuple[str, str]) -> str | None:

@@ -246,5 +246,12 @@ ANSWERS: Final[Mapping[tuple[str, int], tuple[str, Mapping[str, Any]]]] = {
     ("get_checkpoint", 200): ("arc1", CHECKPOINT),
     ("list_adapted", 200): ("one", {"adapted": [ADAPTED], "total": 1}),
     ("get_adapted", 200): ("of one puzzle", ADAPTED),
-    ("list_checkpoints", 200): ("one", {"checkpoints": [CHECKPOINT]}),
+    ("list_checkpoints", 200): (
+        "one",
+        {"checkpoints": [CHECKPOINT], "refused": {}, "reloading": 0},
+    ),
+    ("reload_checkpoints", 202): (
+        "two workers",
+        {"checkpoints": [CHECKPOINT], "refused": {}, "reloading": 2},
+    ),
 }

@@ -83,9 +83,10 @@ def answers(
     description: str,
     *codes: str,
     headers: Sequence[str] = (),
+    status: int = 200,
 ) -> Responses:
     """Describe an answer with a document, and the problems that can come in its place."""
-    return {200: answer_doc(description, *headers, model=model), **problems(*codes)}
+    return {status: answer_doc(description, *headers, model=model), **problems(*codes)}
 
 
 def submission_answers(model: type[BaseModel], what: str, *codes: str) -> Responses:

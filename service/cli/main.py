@@ -8,8 +8,9 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import version
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
@@ -33,6 +34,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "api": Entry("serve", "Run the HTTP part of the service."),
         "worker": Entry("serve", "Run a worker: one process for one device."),
         "jobs": Entry("jobs", "List, show, cancel and requeue the jobs of a service."),
+        "load": Entry("load", "Send jobs to a service, and show its throughput and latency."),
         "evaluate": Entry("evaluate", "Count the known puzzles that a checkpoint solves."),
         "verify": Entry("checkpoints", "Check a checkpoint's rows, or its outputs."),
         "inspect": Entry("checkpoints", "Show what is in a checkpoint folder."),
@@ -44,10 +46,12 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "merge": Entry("merge", "Merge candidates of several runs into one submission."),
         "adapt": Entry("adapt", "Adapt a checkpoint to puzzles without rows."),
         "recipes": Entry("recipes", "List the recipes of adaptations, with their sources."),
+        "checkpoints": Entry("served", "List and reload the checkpoints of a service."),
         "adapted": Entry("adapted", "List and remove the adapted checkpoints of a service."),
         "calibrate": Entry("calibrate", "Fit how likely a checkpoint's answers are right."),
         "wheelhouse": Entry("wheelhouse", "Collect the wheels for an installation offline."),
         "train": Entry("train", "Train a model on the demonstrations of tasks."),
+        "doctor": Entry("doctor", "Show what a bug report needs: this machine and installation."),
     }
 )
 # The root of the errors of each package.
@@ -91,6 +95,18 @@ def make_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         help="Solve ARC puzzles with trained Hierarchical Reasoning Models.",
     )
+
+    @app.callback()
+    def root(
+        version: Annotated[
+            bool,
+            typer.Option(
+                "--version", is_eager=True, callback=_show_version, help="Show the version."
+            ),
+        ] = False,
+    ) -> None:
+        pass  # the option is all that comes before a command
+
     for name, entry in COMMANDS.items():
         app.command(name, help=entry.summary)(_listed)
     return app
@@ -126,6 +142,12 @@ def expected_errors() -> tuple[type[Exception], ...]:
         getattr(sys.modules[module], root) for module, root in _ERROR_ROOTS if module in sys.modules
     ]
     return ServiceError, OSError, *roots
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        typer.echo(f"hrm-arc {version('hrm-arc')}")
+        raise typer.Exit
 
 
 def _listed() -> None:

@@ -32,7 +32,9 @@ from service.wire.batch import BatchState as BatchState
 from service.wire.batch import BatchSummary as BatchSummary
 from service.wire.checkpoint import Adapted as Adapted
 from service.wire.checkpoint import Checkpoint as Checkpoint
+from service.wire.checkpoint import CheckpointList as CheckpointList
 from service.wire.checkpoint import KnownPuzzle as KnownPuzzle
+from service.wire.checkpoint import PuzzleDetail as PuzzleDetail
 from service.wire.errors import ClientError as ClientError
 from service.wire.job import AdaptationProgress as AdaptationProgress
 from service.wire.job import Failure as Failure

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from service.client.drivers import AsyncDriver, BlockingDriver
 from service.client.errors import JobUnsuccessful, ServiceProblem
-from service.client.exchange import Emit, Retries, Steps, ask, send
+from service.client.exchange import Emit, Pause, Retries, Steps, ask, send
 from service.client.following import BATCH, JOB, Followed, Following, JobEvent, Kind
 from service.client.messages import (
     AnyChallenges,
@@ -27,7 +27,7 @@ from service.client.messages import (
 )
 from service.wire.answer import Answer
 from service.wire.batch import Batch, BatchProgress
-from service.wire.checkpoint import Adapted, AdaptedList, Checkpoint, CheckpointList
+from service.wire.checkpoint import Adapted, AdaptedList, Checkpoint, CheckpointList, PuzzleDetail
 from service.wire.job import Job, Progress
 from service.wire.options import SolveOptions
 from voting import Submission
@@ -36,6 +36,9 @@ from voting import Submission
 MAX_SOLVE_WAIT_S = 50.0
 # A whole challenges file takes a while to be checked, and its submission to be put together.
 BATCH_PATIENCE_S = 120.0
+CHECKPOINTS = "/v1/checkpoints"
+# As often as a worker says what it serves.
+RELOAD_POLL_S = 1.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -243,16 +246,36 @@ class Operations:
     @operation
     def checkpoints(self) -> Steps[tuple[Checkpoint, ...]]:
         """Ask which checkpoints are served."""
-        listed = yield from self._ask(CheckpointList, Request("GET", "/v1/checkpoints"))
+        listed = yield from self._ask(CheckpointList, Request("GET", CHECKPOINTS))
         return listed.checkpoints
+
+    @operation
+    def reload_checkpoints(self, *, wait_s: float | None = None) -> Steps[CheckpointList]:
+        """Have the workers serve what is in their folders now, and wait until they do.
+
+        After `wait_s` seconds the list is as far as they are: `reloading` of them are not done.
+        """
+        deadline = self._deadline(wait_s)
+        listed = yield from self._ask(CheckpointList, Request("POST", f"{CHECKPOINTS}/reload"))
+        while listed.reloading and self._clock() < deadline:
+            yield Pause(RELOAD_POLL_S)
+            listed = yield from self._ask(CheckpointList, Request("GET", CHECKPOINTS))
+        return listed
 
     @operation
     def puzzles(
         self, checkpoint: str, *, after: str | None = None, limit: int | None = None
     ) -> Steps[PuzzlePage]:
         """Ask which puzzles a checkpoint knows; `after` is the previous page's `next`."""
-        path = f"/v1/checkpoints/{quote(checkpoint, safe='')}/puzzles"
+        path = f"{CHECKPOINTS}/{quote(checkpoint, safe='')}/puzzles"
         return self._ask(PuzzlePage, Request("GET", path, query=page_query(after, limit)))
+
+    @operation
+    def puzzle(self, checkpoint: str, demonstrations_sha256: str) -> Steps[PuzzleDetail]:
+        """Ask for a puzzle that a checkpoint knows, with its grids where it is a public one."""
+        path = f"{CHECKPOINTS}/{quote(checkpoint, safe='')}/puzzles"
+        request = Request("GET", f"{path}/{quote(demonstrations_sha256, safe='')}")
+        return self._ask(PuzzleDetail, request)
 
     @operation
     def adapted(self) -> Steps[tuple[Adapted, ...]]:

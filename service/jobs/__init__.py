@@ -5,6 +5,7 @@ from service.jobs.batches import BatchEntry as BatchEntry
 from service.jobs.batches import BatchStore as BatchStore
 from service.jobs.batches import summarise as summarise
 from service.jobs.claims import Claims as Claims
+from service.jobs.connection import server_version as server_version
 from service.jobs.feed import EventFeed as EventFeed
 from service.jobs.keys import is_shard as is_shard
 from service.jobs.record import Event as Event

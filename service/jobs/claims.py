@@ -225,7 +225,7 @@ class Claims:
         Units: seconds since 1970 by the clock of Redis.
         """
         with explained(self._redis):
-            since = self._redis.time()[0] - keys.REMOVALS_KEPT_S
+            since = self._redis.time()[0] - keys.REQUESTS_KEPT_S
             entries = self._redis.zrangebyscore(
                 keys.ADAPTED_REMOVED, since, "+inf", withscores=True
             )
@@ -245,6 +245,14 @@ class Claims:
         """Return by which rule Redis removes keys when memory is full; None where it does not."""
         with explained(self._redis):
             return eviction_policy(self._redis.info("memory"))
+
+    def reload_requested_at(self) -> float:
+        """Return when the workers were asked last to reload their checkpoints; 0: not of late.
+
+        Units: seconds since 1970 by the clock of Redis.
+        """
+        with explained(self._redis):
+            return float(self._redis.get(keys.RELOAD) or 0.0)
 
     def leave(self) -> None:
         """Report that this worker ends; its unfinished jobs are handed back before."""

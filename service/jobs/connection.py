@@ -64,6 +64,23 @@ def connect_async(url: str) -> Any:
     return redis.asyncio.Redis(connection_pool=pool)
 
 
+def server_version(url: str) -> str:
+    """Ask a server what it is: "valkey 9.1.0".
+
+    Raises: QueueUnavailable.
+    """
+    client = connect(url)
+    try:
+        with explained(client):
+            facts = client.info("server")
+    except TypeError as error:  # the library checks the URL's query when it connects
+        raise QueueUnavailable(f"HRM_ARC_REDIS_URL has an unknown part: {error}") from error
+    finally:
+        client.close()
+    name = facts.get("server_name", "redis")
+    return f"{name} {facts.get(f'{name}_version', 'of unknown version')}"
+
+
 def _pool(kind: Any, url: str, retry: Retry | AsyncRetry) -> Any:
     try:
         return kind.from_url(url, retry=retry, **_COMMON)

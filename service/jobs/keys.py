@@ -20,8 +20,10 @@ CLOCK: Final = f"{PREFIX}clock"
 WORKERS: Final = f"{PREFIX}workers"
 # Ids of adapted checkpoints that were asked to be removed, by when (seconds, the clock of Redis).
 ADAPTED_REMOVED: Final = f"{PREFIX}adapted-removed"
-# A worker hears of it within a second; one that is away for longer comes back as another.
-REMOVALS_KEPT_S: Final = 3600.0
+# When the workers were asked last to reload their checkpoints (seconds, the clock of Redis).
+RELOAD: Final = f"{PREFIX}reload"
+# A worker hears of either within a second; one that is away for longer comes back as another.
+REQUESTS_KEPT_S: Final = 3600.0
 # Never holds anything: writing nothing to it asks whether writes are taken.
 WRITE_PROBE: Final = f"{PREFIX}write-probe"
 # Written where a later WAITAOF needs a write of its own connection; its value means nothing.

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
+from pydantic import Field
+
 from service.jobs import keys
 from service.jobs.connection import explained_async
 from service.runtime.key_ring import LOCAL_OWNER
@@ -35,6 +37,9 @@ class AdaptedRecord(Adapted):
 class WorkerRecord(Document):
     """What a worker publishes of itself.
 
+    `refused` are checkpoints that it cannot serve, by name, with the reason; `reloaded_at` is the
+    newest request to reload that it has followed.
+
     Units: times in seconds since 1970; `seen_at` by the clock of Redis, written when read.
     """
 
@@ -48,6 +53,8 @@ class WorkerRecord(Document):
     started_at: float
     seen_at: float = 0.0
     adapted: tuple[AdaptedRecord, ...] = ()
+    refused: dict[str, str] = Field(default_factory=dict)
+    reloaded_at: float = 0.0
 
     @classmethod
     def from_json(cls, data: bytes, seen_at: float) -> "WorkerRecord":
@@ -164,6 +171,21 @@ class ServedStore:
         following = members[limit - 1].decode() if len(members) > limit else None
         return PuzzlePage(puzzles, following, int(total))
 
+    async def request_reload(self) -> None:
+        """Ask the workers to serve what is in their checkpoint folders now."""
+        async with explained_async(self._redis):
+            seconds, microseconds = await self._redis.time()
+            now = seconds + microseconds / 1e6
+            await self._redis.set(keys.RELOAD, repr(now), ex=int(keys.REQUESTS_KEPT_S))
+
+    async def reload_requested_at(self) -> float:
+        """Return when that was asked last; 0: not of late.
+
+        Units: seconds since 1970 by the clock of Redis.
+        """
+        async with explained_async(self._redis):
+            return float(await self._redis.get(keys.RELOAD) or 0.0)
+
     async def adapted(self, owner: str | None = None) -> tuple[AdaptedRecord, ...]:
         """List the adapted checkpoints that workers keep, each once, the newest made first.
 
@@ -196,7 +218,7 @@ class ServedStore:
             now = seconds + microseconds / 1e6
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.zadd(keys.ADAPTED_REMOVED, {adapted_id: now})
-            pipeline.zremrangebyscore(keys.ADAPTED_REMOVED, "-inf", now - keys.REMOVALS_KEPT_S)
+            pipeline.zremrangebyscore(keys.ADAPTED_REMOVED, "-inf", now - keys.REQUESTS_KEPT_S)
             await pipeline.execute()
 
 

@@ -91,6 +91,11 @@ class EmbeddedServer:
             return self._process.poll() is None
         return self._socket is not None and _answers(self._socket)
 
+    def find_running(self) -> str | None:
+        """Return the URL of the folder's server while it runs, whoever started it, else None."""
+        found = self._remembered_socket()
+        return f"unix://{found}" if found is not None and _answers(found) else None
+
     def start(self) -> Self:
         """Start the server, or adopt the one that runs; return when it answers.
 

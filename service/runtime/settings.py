@@ -250,6 +250,13 @@ class Settings(BaseSettings):
     def checkpoint_folders(self) -> tuple[Path, ...]:
         """Return the checkpoint folders to serve; those inside one folder in the order of names.
 
+        Raises: as `folders_by_name`.
+        """
+        return tuple(self.folders_by_name().values())
+
+    def folders_by_name(self) -> dict[str, Path]:
+        """Return the folders of `checkpoint_folders` as they are now, by the checkpoint's name.
+
         Raises: SettingsError for an entry without checkpoints, and for two of the same name.
         """
         found: dict[str, Path] = {}
@@ -262,7 +269,7 @@ class Settings(BaseSettings):
                         "and jobs select checkpoints by name. Rename one of the folders"
                     )
                 found.setdefault(name, folder)
-        return tuple(found.values())
+        return found
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables for another process to load these settings."""

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from subprocess import Popen
-from types import FrameType
 
 import structlog
 
 from service.runtime.devices import isolate, list_devices
 from service.runtime.embedded import EmbeddedServer
+from service.runtime.hangup import hangup_blocked, on_hangup
 from service.runtime.logs import mask_url
 from service.runtime.settings import PREFIX, Settings
 from service.runtime.tether import kill_tethered, start_tethered
@@ -59,11 +59,15 @@ class Restarts:
 
 @dataclass(slots=True)
 class Part:
-    """A process of the service, which is started again whenever it ends."""
+    """A process of the service, which is started again whenever it ends.
+
+    `reloads`: whether it reloads checkpoints on SIGHUP.
+    """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
+    reloads: bool = False
     process: Popen[bytes] | None = None
     restarts: Restarts = field(default_factory=Restarts)
 
@@ -88,7 +92,8 @@ class Part:
             pause_s = self.restarts.note_end(now)
             log.warning("part ended", name=self.name, code=code, restart_in_s=pause_s)
         if now >= self.restarts.start_at:
-            self.process = start_tethered(self.command, environment=self.environment)
+            with hangup_blocked():
+                self.process = start_tethered(self.command, environment=self.environment)
             self.restarts.started_at = now
 
     def kill(self) -> None:
@@ -116,6 +121,7 @@ class Supervisor:
         self._server_restarts = Restarts()
         self._parts: list[Part] = []
         self._num_signals = 0
+        self._num_hangups = self._num_reloads = 0
 
     @property
     def address(self) -> str:
@@ -125,6 +131,8 @@ class Supervisor:
 
     def run(self) -> None:
         """Start everything, keep it running, and stop it in order on SIGINT or SIGTERM.
+
+        On SIGHUP the workers reload their checkpoints; when its terminal is closed, it stops.
 
         Raises: ServiceError when the service cannot run; everything is stopped by then.
         """
@@ -170,8 +178,9 @@ class Supervisor:
 
     def _add_part(self, name: str, command: str, settings: Mapping[str, str]) -> None:
         others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        self._parts.append(Part(name, (*PROGRAM, command), {**others, **settings}))
-        self._parts[-1].start_if_due()
+        part = Part(name, (*PROGRAM, command), {**others, **settings}, command == "worker")
+        self._parts.append(part)
+        part.start_if_due()
 
     def _watch(self) -> None:
         started_at = ask_again_at = time.monotonic()
@@ -180,12 +189,23 @@ class Supervisor:
             self._restart_server_if_due()
             for part in self._parts:
                 part.start_if_due()
+            self._reload_if_asked()
             if not is_ready and time.monotonic() >= ask_again_at:
                 is_ready = answers_ready(self._settings.host, self._port)
                 ask_again_at = time.monotonic() + _READY_POLL_S
                 if is_ready:
                     self._say(f"Ready after {time.monotonic() - started_at:.0f} s.")
             time.sleep(_POLL_S)
+
+    def _reload_if_asked(self) -> None:
+        num_hangups = self._num_hangups
+        if num_hangups == self._num_reloads:
+            return
+        self._num_reloads = num_hangups
+        self._say("Reloading the checkpoints.")
+        for part in self._parts:
+            if part.reloads and part.process is not None and part.is_running:
+                part.process.send_signal(signal.SIGHUP)
 
     def _restart_server_if_due(self) -> None:
         server, now = self._server, time.monotonic()
@@ -221,11 +241,15 @@ class Supervisor:
 
     @contextmanager
     def _counted_signals(self) -> Iterator[None]:
-        def count(_number: int, _frame: FrameType | None) -> None:
+        def count(*_: object) -> None:
             self._num_signals += 1
 
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        def count_hangup() -> None:
+            self._num_hangups += 1
+
+        numbers = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, count) for number in numbers}
+        before[signal.SIGHUP] = on_hangup(count_hangup, count)
         try:
             yield
         finally:

@@ -94,6 +94,13 @@ class CheckpointList(Document):
     """The checkpoints that workers serve."""
 
     checkpoints: tuple[Checkpoint, ...]
+    refused: dict[str, str] = Field(
+        default_factory=dict,
+        description="Checkpoints that a worker cannot serve, by name, and why.",
+    )
+    reloading: int = Field(
+        default=0, description="Workers that have not followed the last request to reload yet."
+    )
 
 
 class KnownPuzzle(Document):

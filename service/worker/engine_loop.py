@@ -14,9 +14,9 @@ from service.jobs import Failure
 from service.solving.solve import group_by_puzzle
 from service.wire.errors import SettingsError
 from service.worker.adaptation_turns import AdaptationTurns
-from service.worker.engine_pool import EnginePool, ServedCheckpoint, open_checkpoints
+from service.worker.engine_pool import EnginePool
 from service.worker.heartbeat import Watchdog
-from service.worker.job_table import ActiveJob, CheckpointChooser, JobTable, Stage
+from service.worker.job_table import ActiveJob, JobTable, Stage
 from service.worker.messages import (
     JOB_ERRORS,
     Change,
@@ -26,6 +26,7 @@ from service.worker.messages import (
     EngineCommand,
     Failed,
     Progressed,
+    ReloadCheckpoints,
     RemoveAdapted,
     StartJob,
     StopJob,
@@ -34,6 +35,7 @@ from service.worker.messages import (
     WorkerEvent,
 )
 from service.worker.metrics import WorkerMetrics
+from service.worker.served_set import FindFolders, ServedSet
 from service.worker.shards import Divider, begin_solving, collect_votes
 
 
@@ -48,6 +50,7 @@ class EngineLoop(Thread):
     def __init__(
         self,
         pool: EnginePool,
+        find_folders: FindFolders,
         adaptations: AdaptationTurns,
         deliver: Callable[[WorkerEvent], None],
         metrics: WorkerMetrics,
@@ -63,16 +66,19 @@ class EngineLoop(Thread):
         self.ready, self.ended = Event(), Event()
         self.error: Exception | None = None
         self.watchdog = Watchdog()
-        self.served: dict[str, ServedCheckpoint] = {}
+        self.checkpoints = ServedSet(
+            pool,
+            find_folders,
+            default_checkpoint=default_checkpoint,
+            allow_unverified=allow_unverified,
+            adapts=adapts,
+        )
         self.num_slots: int | None = None
         self._pool = pool
         self._adaptations = adaptations
         self._deliver = deliver
         self._metrics = metrics
         self._worker_id = worker_id
-        self._default_checkpoint, self._adapts = default_checkpoint, adapts
-        self._chooser: CheckpointChooser  # of the checkpoints that could be opened
-        self._allow_unverified = allow_unverified
         self._divider = divider
         self._commands: SimpleQueue[EngineCommand] = SimpleQueue()
         self._jobs = JobTable()
@@ -106,7 +112,7 @@ class EngineLoop(Thread):
         except SettingsError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - it is logged and kept, and ends the worker
-            self.error = error
+            self.error = error.error if isinstance(error, _FailedError) else error
             self._log.exception("the engine thread ends")
         finally:
             self.ended.set()
@@ -116,34 +122,48 @@ class EngineLoop(Thread):
             if self._is_stopping:
                 raise _StoppedError
 
-        opened = open_checkpoints(
-            self._pool, allow_unverified=self._allow_unverified, on_step=check_stop
-        )
-        self.served = {one.record.name: one for one in opened}
-        self._chooser = CheckpointChooser(opened, self._default_checkpoint, adapts=self._adapts)
-        num_verified = sum(one.record.finding.is_verified for one in opened)
-        self._metrics.checkpoints_verified.set(num_verified)
+        self.checkpoints.open_all(check_stop)
+        self._metrics.checkpoints_verified.set(self.checkpoints.num_verified)
         self.num_slots = max(engine.num_slots for engine in self._pool.engines)
 
     def _turn(self) -> None:
-        self._obey_commands()
+        self._obey_commands(waits=not (self._jobs or self.checkpoints.is_reloading))
+        self._advance_jobs()
+        self._reload()
+
+    def _work_meanwhile(self) -> None:
+        """Let jobs go on while a checkpoint is being opened, whose own steps have no time limit."""
+        if self._is_stopping:
+            raise _StoppedError
+        try:
+            self._obey_commands(waits=False)
+            self._advance_jobs()
+        except Exception as error:  # the opening must not take it for the checkpoint's
+            raise _FailedError(error) from error
+        self.watchdog.pause()
+
+    def _advance_jobs(self) -> None:
         self._end_overdue()
         self._start_waiting()
         self._enrol_checkpoints()
         self._enter_engines()
         self._adapt(self._step_engines())
 
-    def _obey_commands(self) -> None:
+    def _reload(self) -> None:
+        """Follow requests to reload; a checkpoint that was dropped goes with its last job."""
+        self.checkpoints.advance(self._jobs.used_checkpoints, self._work_meanwhile)
+        self._metrics.checkpoints_verified.set(self.checkpoints.num_verified)
+
+    def _obey_commands(self, *, waits: bool) -> None:
         """Obey the commands queued so far; wait for one when there is nothing else to do."""
-        is_idle = not self._jobs
-        if is_idle:
+        if waits:
             self.watchdog.pause()
             self._metrics.count_idle()
             self._metrics.read_memory(self._pool.engines)
         try:
             while True:
-                self._obey(self._commands.get(block=is_idle))
-                is_idle = False
+                self._obey(self._commands.get(block=waits))
+                waits = False
         except Empty:
             return
 
@@ -157,6 +177,8 @@ class EngineLoop(Thread):
                 self._end(Changed(job_id, Change.CANCELLED))
             case RemoveAdapted(entry_id, requested_at):
                 self._adaptations.remove(entry_id, requested_at)
+            case ReloadCheckpoints(requested_at):
+                self.checkpoints.ask(requested_at)
             case Control.SUSPEND:
                 for job_id in self._adaptations.suspend():
                     self._end(Changed(job_id, Change.RELEASED))
@@ -176,12 +198,15 @@ class EngineLoop(Thread):
             self._jobs.move(job, Stage.ENROLLING)
             job.started_at = time.monotonic()
             with self._failing(job):
-                job.resolve_request(self._chooser.choose)
+                job.resolve_request(self.checkpoints.chooser.choose)
 
     def _enrol_checkpoints(self) -> None:
         """Enrol each job's checkpoints as far as possible; jobs with all of them are solved."""
         for job in self._jobs.in_stage(Stage.ENROLLING):
             with self._failing(job):
+                job.is_admitted = job.is_admitted or self.checkpoints.check(job.checkpoints)
+                if not job.is_admitted:
+                    continue
                 while (name := job.next_checkpoint) is not None:
                     member = self._adaptations.enrol(job.id, job.request, name)
                     if member is None:
@@ -194,7 +219,7 @@ class EngineLoop(Thread):
 
     def _begin(self, job: ActiveJob) -> None:
         """Let an enrolled job be solved, here or divided among workers."""
-        served = self.served.get(job.members[0].name)
+        served = self.checkpoints.answering.get(job.members[0].name)
         record = None if served is None else served.record
         divided = None if self._divider is None else self._divider.divide(job, record)
         if divided is not None:
@@ -301,7 +326,7 @@ class EngineLoop(Thread):
             if voted is not None:
                 self._end(voted)
                 return
-            records = {name: one.record for name, one in self.served.items()}
+            records = {name: one.record for name, one in self.checkpoints.answering.items()}
             answer = job.answer(self._worker_id, records)
             self._metrics.count_answer(answer)
             self._end(Succeeded(job.id, answer.to_json(), job.total_s))
@@ -335,3 +360,11 @@ class EngineLoop(Thread):
 
 class _StoppedError(Exception):
     """The loop was stopped while checkpoints were being loaded."""
+
+
+class _FailedError(Exception):
+    """The loop failed while a checkpoint was being loaded."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error

@@ -1,38 +1,23 @@
-"""The engines of a worker: which checkpoints are served, tested first, and which have an engine."""
+"""The engines of a worker: its checkpoints, of which a few have an engine and others take turns."""
 
-import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import structlog
-
-from augment import AugmentError
 from hrm_core import (
     Checkpoint,
     DeviceMemoryError,
     Engine,
-    HRMCoreError,
     open_checkpoint,
     pick_device,
     release_memory,
 )
-from service.jobs import CheckpointRecord, KnownPuzzle
 from service.runtime.folders import state_subfolder
 from service.runtime.settings import Settings
 from service.solving.engines import make_engine
 from service.solving.enrolment import RowIndex
-from service.solving.examination import examine
-from service.wire.checkpoint import Finding
-from service.wire.errors import (
-    AlignmentError,
-    EnrolmentError,
-    InputError,
-    SettingsError,
-    UnknownCheckpoint,
-)
+from service.wire.errors import EnrolmentError, UnknownCheckpoint
 
 MakeEngine = Callable[[Checkpoint], Engine]
 
@@ -77,6 +62,9 @@ class EnginePool:
         self._adapted: dict[str, Path] = {}
         # The checkpoint with an engine that takes no new work, so that it becomes idle.
         self._leaving: str | None = None
+        # Checkpoints that stay open for running jobs only.
+        self.retired: frozenset[str] = frozenset()
+        self._tested: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,8 +73,8 @@ class EnginePool:
 
     @property
     def engines(self) -> tuple[Engine, ...]:
-        """The engines on the device."""
-        return tuple(self._engines.values())
+        """The engines on the device, without the one that is being tested."""
+        return tuple(engine for name, engine in self._engines.items() if name != self._tested)
 
     @property
     def busy(self) -> frozenset[str]:
@@ -97,11 +85,25 @@ class EnginePool:
         """Return whether a checkpoint has an engine now."""
         return name in self._engines
 
+    def add(self, name: str, folder: Path) -> None:
+        """Add a checkpoint."""
+        self._folders[name] = folder
+
     def withdraw(self, name: str) -> None:
-        """Serve a checkpoint no longer."""
+        """Remove a checkpoint; none of its name is known from before."""
         del self._folders[name]
         self._indices.pop(name, None)
+        self._hashes.pop(name, None)
         self._release(name)
+
+    @contextmanager
+    def testing(self, name: str) -> Iterator[None]:
+        """Leave a checkpoint's engine alone while the context lasts: it has work of its own."""
+        self._tested = name
+        try:
+            yield
+        finally:
+            self._tested = None
 
     def add_adapted(self, entry_id: str, folder: Path) -> RowIndex:
         """Add an adapted checkpoint, which callers cannot name; return its rows.
@@ -150,7 +152,8 @@ class EnginePool:
     def _index(self, name: str) -> RowIndex:
         index = self._indices.pop(name, None) or self._open(name)
         self._indices[name] = index
-        spare = [other for other in self._indices if other not in self._engines]
+        needed = self._engines.keys() | self.retired
+        spare = [other for other in self._indices if other not in needed]
         for other in spare[:-NUM_SPARE]:
             del self._indices[other]
         return index
@@ -167,8 +170,8 @@ class EnginePool:
         # An adapted one may have been removed and made again: another checkpoint, but as good.
         if checkpoint.sha256 != known and name not in self._adapted:
             raise EnrolmentError(
-                f"{folder} holds another checkpoint than when this worker started and tested it. "
-                "Restart the worker, or put the old one back"
+                f"{folder} holds another checkpoint than the one that this worker tested. "
+                "Have it loaded with `hrm-arc checkpoints reload`, or put the old one back"
             )
         return RowIndex(checkpoint)
 
@@ -190,7 +193,8 @@ class EnginePool:
 
     def _release_idle(self) -> bool:
         """Release the least recently used of the idle engines, if any is idle."""
-        name = next((name for name, engine in self._engines.items() if engine.is_idle), None)
+        idle = (name for name, engine in self._engines.items() if engine.is_idle)
+        name = next((name for name in idle if name != self._tested), None)
         if name is not None:
             self._release(name)
         return name is not None
@@ -211,105 +215,3 @@ class EnginePool:
                 # The memory may hold fewer engines than the setting says.
                 if not self._release_idle():
                     raise
-
-
-@dataclass(frozen=True, slots=True)
-class ServedCheckpoint:
-    """A checkpoint that is served, and the puzzles it knows."""
-
-    record: CheckpointRecord
-    puzzles: tuple[KnownPuzzle, ...]
-
-
-def open_checkpoints(
-    pool: EnginePool, *, allow_unverified: bool, on_step: Callable[[], None]
-) -> tuple[ServedCheckpoint, ...]:
-    """Load and test the checkpoints of a pool; those that cannot be served are withdrawn from it.
-
-    `on_step` is called between steps, and an exception from it ends the opening.
-
-    Raises: SettingsError where none can be served.
-    """
-    log = structlog.get_logger(__name__)
-    opened = []
-    for name in pool.names:
-        try:
-            opened.append(_open(name, pool, allow_unverified, on_step))
-        except (HRMCoreError, InputError, AugmentError) as error:
-            log.error("checkpoint not served", checkpoint=name, reason=str(error))
-            pool.withdraw(name)
-    if not opened:
-        raise SettingsError(
-            "HRM_ARC_CHECKPOINTS: none of the checkpoints can be served; the log says why for "
-            "each. Repair them, or set HRM_ARC_ALLOW_UNVERIFIED=true to serve those that only "
-            "fail the self-test"
-        )
-    return tuple(opened)
-
-
-def _open(
-    name: str, pool: EnginePool, allow_unverified: bool, on_step: Callable[[], None]
-) -> ServedCheckpoint:
-    on_step()
-    started = time.monotonic()
-    row_index = pool.row_index(name)
-    if row_index.kind.has_own_rows:
-        row_index.check_arc()
-    engine = pool.acquire(name)
-    if engine is None:
-        raise RuntimeError("an engine is busy before the first job")
-    puzzles = _known_puzzles(row_index)
-    if row_index.kind.rules is not None:
-        finding, verdict = Finding.CHECKED, "each answer is checked by the rules"
-    else:
-        try:
-            examination = examine(engine, row_index, on_step=on_step)
-            finding, verdict = examination.finding, examination.verdict
-        except AlignmentError as error:
-            finding, verdict = Finding.UNTESTED, str(error)
-    checkpoint, config = row_index.checkpoint, row_index.checkpoint.config
-    record = CheckpointRecord(
-        name=name,
-        sha256=checkpoint.sha256,
-        architecture=config.architecture,
-        kind=row_index.kind.name,
-        canvas=config.canvas,
-        crop=config.crop,
-        parameters=checkpoint.num_parameters,
-        rows=config.num_rows,
-        puzzles=len(puzzles),
-        halt_max_steps=config.max_segments,
-        finding=finding,
-        verdict=verdict,
-        # New rows do not need names that are known to be right, only a trunk that works.
-        base=row_index.kind.has_own_rows
-        and finding is not Finding.MISALIGNED
-        and row_index.adaptation is None,
-    )
-    # Of too few puzzles, as many a first checkpoint has, nothing is known: its answers say so.
-    if record.finding is Finding.MISALIGNED and not allow_unverified:
-        raise AlignmentError(
-            f"{record.verdict}. To serve it all the same, set HRM_ARC_ALLOW_UNVERIFIED=true"
-        )
-    structlog.get_logger(__name__).info(
-        "checkpoint served",
-        checkpoint=name,
-        verdict=record.verdict,
-        notes=list(checkpoint.notes),
-        device=str(engine.device),
-        slots=engine.num_slots,
-        seconds=round(time.monotonic() - started, 3),
-    )
-    return ServedCheckpoint(record, puzzles)
-
-
-def _known_puzzles(row_index: RowIndex) -> tuple[KnownPuzzle, ...]:
-    """Return the puzzles that a checkpoint knows by their demonstrations and has rows for."""
-    names = (row_index.checkpoint.names or ())[1:]
-    num_rows = Counter(map(row_index.dialect.puzzle_of, names))
-    known = row_index.puzzle_index.demonstrations if row_index.puzzle_index else {}
-    return tuple(
-        KnownPuzzle(name=name, demonstrations_sha256=demonstrations, variants=num_rows[name])
-        for name, demonstrations in known.items()
-        if num_rows[name]
-    )

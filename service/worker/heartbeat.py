@@ -12,7 +12,7 @@ import structlog
 from service.jobs import Claims, WorkerRecord, is_shard
 from service.wire.errors import QueueUnavailable
 from service.worker.intake import Leases
-from service.worker.messages import EngineCommand, RemoveAdapted, StopJob
+from service.worker.messages import EngineCommand, ReloadCheckpoints, RemoveAdapted, StopJob
 
 BEAT_EVERY_S = 1.0
 STALLED_AFTER_S = 60.0
@@ -69,9 +69,9 @@ class Watchdog:
 class Heartbeat(Thread):
     """Renews leases and registers the worker each second, and listens for cancellations.
 
-    `send` takes commands for the engine loop; of a removal of an adapted checkpoint it gets one,
-    and at the start one for each removal of the last hour. `on_unpublished` gets the hashes of
-    checkpoints without a list of puzzles in Redis.
+    `send` takes commands for the engine loop: one for each removal of an adapted checkpoint and for
+    each request to reload checkpoints, at the start for those of the last hour. `on_unpublished`
+    gets the hashes of checkpoints without a list of puzzles in Redis.
 
     While `is_stalled`, no lease is renewed, so that other workers take the jobs over.
     """
@@ -99,6 +99,7 @@ class Heartbeat(Thread):
         self._on_unpublished = on_unpublished
         self._removals: dict[str, float] = {}
         self._num_ready: dict[str, int] = {}
+        self._reloaded_at = 0.0
         self._stopping = Event()
         self._is_disconnected = False
         self._log: Any = structlog.get_logger(__name__)
@@ -141,17 +142,21 @@ class Heartbeat(Thread):
                     self._on_gone(job_id)
             for job_id in renewal.cancelled:
                 self._send(StopJob(job_id))
-        self._forward_removals()
+        self._forward_requests()
         found = self._claims.register(self._record())
         self._num_ready = found.num_ready
         if found.unpublished:
             self._on_unpublished(found.unpublished)
 
-    def _forward_removals(self) -> None:
+    def _forward_requests(self) -> None:
         before, self._removals = self._removals, self._claims.removed_adapted()
         for entry_id, requested_at in self._removals.items():
             if before.get(entry_id) != requested_at:
                 self._send(RemoveAdapted(entry_id, requested_at))
+        requested_at = self._claims.reload_requested_at()
+        if requested_at > self._reloaded_at:
+            self._reloaded_at = requested_at
+            self._send(ReloadCheckpoints(requested_at))
 
     def _listen(self, due: float) -> None:
         while not self._stopping.is_set() and (left_s := due - time.monotonic()) > 0:

@@ -19,8 +19,8 @@ from service.wire.errors import InputError
 from service.wire.job import Progress, TestProgress
 from service.wire.options import SolveOptions
 from service.wire.task import DEFAULT_NAME
-from service.worker.engine_pool import ServedCheckpoint
 from service.worker.messages import REPORT_EVERY_S
+from service.worker.opening import ServedCheckpoint
 from voting import Ranking, Tally, rank
 
 CANDIDATES_REPORTED = 3
@@ -110,7 +110,8 @@ class ActiveJob:
     """A job in the engine loop.
 
     `checkpoints` are the names of those that vote, the main one first, and `members` those that are
-    enrolled. `is_isolated`: no other job runs beside it. `request` is set while it is ENROLLING,
+    enrolled. `is_isolated`: no other job runs beside it. `is_admitted`: it has seen that they are
+    served, and runs to its end on them. `request` is set while it is ENROLLING,
     `solving` before it is SOLVING.
 
     Units: times by the monotonic clock, in seconds.
@@ -119,6 +120,7 @@ class ActiveJob:
     job: Job
     deadline: float | None
     is_isolated: bool
+    is_admitted: bool = False
     stage: Stage = Stage.WAITING
     started_at: float = 0.0
     reported_at: float = 0.0
@@ -251,6 +253,12 @@ class JobTable:
     def __iter__(self) -> Iterator[ActiveJob]:
         """Iterate over a copy, so that jobs can be moved and removed meanwhile."""
         return iter(tuple(self._jobs.values()))
+
+    @property
+    def used_checkpoints(self) -> frozenset[str]:
+        """The names of the checkpoints that jobs run on."""
+        admitted = (job for job in self._jobs.values() if job.is_admitted)
+        return frozenset(name for job in admitted for name in job.checkpoints)
 
     def add(self, job: ActiveJob) -> None:
         """Add a job."""

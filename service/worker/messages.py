@@ -60,6 +60,16 @@ class RemoveAdapted:
     requested_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class ReloadCheckpoints:
+    """Serve what is in the checkpoint folders now.
+
+    Units: `requested_at` in seconds since 1970; 0 for a request by a signal.
+    """
+
+    requested_at: float = 0.0
+
+
 class Control(Enum):
     """A command to the loop as a whole."""
 
@@ -69,7 +79,7 @@ class Control(Enum):
     """End the loop after the step at hand."""
 
 
-EngineCommand = StartJob | StopJob | RemoveAdapted | Control
+EngineCommand = StartJob | StopJob | RemoveAdapted | ReloadCheckpoints | Control
 
 
 class Change(Enum):

@@ -5,7 +5,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import structlog
@@ -15,6 +15,7 @@ from service.adaptation.cache import AdaptedCache
 from service.jobs import Claims, WorkerRecord, is_shard
 from service.runtime.devices import show_device
 from service.runtime.folders import state_subfolder
+from service.runtime.hangup import on_hangup
 from service.runtime.settings import Settings
 from service.runtime.tether import has_lost_parent
 from service.runtime.timing import Backoff
@@ -26,8 +27,9 @@ from service.worker.engine_loop import EngineLoop
 from service.worker.engine_pool import EnginePool, MakeEngine, engine_maker
 from service.worker.heartbeat import Heartbeat
 from service.worker.intake import Intake, Leases
-from service.worker.messages import Control, StopJob
+from service.worker.messages import Control, ReloadCheckpoints, StopJob
 from service.worker.metrics import WorkerMetrics
+from service.worker.opening import ServedCheckpoint
 from service.worker.shards import Divider
 
 EXIT_STOPPED = 0
@@ -53,7 +55,7 @@ class Worker:
     ) -> None:
         """Prepare a worker; no thread is started yet.
 
-        Raises: SettingsError for checkpoints that are not there; EngineError for the device.
+        Raises: EngineError for the device.
         """
         self.metrics = WorkerMetrics()
         self._settings = settings
@@ -61,9 +63,8 @@ class Worker:
         self._log: Any = structlog.get_logger(__name__)
         device = str(pick_device(settings.device))
         self._shown_device = show_device(device, os.environ)
-        folders = {folder.resolve().name: folder for folder in settings.checkpoint_folders()}
         pool = EnginePool(
-            folders, make_engine or engine_maker(settings, self._log.warning), settings.max_resident
+            {}, make_engine or engine_maker(settings, self._log.warning), settings.max_resident
         )
         self._leases = Leases()
         self.metrics.requests_running.set_function(lambda: len(self._leases))
@@ -88,6 +89,7 @@ class Worker:
         self.metrics.adaptations_waiting.set_function(lambda: adaptations.num_waiting)
         self._engine = EngineLoop(
             pool,
+            settings.folders_by_name,
             adaptations,
             self._delivery.put,
             self.metrics,
@@ -115,7 +117,8 @@ class Worker:
         )
         self._started_at = time.time()
         self._num_stops = 0
-        self._has_published = False
+        # Those in the record: callers are answered by their lists of puzzles.
+        self._published: Mapping[str, ServedCheckpoint] | None = None
         self._next_sweep = 0.0
 
     @property
@@ -126,6 +129,10 @@ class Worker:
     def stop(self) -> None:
         """Stop in order; at the second call, hand jobs back at once. Safe in a signal handler."""
         self._num_stops += 1  # neither lock nor event: the handler may interrupt their holder
+
+    def reload(self) -> None:
+        """Serve what is in the checkpoint folders now. Safe in a signal handler."""
+        self._engine.send(ReloadCheckpoints())  # its queue may be entered again by a handler
 
     def run(self) -> int:
         """Work until stopped; return the exit code of the process."""
@@ -144,12 +151,7 @@ class Worker:
         backoff = Backoff()
         while not self._must_end:
             try:
-                if not self._has_published:
-                    hashes = {one.record.sha256 for one in self._engine.served.values()}
-                    self._publish(hashes)
-                    self._claims.serve(hashes)
-                    self._has_published = True
-                    self._warn_of_eviction()
+                self._publish_new()
                 self._sweep_if_due()
                 self._intake.take_jobs()
                 backoff.reset()
@@ -186,16 +188,24 @@ class Worker:
         """Whether the engine has stalled for so long that other workers have its jobs."""
         return self._engine.watchdog.stalled_s > 2 * self._settings.lease_s
 
-    def _publish(self, hashes: Collection[str]) -> None:
-        puzzles = {one.record.sha256: one.puzzles for one in self._engine.served.values()}
-        for sha256 in hashes:
-            self._claims.publish_puzzles(sha256, puzzles[sha256])
+    def _publish_new(self) -> None:
+        """Publish the puzzles of checkpoints that are served since the last call."""
+        served, before = self._engine.checkpoints.served, self._published or {}
+        for name, one in served.items():
+            if before.get(name) is not one:
+                self._claims.publish_puzzles(one.record.sha256, one.puzzles)
+        if served is not self._published:
+            self._claims.serve(one.record.sha256 for one in served.values())
+        if self._published is None:
+            self._warn_of_eviction()
+        self._published = served
 
     def _publish_again(self, hashes: Collection[str]) -> None:
         """Publish puzzles that are missing: the server was emptied, or replaced by another."""
-        if self._has_published:
-            self._log.warning("puzzles published again: gone from Redis", checkpoints=len(hashes))
-            self._publish(hashes)
+        self._log.warning("puzzles published again: gone from Redis", checkpoints=len(hashes))
+        for one in (self._published or {}).values():
+            if one.record.sha256 in hashes:
+                self._claims.publish_puzzles(one.record.sha256, one.puzzles)
 
     def _lose(self, job_id: str) -> None:
         if not self._leases.discard(job_id):
@@ -213,6 +223,8 @@ class Worker:
             self._engine.send(StopJob(job_id, is_lost=True))
 
     def _record(self) -> WorkerRecord:
+        published, checkpoints = self._published or {}, self._engine.checkpoints
+        reloaded_at = checkpoints.reloaded_at  # before it is asked whether that is published
         return WorkerRecord(
             id=self._claims.worker_id,
             host=socket.gethostname(),
@@ -220,7 +232,9 @@ class Worker:
             state=self.state,
             num_running=len(self._leases),
             num_slots=self._engine.num_slots,
-            checkpoints=tuple(one.record for one in self._engine.served.values()),
+            checkpoints=tuple(one.record for one in published.values()),
+            refused=checkpoints.refused,
+            reloaded_at=reloaded_at if published is checkpoints.served else 0.0,
             started_at=self._started_at,
             adapted=self._adapted.records(),
         )
@@ -233,7 +247,7 @@ class Worker:
         if self._engine.ended.is_set() or self._engine.watchdog.is_stalled:
             return "stalled"
         # A ready worker is asked for the puzzles it knows, so they are published before.
-        return "ready" if self._has_published else "starting"
+        return "starting" if self._published is None else "ready"
 
     def _end(self) -> int:
         """Let running jobs end, hand the others back, and leave; return the exit code."""
@@ -314,6 +328,7 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    on_hangup(worker.reload, stop)
     log: Any = structlog.get_logger(__name__)
     if settings.worker_metrics_port is not None:
         server = worker.metrics.serve(

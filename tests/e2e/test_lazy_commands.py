@@ -55,7 +55,7 @@ def test_torch_is_loaded_by_no_command_that_does_not_compute() -> None:
 def test_every_command_in_the_list_can_be_loaded(name: str) -> None:
     command = load_command(name)
 
-    assert command.name == name or name in ("jobs", "adapted")
+    assert command.name == name or name in ("jobs", "checkpoints", "adapted")
     assert command.help
 
 

@@ -57,9 +57,24 @@ class PuzzlesQuery(BaseModel, extra="forbid"):
 )
 async def list_checkpoints(call: Known) -> Response:
     """List the checkpoints that workers serve, by name."""
-    seen = await call.context.fleet.look()
-    documents = tuple(_document(record, seen, call.context) for record in seen.checkpoints.values())
-    return model_answer(CheckpointList(checkpoints=documents))
+    return model_answer(await _list(call.context))
+
+
+@router.post(
+    "/v1/checkpoints/reload",
+    summary="Reload the checkpoints",
+    tags=["checkpoints"],
+    status_code=202,
+    responses=answers(CheckpointList, "The workers are asked to.", "queue_unavailable", status=202),
+)
+async def reload_checkpoints(call: Known) -> Response:
+    """Have the workers serve what is in their checkpoint folders now; running jobs go on.
+
+    What is new or changed is loaded and tested, and what is gone is dropped. `reloading` of the
+    list counts the workers that are not done.
+    """
+    await call.context.store.served.request_reload()
+    return model_answer(await _list(call.context), status=202)
 
 
 @router.get(
@@ -196,6 +211,22 @@ def _served(name: str, seen: Sighting) -> CheckpointRecord:
         served = ", ".join(seen.checkpoints) or "none at all now"
         raise UnknownCheckpoint(f"no worker serves a checkpoint {name[:200]!r}; there are {served}")
     return checkpoint
+
+
+async def _list(context: Context) -> CheckpointList:
+    # Before the workers are looked at: what they follow later counts as not followed yet.
+    requested_at = await context.store.served.reload_requested_at()
+    seen = await context.fleet.look()
+    return CheckpointList(
+        checkpoints=tuple(_document(one, seen, context) for one in seen.checkpoints.values()),
+        refused={
+            name: why
+            for worker in seen.workers
+            for name, why in worker.refused.items()
+            if name not in seen.checkpoints
+        },
+        reloading=sum(worker.reloaded_at < requested_at for worker in seen.workers),
+    )
 
 
 def _document(record: CheckpointRecord, seen: Sighting, context: Context) -> Checkpoint:

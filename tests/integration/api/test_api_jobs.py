@@ -285,7 +285,8 @@ async def test_without_a_worker_nothing_is_taken(open_client: Open) -> None:
             answer = await client.post(address, json=TASK)
             assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
             assert int(answer.headers["retry-after"]) >= 1
-        assert (await client.get("/v1/checkpoints")).json() == {"checkpoints": []}
+        nothing = {"checkpoints": [], "refused": {}, "reloading": 0}
+        assert (await client.get("/v1/checkpoints")).json() == nothing
         assert (await client.get("/v1/checkpoints/demo")).status_code == 404
 
 

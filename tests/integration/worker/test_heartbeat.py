@@ -1,4 +1,4 @@
-"""The heartbeat forwards the removals of adapted checkpoints to the engine loop."""
+"""The heartbeat forwards removals of adapted checkpoints and reloads to the engine loop."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,10 +7,10 @@ import pytest
 import redis
 
 from service.jobs import Claims, WorkerRecord
-from service.jobs.keys import ADAPTED_REMOVED
+from service.jobs.keys import ADAPTED_REMOVED, RELOAD
 from service.worker.heartbeat import Heartbeat
 from service.worker.intake import Leases
-from service.worker.messages import EngineCommand, RemoveAdapted
+from service.worker.messages import EngineCommand, ReloadCheckpoints, RemoveAdapted
 
 TIMEOUT_S = 30.0
 Commands = list[EngineCommand]
@@ -80,3 +80,16 @@ def test_each_removal_is_sent_once_and_again_by_a_worker_that_starts_later(
     later = beat()
     wait_for(later, 2)
     assert later == [RemoveAdapted("before", now - 60), RemoveAdapted("now", now + 1)]
+
+
+def test_each_request_to_reload_is_sent_once(
+    beat: Callable[[], Commands], fresh_redis: redis.Redis
+) -> None:
+    commands = beat()
+    for requested_at in (5.25, 6.0):
+        fresh_redis.set(RELOAD, repr(requested_at))
+        wait_for(commands, 1)
+        fresh_redis.zadd(ADAPTED_REMOVED, {"later": time.time()})
+        wait_for(commands, 2)  # of a later beat, in which the request is not sent again
+        assert commands[0] == ReloadCheckpoints(requested_at)
+        commands.clear()

@@ -364,6 +364,22 @@ class TestAddresses:
             ("DELETE", "/v1/adapted/a%20b%2Fc"),
         ]
 
+    def test_a_reload_is_waited_for_as_long_as_is_wanted(self) -> None:
+        def listed(reloading: int) -> httpx.Response:
+            return reply({"checkpoints": [], "refused": {}, "reloading": reloading})
+
+        drive = Drive([listed(2), listed(1), listed(0), listed(2)])
+
+        assert DrivenClient(drive).reload_checkpoints().reloading == 0
+        assert DrivenClient(drive).reload_checkpoints(wait_s=0).reloading == 2
+
+        assert [(request.method, request.path) for request in drive.requests] == [
+            ("POST", "/v1/checkpoints/reload"),
+            ("GET", "/v1/checkpoints"),
+            ("GET", "/v1/checkpoints"),
+            ("POST", "/v1/checkpoints/reload"),
+        ]
+
     def test_lists_are_narrowed_and_paged(self) -> None:
         drive = Drive([reply({"jobs": [], "next": None})])
 

@@ -126,7 +126,8 @@ class Engines:
             self.made.append(make_engine(checkpoint))
             return self.made[-1]
 
-        self.pool = pool = EnginePool(folders, make, max_resident)
+        self.folders = folders
+        self.pool = pool = EnginePool({}, make, max_resident)
         self.adaptations = AdaptationTurns(
             pool,
             AdaptedCache(cache_folder, max_bytes=10**9),
@@ -136,6 +137,7 @@ class Engines:
         )
         self.loop = EngineLoop(
             pool,
+            lambda: self.folders,
             self.adaptations,
             self.events.put,
             self.metrics,

@@ -9,8 +9,8 @@ from augment import Puzzle
 from service.jobs import CheckpointRecord, Job, KnownPuzzle
 from service.wire.checkpoint import Finding
 from service.wire.errors import UnknownPuzzle
-from service.worker.engine_pool import ServedCheckpoint
 from service.worker.job_table import CheckpointChooser, read_request
+from service.worker.opening import ServedCheckpoint
 
 
 def served(name: str, *puzzles: Puzzle, canvas: int = 30) -> ServedCheckpoint:

@@ -11,7 +11,7 @@ from augment import Grid, Pair, Puzzle
 from service.solving.records import ADAPTATION_NAME, write_adaptation
 from service.wire.checkpoint import Finding
 from service.wire.errors import SettingsError
-from service.worker import engine_pool
+from service.worker import opening
 
 
 def test_a_checkpoint_that_fails_the_self_test_is_not_served(
@@ -30,7 +30,7 @@ def test_a_checkpoint_that_fails_the_self_test_is_not_served(
 def test_an_unverified_checkpoint_says_so(
     engines_of: Callable[..., Any], arc1_folder: Path
 ) -> None:
-    record = engines_of(folders={"arc1": arc1_folder}).loop.served["arc1"].record
+    record = engines_of(folders={"arc1": arc1_folder}).loop.checkpoints.served["arc1"].record
 
     assert (record.name, record.canvas, record.crop, record.puzzles) == ("arc1", 30, True, 400)
     assert record.finding == "misaligned"
@@ -46,7 +46,9 @@ def test_a_checkpoint_of_too_few_puzzles_to_be_tested_is_served_with_a_warning(
     puzzle = Puzzle("mine", (Pair(grid, grid),), (grid,))
     folders = {"mine": checkpoint_folder_of("mine", puzzle)}
 
-    record = engines_of(folders=folders, allow_unverified=False).loop.served["mine"].record
+    record = (
+        engines_of(folders=folders, allow_unverified=False).loop.checkpoints.served["mine"].record
+    )
 
     assert record.finding == "untested"
     assert record.warning is not None
@@ -54,7 +56,7 @@ def test_a_checkpoint_of_too_few_puzzles_to_be_tested_is_served_with_a_warning(
 
 
 def test_the_known_puzzles_are_those_of_the_index(engines_of: Callable[..., Any]) -> None:
-    puzzles = engines_of().loop.served["small"].puzzles
+    puzzles = engines_of().loop.checkpoints.served["small"].puzzles
 
     assert len(puzzles) == 46
     assert {puzzle.variants for puzzle in puzzles} == {64}
@@ -65,7 +67,7 @@ def test_a_damaged_checkpoint_leaves_the_others_served(
 ) -> None:
     engines = engines_of(folders={"broken": tmp_path, "small": small_folder})
 
-    assert list(engines.loop.served) == ["small"]
+    assert list(engines.loop.checkpoints.served) == ["small"]
 
 
 def test_a_checkpoint_with_a_damaged_record_leaves_the_others_served(
@@ -76,7 +78,7 @@ def test_a_checkpoint_with_a_damaged_record_leaves_the_others_served(
 
     engines = engines_of(folders={"damaged": damaged, "small": small_folder})
 
-    assert list(engines.loop.served) == ["small"]
+    assert list(engines.loop.checkpoints.served) == ["small"]
 
 
 @pytest.mark.parametrize("finding", list(Finding))
@@ -99,8 +101,8 @@ def test_a_base_is_a_trained_checkpoint_whose_rows_are_not_known_to_be_wrong(
         def __init__(self) -> None:
             self.finding, self.verdict = finding, "as found"
 
-    monkeypatch.setattr(engine_pool, "examine", lambda *arguments, **options: Found())
-    served = engines_of(folders={"small": small_folder, "adapted": adapted}).loop.served
+    monkeypatch.setattr(opening, "examine", lambda *arguments, **options: Found())
+    served = engines_of(folders={"small": small_folder, "adapted": adapted}).loop.checkpoints.served
 
     assert served["small"].record.base == (finding is not Finding.MISALIGNED)
     assert not served["adapted"].record.base
