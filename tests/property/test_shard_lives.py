@@ -243,7 +243,8 @@ class ShardLives(RuleBasedStateMachine):
         if entry is not None and is_mine:
             entry.outcomes = outcomes
             self.add_up(claim.id)
-        assert (claim.id in self.workers[name].renew([claim.id]).lost) != is_mine
+        renewal = self.workers[name].renew([claim.id])
+        assert (claim.id in renewal.lost | renewal.gone) != is_mine
 
     @rule(name=holders, number=picks)
     def succeed(self, name: str | None, number: int) -> None:
