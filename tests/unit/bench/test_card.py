@@ -31,7 +31,7 @@ OPTIONS = (
 # What says where and how the training runs, and not what comes of it.
 # A network with mlp_t has no crop, and a card is of an ARC checkpoint with crop.
 OTHER_CHECKPOINTS = {"mlp_t", "sudoku", "maze"}
-NOT_IN_RECIPE = {"folder", "device", "compile_step", "threads", "snapshot_s", "start"}
+NOT_IN_RECIPE = {"folder", "device", "devices", "compile_step", "threads", "snapshot_s", "start"}
 NOT_IN_RECIPE |= OTHER_CHECKPOINTS
 SIDE_4 = Counts(
     num_tasks=15, num_test_inputs=20, solved_first=12, solved_two=14, single_variant_share=0.2906
