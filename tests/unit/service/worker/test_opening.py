@@ -32,7 +32,7 @@ def test_an_unverified_checkpoint_says_so(
 ) -> None:
     record = engines_of(folders={"arc1": arc1_folder}).loop.checkpoints.served["arc1"].record
 
-    assert (record.name, record.canvas, record.crop, record.puzzles) == ("arc1", 30, True, 400)
+    assert (record.name, record.canvas, record.crop, record.puzzles) == ("arc1", 30, True, 70)
     assert record.finding == "misaligned"
     assert not record.finding.is_verified
     assert "misaligned" in record.verdict
