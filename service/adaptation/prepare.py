@@ -66,7 +66,7 @@ class AdaptOptions:
     tapers: bool = True
     h_cycles: int | None = None
     l_cycles: int | None = None
-    max_segments: int | None = None
+    halt_max_steps: int | None = None
     translate: bool = False
     seed: int = 0
     snapshot_s: float = 20.0
@@ -102,7 +102,7 @@ class AdaptOptions:
             base,
             H_cycles=self.h_cycles or base.H_cycles,
             L_cycles=self.l_cycles or base.L_cycles,
-            halt_max_steps=self.max_segments or base.halt_max_steps,
+            halt_max_steps=self.halt_max_steps or base.halt_max_steps,
         )
 
 

@@ -71,7 +71,7 @@ def _nvarc(hours: int) -> dict[str, Any]:
         rows_only_share=0.0,
         h_cycles=4,
         l_cycles=4,
-        max_segments=10,
+        halt_max_steps=10,
     )
 
 

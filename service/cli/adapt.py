@@ -100,8 +100,8 @@ def adapt_command(
     ] = RECIPE.ema_decay,
     h_cycles: Annotated[int | None, typer.Option(min=1, help=AS_BASE)] = None,
     l_cycles: Annotated[int | None, typer.Option(min=1, help=AS_BASE)] = None,
-    max_segments: Annotated[
-        int | None, typer.Option(min=1, help=f"halt_max_steps. {AS_BASE}")
+    halt_max_steps: Annotated[
+        int | None, typer.Option("--max-segments", min=1, help=f"halt_max_steps. {AS_BASE}")
     ] = None,
     translate: options.TranslateOption = False,
     seed: Annotated[int, typer.Option(min=0)] = 0,

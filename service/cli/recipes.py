@@ -50,6 +50,6 @@ def _in_words(one: dict[str, Any]) -> str:
         f"trunk frozen for {one['rows_only_share']:.0%}",
     ]
     if one["h_cycles"] is not None:
-        parts += [f"H{one['h_cycles']}/L{one['l_cycles']}", f"{one['max_segments']} segments"]
+        parts += [f"H{one['h_cycles']}/L{one['l_cycles']}", f"{one['halt_max_steps']} segments"]
     parts.append("rates fall at the end" if one["tapers"] else "constant rates, nothing held out")
     return ", ".join(parts)

@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -92,7 +91,7 @@ def replay_hrm(
         cleared = recovered, _check(judge.judge(recovered))
     names, test = cleared
     write_atomically(path, [json.dumps(names)])
-    keep(replace(checkpoint, names=tuple(names)), test)
+    keep(open_checkpoint(folder, canvas), test)  # with its names it has another hash
     console.print(f"{path}: {len(names)} names", markup=False)
     with suppress(FileNotFoundError):
         (folder / RECOVERY_NAME).unlink()

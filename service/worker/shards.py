@@ -10,6 +10,7 @@ the vote on a larger crop, itself and whole, where outputs were cut.
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from augment import KINDS
 from service.jobs import CheckpointRecord
 from service.solving.shards import OUTCOMES, from_counts, num_drawn, take_part, to_counts
 from service.solving.solve import Solving
@@ -45,7 +46,9 @@ class Divider:
         """
         options, num_inputs = job.request.options, len(job.request.task.puzzle.test)
         is_whole = job.is_isolated or len(job.members) > 1 or options.trace
-        if job.job.shard is not None or is_whole or record is None or record.kind != "arc":
+        if job.job.shard is not None or is_whole or record is None:
+            return None
+        if not KINDS[record.kind].has_own_rows:
             return None
         num_variants = num_drawn(job.members[0], options)
         num_samples = num_variants * num_inputs

@@ -50,7 +50,7 @@ def test_the_published_numbers() -> None:
     assert (short.seconds, long.seconds) == (7200.0, 14400.0)
     for one in (short, long):
         assert (one.batch_size, one.num_variants, one.lr, one.warmup_steps) == (128, 128, 1e-4, 200)
-        assert (one.h_cycles, one.l_cycles, one.max_segments) == (4, 4, 10)
+        assert (one.h_cycles, one.l_cycles, one.halt_max_steps) == (4, 4, 10)
         assert (one.rows_only_share, one.ema_decay) == (0.0, 0.999)
     assert (trelis.batch_size, trelis.num_variants, trelis.warmup_steps) == (384, 256, 2000)
     assert (trelis.steps, trelis.rows_only_share) == (12500, 3125 / 12500)
@@ -83,7 +83,7 @@ def test_what_is_given_counts_before_a_recipe_s_values(name: str, puzzles: list[
         "tapers": True,
         "h_cycles": 1,
         "l_cycles": 2,
-        "max_segments": 3,
+        "halt_max_steps": 3,
         "seed": 8,
     }
     resolved = find_recipe(name).options(puzzles, given)
