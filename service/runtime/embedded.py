@@ -92,7 +92,7 @@ class EmbeddedServer:
         return self._socket is not None and _answers(self._socket)
 
     def find_running(self) -> str | None:
-        """Return the URL of the folder's server while it runs, whoever started it, else None."""
+        """Return the URL of the folder's server while it runs, by any program, else None."""
         found = self._remembered_socket()
         return f"unix://{found}" if found is not None and _answers(found) else None
 

@@ -132,7 +132,7 @@ class EngineLoop(Thread):
         self._reload()
 
     def _work_meanwhile(self) -> None:
-        """Let jobs go on while a checkpoint is being opened, whose own steps have no time limit."""
+        """Let jobs go on while a checkpoint is opened; its own steps have no limit of time."""
         if self._is_stopping:
             raise _StoppedError
         try:

@@ -60,7 +60,7 @@ class ServedSet:
 
     @property
     def num_verified(self) -> int:
-        """The number of checkpoints whose rows are known to belong to their names."""
+        """The number of checkpoints with rows that are known to belong to their names."""
         return sum(one.record.finding.is_verified for one in self.served.values())
 
     @property
