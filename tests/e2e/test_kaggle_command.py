@@ -14,6 +14,8 @@ from augment import Task, task_document
 from service.submission.kaggle import RERUN_VARIABLE
 from voting import read_submission
 
+pytestmark = pytest.mark.full
+
 LIMIT_S = 300.0  # a busy machine takes its time to import torch
 NAME = "arc-agi_test_challenges.json"
 

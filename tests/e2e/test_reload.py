@@ -9,8 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bench.stack import FAKE_WORKER, running_service
 from service.client import Client
+
+pytestmark = pytest.mark.full
 
 PATIENCE_S = 300.0
 

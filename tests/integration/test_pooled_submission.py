@@ -22,7 +22,7 @@ from service.submission.local import submit_locally
 from service.submission.session import SubmitConfig
 from service.wire.options import SolveOptions
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.full, pytest.mark.usefixtures("one_thread")]
 
 NUM_PUZZLES, MAX_SIDE = 5, 5
 

@@ -26,6 +26,8 @@ from service.solving.members import Member
 from service.solving.solve import Solving, solve
 from service.wire.options import SolveOptions
 
+pytestmark = pytest.mark.full
+
 Start = Callable[..., WorkerProcess]
 ENGINE = str(Path(__file__).parents[2] / "voting_engine.py")
 NUM_VARIANTS = 1024
