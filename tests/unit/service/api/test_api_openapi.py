@@ -53,6 +53,7 @@ def test_every_operation_is_described(document: dict[str, Any]) -> None:
         ("/v1/batches/{batch_id}/events", "get"),
         ("/v1/batches/{batch_id}/submission.json", "get"),
         ("/v1/checkpoints", "get"),
+        ("/v1/checkpoints/reload", "post"),
         ("/v1/checkpoints/{name}", "get"),
         ("/v1/checkpoints/{name}/puzzles", "get"),
         ("/v1/checkpoints/{name}/puzzles/{demonstrations_sha256}", "get"),
