@@ -12,7 +12,7 @@ from service.jobs import keys
 from service.jobs.connection import Scripts, connect, explained
 from service.jobs.keys import GROUP
 from service.jobs.record import Job, Shard, entry_job_id, pairs
-from service.jobs.registration import Registration, publish_puzzles, register
+from service.jobs.registration import Registration, leave_group, publish_puzzles, register
 from service.jobs.served import WorkerRecord
 from service.jobs.shards import Shards
 from service.jobs.upkeep import eviction_policy, sweep
@@ -260,20 +260,7 @@ class Claims:
             self._redis.zrem(keys.WORKERS, self.worker_id)
             self._redis.delete(keys.worker_key(self.worker_id))
             for priority in (*PRIORITIES, *self._shard_priorities):
-                self._leave_group(keys.queue_key(priority))
-
-    def _leave_group(self, queue: str) -> None:
-        """Leave a queue's consumer group, unless something is still pending under this name.
-
-        Deleting a consumer deletes its pending entries with it: those jobs would never run again.
-        """
-        try:
-            consumers = self._redis.xinfo_consumers(queue, GROUP)
-        except ResponseError:
-            return  # no such queue or group yet
-        names = {consumer["name"].decode(): consumer["pending"] for consumer in consumers}
-        if names.get(self.worker_id) == 0:
-            self._redis.xgroup_delconsumer(queue, GROUP, self.worker_id)
+                leave_group(self._redis, keys.queue_key(priority), self.worker_id)
 
     def _end(self, job_id: str, state: str, code: str, detail: str) -> bool:
         arguments = (self.worker_id, job_id, state, code, detail, self._result_ttl_s)
