@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from voting_engine import ARCH
 
 from augment import Puzzle, Task, task_document
 from bench.fake_engine import FakeEngine
@@ -77,21 +78,7 @@ def checkpoint_folder_of(tmp_path: Path) -> Callable[..., Path]:
     """Return a maker of untrained folders, on a canvas of 3, that know only this puzzle."""
 
     def make(name: str, puzzle: Puzzle) -> Path:
-        arch = {
-            "name": "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
-            "hidden_size": 8,
-            "num_heads": 1,
-            "H_layers": 1,
-            "L_layers": 1,
-            "H_cycles": 1,
-            "L_cycles": 1,
-            "expansion": 1,
-            "halt_max_steps": 2,
-            "puzzle_emb_ndim": 8,
-            "pos_encodings": "rope",
-            "forward_dtype": "float32",
-        }
-        config = parse_arch({"arch": arch}).configure(
+        config = parse_arch({"arch": ARCH}).configure(
             vocab_size=ARC_VOCAB_SIZE, seq_len=9, num_rows=2
         )
         documents = {
