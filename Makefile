@@ -31,8 +31,9 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Four at once: most of the time goes into waiting for processes. A file's tests stay together.
-PYTEST := $(BIN)/pytest --numprocesses 4 --dist loadfile
+# Four at once: most of the time goes into waiting for processes. A file's tests stay together, and
+# files start in the order that tests/conftest.py gives.
+PYTEST := $(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: check
 	$(PYTEST) -m "not full"

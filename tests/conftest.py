@@ -29,6 +29,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# Folders with the longest files, longest first.
+LONG = ("integration/faults", "e2e", "integration")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, so that no worker is left alone with one of them at the end."""
+
+    def rank(item: pytest.Item) -> int:
+        folders = item.path.parent.relative_to(Path(__file__).parent).as_posix()
+        return next((i for i, name in enumerate(LONG) if folders.startswith(name)), len(LONG))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def golden_pipeline(pytestconfig: pytest.Config) -> dict[str, Any]:
     """Return what the reference's data pipeline made of some grids."""

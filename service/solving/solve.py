@@ -298,14 +298,12 @@ class Solving:
         """Return whether no outcomes are needed beyond those with these votes."""
         num_outstanding = sum(vote.num_outstanding(test_index) for vote in self._votes)
         num_outstanding -= more.num_ballots
-        if self.waiting or num_outstanding == 0:
-            return not self.waiting
+        if self.waiting or num_outstanding == 0 or not self.options.stop_early:
+            return not self.waiting and num_outstanding == 0
         tally = self._tally(test_index).merge(more)
         if self._rules is not None:
-            return self.options.stop_early and self._is_verified(test_index, tally)
-        return self.options.stop_early and decided(
-            tally, num_outstanding, self.options.attempts, self._ranking
-        )
+            return self._is_verified(test_index, tally)
+        return decided(tally, num_outstanding, self.options.attempts, self._ranking)
 
     def _solves(self, test_index: int) -> Callable[[Grid], bool] | None:
         """Return the check of an answer by the rules, None where there are none."""

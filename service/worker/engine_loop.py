@@ -35,7 +35,7 @@ from service.worker.messages import (
     WorkerEvent,
 )
 from service.worker.metrics import WorkerMetrics
-from service.worker.served_set import FindFolders, ServedSet
+from service.worker.served_set import ServedSet
 from service.worker.shards import Divider, begin_solving, collect_votes
 
 
@@ -50,15 +50,12 @@ class EngineLoop(Thread):
     def __init__(
         self,
         pool: EnginePool,
-        find_folders: FindFolders,
+        checkpoints: ServedSet,
         adaptations: AdaptationTurns,
         deliver: Callable[[WorkerEvent], None],
         metrics: WorkerMetrics,
         *,
         worker_id: str,
-        default_checkpoint: str | None = None,
-        allow_unverified: bool = False,
-        adapts: bool = True,
         divider: Divider | None = None,
     ) -> None:
         # A daemon, so that a device that hangs does not keep the process from ending.
@@ -66,18 +63,13 @@ class EngineLoop(Thread):
         self.ready, self.ended = Event(), Event()
         self.error: Exception | None = None
         self.watchdog = Watchdog()
-        self.checkpoints = ServedSet(
-            pool,
-            find_folders,
-            default_checkpoint=default_checkpoint,
-            allow_unverified=allow_unverified,
-            adapts=adapts,
-        )
+        self.checkpoints = checkpoints
         self.num_slots: int | None = None
         self._pool = pool
         self._adaptations = adaptations
         self._deliver = deliver
         self._metrics = metrics
+        metrics.checkpoints_verified.set_function(lambda: checkpoints.num_verified)
         self._worker_id = worker_id
         self._divider = divider
         self._commands: SimpleQueue[EngineCommand] = SimpleQueue()
@@ -112,8 +104,7 @@ class EngineLoop(Thread):
         except SettingsError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - it is logged and kept, and ends the worker
-            self.error = error.error if isinstance(error, _FailedError) else error
-            self._log.exception("the engine thread ends")
+            self._keep_error(error)
         finally:
             self.ended.set()
 
@@ -123,13 +114,12 @@ class EngineLoop(Thread):
                 raise _StoppedError
 
         self.checkpoints.open_all(check_stop)
-        self._metrics.checkpoints_verified.set(self.checkpoints.num_verified)
         self.num_slots = max(engine.num_slots for engine in self._pool.engines)
 
     def _turn(self) -> None:
         self._obey_commands(waits=not (self._jobs or self.checkpoints.is_reloading))
         self._advance_jobs()
-        self._reload()
+        self.checkpoints.advance(self._jobs.used_checkpoints, self._work_meanwhile)
 
     def _work_meanwhile(self) -> None:
         """Let jobs go on while a checkpoint is opened; its own steps have no limit of time."""
@@ -139,8 +129,13 @@ class EngineLoop(Thread):
             self._obey_commands(waits=False)
             self._advance_jobs()
         except Exception as error:  # the opening must not take it for the checkpoint's
-            raise _FailedError(error) from error
+            self._keep_error(error)
+            raise _StoppedError from error
         self.watchdog.pause()
+
+    def _keep_error(self, error: Exception) -> None:
+        self.error = error
+        self._log.exception("the engine thread ends")
 
     def _advance_jobs(self) -> None:
         self._end_overdue()
@@ -148,11 +143,6 @@ class EngineLoop(Thread):
         self._enrol_checkpoints()
         self._enter_engines()
         self._adapt(self._step_engines())
-
-    def _reload(self) -> None:
-        """Follow requests to reload; a checkpoint that was dropped goes with its last job."""
-        self.checkpoints.advance(self._jobs.used_checkpoints, self._work_meanwhile)
-        self._metrics.checkpoints_verified.set(self.checkpoints.num_verified)
 
     def _obey_commands(self, *, waits: bool) -> None:
         """Obey the commands queued so far; wait for one when there is nothing else to do."""
@@ -219,8 +209,7 @@ class EngineLoop(Thread):
 
     def _begin(self, job: ActiveJob) -> None:
         """Let an enrolled job be solved, here or divided among workers."""
-        served = self.checkpoints.answering.get(job.members[0].name)
-        record = None if served is None else served.record
+        record = self.checkpoints.records.get(job.members[0].name)
         divided = None if self._divider is None else self._divider.divide(job, record)
         if divided is not None:
             self._metrics.queue_time.observe(job.queue_s)
@@ -326,8 +315,7 @@ class EngineLoop(Thread):
             if voted is not None:
                 self._end(voted)
                 return
-            records = {name: one.record for name, one in self.checkpoints.answering.items()}
-            answer = job.answer(self._worker_id, records)
+            answer = job.answer(self._worker_id, self.checkpoints.records)
             self._metrics.count_answer(answer)
             self._end(Succeeded(job.id, answer.to_json(), job.total_s))
 
@@ -359,12 +347,4 @@ class EngineLoop(Thread):
 
 
 class _StoppedError(Exception):
-    """The loop was stopped while checkpoints were being loaded."""
-
-
-class _FailedError(Exception):
-    """The loop failed while a checkpoint was being loaded."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
+    """The loop was stopped, or failed, while a checkpoint was being loaded."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from service.jobs import CheckpointRecord
 from service.wire.errors import SettingsError, UnknownCheckpoint
 from service.worker.engine_pool import EnginePool
 from service.worker.job_table import CheckpointChooser
@@ -64,9 +65,9 @@ class ServedSet:
         return sum(one.record.finding.is_verified for one in self.served.values())
 
     @property
-    def answering(self) -> Mapping[str, ServedCheckpoint]:
-        """The checkpoints that jobs may run on by name, also those served no longer."""
-        return self._former | self.served
+    def records(self) -> Mapping[str, CheckpointRecord]:
+        """The checkpoints that jobs may run on, by name, also those served no longer."""
+        return {name: one.record for name, one in (self._former | self.served).items()}
 
     def open_all(self, on_step: Callable[[], None]) -> None:
         """Open every checkpoint in the folders; `on_step` as in `open_served`.
@@ -134,7 +135,7 @@ class ServedSet:
         }
         self.refused = {}
         self._keep_former(
-            name for name in self.answering if name not in found or name in self.pending
+            name for name in self._former | self.served if name not in found or name in self.pending
         )
         self._set({name: one for name, one in self.served.items() if name in found})
 
@@ -181,7 +182,8 @@ class ServedSet:
         return not any(name in self.pending for name in names)
 
     def _keep_former(self, names: Iterable[str]) -> None:
-        self._former = {name: self.answering[name] for name in names}
+        answering = self._former | self.served
+        self._former = {name: answering[name] for name in names}
         self._pool.retired = frozenset(self._former)
 
     def _remove_former(self, name: str) -> None:

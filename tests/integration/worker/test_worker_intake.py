@@ -121,9 +121,16 @@ def test_a_job_is_dropped_and_counts_as_lost_where_another_worker_has_it(
 def test_a_waiting_job_past_its_deadline_ends_while_the_worker_has_no_room(
     start: Callable[..., Any], queue: Any, probes: tuple[Puzzle, ...]
 ) -> None:
+    engines: list[FakeEngine] = []
+
+    def make(checkpoint: Any) -> FakeEngine:
+        engines.append(SlowEngine(checkpoint))
+        return engines[-1]
+
     running = queue.submit(probes[0], stop_early=False)
-    start(partial(FakeEngine, step_s=0.5, num_slots=1), max_jobs=1)
+    start(make, max_jobs=1)
     queue.wait_until_running(running)
+    engines[0].step_s = 0.5
 
     late = queue.wait_until_ended(queue.submit(probes[0], deadline_s=0.05))
 

@@ -25,6 +25,8 @@ from service.worker.engine_loop import EngineLoop
 from service.worker.engine_pool import EnginePool
 from service.worker.messages import Control, Progressed
 from service.worker.metrics import WorkerMetrics
+from service.worker.served_set import ServedSet
+from service.worker.shards import Divider
 
 TIMEOUT_S = 60.0
 
@@ -103,6 +105,7 @@ class Engines:
         *,
         max_resident: int = 4,
         adapts: bool = False,
+        divider: Divider | None = None,
         **options: Any,
     ) -> None:
         self.events: SimpleQueue[Any] = SimpleQueue()
@@ -124,13 +127,17 @@ class Engines:
         )
         self.loop = EngineLoop(
             pool,
-            lambda: self.folders,
+            ServedSet(
+                pool,
+                lambda: self.folders,
+                adapts=adapts,
+                **({"default_checkpoint": None, "allow_unverified": True} | options),
+            ),
             self.adaptations,
             self.events.put,
             self.metrics,
             worker_id="w",
-            adapts=adapts,
-            **({"allow_unverified": True} | options),
+            divider=divider,
         )
         self.send = self.loop.send
         self.loop.start()
