@@ -70,7 +70,7 @@ class EventFeed:
                     async with explained_async(self._redis):
                         newest = await self._redis.xrevrange(keys.EVENTS, count=1)
                     position = newest[0][0] if newest else b"0-0"
-                    await self._tell_all()
+                    await self._notify_all()
                 async with explained_async(self._redis):
                     reply = await self._redis.xread(
                         {keys.EVENTS: position}, count=PAGE, block=BLOCK_MS
@@ -93,7 +93,7 @@ class EventFeed:
             for queue in queues:
                 queue.put_nowait(event)
 
-    async def _tell_all(self) -> None:
+    async def _notify_all(self) -> None:
         for job_id, job in (await self._store.read_listed(list(self._subscribers))).items():
             for queue in self._subscribers.get(job_id, ()):
                 queue.put_nowait(Event.of_state(job))

@@ -75,7 +75,7 @@ class Visit:
         pytest.fail(f"{selector} is not reached by Tab")
 
     def has_focus(self, selector: str) -> bool:
-        """Tell whether the focus is there."""
+        """Return whether the focus is there."""
         answer: bool = self.page.evaluate("(s) => document.activeElement.matches(s)", selector)
         return answer
 

@@ -68,12 +68,12 @@ def test_an_unknown_puzzle_is_refused_then_adapted_to_kept_and_removed(
     assert (job.options.adapt, job.options.checkpoint) == ("auto", None)
     events = events_of(service, job.id)
     states = [data["state"] for kind, data in events if kind == "state"]
-    told = [data.get("adaptation") for kind, data in events if kind == "progress"]
+    reported = [data.get("adaptation") for kind, data in events if kind == "progress"]
     answer = client.get(job).result
     assert events[-1][1]["result"]["checkpoint"] == (answer and answer.checkpoint)
 
     assert states[-3:] == ["adapting", "running", "succeeded"]
-    assert any(entry and entry["checkpoint"] == "small" for entry in told)
+    assert any(entry and entry["checkpoint"] == "small" for entry in reported)
     assert answer is not None
     assert (answer.enrolment, answer.adaptation is not None) == ("adapted", True)
     assert answer.adaptation.steps == BUDGET["adapt_steps"]

@@ -14,7 +14,7 @@ from hrm_core.model.attention import Attend
 from hrm_core.model.network import build_network
 
 
-def test_an_index_written_anew_serves_like_the_first(
+def test_an_index_written_again_serves_like_the_first(
     hrm_arc: Any, tiny_copy: Path, task_folder: Path
 ) -> None:
     path = tiny_copy / "puzzles.json"

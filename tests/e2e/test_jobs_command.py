@@ -91,7 +91,7 @@ def test_dead_jobs_are_listed_with_the_reason_and_queued_again(dead_job: Job, hr
     assert json.loads(hrm_arc("jobs", "show", dead_job.id).out)["attempts"] == 0
 
 
-def test_what_cannot_be_done_is_told(queue: str, hrm_arc: Any) -> None:
+def test_what_cannot_be_done_is_reported(queue: str, hrm_arc: Any) -> None:
     job = submit(queue, "first")
 
     for command in ("show", "cancel", "requeue"):

@@ -416,8 +416,8 @@ def test_a_refused_puzzle_is_adapted_to_and_the_next_time_known(
         for end in ("(?<!job)$", ", kept from an earlier job$"):
             opened.wait_for_state("done")
             page.locator("#facts").evaluate("(details) => { details.open = true; }")
-            told = re.compile(r"from arc1: [\d,]+ steps? in [\d.]+ s; .*" + end)
-            expect(adapted).to_have_text(told)
+            reported = re.compile(r"from arc1: [\d,]+ steps? in [\d.]+ s; .*" + end)
+            expect(adapted).to_have_text(reported)
             assert page.locator("#answer-tests .attempt").count() >= 1
             opened.choose("adapt", "auto")
             page.locator("#forecast .is-adapted").wait_for()

@@ -120,7 +120,7 @@ def test_it_answers_replaces_what_dies_and_stops_in_order(
     assert json.loads(shown.out)["result"] == job["result"]
 
 
-def test_a_taken_port_is_told_before_anything_starts(
+def test_a_taken_port_is_reported_before_anything_starts(
     hrm_arc: Any, golden_folder: Path, tmp_path: Path
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

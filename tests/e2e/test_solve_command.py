@@ -106,7 +106,7 @@ def test_options_reach_the_answer(hrm_arc: Any, tiny_folder: Path, task_folder: 
     assert document["tests"][0]["segments"] == 6
 
 
-def test_several_checkpoints_vote_together_and_their_shares_are_told(
+def test_several_checkpoints_vote_together_and_their_shares_are_reported(
     hrm_arc: Any, tiny_folder: Path, early_folder: Path, task_folder: Path
 ) -> None:
     checkpoints = ("--checkpoint", tiny_folder, "--checkpoint", early_folder)
@@ -120,10 +120,10 @@ def test_several_checkpoints_vote_together_and_their_shares_are_told(
     assert [member["checkpoint"] for member in document["members"]] == names
     assert document["checkpoint"] == tiny_folder.name
     assert test["variants_used"] == test["variants_asked"] == 12
-    told = ", ".join(
+    reported = ", ".join(
         f"{share['checkpoint']} {share['votes']} ({share['share']:.0%})" for share in test["shares"]
     )
-    assert f"votes by checkpoint: {told}" in shown.out
+    assert f"votes by checkpoint: {reported}" in shown.out
     for member in document["members"]:
         assert f"{member['checkpoint']} ({member['checkpoint_sha256'][:12]})" in shown.out
 

@@ -70,8 +70,8 @@ def test_a_file_becomes_a_valid_submission_and_a_report(
         assert [tried[0] for tried in found[task.puzzle.name]] == list(task.expected)
     assert found["unknown"] == ((Grid.from_rows([[3, 3]]),) * 2,)
     assert found["broken"] == ((Grid.from_rows([[4]]),) * 2,)
-    for told in ("4 of 6 puzzles", "(unknown_puzzle), 1: unknown", "(invalid_task), 1: broken"):
-        assert told in done.out
+    for reported in ("4 of 6 puzzles", "(unknown_puzzle), 1: unknown", "(invalid_task), 1: broken"):
+        assert reported in done.out
     report = json.loads((tmp_path / "submission.report.json").read_bytes())
     assert report["scores"]["solved_outputs"] == 5
     assert (report["scores"]["num_outputs"], report["complete"]) == (7, True)

@@ -79,7 +79,7 @@ def test_a_job_adapts_and_then_runs(desk: Desk, worker: Claims) -> None:
     assert [event.is_last for event in events] == [False] * 5 + [True]
 
 
-def test_what_is_told_twice_happens_once(desk: Desk, worker: Claims, adapting: str) -> None:
+def test_what_is_reported_twice_happens_once(desk: Desk, worker: Claims, adapting: str) -> None:
     worker.progress(adapting, b"{}")
     position = desk(lambda store: store.get(adapting)).last_event
     assert worker.adapts(adapting)
@@ -209,11 +209,11 @@ def register(claims: Claims, *adapted: AdaptedRecord) -> WorkerRecord:
     return record
 
 
-def test_what_a_worker_keeps_is_told_as_it_is(desk: Desk, worker: Claims) -> None:
+def test_what_a_worker_keeps_is_reported_as_it_is(desk: Desk, worker: Claims) -> None:
     kept = record_of("a", 5.0, held_out_share=0.25, complete=False)
-    told = register(worker, kept)
+    reported = register(worker, kept)
     (found,) = desk(lambda store: store.served.workers())
-    assert found.model_copy(update={"seen_at": 0.0}) == told
+    assert found.model_copy(update={"seen_at": 0.0}) == reported
     assert desk(lambda store: store.served.adapted()) == (kept,)
 
 
@@ -248,7 +248,9 @@ def test_adapted_checkpoints_of_all_workers_are_listed_once_the_newest_first(
     assert [found.id for found in desk(lambda store: store.served.adapted())] == ["shared", "old"]
 
 
-def test_what_is_removed_is_told_to_workers_and_listed_no_more(desk: Desk, worker: Claims) -> None:
+def test_what_is_removed_is_reported_to_workers_and_listed_no_more(
+    desk: Desk, worker: Claims
+) -> None:
     made_at = time.time() - 60
     register(worker, record_of("a", made_at), record_of("b", made_at))
     assert worker.removed_adapted() == {}
@@ -260,7 +262,7 @@ def test_what_is_removed_is_told_to_workers_and_listed_no_more(desk: Desk, worke
     for unknown in ("a", "c"):
         with pytest.raises(AdaptedNotFound, match=f"adapted checkpoint '{unknown}' does not exist"):
             desk(lambda store, unknown=unknown: store.served.remove_adapted(unknown))
-    register(worker, record_of("a", removed_at + 1))  # made anew since
+    register(worker, record_of("a", removed_at + 1))  # made again since
     assert [found.id for found in desk(lambda store: store.served.adapted())] == ["a"]
 
 

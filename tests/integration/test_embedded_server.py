@@ -149,7 +149,9 @@ def test_an_adopters_next_start_replaces_the_server_that_went(
             assert server.pid not in (None, pid)
 
 
-def test_a_lock_without_a_server_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_without_a_server_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(embedded, "START_TIMEOUT_S", 0.2)
     (tmp_path / "valkey").mkdir()
     holder = subprocess.Popen(
@@ -188,7 +190,7 @@ def test_a_deep_state_folder_gets_a_short_socket_path_that_is_remembered(tmp_pat
     path.parent.rmdir()
 
 
-def test_a_damaged_file_is_told_with_the_servers_own_words(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_with_the_servers_own_words(tmp_path: Path) -> None:
     with EmbeddedServer(tmp_path) as url, redis.Redis.from_url(url) as client:
         for number in range(100):
             client.set(f"job:{number}", number)

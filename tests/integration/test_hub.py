@@ -299,7 +299,7 @@ def test_a_subfolder_lands_flat_with_its_highest_step_only(hub: StandIn, tmp_pat
         ("hf:org/flat", "arc", "subfolder arc, holds no weights; the weights are elsewhere"),
     ],
 )
-def test_what_the_hub_does_not_have_is_refused_with_its_mend(
+def test_what_the_hub_does_not_have_is_refused_with_its_hint(
     hub: StandIn, tmp_path: Path, source: str, path: str, sentence: str
 ) -> None:
     done = run_pull(hub.url, source, tmp_path / "checkpoint", path)

@@ -1,4 +1,4 @@
-"""What tests of the API share: the app on a real Valkey, and a worker that does as it is told."""
+"""What tests of the API share: the app on a real Valkey, and a worker that follows a script."""
 
 import asyncio
 import json

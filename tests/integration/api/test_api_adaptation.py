@@ -1,4 +1,4 @@
-"""Adaptation over HTTP: what may be asked for, how it is told, and what is kept of it."""
+"""Adaptation over HTTP: what may be asked for, how it is reported, and what is kept of it."""
 
 import asyncio
 import json
@@ -243,8 +243,10 @@ async def test_adapting_is_followed_to_the_answer(
     await asyncio.to_thread(worker.claims.runs, claim.id)
     await asyncio.to_thread(worker.finish, claim)
     lines = (await following).text.split("\n")
-    told = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
-    assert [data.get("state", "progress") for data in told] == [
+    reported = [
+        json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")
+    ]
+    assert [data.get("state", "progress") for data in reported] == [
         *("queued", "running", "adapting", "progress", "running", "succeeded")
     ]
 

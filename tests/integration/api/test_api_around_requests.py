@@ -90,7 +90,9 @@ async def test_wrong_addresses_and_methods_are_problems(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_refused_method_is_told_all_that_are_taken(client: httpx.AsyncClient) -> None:
+async def test_a_refused_method_is_answered_with_those_that_are_taken(
+    client: httpx.AsyncClient,
+) -> None:
     assert (await client.put("/v1/jobs")).headers["allow"] == "GET, POST"
     assert (await client.put("/v1/jobs/abc")).headers["allow"] == "DELETE, GET"
 

@@ -60,7 +60,7 @@ async def test_options_stand_beside_the_file(client: httpx.AsyncClient) -> None:
     assert (batch["options"]["variants"], batch["options"]["priority"]) == (4, "batch")
 
 
-async def test_what_cannot_be_answered_is_told_and_the_rest_is_queued(
+async def test_what_cannot_be_answered_is_reported_and_the_rest_is_queued(
     client: httpx.AsyncClient, worker: Worker
 ) -> None:
     batch = await submit(
@@ -69,11 +69,11 @@ async def test_what_cannot_be_answered_is_told_and_the_rest_is_queued(
         options={"adapt": "never", "checkpoint": "demo"},
     )
 
-    told = {
+    reported = {
         puzzle["puzzle"]: (puzzle["state"], puzzle["error"] and puzzle["error"]["code"])
         for puzzle in batch["puzzles"]
     }
-    assert told == {
+    assert reported == {
         "broken": ("refused", "invalid_request"),
         "unknown": ("refused", "unknown_puzzle"),
         "large": ("refused", "canvas_exceeded"),
@@ -126,7 +126,7 @@ async def test_a_batch_is_followed_to_its_end(client: httpx.AsyncClient, worker:
     kinds = [kind for kind, _, _ in events]
     assert kinds[0] == kinds[-1] == "state"
     assert set(kinds[1:-1]) == {"progress"}
-    # A puzzle that goes on while it is told of is told of as it is by then.
+    # A puzzle that goes on while it is reported is shown in its newer state.
     last = {d["puzzle"]["puzzle"]: d["puzzle"]["state"] for k, _, d in events if k == "progress"}
     assert last == {"a": "succeeded", "b": "failed"}
     assert events[-1][2]["state"] == "finished"

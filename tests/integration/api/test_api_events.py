@@ -54,7 +54,7 @@ async def test_an_ended_job_has_one_event(client: httpx.AsyncClient, worker: Wor
     assert events[0][2]["error"] == {"code": "engine_failed", "detail": "why"}
 
 
-async def test_who_comes_late_is_told_state_and_progress_first(
+async def test_a_late_follower_gets_state_and_progress_first(
     client: httpx.AsyncClient, worker: Worker
 ) -> None:
     job = await submit(client)

@@ -216,7 +216,9 @@ async def test_one_caller_cannot_fill_the_queue(open_client: Open, worker: Worke
         ]
 
 
-async def test_an_unknown_puzzle_is_told_what_would_help(client: httpx.AsyncClient) -> None:
+async def test_the_error_of_an_unknown_puzzle_says_what_would_help(
+    client: httpx.AsyncClient,
+) -> None:
     task = deepcopy(TASK)
     task["train"][0]["input"][0][0] = 9
     answer = await client.post("/v1/jobs", json=task | {"options": {"adapt": "never"}})

@@ -98,7 +98,7 @@ async def test_a_failure_of_no_known_kind_is_a_fault(
     assert (answer.status_code, answer.json()["code"]) == (500, "engine_failed")
 
 
-async def test_a_cancelled_job_is_told_as_such(client: httpx.AsyncClient) -> None:
+async def test_a_cancelled_job_is_reported_as_such(client: httpx.AsyncClient) -> None:
     solving = asyncio.create_task(client.post("/v1/solve", json=TASK))
     job = None
     while job is None:

@@ -1,4 +1,4 @@
-"""A way to a service that breaks when it is told to."""
+"""A way to a service that breaks on command."""
 
 import contextlib
 import socket

@@ -41,10 +41,10 @@ def client(request: pytest.FixtureRequest, service: Service) -> Iterator[Any]:
 def test_a_file_becomes_a_submission(client: Any, tmp_path: Path) -> None:
     path = tmp_path / "challenges.json"
     path.write_text(json.dumps(CHALLENGES), encoding="utf-8")
-    told: list[BatchProgress] = []
+    reported: list[BatchProgress] = []
 
     batch = client.submit_batch(path, name="mine", variants=2)
-    ended = client.wait_batch(batch, on_progress=told.append)
+    ended = client.wait_batch(batch, on_progress=reported.append)
     submission = client.submission(ended)
 
     assert (ended.state, ended.name, ended.id) == (BatchState.FINISHED, "mine", batch.id)
@@ -53,7 +53,7 @@ def test_a_file_becomes_a_submission(client: Any, tmp_path: Path) -> None:
     assert ended.puzzles[1].error.code == "invalid_request"
     assert list(submission) == ["known", "broken"]
     assert submission["broken"] == ((Grid.from_rows([[1, 2]]),) * 2,)
-    assert [one.puzzle.state for one in told if one.puzzle][-1:] in (["succeeded"], [])
+    assert [one.puzzle.state for one in reported if one.puzzle][-1:] in (["succeeded"], [])
 
 
 def test_the_same_key_gives_the_same_batch(client: Any) -> None:

@@ -139,16 +139,16 @@ def test_jobs_are_submitted_waited_for_and_listed(client: Any, task: Task) -> No
     assert first.jobs[0].result is None
 
 
-def test_progress_is_told(client: Any, task: Task) -> None:
-    told: list[Progress] = []
+def test_progress_is_reported(client: Any, task: Task) -> None:
+    reported: list[Progress] = []
 
-    answer = client.solve(task, **LONG, on_progress=told.append, wait_s=LIMIT_S)
+    answer = client.solve(task, **LONG, on_progress=reported.append, wait_s=LIMIT_S)
 
-    outcomes = [progress.outcomes for progress in told]
+    outcomes = [progress.outcomes for progress in reported]
     assert outcomes == sorted(outcomes)
     assert any(0 < number < 64 for number in outcomes)
-    assert told[-1].asked == 64
-    assert sum(test.votes for test in told[-1].tests) == told[-1].outcomes
+    assert reported[-1].asked == 64
+    assert sum(test.votes for test in reported[-1].tests) == reported[-1].outcomes
     assert answer.tests[0].variants_used == 64
 
 
@@ -180,12 +180,12 @@ def test_an_iteration_over_events_may_be_left(service: Service, task: Task) -> N
         assert client.wait(job, wait_s=LIMIT_S).state is JobState.SUCCEEDED
 
 
-def test_a_coroutine_may_be_told(service: Service, task: Task) -> None:
-    told: list[int] = []
+def test_a_coroutine_may_be_notified(service: Service, task: Task) -> None:
+    reported: list[int] = []
 
     async def listen(progress: Progress) -> None:
         await asyncio.sleep(0)
-        told.append(progress.outcomes)
+        reported.append(progress.outcomes)
 
     async def run() -> None:
         async with AsyncClient(service.url, api_key=KEY) as client:
@@ -193,7 +193,7 @@ def test_a_coroutine_may_be_told(service: Service, task: Task) -> None:
 
     asyncio.run(run())
 
-    assert told
+    assert reported
 
 
 def test_a_dropped_stream_is_resumed(
@@ -201,12 +201,12 @@ def test_a_dropped_stream_is_resumed(
 ) -> None:
     listening = connect(wire.url)
     job = listening.submit(task, **LONG)
-    told: list[int] = []
+    reported: list[int] = []
     after_cuts: list[int] = []
 
     def cut_at_first(progress: Progress) -> None:
-        told.append(progress.outcomes)
-        if len(told) == 1:
+        reported.append(progress.outcomes)
+        if len(reported) == 1:
             wire.cut()
         else:
             after_cuts.append(progress.outcomes)
@@ -217,7 +217,7 @@ def test_a_dropped_stream_is_resumed(
     assert wire.num_connections >= 2
     # The second stream goes on where the first broke off.
     assert after_cuts
-    assert min(after_cuts) > told[0]
+    assert min(after_cuts) > reported[0]
 
 
 def test_a_full_queue_is_waited_for(client: Any, connect: Callable[..., Any], task: Task) -> None:
@@ -345,7 +345,7 @@ def test_a_wrong_key_and_an_unknown_job_are_refused(
     assert (missing.value.status, missing.value.code) == (404, "job_not_found")
 
 
-def test_checkpoints_and_their_puzzles_are_told(client: Any, task: Task) -> None:
+def test_checkpoints_and_their_puzzles_are_reported(client: Any, task: Task) -> None:
     (checkpoint,) = client.checkpoints()
     first = client.puzzles(checkpoint.name, limit=40)
     rest = client.puzzles(checkpoint.name, limit=40, after=first.next)
@@ -358,7 +358,7 @@ def test_checkpoints_and_their_puzzles_are_told(client: Any, task: Task) -> None
     assert (known.demonstrations_sha256, known.variants) == (task.puzzle.demonstrations_hash, 64)
 
 
-def test_adapted_checkpoints_are_told_and_removed(
+def test_adapted_checkpoints_are_reported_and_removed(
     client: Any, service: Service, valkey_url: str
 ) -> None:
     record = AdaptedRecord(
@@ -378,7 +378,7 @@ def test_adapted_checkpoints_are_told_and_removed(
     )
     other = Claims(valkey_url, worker_id="other")
     # Draining, so that nobody takes it for a worker to send jobs to.
-    told = WorkerRecord(
+    reported = WorkerRecord(
         id="other",
         host="there",
         device="cpu",
@@ -389,7 +389,7 @@ def test_adapted_checkpoints_are_told_and_removed(
         started_at=0.0,
         adapted=(record,),
     )
-    other.register(told)
+    other.register(reported)
 
     (adapted,) = client.adapted()
     client.remove_adapted(adapted)

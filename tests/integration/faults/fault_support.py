@@ -117,7 +117,7 @@ class Wire:
     def cut(self) -> None:
         self._open.clear()
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         self._open.set()
 
     def close(self) -> None:
@@ -298,7 +298,7 @@ class Queue:
         self.ask(wait)
 
     def num_ends_written(self) -> Counter[str]:
-        """Tell, job by job, how often an end was written."""
+        """Return, job by job, how often an end was written."""
         self.ask(self._count_ends)
         return self._ends
 

@@ -65,13 +65,13 @@ def adapted(state: Path) -> AdaptationRecord | None:
     return read_adaptation(folders[0]) if folders else None
 
 
-def seconds_told(job: Job) -> float:
+def seconds_reported(job: Job) -> float:
     progress = json.loads(job.progress or b"{}")
     return float((progress.get("adaptation") or {}).get("seconds", 0.0))
 
 
 def is_adapting(job: Job) -> bool:
-    return job.state == JobState.ADAPTING and seconds_told(job) > 0
+    return job.state == JobState.ADAPTING and seconds_reported(job) > 0
 
 
 def answer_of(job: Job) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def answer_of(job: Job) -> dict[str, Any]:
 
 
 def has_saved(state: Path, before: AdaptationRecord | None) -> bool:
-    """Tell whether a snapshot was written since; the first one counts too."""
+    """Return whether a snapshot was written since; the first one counts too."""
     now = adapted(state)
     return now is not None and now.steps > (before.steps if before else 0)
 
@@ -107,11 +107,11 @@ def test_an_adaptation_killed_at_random_moments_goes_on_from_its_snapshots(
         while not has_saved(tmp_path, before) and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(moment_s)
-        told_s = seconds_told(queue.get(job_id))
+        reported_s = seconds_reported(queue.get(job_id))
         process.kill()
         kept = adapted(tmp_path)
         assert kept is not None
-        assert told_s - kept.seconds <= SNAPSHOT_S + SLACK_S
+        assert reported_s - kept.seconds <= SNAPSHOT_S + SLACK_S
         assert not kept.complete
         process.start()
     (job,) = queue.wait_until_ended([job_id], timeout_s=600)
@@ -132,7 +132,7 @@ def test_a_stopped_worker_hands_an_adaptation_on_without_loss(
     queue.wait_until_ready("stopped")
     (job_id,) = queue.submit([unknown], **ADAPT, adapt_steps=NUM_STEPS)
     (job,) = queue.wait_until([job_id], is_adapting)
-    told_s = seconds_told(job)
+    reported_s = seconds_reported(job)
 
     stopped.signal(signal.SIGTERM)
     assert stopped.wait() == 0
@@ -141,7 +141,7 @@ def test_a_stopped_worker_hands_an_adaptation_on_without_loss(
     assert (job.state, job.attempts) == (JobState.QUEUED, 0)
     kept = adapted(tmp_path)
     assert kept is not None
-    assert kept.seconds >= told_s - 0.1  # progress is rounded to tenths
+    assert kept.seconds >= reported_s - 0.1  # progress is rounded to tenths
     worker("next", **SETTINGS)
     (job,) = queue.wait_until_ended([job_id], timeout_s=600)
     assert answer_of(job)["adaptation"]["steps"] == NUM_STEPS
@@ -179,9 +179,9 @@ def test_jobs_of_one_puzzle_share_an_adaptation_and_later_ones_reuse_it(
     together = queue.wait_until_ended(queue.submit([unknown, unknown], **options))
     later = queue.wait_until_ended(queue.submit([unknown], **options))
 
-    told = [answer_of(job)["adaptation"] for job in (*together, *later)]
-    assert [one["reused"] for one in told] == [False, False, True]
-    assert [one["steps"] for one in told] == [6, 6, 6]
+    reported = [answer_of(job)["adaptation"] for job in (*together, *later)]
+    assert [one["reused"] for one in reported] == [False, False, True]
+    assert [one["steps"] for one in reported] == [6, 6, 6]
 
 
 def test_of_puzzles_adapted_to_together_one_is_cancelled_and_a_kill_costs_the_others_little(
@@ -211,12 +211,12 @@ def test_of_puzzles_adapted_to_together_one_is_cancelled_and_a_kill_costs_the_ot
     assert kept is not None
     assert 0 < kept.steps < num_steps
     assert len(kept.puzzles) == 3
-    told = [answer_of(job)["adaptation"] for job in (*jobs, late)]
-    assert [one["steps"] for one in told] == [num_steps] * 3
+    reported = [answer_of(job)["adaptation"] for job in (*jobs, late)]
+    assert [one["steps"] for one in reported] == [num_steps] * 3
     resumed_at = [int(step) for step in re.findall(r'"puzzles": 3, "step": (\d+)', process.log)]
     assert resumed_at == [0, kept.steps]
-    assert [one["puzzles"] for one in told] == [3] * 3
-    assert [one["reused"] for one in told] == [False, False, True]
+    assert [one["puzzles"] for one in reported] == [3] * 3
+    assert [one["reused"] for one in reported] == [False, False, True]
     assert len({answer_of(job)["checkpoint"] for job in (*jobs, late)}) == 1
     assert set(queue.num_ends_written().values()) == {1}
 

@@ -40,7 +40,7 @@ def test_a_killed_server_comes_back_with_every_job(
     check_all_succeeded_once(queue, job_ids)
 
 
-def test_work_done_while_the_server_is_gone_is_told_when_it_is_back(
+def test_work_done_while_the_server_is_gone_is_reported_when_it_is_back(
     server: EmbeddedServer, queue: Queue, worker: Start, probes: tuple[Puzzle, ...]
 ) -> None:
     process = worker("steady", "--step-s", "0.1", "--slots", "2", lease_s=60)
@@ -70,13 +70,13 @@ def test_a_way_to_redis_cut_for_ten_seconds_costs_no_job(
 
     wire.cut()
     time.sleep(10.0)
-    wire.mend()
+    wire.repair()
 
     check_all_succeeded_once(queue, job_ids)
     queue.wait_until_ready("behind", "direct", timeout_s=30)
 
 
-def test_a_lone_worker_outlives_the_cut(
+def test_a_single_worker_outlives_the_cut(
     queue: Queue, wire: Wire, worker: Start, probes: tuple[Puzzle, ...]
 ) -> None:
     worker("behind", *LOAD, url=wire.url, max_jobs=8)
@@ -86,6 +86,6 @@ def test_a_lone_worker_outlives_the_cut(
 
     wire.cut()
     time.sleep(10.0)
-    wire.mend()
+    wire.repair()
 
     check_all_succeeded_once(queue, job_ids)

@@ -115,7 +115,7 @@ def test_images_of_others_have_a_version(compose: Any) -> None:
         assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+(-alpine)?(@sha256:[0-9a-f]{64})?", image)
 
 
-def test_prometheus_finds_every_worker_at_the_port_it_is_told(parts: dict[str, Any]) -> None:
+def test_prometheus_finds_every_worker_at_the_port_of_its_setting(parts: dict[str, Any]) -> None:
     scraped = yaml.safe_load((DEPLOY / "monitoring" / "prometheus.yml").read_text("utf-8"))
     (found,) = [
         entry for job in scraped["scrape_configs"] for entry in job.get("dns_sd_configs", ())

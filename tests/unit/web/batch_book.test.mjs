@@ -44,7 +44,7 @@ test("a batch that is open is looked at again with the list", async () => {
   assert.deepEqual(book.detailOf("B"), DETAIL);
 });
 
-test("a batch is told by its counts", () => {
+test("a batch is reported by its counts", () => {
   const counts = { total: 9, succeeded: 4, failed: 1, refused: 2, adapting: 1, cancelled: 0 };
   assert.equal(countsText(counts), "4 of 9 answered, 1 adapting, 1 failed, 2 refused");
 });

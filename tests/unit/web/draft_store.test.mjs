@@ -55,7 +55,7 @@ test("without storage the page begins anew each time", () => {
   store.save();
 });
 
-test("every change is told, and can be taken back", () => {
+test("every change is reported, and can be taken back", () => {
   const store = opened(TASK);
   let changes = 0;
   store.addEventListener("change", () => changes++);

@@ -85,7 +85,7 @@ test("a rectangle goes from any corner to any other", () => {
   assert.equal(grids.rectangle([2, 3], [1, 1]).length, 6);
 });
 
-test("differences are told where sizes agree, and not at all where they do not", () => {
+test("differences are reported where sizes agree, and not at all where they do not", () => {
   assert.deepEqual(
     grids.differences(GRID, [
       [1, 0, 0],

@@ -107,7 +107,7 @@ test("a task that is at hand is not asked for", async () => {
   assert.equal(follower.view.job.state, "cancelled");
 });
 
-test("a job that is not there is told as the problem it is", async () => {
+test("a job that is not there is reported as the problem it is", async () => {
   const follower = new JobFollower(new API(keys()));
   const gone = json({ code: "job_not_found", detail: "gone" }, 404);
   await served([gone, gone], () => follower.open("j1"));

@@ -110,13 +110,13 @@ test("a key is asked for once it is needed, and sent from then on", async () => 
   );
 });
 
-test("who gives no key is told that one is needed", async () => {
+test("who gives no key is reported that one is needed", async () => {
   await served([json({ code: "unauthorized", detail: "send a key" }, 401)], async () => {
     await assert.rejects(new API(keys()).jobs(), { code: "unauthorized" });
   });
 });
 
-test("a service that is away is told apart from one that says no", async () => {
+test("a service that is away is reported apart from one that says no", async () => {
   await served([(response) => response.destroy()], async () => {
     await assert.rejects(new API(keys()).jobs(), Unreachable);
   });

@@ -205,7 +205,7 @@ test("text that is no task is refused with the place where it goes wrong", () =>
   assert.match(said("{}"), /no task/);
 });
 
-test("a pointer is told in words", () => {
+test("a pointer is reported in words", () => {
   assert.equal(tasks.placeText("/train/0/input/3/2"), "Demonstration 1, input, row 4, column 3");
   assert.equal(tasks.placeText("/test/1/output"), "Test 2, output");
   assert.equal(tasks.placeText("/options/seed"), "Option seed");

@@ -75,7 +75,7 @@ test("segments are counted without gaps", () => {
   assert.deepEqual(votes.segmentCounts([]), []);
 });
 
-test("a variant is told in words", () => {
+test("a variant is reported in words", () => {
   const palette = [0, 2, 1, 3, 4, 5, 6, 7, 8, 9];
   assert.equal(describeColours({ palette }), "colours: blue to red, red to blue");
   assert.equal(describeTurn({ dihedral: 3 }), "turned 90° right");
@@ -110,7 +110,7 @@ test("how far a job is", () => {
   assert.equal(progressOf({ state: "running", progress: null }).text, "Starting …");
 });
 
-test("what is left of an adaptation is told by the service, or by the time it may take", () => {
+test("what is left of an adaptation is reported by the service, or by the time it may take", () => {
   const measured = { used_share: 0.5, expected_s: 90, remaining_s: 30 };
   assert.deepEqual(timesOf(measured, { adapt_s: 60 }), { all: 90, left: 30 });
   assert.deepEqual(timesOf({ used_share: 0.25 }, { adapt_s: 60 }), { all: 60, left: 45 });
@@ -129,7 +129,7 @@ test("attempts are copied as a submission holds them", () => {
   assert.deepEqual(JSON.parse(text), [{ attempt_1: A, attempt_2: B }, {}]);
 });
 
-test("what was right is told only where something was expected", () => {
+test("what was right is reported only where something was expected", () => {
   assert.equal(verdictOf([{}, {}]), "2 test inputs answered.");
   assert.equal(verdictOf([{ right: true }, { right: false }, {}]), "1 of 2 right.");
 });
@@ -145,7 +145,7 @@ test("no share but the whole is 100%, none but nothing 0%", () => {
   ]);
 });
 
-test("times are told shortly", () => {
+test("times are reported shortly", () => {
   assert.deepEqual([0.0002, 0.04, 2.34, 75].map(seconds), [
     "< 1 ms",
     "40 ms",

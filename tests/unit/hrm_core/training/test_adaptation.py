@@ -156,7 +156,7 @@ def record_in(folder: Path) -> dict[str, Any]:
 
 
 def same_weights(one: Path, other: Path, step: int = NUM_STEPS) -> bool:
-    """Tell whether two folders hold the same weights to the last bit."""
+    """Return whether two folders hold the same weights to the last bit."""
     found, wanted = (
         torch.load(folder / f"step_{step}", weights_only=True) for folder in (one, other)
     )

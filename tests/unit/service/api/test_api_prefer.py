@@ -37,6 +37,6 @@ def test_a_hostile_header_is_read_at_once() -> None:
     assert read_patience([" ,;" * 20_000 + "wait=2"], default_s=60, longest_s=300).wait_s in (2, 60)
 
 
-def test_what_was_honoured_is_told() -> None:
+def test_what_was_honoured_is_reported() -> None:
     assert Patience(5, "wait=5").headers == {"Preference-Applied": "wait=5"}
     assert Patience(5, None).headers == {}

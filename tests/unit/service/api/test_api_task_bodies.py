@@ -1,4 +1,4 @@
-"""Bodies: what is a task is read, and every fault is told with a pointer to its place."""
+"""Bodies: what is a task is read, and every fault is reported with a pointer to its place."""
 
 import json
 import re
@@ -111,7 +111,7 @@ def test_a_byte_order_mark_is_no_fault() -> None:
         (lambda t: t["options"].__setitem__("checkpoint", "\ud800"), "/options/checkpoint", "str"),
     ],
 )
-def test_a_fault_is_told_with_its_place(
+def test_a_fault_is_reported_with_its_place(
     change: Callable[[dict[str, Any]], object], pointer: str, said: str
 ) -> None:
     problem = refusal(changed(change))
@@ -121,7 +121,7 @@ def test_a_fault_is_told_with_its_place(
     assert pointer in problem.detail
 
 
-def test_a_wrapped_task_is_told_the_right_shape() -> None:
+def test_the_error_of_a_wrapped_task_shows_the_right_shape() -> None:
     problem = refusal(json.dumps({"task": TASK, "options": {"seed": 1}}).encode())
     assert (problem.status, [fault.pointer for fault in problem.faults]) == (422, ["/task"])
     shape = re.search(r"as in (\{.*\})", problem.detail)
@@ -130,7 +130,7 @@ def test_a_wrapped_task_is_told_the_right_shape() -> None:
     assert (len(task.puzzle.train), options.given) == (1, {"variants": 8})
 
 
-def test_all_wrong_cells_are_told_up_to_a_number() -> None:
+def test_all_wrong_cells_are_reported_up_to_a_number() -> None:
     problem = refusal(changed(lambda t: t["test"][0].__setitem__("input", [[10, 3, -1]])))
     assert [f.pointer for f in problem.faults] == ["/test/0/input/0/0", "/test/0/input/0/2"]
     many = refusal(changed(lambda t: t["test"][0].__setitem__("input", [[77] * 30] * 30)))
@@ -138,7 +138,7 @@ def test_all_wrong_cells_are_told_up_to_a_number() -> None:
     assert many.detail.startswith("more than 20 places are wrong. The first: /test/0/input/0/0: ")
 
 
-def test_faults_of_options_and_of_grids_are_told_together() -> None:
+def test_faults_of_options_and_of_grids_are_reported_together() -> None:
     document = deepcopy(TASK_WITH_OPTIONS) | {"note": 1}
     document["test"][0]["input"][0][0] = 10
     document["options"] |= {"seed": -1, "sed": 1}
@@ -162,7 +162,7 @@ def test_faults_of_options_and_of_grids_are_told_together() -> None:
     ],
     ids=lambda body: repr(body[:20]),
 )
-def test_what_is_no_json_is_told_apart_from_what_is_no_task(body: bytes) -> None:
+def test_what_is_no_json_is_distinguished_from_what_is_no_task(body: bytes) -> None:
     problem = refusal(body)
     assert problem.code in ("invalid_json", "invalid_request")
     assert problem.status in (400, 422)

@@ -1,4 +1,4 @@
-"""The command line's options, which are told without loading torch, and the engine's own lists."""
+"""The command line's options, listed without loading torch, and the engine's own lists."""
 
 import sys
 from pathlib import Path

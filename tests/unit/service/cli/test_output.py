@@ -61,7 +61,7 @@ def test_warm_up_is_a_tenth_of_the_steps_or_what_the_run_began_with(tmp_path: Pa
     assert default_warmup(tmp_path, 900) == 90
 
 
-def test_the_time_left_is_told_in_minutes_once_it_is_known() -> None:
+def test_the_time_left_is_reported_in_minutes_once_it_is_known() -> None:
     assert time_left(71.6, 120.0) == "about 1:12 of 2:00 min left"
     assert time_left(0.0, 3600.0) == "about 0:00 of 60:00 min left"
     assert time_left(None, 120.0) is time_left(1.0, None) is None

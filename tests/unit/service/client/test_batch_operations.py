@@ -73,12 +73,12 @@ def test_a_path_names_a_challenges_file(tmp_path: Path) -> None:
         DrivenClient(drive).submit_batch(tmp_path / "none.json")
 
 
-def test_a_batch_is_followed_to_its_end_and_its_progress_told() -> None:
-    told = progress("running", 1) | {"puzzle": document("running")["puzzles"][0]}
+def test_a_batch_is_followed_to_its_end_and_its_progress_reported() -> None:
+    reported = progress("running", 1) | {"puzzle": document("running")["puzzles"][0]}
     drive = Drive(
         [
             STREAM,
-            event(1, "state", progress("running", 0)) + event(2, "progress", told),
+            event(1, "state", progress("running", 0)) + event(2, "progress", reported),
             event(3, "state", progress("finished", 2)),
             reply(document("finished", 2)),
         ]
@@ -112,7 +112,7 @@ def test_a_submission_comes_as_grids() -> None:
         DrivenClient(drive).submission("b1")
 
 
-def test_cancelling_asks_once_and_a_refusal_is_told() -> None:
+def test_cancelling_asks_once_and_a_refusal_is_reported() -> None:
     drive = Drive([reply(document("cancelled")), problem(404, "batch_not_found")])
 
     assert DrivenClient(drive).cancel_batch("b/1").state is BatchState.CANCELLED

@@ -163,12 +163,12 @@ class TestSolving:
 
     def test_with_progress_the_stream_is_opened_at_once(self) -> None:
         drive = Drive([queued(), STREAM, progress(1, 3), state(2, "succeeded"), succeeded()])
-        told: list[Progress] = []
+        reported: list[Progress] = []
 
-        DrivenClient(drive).solve(TASK, on_progress=told.append)
+        DrivenClient(drive).solve(TASK, on_progress=reported.append)
 
         assert drive.requests[0].path == "/v1/jobs"
-        assert [progress.outcomes for progress in told] == [3]
+        assert [progress.outcomes for progress in reported] == [3]
 
     @pytest.mark.parametrize(("end", "code"), [("failed", "engine_failed"), ("cancelled",) * 2])
     def test_a_job_without_an_answer_is_an_error(self, end: str, code: str) -> None:
@@ -224,14 +224,14 @@ class TestFollowing:
                 succeeded(),
             ]
         )
-        told: list[Progress] = []
+        reported: list[Progress] = []
 
-        job = DrivenClient(drive).wait("j1", on_progress=told.append)
+        job = DrivenClient(drive).wait("j1", on_progress=reported.append)
 
         first, second = drive.of(Listen)
         assert "Last-Event-ID" not in first.request.headers
         assert second.request.headers["Last-Event-ID"] == "2-0"
-        assert [progress.outcomes for progress in told] == [3, 5]
+        assert [progress.outcomes for progress in reported] == [3, 5]
         assert job.state is JobState.SUCCEEDED
         assert len(drive.of(HangUp)) == 2
 
@@ -279,12 +279,12 @@ class TestFollowing:
                 succeeded(),
             ]
         )
-        told: list[Progress] = []
+        reported: list[Progress] = []
 
-        job = DrivenClient(drive).wait("j1", on_progress=told.append)
+        job = DrivenClient(drive).wait("j1", on_progress=reported.append)
 
         assert job.state is JobState.SUCCEEDED
-        assert [progress.adaptation is not None for progress in told] == [True, False]
+        assert [progress.adaptation is not None for progress in reported] == [True, False]
         assert len(drive.of(Listen)) == 2
 
     def test_a_job_that_ended_meanwhile_is_not_listened_to_again(self) -> None:

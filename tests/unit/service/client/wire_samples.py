@@ -164,7 +164,7 @@ def answer_document() -> dict[str, Any]:
 
 
 def member_document(checkpoint: str, **more: Any) -> dict[str, Any]:
-    """Write what is told of a checkpoint that voted."""
+    """Write the record of a checkpoint that voted."""
     document: dict[str, Any] = {
         "checkpoint": checkpoint,
         "checkpoint_sha256": "ab" * 32,

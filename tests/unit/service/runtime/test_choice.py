@@ -76,7 +76,7 @@ def test_where_adaptation_is_off_or_there_is_no_base_the_puzzle_stays_unknown() 
 
 
 @pytest.mark.parametrize("adapt", ["auto", "never", "always"])
-def test_a_puzzle_that_fits_nothing_is_told_the_largest_canvas(adapt: Adapt) -> None:
+def test_the_error_of_a_puzzle_that_fits_nothing_names_the_largest_canvas(adapt: Adapt) -> None:
     with pytest.raises(CanvasExceeded, match=r"9 cells a side.* takes 8 x 8") as raised:
         choose(9, SMALL, MEDIUM, adapt=adapt)
     assert (raised.value.canvas, raised.value.code) == (8, "canvas_exceeded")

@@ -1,4 +1,4 @@
-"""Devices for workers: as told, or shared out among the workers of one state folder."""
+"""Devices for workers: as given, or shared out among the workers of one state folder."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_without_gpus_there_is_one_worker_on_the_cpu(
 
 
 @pytest.mark.parametrize("program", ["raise SystemExit(1)", "print('many')"])
-def test_a_count_that_fails_is_told(gpus: Callable[[str], None], program: str) -> None:
+def test_a_count_that_fails_is_reported(gpus: Callable[[str], None], program: str) -> None:
     gpus(program)
 
     with pytest.raises(ServiceError, match="--device"):
@@ -91,7 +91,7 @@ def test_free_gpus_are_shared_out_and_come_back(
         assert named == "cuda:0"
 
 
-def test_a_gpu_that_torch_cannot_use_is_told_in_its_own_sentence(
+def test_a_gpu_that_torch_cannot_use_is_reported_in_its_own_sentence(
     gpus: Callable[[str], None],
 ) -> None:
     gpus(f"import sys; print('warning: old', file=sys.stderr); sys.exit({UNUSABLE_CODE})")

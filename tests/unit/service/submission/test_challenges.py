@@ -34,7 +34,7 @@ def test_tasks_are_named_by_their_ids_and_keep_their_order() -> None:
     assert all(one.inputs == INPUTS and one.fault is None for one in found)
 
 
-def test_a_broken_task_is_told_and_the_others_are_read() -> None:
+def test_a_broken_task_is_reported_and_the_others_are_read() -> None:
     broken = {"train": [{"input": [[11]], "output": [[2]]}], "test": TASK["test"]}
 
     bad, good = check_challenges({"bad": broken, "good": TASK})

@@ -186,7 +186,7 @@ def test_when_the_time_is_over_what_has_voted_counts(
     }
 
 
-def test_puzzles_that_nobody_knows_are_told(
+def test_puzzles_that_nobody_knows_are_reported(
     tmp_path: Path, constant_tasks: tuple[Task, ...], tiny_engine: Engine
 ) -> None:
     from augment import parse_task, task_document

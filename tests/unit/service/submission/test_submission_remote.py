@@ -1,4 +1,4 @@
-"""Votes read out of a service's answers: the same to the bit, as far as they are told."""
+"""Votes read out of a service's answers: the same to the bit, as far as they are reported."""
 
 import numpy as np
 import pytest

@@ -128,8 +128,8 @@ def test_curve_and_calibration_are_of_the_inputs_with_votes(report: Report) -> N
 
 
 def judged(expected: Grid, *counts: tuple[Grid, int], abstained: int = 0) -> TestReport:
-    told = votes(*counts, abstained=abstained)
-    return TestReport(told, told.candidates(Ranking.COUNT), expected)
+    reported = votes(*counts, abstained=abstained)
+    return TestReport(reported, reported.candidates(Ranking.COUNT), expected)
 
 
 def test_one_vote_is_right_as_often_as_votes_are() -> None:
@@ -241,8 +241,8 @@ def test_the_page_is_whole_and_needs_nothing_beside_it(report: Report, tmp_path:
     assert all(attributes["alt"] for tag, attributes in page.found if tag == "img")
     # Addresses are names of formats alone.
     assert set(re.findall(r"https?://[^\s\"']+", text)) == {"http://www.w3.org/2000/svg"}
-    for told in ("file.json", "solved", "it has <no> rows", "16.67%", "6 votes, 75%"):
-        assert told in page.text
+    for reported in ("file.json", "solved", "it has <no> rows", "16.67%", "6 votes, 75%"):
+        assert reported in page.text
     assert json.loads((tmp_path / "r.json").read_bytes()) == report.document()
 
 

@@ -53,7 +53,7 @@ def test_who_voted_in_any_round_is_named() -> None:
     assert Standing().add(both).add(replace(second, start=0)).voters == ("demo",)
 
 
-def test_a_round_told_twice_counts_once() -> None:
+def test_a_round_reported_twice_counts_once() -> None:
     first, second = one_round("p", 0, 8, votes((A, 8))), one_round("p", 8, 32, votes((B, 24)))
 
     once = Standing().add(first).add(second)
@@ -105,21 +105,21 @@ def test_shares_count_the_votes_that_a_service_does_not_name() -> None:
 
 def test_a_round_survives_being_written_down() -> None:
     tests = (votes((A, 5), (B, 3), abstained=1), votes(abstained=9, unlisted=2))
-    told = replace(one_round("p", 8, 32, *tests, settled=True), is_partial=True)
+    reported = replace(one_round("p", 8, 32, *tests, settled=True), is_partial=True)
 
-    assert RoundVotes.from_document(json.loads(json.dumps(told.document()))) == told
+    assert RoundVotes.from_document(json.loads(json.dumps(reported.document()))) == reported
 
 
 def test_a_journal_gives_back_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
-    told = [one_round("p", 0, 8, votes((A, 8))), one_round("q", 0, 8, votes((B, 8)))]
+    reported = [one_round("p", 0, 8, votes((A, 8))), one_round("q", 0, 8, votes((B, 8)))]
     with Journal(path, IDENTITY) as journal:
         journal.note_engines({"demo": ENGINE})
-        for one in told:
+        for one in reported:
             journal.add(one)
 
     with Journal(path, IDENTITY) as again:
-        assert again.rounds == told
+        assert again.rounds == reported
         assert (again.engines, again.elapsed_s) == ({"demo": ENGINE}, 8.0)
 
 
@@ -135,7 +135,7 @@ def test_an_engine_runs_again_with_the_options_that_were_left_open() -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
-def test_a_torn_last_line_is_dropped_and_written_anew(tmp_path: Path, cut: int) -> None:
+def test_a_torn_last_line_is_dropped_and_written_again(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "j.jsonl"
     first, second = one_round("p", 0, 8, votes((A, 8))), one_round("q", 0, 8, votes((B, 8)))
     with Journal(path, IDENTITY) as journal:
@@ -177,7 +177,7 @@ def test_a_damaged_line_in_the_middle_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_another_run_s_journal_is_refused_unless_begun_anew(tmp_path: Path) -> None:
+def test_another_run_s_journal_is_refused_unless_begun_again(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     with Journal(path, IDENTITY) as journal:
         journal.add(one_round("p", 0, 8, votes((A, 8))))
@@ -266,7 +266,7 @@ def test_settled_and_dropped_puzzles_are_through() -> None:
     assert (plan.num_open, plan.take()) == (0, None)
 
 
-def test_who_cannot_vote_in_parts_votes_anew_with_more() -> None:
+def test_who_cannot_vote_in_parts_votes_again_with_more() -> None:
     standings = {"a": Standing().add(one_round("a", 0, 8, votes((A, 8))))}
     plan = Plan(standings, standings, (8, None), lambda one: 0.0, is_whole=True)
 

@@ -92,8 +92,8 @@ def members(adaptations: AdaptationTurns, requests: dict[str, SolveRequest]) -> 
 
 def summaries(found: dict[str, Member]) -> dict[str, tuple[int, int, bool]]:
     """Give of each job's adaptation the puzzles, the steps, and whether it was there before."""
-    told = {job_id: member.adaptation for job_id, member in found.items()}
-    return {job: (one.puzzles, one.steps, one.reused) for job, one in told.items() if one}
+    reported = {job_id: member.adaptation for job_id, member in found.items()}
+    return {job: (one.puzzles, one.steps, one.reused) for job, one in reported.items() if one}
 
 
 def join_all(adaptations: AdaptationTurns, requests: dict[str, SolveRequest]) -> None:
@@ -220,7 +220,7 @@ def test_a_job_that_leaves_while_it_is_trained_leaves_the_others_as_they_are(
     assert summaries(late) == {"late": (3, together(3), True)}
 
 
-def test_a_job_of_a_puzzle_that_is_being_trained_joins_and_other_puzzles_gather_anew(
+def test_a_job_of_a_puzzle_that_is_being_trained_joins_and_other_puzzles_gather_again(
     make: Make, request_of: RequestOf, events: list[Any]
 ) -> None:
     adaptations, requests = make(), {"a": request_of(3), "b": request_of(4)}
@@ -232,8 +232,8 @@ def test_a_job_of_a_puzzle_that_is_being_trained_joins_and_other_puzzles_gather_
     progress = json.loads(events[-1].data)["adaptation"]
     assert (progress["phase"], progress["puzzles"]) == ("waiting", 2)
     assert run_to_the_end(adaptations) == {}
-    told = summaries(members(adaptations, requests | more))
-    assert set(told.values()) == {(2, together(2), False)}
+    reported = summaries(members(adaptations, requests | more))
+    assert set(reported.values()) == {(2, together(2), False)}
 
 
 def weights_in(folder: Path) -> bytes:
@@ -299,30 +299,30 @@ def test_a_removed_adaptation_is_made_again_for_each_of_its_puzzles(
     assert adaptations.num_waiting == 1
 
 
-def test_jobs_are_told_how_long_their_adaptation_takes_once_that_is_known(
+def test_jobs_are_reported_how_long_their_adaptation_takes_once_that_is_known(
     make: Make, request_of: RequestOf, events: list[Any]
 ) -> None:
     adaptations = make(gather_s=0.0)
     adaptations.enrol("timed", request_of(2, steps=None, adapt_s=50.0), "tiny")
     adaptations.enrol("then", request_of(3, steps=None, adapt_s=30.0), "tiny")
-    times = [told(event) for event in events if isinstance(event, Progressed)]
+    times = [reported(event) for event in events if isinstance(event, Progressed)]
     assert times == [(50.0, 50.0), (30.0, 80.0)]  # the second waits for the first
     adaptations.forget("timed")
     adaptations.forget("then")
 
     events.clear()
     adaptations.enrol("unknown", request_of(4, steps=STEPS), "tiny")
-    (first,) = [told(event) for event in events if isinstance(event, Progressed)]
+    (first,) = [reported(event) for event in events if isinstance(event, Progressed)]
     assert first == (None, None)
     assert run_to_the_end(adaptations) == {}
     events.clear()
     adaptations.enrol("known", request_of(5, steps=10 * STEPS), "tiny")
-    (expected_s, remaining_s) = told(next(one for one in events if isinstance(one, Progressed)))
+    (expected_s, remaining_s) = reported(next(one for one in events if isinstance(one, Progressed)))
     assert expected_s == remaining_s
     assert 0.0 < expected_s < END_S
 
 
-def told(event: Progressed) -> tuple[Any, Any]:
+def reported(event: Progressed) -> tuple[Any, Any]:
     """Give the expected and the remaining seconds."""
     adaptation = json.loads(event.data)["adaptation"]
     return adaptation["expected_s"], adaptation["remaining_s"]
