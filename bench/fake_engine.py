@@ -34,6 +34,7 @@ class FakeEngine:
         self._waiting: list = []
 
     is_cold = False
+    seated_jobs: frozenset = frozenset()  # each sample leaves in the step that seats it
 
     @property
     def is_idle(self) -> bool:

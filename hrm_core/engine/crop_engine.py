@@ -56,6 +56,11 @@ class CropEngine(Engine):
         """Samples in slots."""
         return sum(lane.num_seated for lane in self._lanes.values())
 
+    @property
+    def seated_jobs(self) -> frozenset[Hashable]:
+        """The jobs with samples in slots."""
+        return frozenset().union(*(lane.seated_jobs for lane in self._lanes.values()))
+
     def add(self, samples: Iterable[Sample], *, job: Hashable, **options: Any) -> None:
         """Queue samples of a job, each in the lane of its size; options as of `Engine.add`.
 

@@ -97,6 +97,11 @@ class Engine:
         return self._slots.num_taken
 
     @property
+    def seated_jobs(self) -> frozenset[Hashable]:
+        """The jobs with samples in slots."""
+        return self._slots.jobs
+
+    @property
     def is_idle(self) -> bool:
         """Whether no sample waits or is seated."""
         return self.num_waiting == 0 and self.num_seated == 0

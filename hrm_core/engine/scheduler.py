@@ -179,6 +179,11 @@ class SlotTable:
         """Return the free slots, lowest first."""
         return [slot for slot, entry in enumerate(self._entries) if entry is None]
 
+    @property
+    def jobs(self) -> frozenset[Hashable]:
+        """The jobs of the entries."""
+        return frozenset(entry.job for entry in self._entries if entry is not None)
+
     def seat(self, entries: Sequence[Entry]) -> list[int]:
         """Assign each entry a free slot, of which there must be enough, and return the slots."""
         slots = self.free()[: len(entries)]

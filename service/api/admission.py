@@ -58,6 +58,7 @@ async def make_job(
         deadline_s=options.deadline_s,
         idempotency_key=idempotency_key,
         share=call.context.share,
+        traceparent=call.context.tracer.current.traceparent,
     )
 
 
@@ -93,6 +94,7 @@ async def make_batch(call: Call, asked: BatchBody, idempotency_key: str | None) 
         deadline_s=resolved.options.deadline_s,
         idempotency_key=idempotency_key,
         share=call.context.share,
+        traceparent=call.context.tracer.current.traceparent,
     )
 
 

@@ -1,5 +1,6 @@
 """The app: routes, errors and what is opened at its start, put together."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache, partial
@@ -18,11 +19,12 @@ from augment import AugmentError
 from service.api import openapi
 from service.api.context import Context, Waits
 from service.api.fleet import Fleet
-from service.api.observing import GONE, APIMetrics, KnownHosts, Observed
+from service.api.observing import GONE, QUIET, APIMetrics, KnownHosts, Observed
 from service.api.problems import Problem, problem_of, problem_of_status
 from service.api.routes import batches, checkpoints, events, jobs, keyless, solve
 from service.jobs import BatchStore, EventFeed, JobStore
 from service.runtime.settings import Settings
+from service.runtime.tracing import open_tracer
 from service.wire.errors import QueueUnavailable, ServiceError
 from service.wire.problem import Fault
 
@@ -34,9 +36,10 @@ _ROUTERS: Final = tuple(
 def create_app(settings: Settings) -> FastAPI:
     """Make the app.
 
-    Raises: SettingsError when nothing says where the queue is.
+    Raises: SettingsError when nothing says where the queue is, or packages for tracing are missing.
     """
     queue_url, keys, counts = settings.queue_url, settings.key_ring, APIMetrics()
+    tracer = open_tracer(settings, "api")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -58,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
             fleet=Fleet(store, settings.default_checkpoint),
             metrics=counts,
             waits=waits,
+            tracer=tracer,
         )
         try:
             yield
@@ -65,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
             waits.end()
             await feed.stop()
             await store.close()
+            await asyncio.to_thread(tracer.close)
 
     # It brings the files of the documentation: hosts with GPUs often have no way out.
     app = FastAPIOffline(
@@ -76,6 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
         static_url=keyless.DOCS_FILES,
         default_response_class=Response,
         generate_unique_id_function=lambda route: route.name,
+        **tracer.app_options(QUIET),
     )
     for router in _ROUTERS:
         app.include_router(router)

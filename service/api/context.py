@@ -16,6 +16,7 @@ from service.api.problems import Problem
 from service.jobs import BatchStore, EventFeed, JobStore
 from service.runtime.key_ring import LOCAL_OWNER, KeyRing
 from service.runtime.settings import Settings
+from service.runtime.tracing import Tracer
 
 
 class Waits:
@@ -59,6 +60,7 @@ class Context:
     fleet: Fleet
     metrics: APIMetrics
     waits: Waits
+    tracer: Tracer
 
     @property
     def share(self) -> int | None:

@@ -30,7 +30,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MAX_SHOWN_PATH: Final = 200
 _HOST: Final = re.compile(r"(?:\[(?P<address>[^\]]+)\]|(?P<name>[^:]+))(?::[0-9]*)?")
-_QUIET: Final = ("/health", "/metrics", "/web/")
+QUIET: Final = ("/health", "/metrics", "/web/")
 # nginx's number for a request that lost its sender before the answer, for logs and counts.
 GONE: Final = 499
 # From a look-up to the longest wait of a solve.
@@ -162,7 +162,7 @@ class Observed:
                 route = str(getattr(scope.get("route"), "path", UNMATCHED))
                 self._metrics.observe(method, route, status, head_s or seconds)
                 # Probes and scrapes come by the second, the page's files by the dozen: nothing new.
-                is_quiet = status < 400 and route.startswith(_QUIET)
+                is_quiet = status < 400 and route.startswith(QUIET)
                 self._log.log(
                     10 if is_quiet else 20,
                     "request",

@@ -21,6 +21,7 @@ class NewWork:
 
     `options` is a JSON document, of a batch every job's. `fingerprint` distinguishes bodies of the
     same idempotency key. `share`: how many of this owner's jobs may wait; None for no limit.
+    `traceparent`: the trace to go on with (W3C Trace Context); empty without one.
 
     Units: deadline_s in seconds from now, of a batch each job's.
     """
@@ -32,6 +33,7 @@ class NewWork:
     deadline_s: float | None = None
     idempotency_key: str | None = None
     share: int | None = None
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,7 @@ class Job:
     result: bytes | None
     failure: Failure | None
     last_event: str
+    traceparent: str = ""
     shard: Shard | None = None
 
     @classmethod
@@ -158,6 +161,7 @@ class Job:
             result=fields.get(b"result"),
             failure=Failure(code, _text(fields, b"failure_detail")) if code else None,
             last_event=_text(fields, b"last_event"),
+            traceparent=_text(fields, b"traceparent"),
         )
 
 

@@ -115,7 +115,7 @@ class JobStore:
             *(*head, new.fingerprint, new.idempotency_key or ""),
             *(self._idempotency_ttl_s, self.result_ttl_s),
             *("" if new.deadline_s is None else new.deadline_s, self._max_queued),
-            *("" if new.share is None else new.share, *tail),
+            *("" if new.share is None else new.share, new.traceparent, *tail),
         ]
         reply = await self.submissions.run(script, arguments)
         outcome, about, rest = reply[0], reply[1].decode(), reply[2:]

@@ -94,6 +94,11 @@ class Solving:
             test_inputs=len(self.puzzle.test),
         )
 
+    @property
+    def num_segments(self) -> int:
+        """The segments of all counted outcomes."""
+        return sum(segments for vote in self._votes for _, segments in vote.counted)
+
     def num_asked_of(self, member_index: int) -> int:
         """Return the number of outcomes asked of a member."""
         return self._votes[member_index].num_asked

@@ -16,6 +16,7 @@ from service.wire.errors import SettingsError
 from service.worker.adaptation_turns import AdaptationTurns
 from service.worker.engine_pool import EnginePool
 from service.worker.heartbeat import Watchdog
+from service.worker.job_spans import JobSpans
 from service.worker.job_table import ActiveJob, JobTable, Stage
 from service.worker.messages import (
     JOB_ERRORS,
@@ -57,6 +58,7 @@ class EngineLoop(Thread):
         *,
         worker_id: str,
         divider: Divider | None = None,
+        spans: JobSpans | None = None,
     ) -> None:
         # A daemon, so that a device that hangs does not keep the process from ending.
         super().__init__(name="engine", daemon=True)
@@ -72,6 +74,7 @@ class EngineLoop(Thread):
         metrics.checkpoints_verified.set_function(lambda: checkpoints.num_verified)
         self._worker_id = worker_id
         self._divider = divider
+        self._spans = spans or JobSpans()
         self._commands: SimpleQueue[EngineCommand] = SimpleQueue()
         self._jobs = JobTable()
         self._is_stopping = False
@@ -187,6 +190,7 @@ class EngineLoop(Thread):
             # Moved first: if reading the request crashes the process, this job is charged for it.
             self._jobs.move(job, Stage.ENROLLING)
             job.started_at = time.monotonic()
+            self._spans.enter(job.id, "enrol")
             with self._failing(job):
                 job.resolve_request(self.checkpoints.chooser.choose)
 
@@ -200,9 +204,11 @@ class EngineLoop(Thread):
                 while (name := job.next_checkpoint) is not None:
                     member = self._adaptations.enrol(job.id, job.request, name)
                     if member is None:
+                        self._spans.enter(job.id, "adapt", checkpoint=name)
                         if self._adaptations.is_suspended:
                             self._end(Changed(job.id, Change.RELEASED))
                         break
+                    self._spans.note_member(job.id, member)
                     job.members.append(member)
                 else:
                     self._begin(job)
@@ -216,6 +222,7 @@ class EngineLoop(Thread):
             self._end(divided)
             return
         job.solving = begin_solving(job)
+        self._spans.enter(job.id, "engine")
         self._jobs.move(job, Stage.SOLVING)
 
     def _enter_engines(self) -> None:
@@ -228,7 +235,9 @@ class EngineLoop(Thread):
                         is_first = len(job.solving.waiting) == len(job.members)
                         if is_first and job.job.shard is None:
                             self._metrics.queue_time.observe(job.queue_s)
+                        self._spans.enter(job.id, "encode")
                         job.solving.enter(index, engine)
+                        self._spans.enter(job.id, "seat")
                         self.watchdog.expect_step()
                 if job.solving.is_done:
                     self._finish(job)
@@ -269,6 +278,7 @@ class EngineLoop(Thread):
         num_seated = engine.num_seated + len(outcomes)
         self._metrics.count_step(step_s, num_seated, engine.num_slots, outcomes)
         self._metrics.read_memory(self._pool.engines)
+        self._spans.note_step(self._jobs.in_stage(Stage.SOLVING), engine, outcomes, step_s)
         self._hand_out(outcomes)
         for job in self._jobs.in_stage(Stage.SOLVING):
             if job.solving.is_done:
@@ -311,6 +321,8 @@ class EngineLoop(Thread):
 
     def _finish(self, job: ActiveJob) -> None:
         with self._failing(job):
+            self._spans.note_segments(job)
+            self._spans.enter(job.id, "vote")
             voted = collect_votes(job)
             if voted is not None:
                 self._end(voted)
@@ -339,6 +351,7 @@ class EngineLoop(Thread):
         reason = event.failure.code if isinstance(event, Failed) else None
         # Logged before the delivery: Redis may never receive it.
         self._log.info("job leaves the engine", job_id=event.job_id, end=end, reason=reason)
+        self._spans.leave(event.job_id, end, reason)
         self._deliver(event)
 
     def _remove(self, job_id: str) -> None:

@@ -9,6 +9,7 @@ import structlog
 
 from service.jobs import Claims, Job
 from service.wire.errors import QueueUnavailable
+from service.worker.job_spans import JobSpans
 from service.worker.messages import StartJob
 from service.worker.metrics import WorkerMetrics
 
@@ -25,10 +26,14 @@ SHARDS_BLOCK_S = 0.05
 
 
 class Leases:
-    """The jobs that a worker holds, from the claim until their end is written; thread-safe."""
+    """The jobs that a worker holds, from the claim until their end is written; thread-safe.
 
-    def __init__(self) -> None:
+    Their `spans` begin and end with it.
+    """
+
+    def __init__(self, spans: JobSpans | None = None) -> None:
         self._jobs: dict[str, Job] = {}
+        self._spans = spans or JobSpans()
         self._changed = Condition()  # may be entered again by the thread that holds it
 
     def __len__(self) -> int:
@@ -78,11 +83,14 @@ class Leases:
         """Hold a job."""
         with self._changed:
             self._jobs[job.id] = job
+        self._spans.begin(job)
 
     def discard(self, job_id: str) -> bool:
         """Hold a job no longer; return whether it was held."""
         with self._changed:
             was_held = self._jobs.pop(job_id, None) is not None
+            if was_held:
+                self._spans.end(job_id)
             self._changed.notify_all()
             return was_held
 

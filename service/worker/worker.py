@@ -19,6 +19,7 @@ from service.runtime.hangup import on_hangup
 from service.runtime.settings import Settings
 from service.runtime.tether import has_lost_parent
 from service.runtime.timing import Backoff
+from service.runtime.tracing import Tracer, open_tracer
 from service.solving.engines import wants_compile
 from service.wire.errors import QueueUnavailable, SettingsError
 from service.worker.adaptation_turns import AdaptationTurns
@@ -27,6 +28,7 @@ from service.worker.engine_loop import EngineLoop
 from service.worker.engine_pool import EnginePool, MakeEngine, engine_maker
 from service.worker.heartbeat import Heartbeat
 from service.worker.intake import Intake, Leases
+from service.worker.job_spans import JobSpans
 from service.worker.messages import Control, ReloadCheckpoints, StopJob
 from service.worker.metrics import WorkerMetrics
 from service.worker.opening import ServedCheckpoint
@@ -52,7 +54,11 @@ class Worker:
     """
 
     def __init__(
-        self, settings: Settings, claims: Claims, make_engine: MakeEngine | None = None
+        self,
+        settings: Settings,
+        claims: Claims,
+        make_engine: MakeEngine | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Prepare a worker; no thread is started yet.
 
@@ -67,7 +73,8 @@ class Worker:
         pool = EnginePool(
             {}, make_engine or engine_maker(settings, self._log.warning), settings.max_resident
         )
-        self._leases = Leases()
+        spans = JobSpans(tracer, claims.worker_id)
+        self._leases = Leases(spans)
         self.metrics.requests_running.set_function(lambda: len(self._leases))
         self._delivery = Delivery(claims, self._leases, self.metrics)
         self._adapted = AdaptedCache(
@@ -103,6 +110,7 @@ class Worker:
             self.metrics,
             worker_id=claims.worker_id,
             divider=Divider(settings.shard_above, lambda sha256: self._heartbeat.num_ready(sha256)),
+            spans=spans,
         )
         self._intake = Intake(
             *(claims, self._leases, self.metrics, self._engine.send),
@@ -311,7 +319,7 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
 
     Raises: SettingsError for settings that no worker can run with; OSError for the metrics' port.
     """
-    url = settings.queue_url
+    url, tracer = settings.queue_url, open_tracer(settings, "worker")
     # In the state folder, where a restarted worker finds its compiled network.
     keep_compiled(state_subfolder("compiled", settings.state_folder))
     # A restarted worker has another id, and none of the old leases.
@@ -324,7 +332,7 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
         result_ttl_s=settings.result_ttl_s,
         max_ended=settings.max_ended,
     )
-    worker = Worker(settings, claims, make_engine)
+    worker = Worker(settings, claims, make_engine, tracer)
 
     def stop(*_: object) -> None:
         worker.stop()
@@ -342,6 +350,7 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
         log.info("metrics", host=settings.host, port=server.server_port)
     log.info("worker starts", worker=claims.worker_id, device=settings.device)
     code = worker.run()
+    tracer.close()
     if worker.is_engine_stuck:
         os._exit(code)  # an ordinary exit would wait for the device, perhaps forever
     claims.close()

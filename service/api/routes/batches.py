@@ -86,7 +86,9 @@ async def submit_batch(call: Known, idempotency_key: IdempotencyKey = None) -> R
     )
     # Megabytes of JSON take a second, in which others want to be answered.
     asked = await asyncio.to_thread(parse_batch_body, body)
-    submitted = await context.batches.submit(await make_batch(call, asked, idempotency_key))
+    with context.tracer.inside("submit", kind="producer") as span:
+        submitted = await context.batches.submit(await make_batch(call, asked, idempotency_key))
+        span.note(batch_id=submitted.batch.id, is_new=submitted.is_new)
     if submitted.is_new:
         context.metrics.count_submitted("batch", len(submitted.batch.job_ids))
     try:

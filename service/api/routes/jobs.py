@@ -91,8 +91,10 @@ async def submit(call: Call, idempotency_key: str | None) -> Submitted:
     """
     context = call.context
     body = await read_json_body(call.request, context.settings.max_body_bytes)
-    new = await make_job(call, *parse_task_body(body), idempotency_key)
-    submitted = await context.store.submit(new)
+    with context.tracer.inside("submit", kind="producer") as span:
+        new = await make_job(call, *parse_task_body(body), idempotency_key)
+        submitted = await context.store.submit(new)
+        span.note(job_id=submitted.job.id, is_new=submitted.is_new)
     call.name_job(submitted.job.id)
     if submitted.is_new:
         context.metrics.count_submitted(submitted.job.priority)

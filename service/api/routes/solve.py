@@ -99,6 +99,7 @@ async def solve(
         if job.failure is not None:  # a code that is not known here counts as a fault
             code = job.failure.code if job.failure.code in FAILURES else code
             detail = job.failure.detail
+        call.context.tracer.current.fail(code)
         return Problem(code, detail, headers=headers, instance=path).response()
     return json_answer(job_document(job), 200, headers)
 

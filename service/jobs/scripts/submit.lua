@@ -4,7 +4,7 @@
 local id, owner, priority, name = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local task, options, fingerprint, idempotency_key = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local idempotency_ttl_s, result_ttl_s, deadline_s = ARGV[10], ARGV[11], ARGV[12]
-local max_queued, share = tonumber(ARGV[13]), ARGV[14]
+local max_queued, share, traceparent = tonumber(ARGV[13]), ARGV[14], ARGV[15]
 local now = now_ms()
 local idempotency = idempotency_key_of('job', owner, idempotency_key)
 
@@ -30,6 +30,7 @@ redis.call('HSET', job_key(id), 'owner', owner, 'priority', priority, 'name', na
 if deadline_s ~= '' then
   redis.call('HSET', job_key(id), 'deadline_ms', whole(now + tonumber(deadline_s) * 1000))
 end
+if traceparent ~= '' then redis.call('HSET', job_key(id), 'traceparent', traceparent) end
 enqueue(id, owner, priority)
 if idempotency_key ~= '' then
   redis.call('SET', idempotency, id .. ' ' .. fingerprint, 'EX', idempotency_ttl_s)

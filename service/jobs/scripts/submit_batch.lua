@@ -5,8 +5,9 @@
 local id, owner, name, options, entries = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local fingerprint, idempotency_key = ARGV[7], ARGV[8]
 local idempotency_ttl_s, result_ttl_s, deadline_s = ARGV[9], ARGV[10], ARGV[11]
-local max_queued, share, num_puzzles = tonumber(ARGV[12]), ARGV[13], ARGV[14]
-local first = 15  -- from here on: id, name and task of each job
+local max_queued, share, traceparent = tonumber(ARGV[12]), ARGV[13], ARGV[14]
+local num_puzzles = ARGV[15]
+local first = 16  -- from here on: id, name and task of each job
 local num_jobs = (#ARGV - first + 1) / 3
 local now = now_ms()
 local idempotency = idempotency_key_of('batch', owner, idempotency_key)
@@ -49,6 +50,7 @@ for i = first, #ARGV, 3 do
   if deadline_s ~= '' then
     redis.call('HSET', job_key(job), 'deadline_ms', whole(now + tonumber(deadline_s) * 1000))
   end
+  if traceparent ~= '' then redis.call('HSET', job_key(job), 'traceparent', traceparent) end
   enqueue(job, owner, 'batch')
   redis.call('ZADD', jobs, whole(now), job)
 end

@@ -31,12 +31,14 @@ def probes(small_folder: Path) -> tuple[Puzzle, ...]:
 class RunningWorker:
     """A worker in a thread."""
 
-    def __init__(self, url: str, settings: Settings, make_engine: Any, name: str) -> None:
+    def __init__(
+        self, url: str, settings: Settings, make_engine: Any, name: str, tracer: Any = None
+    ) -> None:
         self.url = url
         self.claims = Claims(
             url, worker_id=name, lease_s=settings.lease_s, max_attempts=settings.max_attempts
         )
-        self.worker = Worker(settings, self.claims, make_engine)
+        self.worker = Worker(settings, self.claims, make_engine, tracer)
         self.code: int | None = None
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -70,7 +72,9 @@ class Queue:
 
         return asyncio.run(asked())
 
-    def submit(self, puzzle: Puzzle, deadline_s: float | None = None, **options: Any) -> str:
+    def submit(
+        self, puzzle: Puzzle, deadline_s: float | None = None, traceparent: str = "", **options: Any
+    ) -> str:
         document = task_document(Task(puzzle, (None,) * len(puzzle.test)))
         new = NewJob(
             owner="anonymous",
@@ -80,6 +84,7 @@ class Queue:
             options=json.dumps(options).encode(),
             fingerprint="",
             deadline_s=deadline_s,
+            traceparent=traceparent,
         )
         submitted = self.ask(lambda store: store.submit(new))
         return str(submitted.job.id)
@@ -141,8 +146,11 @@ def start(
     """Return what starts workers; they are stopped with the test."""
     started: list[RunningWorker] = []
 
-    def make(make_engine: Any = FakeEngine, name: str = "w", **settings: Any) -> RunningWorker:
-        started.append(RunningWorker(valkey_url, settings_of(**settings), make_engine, name))
+    def make(
+        make_engine: Any = FakeEngine, name: str = "w", tracer: Any = None, **settings: Any
+    ) -> RunningWorker:
+        chosen = settings_of(**settings)
+        started.append(RunningWorker(valkey_url, chosen, make_engine, name, tracer))
         return started[-1]
 
     yield make
