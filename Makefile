@@ -46,7 +46,7 @@ bench: install
 	$(BIN)/python -m bench $(if $(REFERENCE),--reference $(REFERENCE)) $(BENCH_ARGS)
 
 # The exact versions that the images install, with hashes: the newest that fit pyproject.toml.
-LOCK := uv pip compile pyproject.toml - --upgrade --quiet --generate-hashes --no-annotate --python-version 3.12 \
+LOCK := uv pip compile pyproject.toml - --upgrade --quiet --generate-hashes --no-annotate --python-version 3.12 --extra otel \
 	--custom-compile-command "make lock"
 
 lock: install

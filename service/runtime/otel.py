@@ -21,7 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from service.runtime.tracing import Kind, Span, Tracer, Value
 
-FLUSH_S: Final = 3.0
+FLUSH_S: Final = 2.0
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
 
 
@@ -129,7 +129,7 @@ class OpenTelemetryTracer(Tracer):
         return {"telemetry": telemetry}
 
     def close(self) -> None:
-        """Export what is left, for a few seconds at the most."""
+        """Export what is left, for two seconds at the most."""
         # In a thread, since an exporter may wait much longer for its collector.
         closing = Thread(target=self._provider.shutdown, name="otel-close", daemon=True)
         closing.start()

@@ -68,7 +68,7 @@ class Tracer:
         return {}
 
     def close(self) -> None:
-        """Export what is left, for a few seconds at the most."""
+        """Export what is left, for two seconds at the most."""
 
 
 def open_tracer(settings: Settings, part: str) -> Tracer:

@@ -100,6 +100,7 @@ def test_an_adaptation_is_a_phase_of_its_job(service: Service, collector: Collec
     assert adapt["adapt_reused"] is False
 
 
+@pytest.mark.full  # starts a second worker; a takeover in one process is in the integration tests
 def test_a_job_of_a_dead_worker_goes_on_in_its_trace(
     service: Service, collector: Collector, known: Task, tmp_path: Path
 ) -> None:

@@ -85,7 +85,8 @@ def test_an_image_installs_its_lock_and_keeps_it(image: str) -> None:
 @pytest.mark.parametrize("image", FILES)
 def test_a_lock_has_what_the_project_needs(image: str) -> None:
     versions = locked(image)
-    extra = PROJECT["optional-dependencies"]["flash"] if image == "cuda" else []
+    extras = PROJECT["optional-dependencies"]
+    extra = [*extras["otel"], *(extras["flash"] if image == "cuda" else [])]
     container = {
         **default_environment(),
         "sys_platform": "linux",

@@ -81,6 +81,9 @@ def test_cancelled_samples_leave_all_lanes(checkpoint: Checkpoint) -> None:
     for job, side in (("one", 4), ("one", 6), ("two", 6)):
         engine.add(samples(checkpoint, side, 3), job=job)
     engine.step()
+    assert engine.seated_jobs == {"one"}
+    engine.step()
+    assert engine.seated_jobs == {"one", "two"}
     assert engine.cancel("one") == 6
     assert engine.num_waiting + engine.num_seated == 3
     assert engine.cancel("two") == 3

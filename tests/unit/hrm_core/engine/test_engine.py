@@ -101,12 +101,13 @@ def test_a_step_without_samples_costs_nothing_and_gives_nothing(checkpoint: Chec
 def test_waiting_and_seated_samples_are_counted(checkpoint: Checkpoint) -> None:
     engine = engine_of(checkpoint, num_slots=2)
     engine.add(samples(checkpoint, 5), job=1, halting=Halting.FIXED)
-    assert (engine.num_waiting, engine.num_seated) == (5, 0)
+    engine.add(samples(checkpoint, 1, first=5), job=2)
+    assert (engine.num_waiting, engine.num_seated, engine.seated_jobs) == (6, 0, frozenset())
     engine.step()
-    assert (engine.num_waiting, engine.num_seated) == (3, 2)
+    assert (engine.num_waiting, engine.num_seated, engine.seated_jobs) == (4, 2, {1, 2})
     assert not engine.is_idle
-    assert sorted(outcome.sample_id for outcome in engine.drain()) == [0, 1, 2, 3, 4]
-    assert (engine.num_waiting, engine.num_seated) == (0, 0)
+    assert sorted(outcome.sample_id for outcome in engine.drain()) == [0, 1, 2, 3, 4, 5]
+    assert (engine.num_waiting, engine.num_seated, engine.seated_jobs) == (0, 0, frozenset())
 
 
 def test_cancelling_frees_seats_at_once_and_returns_how_many_samples_went(
