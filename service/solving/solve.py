@@ -61,13 +61,9 @@ class Solving:
         return tuple(index for index in range(len(self._votes)) if index not in self._entered)
 
     @property
-    def is_in_engine(self) -> bool:
-        """Whether some member's samples are in an engine now."""
-        return any(vote.engine is not None for vote in self._votes)
-
-    def is_in(self, engine: Engine) -> bool:
-        """Whether some member's samples are in this engine now."""
-        return any(vote.engine is engine for vote in self._votes)
+    def engines(self) -> frozenset[Engine]:
+        """The engines that some member's samples are in now."""
+        return frozenset(vote.engine for vote in self._votes if vote.engine is not None)
 
     @property
     def is_done(self) -> bool:
@@ -240,9 +236,7 @@ class Solving:
             self._close_settled([test_index])
 
     def _close_settled(self, test_indices: Iterable[int]) -> None:
-        for test_index in test_indices:
-            if self._is_closed[test_index]:
-                continue
+        for test_index in [index for index in test_indices if not self._is_closed[index]]:
             self._enlarge_crops(test_index, only_complete=True)
             while self._is_settled_with(test_index, Tally.empty()):
                 if not (self._enlarge_crops(test_index) or self._continue(test_index)):

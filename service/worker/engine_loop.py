@@ -1,7 +1,7 @@
 """The engine loop: one thread that owns the engines, and what happens in each of its turns."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -9,9 +9,8 @@ from typing import Any
 
 import structlog
 
-from hrm_core import DeviceMemoryError, Engine, Outcome
+from hrm_core import DeviceMemoryError, Engine
 from service.jobs import Failure
-from service.solving.solve import group_by_puzzle
 from service.wire.errors import SettingsError
 from service.worker.adaptation_turns import AdaptationTurns
 from service.worker.engine_pool import EnginePool
@@ -243,13 +242,12 @@ class EngineLoop(Thread):
                     self._finish(job)
 
     def _acquire(self, name: str) -> Engine | None:
-        if self._pool.has_engine(name):
-            return self._pool.acquire(name)
-        self.watchdog.pause()  # loading and compiling have no time limit
+        if not self._pool.has_engine(name):
+            self.watchdog.pause()  # loading and compiling have no time limit
         try:
             return self._pool.acquire(name)
         finally:
-            if any(job.solving.is_in_engine for job in self._jobs.in_stage(Stage.SOLVING)):
+            if any(job.solving.engines for job in self._jobs.in_stage(Stage.SOLVING)):
                 self.watchdog.expect_step()
 
     def _step_engines(self) -> float | None:
@@ -267,40 +265,20 @@ class EngineLoop(Thread):
         return time.monotonic() - started if busy else None
 
     def _step(self, engine: Engine) -> None:
-        if engine.is_cold:  # it ran out of memory, and compiles again for fewer slots
-            self.watchdog.pause()
-            engine.warm_up()
-            self.watchdog.expect_step()
-        started = time.monotonic()
-        outcomes = engine.step()
-        step_s = time.monotonic() - started
-        self.watchdog.note_step(step_s)
+        outcomes, step_s = self.watchdog.take_step(engine)
         num_seated = engine.num_seated + len(outcomes)
         self._metrics.count_step(step_s, num_seated, engine.num_slots, outcomes)
         self._metrics.read_memory(self._pool.engines)
         self._spans.note_step(self._jobs.in_stage(Stage.SOLVING), engine, outcomes, step_s)
-        self._hand_out(outcomes)
+        self.watchdog.pause()  # a vote on a larger crop may compile
+        for job, error in self._jobs.receive(outcomes):
+            self._fail(job, error)
+        self.watchdog.expect_step()
         for job in self._jobs.in_stage(Stage.SOLVING):
             if job.solving.is_done:
                 self._finish(job)
             elif (report := job.new_report()) is not None:
                 self._deliver(Progressed(job.id, report))
-
-    def _hand_out(self, outcomes: Sequence[Outcome]) -> None:
-        """Hand outcomes to their jobs; an error in one of them ends that job.
-
-        Raises: DeviceMemoryError, which concerns the jobs of the whole engine.
-        """
-        self.watchdog.pause()  # a vote on a larger crop may compile
-        jobs = {job.solving: job for job in self._jobs.in_stage(Stage.SOLVING)}
-        for solving, group in group_by_puzzle(outcomes).items():
-            try:
-                solving.receive(group)
-            except DeviceMemoryError:
-                raise
-            except JOB_ERRORS as error:
-                self._fail(jobs[solving], error)
-        self.watchdog.expect_step()
 
     def _adapt(self, engine_s: float | None) -> None:
         """Train a slice of an adaptation when it is due."""
@@ -321,8 +299,7 @@ class EngineLoop(Thread):
 
     def _finish(self, job: ActiveJob) -> None:
         with self._failing(job):
-            self._spans.note_segments(job)
-            self._spans.enter(job.id, "vote")
+            self._spans.enter_vote(job)
             voted = collect_votes(job)
             if voted is not None:
                 self._end(voted)

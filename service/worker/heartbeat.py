@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from hrm_core import Engine, Outcome
 from service.jobs import Claims, WorkerRecord, is_shard
 from service.wire.errors import QueueUnavailable
 from service.worker.intake import Leases
@@ -36,6 +37,18 @@ class Watchdog:
         """Expect a step from now on, unless one is expected already."""
         if self._expected_since is None:
             self._expected_since = self._clock()
+
+    def take_step(self, engine: Engine) -> tuple[list[Outcome], float]:
+        """Let an engine take a step, and return its outcomes and the seconds that it took."""
+        if engine.is_cold:  # it ran out of memory, and compiles again for fewer slots
+            self.pause()
+            engine.warm_up()
+            self.expect_step()
+        started = time.monotonic()
+        outcomes = engine.step()
+        step_s = time.monotonic() - started
+        self.note_step(step_s)
+        return outcomes, step_s
 
     def note_step(self, step_s: float) -> None:
         """Note that a step was taken, and expect the next one."""

@@ -104,10 +104,11 @@ class JobSpans:
                 if job.solving in seated:
                     self.enter(job.id, "segments", ago_s=step_s)
 
-    def note_segments(self, job: ActiveJob) -> None:
-        """Set how much was computed for a job, as attributes of the phase."""
+    def enter_vote(self, job: ActiveJob) -> None:
+        """Set how much was computed for a job, as attributes of its phase, and enter `vote`."""
         solving = job.solving
         self.note(job.id, samples=solving.progress.outcomes, segments=solving.num_segments)
+        self.enter(job.id, "vote")
 
     def leave(self, job_id: str, end: str, code: str | None) -> None:
         """Begin to deliver how a job left the engine; the code is that of a failure."""

@@ -1,25 +1,25 @@
 """The jobs of the engine loop: what each asks for, which checkpoint answers, and its stage."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from augment import Task, parse_json, parse_task
-from hrm_core import Engine
+from hrm_core import DeviceMemoryError, Engine, Outcome
 from service.jobs import CheckpointRecord, Job
 from service.runtime.choice import Candidate as ServedCandidate
 from service.runtime.choice import choose_checkpoint
 from service.runtime.folders import default_checkpoint
 from service.solving.members import Member
 from service.solving.shards import OUTCOMES
-from service.solving.solve import Solving
+from service.solving.solve import Solving, group_by_puzzle
 from service.wire.answer import Answer, Candidate
 from service.wire.errors import InputError
 from service.wire.job import Progress, TestProgress
 from service.wire.options import SolveOptions
 from service.wire.task import DEFAULT_NAME
-from service.worker.messages import REPORT_EVERY_S
+from service.worker.messages import JOB_ERRORS, REPORT_EVERY_S
 from service.worker.opening import ServedCheckpoint
 from voting import Ranking, Tally, rank
 
@@ -282,7 +282,23 @@ class JobTable:
 
     def in_engine(self, engine: Engine) -> tuple[ActiveJob, ...]:
         """Return the jobs with samples in an engine."""
-        return tuple(job for job in self.in_stage(Stage.SOLVING) if job.solving.is_in(engine))
+        return tuple(job for job in self.in_stage(Stage.SOLVING) if engine in job.solving.engines)
+
+    def receive(self, outcomes: Sequence[Outcome]) -> list[tuple[ActiveJob, Exception]]:
+        """Hand outcomes to the jobs that they belong to; return those that failed, with the error.
+
+        Raises: DeviceMemoryError, which concerns all jobs of the engine.
+        """
+        failed: list[tuple[ActiveJob, Exception]] = []
+        jobs = {job.solving: job for job in self.in_stage(Stage.SOLVING)}
+        for solving, group in group_by_puzzle(outcomes).items():
+            try:
+                solving.receive(group)
+            except DeviceMemoryError:
+                raise
+            except JOB_ERRORS as error:
+                failed.append((jobs[solving], error))
+        return failed
 
     def next_to_start(self) -> ActiveJob | None:
         """Return the first waiting job that may start beside those that have, or None."""

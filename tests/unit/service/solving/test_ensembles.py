@@ -211,12 +211,12 @@ def test_nothing_is_settled_before_the_last_member_has_entered(
 
     solving.enter(0, engines[0])
     run_until_idle(engines[0])
-    assert (solving.is_done, solving.waiting, solving.is_in_engine) == (False, (1,), False)
+    assert (solving.is_done, solving.waiting, bool(solving.engines)) == (False, (1,), False)
     assert solving.progress.outcomes == 2 * NUM_VARIANTS
     solving.enter(1, engines[1])
 
     # Two ballots cannot change what six of one mind have said.
-    assert (solving.is_done, solving.waiting, solving.is_in_engine) == (True, (), False)
+    assert (solving.is_done, solving.waiting, bool(solving.engines)) == (True, (), False)
     assert engines[1].is_idle
     for test in solving.answer().tests:
         assert [share.variants_used for share in test.shares] == [NUM_VARIANTS, 0]
@@ -253,7 +253,7 @@ def test_a_puzzle_that_leaves_is_in_no_engine(
     solving.leave()
 
     assert all(engine.is_idle for engine in engines)
-    assert not solving.is_in_engine
+    assert not solving.engines
 
 
 def test_an_engine_that_is_done_is_held_no_longer(

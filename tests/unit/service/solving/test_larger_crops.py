@@ -73,7 +73,7 @@ def solved(checkpoint: Checkpoint, puzzle: Puzzle) -> Solve:
         solving = Solving(puzzle, members, SolveOptions(stop_early=stop_early, trace=True))
         solve(engines, [solving])
         assert solving.is_done
-        assert not solving.is_in_engine
+        assert not solving.engines
         assert all(engine.is_idle for engine in engines)
         return solving, engines
 
