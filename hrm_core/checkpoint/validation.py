@@ -110,7 +110,7 @@ def read_config(folder: Path) -> object:
     path = folder / CONFIG_NAME
     try:
         text = read_bounded(path, _MAX_CONFIG_BYTES).decode("utf-8")
-        return yaml.load(text, _ConfigLoader) or {}
+        return yaml.load(text, _ConfigLoader) or {}  # noqa: S506 - it is a SafeLoader
     except FileNotFoundError:
         return None
     except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:

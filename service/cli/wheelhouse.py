@@ -121,7 +121,8 @@ def run_pip(*arguments: str) -> None:
     Raises: WheelhouseError with its last words.
     """
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # This interpreter's pip, with arguments as a list: no shell reads them.
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("ERROR")] or lines

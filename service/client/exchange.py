@@ -102,7 +102,7 @@ class Retries:
             return backoff_s(num_failures, self.first_pause_s, self.longest_pause_s)
         if retry_after_s > self.longest_pause_s:
             return None
-        return retry_after_s + random.uniform(0, self.first_pause_s)
+        return retry_after_s + random.uniform(0, self.first_pause_s)  # noqa: S311 - no secret
 
 
 def send(request: Request, retries: Retries) -> Steps[httpx.Response]:

@@ -100,7 +100,7 @@ def count_gpus() -> int:
     if not any(path.exists() for path in DRIVER_FILES):
         return 0
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - this interpreter, with the text above
             [sys.executable, "-P", "-c", _COUNT],
             capture_output=True,
             text=True,

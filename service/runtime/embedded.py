@@ -225,7 +225,8 @@ def _runtime_folder() -> str:
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if runtime and len(runtime) < 40 and os.access(runtime, os.W_OK):
         return runtime
-    return "/tmp" if sys.platform == "darwin" else tempfile.gettempdir()
+    # `mkdtemp` makes a folder inside it that only this user can open.
+    return "/tmp" if sys.platform == "darwin" else tempfile.gettempdir()  # noqa: S108
 
 
 def _is_private(folder: Path) -> bool:

@@ -280,7 +280,8 @@ def check_port(host: str, port: int) -> int:
 
 def answers_ready(host: str, port: int) -> bool:
     """Whether the service reports that it is ready."""
-    reachable = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
+    # Compared, not listened on.
+    reachable = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     try:
         with closing(http.client.HTTPConnection(reachable, port, timeout=2.0)) as connection:
             connection.request("GET", "/health/ready")

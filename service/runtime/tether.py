@@ -35,7 +35,7 @@ def start_tethered(
     is_linux = sys.platform == "linux"
     # No preexec_fn: it is not safe in a process with threads.
     launcher = [sys.executable, "-I", "-S", str(Path(__file__)), str(os.getpid())]
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - commands are the product's own, without a shell
         [*launcher, *command],
         env=environment,
         stdin=subprocess.DEVNULL if is_linux else subprocess.PIPE,
@@ -68,7 +68,8 @@ def main(arguments: Sequence[str]) -> int:
         return watch(command)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() == parent:  # otherwise the parent has already ended
-        os.execve(command[0], command, {**os.environ, _PARENT: str(parent)})
+        # The command that `start_tethered` was given; no shell is wanted.
+        os.execve(command[0], command, {**os.environ, _PARENT: str(parent)})  # noqa: S606
     return 1
 
 
@@ -76,7 +77,7 @@ def watch(command: Sequence[str]) -> int:
     """Run the command as a child, and end it when the pipe from the parent closes."""
     # The end of the child must also end the wait for the pipe.
     signal.signal(signal.SIGCHLD, lambda _number, _frame: os.close(0))
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False)
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False)  # noqa: S603 - as above
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         child.send_signal(number)

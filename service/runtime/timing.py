@@ -14,7 +14,7 @@ def backoff_s(num_failures: int, first_s: float, max_s: float) -> float:
     A random factor between 0.5 and 1 keeps processes that failed together from retrying together.
     """
     doubled_s = first_s * 2.0 ** min(num_failures - 1, MAX_DOUBLINGS)
-    return min(doubled_s, max_s) * random.uniform(0.5, 1.0)
+    return min(doubled_s, max_s) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
 
 
 class Backoff:
