@@ -12,6 +12,8 @@ from service.wire.options import Priority
 
 # Names of votes that are none: those of the workers that brought some.
 _WORKER = "worker:"
+# Jobs were written as one document once, with the options among the members of the task.
+_FORMER_TASK = b"request"
 _EVENT_ID = re.compile(r"([0-9]{1,19})(?:-([0-9]{1,19}))?")
 
 
@@ -147,9 +149,8 @@ class Job:
             name=_text(fields, b"name"),
             state=JobState(_text(fields, b"state")),
             priority=cast(Priority, _text(fields, b"priority")),
-            # `request`: the task with its options, as jobs were written once.
-            task=fields.get(b"task") or fields.get(b"request", b""),
-            options=fields.get(b"options", b"{}"),
+            task=fields.get(b"task") or fields.get(_FORMER_TASK, b""),
+            options=fields.get(b"options") or _options_in(fields.get(_FORMER_TASK, b"")),
             created_at=_seconds(fields, b"created_ms") or 0.0,
             started_at=_seconds(fields, b"started_ms"),
             finished_at=_seconds(fields, b"finished_ms"),
@@ -226,6 +227,14 @@ def votes_of(counts: Mapping[bytes, bytes]) -> dict[str, int]:
     """Read the votes of a divided job, without who brought them."""
     names = {name.decode(): int(number) for name, number in counts.items()}
     return {name: number for name, number in names.items() if not name.startswith(_WORKER)}
+
+
+def _options_in(task: bytes) -> bytes:
+    """Return the options among a task's members; of none, or of a broken document, no options."""
+    try:
+        return json.dumps(json.loads(task or b"{}")["options"]).encode()
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return b"{}"
 
 
 def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:

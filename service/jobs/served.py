@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
+import structlog
 from pydantic import Field
 
 from service.jobs import keys
@@ -58,7 +59,10 @@ class WorkerRecord(Document):
 
     @classmethod
     def from_json(cls, data: bytes, seen_at: float) -> "WorkerRecord":
-        """Read a record, also one of a worker of the version before; both may run for a while."""
+        """Read a record, also one of a worker of another version; both may run for a while.
+
+        Raises: ValueError for a record that lacks what this version needs.
+        """
         document = json.loads(data)
         for kind in ("checkpoints", "adapted"):
             document[kind] = [
@@ -98,6 +102,7 @@ class ServedStore:
 
     def __init__(self, client: Any) -> None:
         self._redis = client
+        self._unreadable: set[str] = set()
 
     async def workers(self) -> tuple[WorkerRecord, ...]:
         """List the workers seen of late, by id."""
@@ -109,11 +114,26 @@ class ServedStore:
                 return ()
             ids = sorted((member.decode(), score) for member, score in seen)
             records = await self._redis.mget([keys.worker_key(worker_id) for worker_id, _ in ids])
-        return tuple(
-            WorkerRecord.from_json(data, seen_at)
-            for data, (_, seen_at) in zip(records, ids, strict=True)
+        found = (
+            self._read_worker(worker_id, data, seen_at)
+            for data, (worker_id, seen_at) in zip(records, ids, strict=True)
             if data is not None
         )
+        return tuple(record for record in found if record is not None)
+
+    def _read_worker(self, worker_id: str, data: bytes, seen_at: float) -> WorkerRecord | None:
+        """Read a worker's record; one that cannot be read counts as no worker, with one warning."""
+        try:
+            return WorkerRecord.from_json(data, seen_at)
+        except ValueError as error:
+            if worker_id not in self._unreadable:
+                self._unreadable.add(worker_id)
+                structlog.get_logger(__name__).warning(
+                    "worker of another version left out: stop it",
+                    worker=worker_id,
+                    reason=" ".join(str(error).split())[:200],
+                )
+            return None
 
     async def check_published(self, checkpoints: Iterable[CheckpointRecord]) -> None:
         """Check that the lists of the puzzles that checkpoints know are there.

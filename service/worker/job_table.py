@@ -44,8 +44,8 @@ def read_request(job: Job) -> SolveRequest:
     document = parse_json(job.task, "the task")
     if not isinstance(document, dict):
         raise InputError("the task is not a JSON object")
-    # Jobs were written with their options among the members of the task once.
-    options = SolveOptions.read(document.pop("options", None) or job.options)
+    document.pop("options", None)  # where jobs were written with them once; the job has them
+    options = SolveOptions.read(job.options)
     task, sha256 = parse_task(document, DEFAULT_NAME), None
     if job.shard is not None:  # divided where the checkpoint had rows for it
         options = options.with_changes(checkpoint=None, adapt="never")
