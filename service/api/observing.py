@@ -27,6 +27,9 @@ from service.wire.options import PRIORITIES, Priority
 
 UNMATCHED: Final = "unmatched"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# What browsers send with the requests of other origins' pages.
+_FOREIGN: Final = frozenset({"cross-site", "same-site"})
 _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MAX_SHOWN_PATH: Final = 200
 _HOST: Final = re.compile(r"(?:\[(?P<address>[^\]]+)\]|(?P<name>[^:]+))(?::[0-9]*)?")
@@ -192,7 +195,9 @@ class KnownHosts:
     """Wraps the app and refuses requests with a `Host` that is none of the service's names.
 
     A foreign web page may let its own name lead to this machine (DNS rebinding), and is then of the
-    same origin as the service: only the name in `Host` gives it away.
+    same origin as the service: only the name in `Host` gives it away. Under its own name it cannot
+    read answers, and what browsers say of where a request comes from shows that it would change
+    something.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -207,9 +212,16 @@ class KnownHosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http":
-            host = Headers(scope=scope).get("host", "")
-            if not self._knows(host):
-                await _unknown_host(host).response()(scope, receive, send)
+            headers = Headers(scope=scope)
+            refusal = None
+            if not self._knows(host := headers.get("host", "")):
+                refusal = _unknown_host(host)
+            elif scope["method"] not in _READING and headers.get("sec-fetch-site") in _FOREIGN:
+                refusal = Problem(
+                    "cross_site", "a page of another site sent this: call it yourself"
+                )
+            if refusal is not None:
+                await refusal.response()(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -139,13 +139,15 @@ def describe(routes: list[BaseRoute], *, needs_key: bool) -> dict[str, Any]:
             # Where nothing can be wrong the framework still adds an answer in its own form.
             if _NOT_OURS[0] in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]
-    refusals = problems("unauthorized", "unknown_host")
+    refusals = problems("unauthorized", "unknown_host", "cross_site")
     if needs_key:
         components["securitySchemes"] = _SCHEMES
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
             if not needs_key:
                 operation["responses"]["421"] = refusals[421]
+                if method != "get":
+                    operation["responses"]["403"] = refusals[403]
             elif path.startswith(_GUARDED):
                 operation["security"] = [{name: []} for name in _SCHEMES]
                 operation["responses"]["401"] = refusals[401]

@@ -29,6 +29,7 @@ CODES: Final[Mapping[str, tuple[int, str]]] = {
     "invalid_json": (400, "The body is not usable JSON"),
     "invalid_http": (400, "The request is not usable HTTP"),
     "unauthorized": (401, "An API key is needed"),
+    "cross_site": (403, "A page of another site sent the request"),
     "not_found": (404, "There is nothing at this address"),
     "job_not_found": (404, "There is no such job"),
     "batch_not_found": (404, "There is no such batch"),

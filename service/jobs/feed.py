@@ -14,6 +14,8 @@ from service.wire.errors import QueueUnavailable
 
 BLOCK_MS = 2_000
 PAGE = 500
+# Of a subscriber that does not take its events the oldest go: later ones have the whole state.
+MAX_UNREAD = 10_000
 _FIELDS = frozenset((b"job", b"kind", b"data", b"last"))
 
 
@@ -49,7 +51,7 @@ class EventFeed:
     @contextlib.asynccontextmanager
     async def subscribe(self, *job_ids: str) -> AsyncIterator[asyncio.Queue[Event]]:
         """Receive the events of jobs from now on. Read the jobs after this, not before."""
-        queue: asyncio.Queue[Event] = asyncio.Queue()
+        queue: asyncio.Queue[Event] = asyncio.Queue(MAX_UNREAD)
         for job_id in job_ids:
             self._subscribers.setdefault(job_id, set()).add(queue)
         try:
@@ -91,9 +93,15 @@ class EventFeed:
         if queues and fields.keys() >= _FIELDS:  # else another program wrote it
             event = Event.from_fields(entry_id, fields)
             for queue in queues:
-                queue.put_nowait(event)
+                _put(queue, event)
 
     async def _notify_all(self) -> None:
         for job_id, job in (await self._store.read_listed(list(self._subscribers))).items():
             for queue in self._subscribers.get(job_id, ()):
-                queue.put_nowait(Event.of_state(job))
+                _put(queue, Event.of_state(job))
+
+
+def _put(queue: asyncio.Queue[Event], event: Event) -> None:
+    if queue.full():
+        queue.get_nowait()
+    queue.put_nowait(event)

@@ -21,6 +21,7 @@ from service.jobs import (
     JobStore,
     KnownPuzzle,
     WorkerRecord,
+    feed,
 )
 from service.jobs.keys import (
     CANCELS,
@@ -522,25 +523,25 @@ def test_results_are_forgotten_after_their_time(url: str) -> None:
 @asynccontextmanager
 async def feeding(url: str) -> AsyncIterator[tuple[JobStore, EventFeed]]:
     store = JobStore.connect(url)
-    feed = EventFeed(store.redis)
-    await feed.start()
+    event_feed = EventFeed(store.redis)
+    await event_feed.start()
     try:
-        yield store, feed
+        yield store, event_feed
     finally:
-        await feed.stop()
+        await event_feed.stop()
         await store.close()
 
 
 def test_a_subscriber_sees_every_state_and_progress_in_order(url: str, worker: Claims) -> None:
     async def run() -> list[tuple[str, Any, bool]]:
-        async with feeding(url) as (store, feed):
+        async with feeding(url) as (store, event_feed):
             job_id = (await store.submit(job())).job.id
             other = (await store.submit(job())).job.id
             seen = []
-            async with feed.subscribe(other) as events:
+            async with event_feed.subscribe(other) as events:
                 await store.cancel(other)
                 await asyncio.wait_for(events.get(), 5)  # the tail stands behind the submissions
-            async with feed.subscribe(job_id) as events:
+            async with event_feed.subscribe(job_id) as events:
                 await asyncio.to_thread(worker.claim, 1, 0)
                 await asyncio.to_thread(worker.progress, job_id, b'{"outcomes":3}')
                 await asyncio.to_thread(worker.succeed, job_id, b"1")
@@ -561,14 +562,38 @@ def test_a_subscriber_sees_every_state_and_progress_in_order(url: str, worker: C
     ]
 
 
+def test_a_subscriber_that_takes_nothing_is_kept_the_newest_events(
+    url: str, worker: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "MAX_UNREAD", 3)
+
+    async def run() -> list[Any]:
+        async with feeding(url) as (store, event_feed):
+            job_id = (await store.submit(job())).job.id
+            async with (
+                event_feed.subscribe(job_id) as unread,
+                event_feed.subscribe(job_id) as read,
+            ):
+                await asyncio.to_thread(worker.claim, 1, 0)
+                for number in range(5):
+                    await asyncio.to_thread(worker.progress, job_id, b'{"outcomes":%d}' % number)
+                await asyncio.to_thread(worker.succeed, job_id, b"1")
+                while not (await asyncio.wait_for(read.get(), 60)).is_last:
+                    pass
+                kept = [json.loads(unread.get_nowait().data) for _ in range(unread.qsize())]
+                return [event.get("outcomes", event.get("state")) for event in kept]
+
+    assert asyncio.run(run()) == [3, 4, "succeeded"]
+
+
 FOREIGN = [{"foreign": "1"}, {"job": b"\xff"}, {"job": "{id}"}]
 
 
 def test_foreign_events_do_not_end_the_feed(url: str, fresh_redis: redis.Redis) -> None:
     async def run() -> str:
-        async with feeding(url) as (store, feed):
+        async with feeding(url) as (store, event_feed):
             job_id = (await store.submit(job())).job.id
-            async with feed.subscribe(job_id) as events:
+            async with event_feed.subscribe(job_id) as events:
                 for fields in FOREIGN:
                     fresh_redis.xadd(
                         EVENTS, {k: job_id if v == "{id}" else v for k, v in fields.items()}

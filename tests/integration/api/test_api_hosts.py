@@ -62,3 +62,18 @@ async def test_where_there_are_keys_every_name_is_served(open_client: Open, work
     async with open_client(host="0.0.0.0", api_keys="anna:key-a") as client:
         assert await status(client, "api:8400", "/health/ready") == 200
         assert await status(client, "api:8400") == 401
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_another_site_s_page_changes_nothing(client: httpx.AsyncClient, site: str) -> None:
+    headers = {"Sec-Fetch-Site": site}
+    for method, path in (("POST", "/v1/checkpoints/reload"), ("DELETE", "/v1/jobs/abc")):
+        answer = await client.request(method, path, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
+    assert (await client.get("/v1/jobs", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+async def test_its_own_page_does(client: httpx.AsyncClient, site: str) -> None:
+    answer = await client.post("/v1/checkpoints/reload", headers={"Sec-Fetch-Site": site})
+    assert answer.status_code == 202

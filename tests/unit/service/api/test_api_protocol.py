@@ -231,6 +231,35 @@ async def test_endless_trailers_end_the_request() -> None:
             await app.saw_disconnect.wait()
 
 
+CHUNKS = b"Transfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (b"Content-Length: 6\r\n" + CHUNKS, b"0\r\n\r\nG"),
+        (CHUNKS + b"Content-Length: 6\r\n", b"0\r\n\r\nG"),
+        (b"Content-Length: 5\r\nContent-Length: 6\r\n", b"hello!"),
+        (b"Content-Length: +5\r\n", b"hello"),
+        (b"Content-Length : 5\r\n", b"hello"),
+        (b"Transfer-Encoding: chunked, identity\r\n", b"0\r\n\r\n"),
+        (b"Transfer-Encoding: xchunked\r\n", b"0\r\n\r\n"),
+        (CHUNKS + b"Transfer-Encoding: identity\r\n", b"0\r\n\r\n"),
+        (b"X: a\rContent-Length: 5\r\n", b"hello"),
+        (b"X: a\r\n Content-Length: 5\r\n", b"hello"),
+        (CHUNKS, b"5\nhello\r\n0\r\n\r\n"),
+        (CHUNKS, b"0x5\r\nhello\r\n0\r\n\r\n"),
+    ],
+)
+async def test_a_request_with_two_readings_is_refused_and_ends_its_connection(
+    headers: bytes, body: bytes
+) -> None:
+    async with Server(App()) as server:
+        client = await server.connect()
+        client.send(b"POST / HTTP/1.1\r\n", HOST, headers, b"\r\n", body, GET)
+        assert problem(await client.rest()) == (400, "invalid_http")
+
+
 async def test_a_broken_chunk_ends_the_request() -> None:
     app = App()
     async with Server(app) as server:
