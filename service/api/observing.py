@@ -165,7 +165,9 @@ class Observed:
                 route = str(getattr(scope.get("route"), "path", UNMATCHED))
                 self._metrics.observe(method, route, status, head_s or seconds)
                 # Probes and scrapes come by the second, the page's files by the dozen: nothing new.
-                is_quiet = status < 400 and route.startswith(QUIET)
+                # While a worker starts, a probe's 503 is none either.
+                is_fine = status < 400 or route == "/health/ready"
+                is_quiet = is_fine and route.startswith(QUIET)
                 self._log.log(
                     10 if is_quiet else 20,
                     "request",

@@ -20,7 +20,7 @@ _HEAD = _LINE.format("id", "steps", "held out", "MB", "last used", "puzzle")
 
 URLOption = Annotated[
     str | None,
-    typer.Option(help="List those of a service that are yours; default: all in the folder."),
+    typer.Option(help="A service: those there that are yours; default: all in the folder."),
 ]
 
 app = typer.Typer(
