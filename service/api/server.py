@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.api.app import create_app
 from service.api.problems import RETRY_SOON, Problem
 from service.runtime.settings import PREFIX, Settings
+from service.runtime.tether import end_with_parent
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # What the process opens beside its clients' connections: those to Redis, logs, libraries.
@@ -260,6 +261,8 @@ def run_api(settings: Settings) -> int:
             timeout_graceful_shutdown=max(1, round(settings.grace_s)),
         ),
     )
+    # A client that does not read keeps an orderly stop waiting for the grace time.
+    end_with_parent(lambda: None)
     # uvicorn raises the signal again once it has stopped, which would end the process as if killed.
     previous = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
     try:

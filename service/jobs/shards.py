@@ -12,7 +12,9 @@ last shard, or `settle` once the vote is decided, removes the shards that are le
 closing; the worker that claims it makes the answer of the votes. A worker that dies between its
 count and `settle` leaves the decision to the next shard. A shard or a closing that fails or uses up
 its attempts ends the job with that reason. When a job ends, also as cancelled or overdue, its
-shards and votes are removed by the same script, so that an operator can queue it again as new.
+shards and votes are removed by the same script, so that an operator can queue it again as new. A
+job of a checkpoint that no worker is ready with any more waits again, whole (`sweep`), so that it
+fails, or is answered by another checkpoint, as one that was not divided yet.
 """
 
 from collections.abc import Callable, Iterable, Mapping

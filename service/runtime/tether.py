@@ -10,13 +10,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
 _PR_SET_PDEATHSIG = 1
+# The process ids of the parent and of the command.
 _PARENT = "TETHERED_TO"
+# How long a command may take to end after its parent was killed.
+ORPHAN_LIMIT_S = 5.0
+_POLL_S = 0.25
 
 
 def start_tethered(
@@ -57,8 +63,32 @@ def has_lost_parent() -> bool:
 
     Known on Linux only; False elsewhere, and for a process that was started otherwise.
     """
-    parent = os.environ.get(_PARENT)
-    return parent is not None and os.getppid() != int(parent)
+    return _is_tethered() and os.getppid() != int(os.environ[_PARENT].split()[0])
+
+
+def _is_tethered() -> bool:
+    """Whether `start_tethered` started this process, and not one from which it has the variable."""
+    return os.environ.get(_PARENT, "").endswith(f" {os.getpid()}")
+
+
+def end_with_parent(stop: Callable[[], None], limit_s: float = ORPHAN_LIMIT_S) -> None:
+    """Call `stop` from a thread once the parent has ended, and end the process after the limit.
+
+    The signal alone does not suffice: it may come while the parent's other threads still end, and
+    then nothing says yet that the parent was killed and does not wait for an orderly stop.
+
+    Units: limit_s from the end of the parent on.
+    """
+
+    def watch_parent() -> None:
+        while not has_lost_parent():
+            time.sleep(_POLL_S)
+        stop()
+        time.sleep(limit_s)
+        os._exit(1)
+
+    if _is_tethered():
+        threading.Thread(target=watch_parent, name="tether", daemon=True).start()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -69,7 +99,8 @@ def main(arguments: Sequence[str]) -> int:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() == parent:  # otherwise the parent has already ended
         # The command that `start_tethered` was given; no shell is wanted.
-        os.execve(command[0], command, {**os.environ, _PARENT: str(parent)})  # noqa: S606
+        variables = {**os.environ, _PARENT: f"{parent} {os.getpid()}"}
+        os.execve(command[0], command, variables)  # noqa: S606
     return 1
 
 

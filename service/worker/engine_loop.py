@@ -11,7 +11,7 @@ import structlog
 
 from hrm_core import DeviceMemoryError, Engine
 from service.jobs import Failure
-from service.wire.errors import SettingsError
+from service.wire.errors import SettingsError, UnknownCheckpoint
 from service.worker.adaptation_turns import AdaptationTurns
 from service.worker.engine_pool import EnginePool
 from service.worker.heartbeat import Watchdog
@@ -317,6 +317,10 @@ class EngineLoop(Thread):
             self._fail(job, error)
 
     def _fail(self, job: ActiveJob, error: Exception) -> None:
+        if job.job.shard is not None and isinstance(error, UnknownCheckpoint):
+            # For another worker that serves it. Where none does, the job is put together again.
+            self._end(Changed(job.id, Change.RELEASED))
+            return
         # Of several checkpoints, the one that could not be enrolled is named.
         is_ensemble = job.stage is Stage.ENROLLING and len(job.checkpoints) > 1
         self._end(Failed.from_error(job.id, error, job.next_checkpoint if is_ensemble else None))

@@ -15,7 +15,7 @@ from service.solving.members import Member
 from service.solving.shards import OUTCOMES
 from service.solving.solve import Solving, group_by_puzzle
 from service.wire.answer import Answer, Candidate
-from service.wire.errors import InputError
+from service.wire.errors import InputError, UnknownCheckpoint
 from service.wire.job import Progress, TestProgress
 from service.wire.options import SolveOptions
 from service.wire.task import DEFAULT_NAME
@@ -79,10 +79,13 @@ class CheckpointChooser:
         Beside an ensemble that is the default one, whatever it knows; so it is where the configured
         one is not served here, and the job then fails.
 
-        Raises: UnknownPuzzle; CanvasExceeded.
+        Raises: UnknownPuzzle; CanvasExceeded; UnknownCheckpoint for that of a shard which was
+        claimed before a reload.
         """
-        if request.checkpoint_sha256 is not None:
-            return self._names[request.checkpoint_sha256]  # no others are claimed
+        if (sha256 := request.checkpoint_sha256) is not None:
+            if sha256 not in self._names:
+                raise UnknownCheckpoint(f"checkpoint {sha256} is served no longer")
+            return self._names[sha256]
         default, options = self._default, request.options
         if default is not None and (options.ensemble or default not in self._hashes):
             return default

@@ -13,7 +13,7 @@ from service.jobs import Claims
 from service.runtime.folders import state_subfolder
 from service.runtime.hangup import on_hangup
 from service.runtime.settings import Settings
-from service.runtime.tether import has_lost_parent
+from service.runtime.tether import end_with_parent
 from service.runtime.tracing import open_tracer
 from service.worker.engine_pool import MakeEngine
 from service.worker.worker import Worker
@@ -43,12 +43,11 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
 
     def stop(*_: object) -> None:
         worker.stop()
-        if has_lost_parent():  # its Valkey ends too, and no result would be kept
-            worker.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     on_hangup(worker.reload, stop)
+    end_with_parent(worker.abandon)  # its Valkey ends too, and no result would be kept
     log: Any = structlog.get_logger(__name__)
     if settings.worker_metrics_port is not None:
         server = worker.metrics.serve(

@@ -139,6 +139,10 @@ class Worker:
         """Stop in order; at the second call, hand jobs back at once. Safe in a signal handler."""
         self._num_stops += 1  # neither lock nor event: the handler may interrupt their holder
 
+    def abandon(self) -> None:
+        """Stop, and hand jobs back at once. From any thread."""
+        self._num_stops = 2
+
     def reload(self) -> None:
         """Serve what is in the checkpoint folders now. Safe in a signal handler."""
         self._engine.send(ReloadCheckpoints())  # its queue may be entered again by a handler

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,14 @@ def answers(url: str, path: str) -> bool:
         return False
 
 
-@pytest.fixture
-def serving(
-    start_hrm_arc: Any, tiny_folder: Path, tmp_path: Path
+@contextmanager
+def running_service(
+    start_hrm_arc: Any, checkpoints: Path, state: Path
 ) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """Return a service that is ready, and its address."""
+    """Run a service; gives it once it is ready, with its address."""
     process: subprocess.Popen[str] = start_hrm_arc(
-        *("serve", "--port", 0, "--checkpoints", tiny_folder, "--device", "cpu"),
-        *("--state-folder", tmp_path / "state", "--log-format", "json"),
+        *("serve", "--port", 0, "--checkpoints", checkpoints, "--device", "cpu"),
+        *("--state-folder", state, "--log-format", "json"),
     )
     with process:
         assert process.stdout is not None
@@ -77,6 +78,15 @@ def serving(
         assert "Stop with Ctrl-C" in said
         yield process, found[1]
         process.kill()
+
+
+@pytest.fixture
+def serving(
+    start_hrm_arc: Any, tiny_folder: Path, tmp_path: Path
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """Return a service that is ready, and its address."""
+    with running_service(start_hrm_arc, tiny_folder, tmp_path / "state") as running:
+        yield running
 
 
 def test_it_answers_replaces_what_dies_and_stops_in_order(
@@ -118,6 +128,30 @@ def test_it_answers_replaces_what_dies_and_stops_in_order(
     shown = hrm_arc("jobs", "show", job["id"], "--state-folder", tmp_path / "state")
     assert shown.code == 0, shown.said
     assert json.loads(shown.out)["result"] == job["result"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the parts are stopped in order")
+def test_a_job_of_a_killed_service_ends_after_a_restart(
+    start_hrm_arc: Any, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HRM_ARC_GRACE_S", "3600")  # no part may wait for it
+    unknown = {"train": [{"input": [[1, 2]], "output": [[2, 1]]}], "test": [{"input": [[3, 4]]}]}
+    with running_service(start_hrm_arc, tiny_folder, tmp_path / "state") as (process, url):
+        body = unknown | {"options": {"adapt": "always", "adapt_s": 5}}
+        job_id = httpx.post(f"{url}/v1/jobs", json=body).json()["id"]
+        job_url = f"/v1/jobs/{job_id}"
+        wait_until(lambda: httpx.get(url + job_url).json()["state"] == "adapting")
+        parts = children_of(process.pid)
+        assert len(parts) == 3
+
+        process.kill()
+
+        wait_until(lambda: not [pid for pid in parts if Path(f"/proc/{pid}").exists()])
+    with running_service(start_hrm_arc, tiny_folder, tmp_path / "state") as (process, url):
+        wait_until(lambda: httpx.get(url + job_url).json()["state"] == "succeeded")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0
 
 
 def test_a_taken_port_is_reported_before_anything_starts(

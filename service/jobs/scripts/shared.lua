@@ -4,6 +4,8 @@ local prefix = ARGV[1]
 local group = 'workers'
 local events_kept = 5000
 local empty_queue_ttl_s = 86400
+-- A worker that did not register for this long is gone.
+local worker_seen_s = 10
 
 local function job_key(id) return prefix .. 'job:' .. id end
 local function queue_key(priority) return prefix .. 'queue:' .. priority end
@@ -144,15 +146,30 @@ local function add_up_progress(job)
   event(job, 'progress', data, false)
 end
 
+-- Makes a divided job one that is not.
+local function undivide(id)
+  drop_shards(id)
+  redis.call('HDEL', job_key(id), 'shards', 'open', 'split', 'checkpoint', 'variants')
+  redis.call('DEL', votes_key(id))
+  redis.call('SREM', prefix .. 'divided', id)
+end
+
+-- Puts a divided job back into the queue, uncharged.
+local function rejoin(id)
+  local fields = redis.call('HMGET', job_key(id), 'owner', 'priority')
+  undivide(id)
+  redis.call('HINCRBY', job_key(id), 'attempts', -1)
+  redis.call('HDEL', job_key(id), 'progress', 'started_ms')
+  enqueue(id, fields[1], fields[2])
+  state_event(id)
+end
+
 -- Ends a job, whatever its state was; the record stays for ttl_s. The id may be that of a shard.
 local function finish(id, state, ttl_s, failure_code, failure_detail, by_worker)
   drop_shard(id, by_worker)
   id = job_of(id)
   local key = job_key(id)
-  drop_shards(id)
-  redis.call('HDEL', key, 'shards', 'open', 'split', 'checkpoint', 'variants')
-  redis.call('DEL', votes_key(id))
-  redis.call('SREM', prefix .. 'divided', id)
+  undivide(id)
   local fields = redis.call('HMGET', key, 'state', 'owner', 'priority', 'entry', 'batch')
   if fields[1] == 'queued' then count_waiting(fields[2], -1) end
   drop_entry(fields[3], fields[4])

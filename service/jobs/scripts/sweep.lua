@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
--- Ends overdue jobs, restarts leases after the clock went back, and removes the oldest ended jobs
--- beyond a number. Gives 1 when it is time to compare the records with the queues.
+-- Ends overdue jobs, restarts leases after the clock went back, puts jobs together that are divided
+-- for nobody, and removes the oldest ended jobs beyond a number. Gives 1 when it is time to compare
+-- the records with the queues.
 local result_ttl_s, max_ended, reconcile_every_s = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local first = 5  -- from here on: priorities
 local now = now_ms()
@@ -25,6 +26,19 @@ end
 redis.call('SET', prefix .. 'clock', whole(now))
 
 end_overdue(result_ttl_s)
+
+-- Divided jobs of checkpoints that no worker answers with wait again, whole: nobody takes their
+-- shards, and the worker that claims the job decides as it does on any other.
+local served = {}
+for i = first, #ARGV do served[ARGV[i]] = true end
+for _, id in ipairs(redis.call('SMEMBERS', prefix .. 'divided')) do
+  local checkpoint = redis.call('HGET', job_key(id), 'checkpoint') or ''
+  local ready = prefix .. 'ready:' .. checkpoint
+  if not served[shard_priority(checkpoint)]
+      and redis.call('ZCOUNT', ready, now / 1000 - worker_seen_s, '+inf') == 0 then
+    rejoin(id)
+  end
+end
 
 local function forget(id, owner)
   redis.call('DEL', job_key(id))

@@ -1,6 +1,7 @@
 """Large jobs that several workers share: the votes of one worker, and an end to all parts."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +15,7 @@ from voting_engine import VotingEngine, write_wide_folder
 from augment import Puzzle
 from hrm_core import open_checkpoint
 from service.jobs import Claims, Job, JobState
-from service.jobs.keys import PREFIX, ready_key
+from service.jobs.keys import DIVIDED, PREFIX, ready_key
 from service.solving.enrolment import RowIndex
 from service.solving.members import Member
 from service.solving.solve import Solving, solve
@@ -195,3 +196,34 @@ def test_a_shard_that_uses_up_its_attempts_fails_its_job_which_can_be_queued_aga
     queue.ask(lambda store: store.requeue(job_id))
     answer = answer_of(queue.wait_until_ended(job_id))
     assert answer["tests"] == solved_whole(wide, stop_early=False)
+
+
+def test_divided_jobs_of_a_dropped_checkpoint_end_as_whole_ones_do(
+    start_all: Callable[..., list[Any]],
+    queue: Any,
+    wide: tuple[Path, Puzzle],
+    fresh_redis: redis.Redis,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "served"
+    shutil.copytree(wide[0], folder / "first")
+    write_wide_folder(folder / "second", 32)
+    engine = partial(VotingEngine, step_s=0.05, num_slots=1)
+    running = start_all(2, engine, checkpoints=(folder,))
+    named = queue.submit(wide[1], stop_early=False, checkpoint="first")
+    unnamed = queue.submit(wide[1], stop_early=False)
+    for job_id in (named, unnamed):
+        queue.wait_until(job_id, lambda job: job.progress is not None)
+    assert fresh_redis.scard(DIVIDED) == 2
+
+    shutil.rmtree(folder / "first")
+    for one in running:
+        one.worker.reload()
+
+    failed = queue.wait_until_ended(named)
+    assert failed.failure is not None
+    assert failed.failure.code == "unknown_checkpoint"
+    answer = answer_of(queue.wait_until_ended(unnamed))
+    assert (answer["checkpoint"], answer["workers"]) == ("second", 1)
+    assert left_over(fresh_redis) == set()
+    assert {one.code for one in running} == {None}  # both go on

@@ -106,3 +106,41 @@ def test_a_command_whose_parent_is_gone_already_does_not_start() -> None:
 
     assert done.returncode == 1
     assert done.stdout == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not known elsewhere")
+def test_a_command_that_does_not_stop_ends_soon_after_its_parent() -> None:
+    command = (
+        "import signal, time; from service.runtime.tether import end_with_parent\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "end_with_parent(lambda: print('stopping', flush=True), limit_s=0.1)\n"
+        "print('begun', flush=True); time.sleep(600)"
+    )
+    parent = (
+        "import sys; from service.runtime.tether import start_tethered;"
+        f"start_tethered([sys.executable, '-c', {command!r}]).wait()"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+
+        process.kill()
+
+        assert process.stdout.read() == b"stopping\n"  # until the command, too, is gone
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not known elsewhere")
+def test_what_a_tethered_command_starts_is_not_tethered() -> None:
+    command = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c',"
+        "'from service.runtime.tether import end_with_parent, has_lost_parent;"
+        "end_with_parent(lambda: print(1), 0); print(has_lost_parent())'])"
+    )
+    parent = (
+        "import sys; from service.runtime.tether import start_tethered;"
+        f"start_tethered([sys.executable, '-c', {command!r}]).wait()"
+    )
+
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, check=True)
+
+    assert done.stdout == b"False\n"
