@@ -1,5 +1,6 @@
 """What the API counts, and what is around every request: an id, a log line, a check of `Host`."""
 
+import asyncio
 import re
 import secrets
 import time
@@ -20,7 +21,7 @@ from prometheus_client import (
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.problems import Problem, internal_problem
+from service.api.problems import RETRY_SOON, Problem, internal_problem
 from service.jobs import Depth, WorkerRecord
 from service.runtime.settings import PREFIX, Settings, parse_address
 from service.wire.options import PRIORITIES, Priority
@@ -153,6 +154,10 @@ class Observed:
             self._metrics.in_progress.inc()
             try:
                 await self._app(scope, receive, send_marked)
+            except asyncio.CancelledError:  # by a stop of the service, once the grace time is over
+                if status != GONE:
+                    raise
+                await _stopping_problem().response()(scope, receive, send_marked)
             except Exception:
                 self._log.exception("request failed", **_about(scope))
                 if status != GONE:
@@ -241,6 +246,14 @@ class KnownHosts:
 def _normalised(host: str) -> str:
     address = parse_address(host)
     return host.lower() if address is None else str(address)
+
+
+def _stopping_problem() -> Problem:
+    return Problem(
+        "not_ready",
+        "the service stops, and the request did not arrive in time: try again in a moment",
+        headers=RETRY_SOON,
+    )
 
 
 def _unknown_host(host: str) -> Problem:

@@ -13,7 +13,11 @@ from typing import Any, Final, Self, cast
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from service.api.app import create_app
 from service.api.problems import RETRY_SOON, Problem
@@ -63,6 +67,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_refused = False
         self._refusal: Problem | None = None
         self._timer: TimerHandle | None = None
+        # What is being answered; of several pipelined requests the first, and `cycle` the last.
+        self._answered: RequestResponseCycle | None = None
 
     @classmethod
     def maker(cls, limits: ConnectionLimits) -> Callable[..., Self]:
@@ -73,7 +79,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     @property
     def _is_serving(self) -> bool:
-        """Whether a request is under way; of several pipelined ones `cycle` is the last."""
+        """Whether a request is under way."""
         return self.cycle is not None and not self.cycle.response_complete
 
     # --- as asyncio calls it
@@ -93,10 +99,15 @@ class LimitedProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Forget the connection, and with it the requests that were pipelined."""
         self._stop_timer()
         self._idle.pop(self, None)
+        self.pipeline.clear()
         super().connection_lost(exc)
+        if self._answered is not None and self._answered is not self.cycle:
+            # uvicorn lets only the last request know.
+            self._answered.disconnected = True
+            self._answered.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, unless the client was refused."""
@@ -138,6 +149,8 @@ class LimitedProtocol(HttpToolsProtocol):
             raise ValueError(self._refusal.detail)
         self._stop_timer()
         super().on_headers_complete()
+        if not self.pipeline:
+            self._answered = self.cycle
         self._idle.pop(self, None)
 
     def on_body(self, body: bytes) -> None:
@@ -154,6 +167,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on to the next request, or wait for one."""
+        self._answered = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self in self.connections and not self._is_serving:
             self._idle[self] = None

@@ -41,6 +41,21 @@ def test_an_endless_head_is_refused_and_costs_nothing(
     assert served.memory_mb("VmHWM") - before_mb < MAX_GROWTH_MB
 
 
+def test_a_body_that_never_comes_is_answered_when_the_service_stops(
+    valkey_url: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "api.log"
+    head = b"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with serving(valkey_url, log, HRM_ARC_GRACE_S="1") as served, connect(served) as connection:
+        connection.sendall(head + b"Content-Length: 9\r\nExpect: 100-continue\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")  # the body is being waited for
+        served.process.terminate()
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "not_ready"
+    assert "Traceback" not in log.read_text("utf-8")
+
+
 def test_half_requests_make_room_for_whole_ones(
     valkey_url: str, worker: Worker, tmp_path: Path
 ) -> None:

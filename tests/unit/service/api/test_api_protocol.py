@@ -28,7 +28,10 @@ def anyio_backend() -> str:
 
 
 class App:
-    """Answers GET / and POST / with what it received; /early before that, /held when released."""
+    """Answers GET / and POST / with what it received; /early before that, /held when released.
+
+    /watched is answered as long as the client is there.
+    """
 
     def __init__(self) -> None:
         self.released = asyncio.Event()
@@ -48,6 +51,10 @@ class App:
         if scope["path"] == "/held":
             await send({"type": "http.response.body", "body": b"begun,", "more_body": True})
             await self.released.wait()
+        if scope["path"] == "/watched":
+            await send({"type": "http.response.body", "body": b"begun,", "more_body": True})
+            if (await receive())["type"] == "http.disconnect":
+                self.saw_disconnect.set()
         await send({"type": "http.response.body", "body": b"answer to [" + body + b"]"})
 
 
@@ -327,6 +334,17 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
         app.released.set()
         for said in (b"answer to []", b"answer to []", b"answer to [x]"):
             assert said in await client.until(b"0\r\n\r\n")
+
+
+async def test_the_first_of_pipelined_requests_ends_with_its_client() -> None:
+    app = App()
+    async with Server(app) as server:
+        client = await server.connect()
+        client.send(GET, b"GET /watched HTTP/1.1\r\n", HOST, b"\r\n", GET, GET)
+        await client.until(b"begun,")
+        client.writer.transport.abort()
+        async with asyncio.timeout(LIMIT_S):
+            await app.saw_disconnect.wait()
 
 
 @pytest.mark.parametrize("broken", [b"\0nonsense\r\n\r\n", HALF + b"a" * 400_000])
