@@ -20,8 +20,9 @@ def sweep(
     `run` runs a script. Reconciling queues jobs again that have no entry in a queue, counts waiting
     and dead jobs again, and removes consumers of dead workers.
     """
-    if run("sweep", result_ttl_s, max_ended, RECONCILE_EVERY_S, *priorities, *shard_priorities):
-        reconcile(run, priorities, result_ttl_s=result_ttl_s)
+    every = (*priorities, *shard_priorities)
+    if run("sweep", result_ttl_s, max_ended, RECONCILE_EVERY_S, *every):
+        reconcile(run, every, result_ttl_s=result_ttl_s)
 
 
 def eviction_policy(memory: Mapping[str, Any]) -> str | None:

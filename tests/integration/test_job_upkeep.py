@@ -8,7 +8,16 @@ import redis
 from job_desk import Desk, job
 
 from service.jobs import BatchStore, Claims, JobState, NewBatch, WorkerRecord
-from service.jobs.keys import CLOCK, DEAD, GROUP, WAITING, WORKERS, job_key, queue_key
+from service.jobs.keys import (
+    CLOCK,
+    DEAD,
+    GROUP,
+    WAITING,
+    WORKERS,
+    job_key,
+    queue_key,
+    shard_priority,
+)
 from service.jobs.upkeep import reconcile
 from service.wire.errors import BatchNotFound, JobNotFound, QueueFull, QueueUnavailable
 from service.wire.options import PRIORITIES
@@ -34,8 +43,8 @@ def worker(url: str) -> Iterator[Claims]:
     claims.close()
 
 
-def put_right(claims: Claims) -> None:
-    reconcile(claims._run, PRIORITIES, result_ttl_s=60)
+def put_right(claims: Claims, *priorities: str) -> None:
+    reconcile(claims._run, priorities or PRIORITIES, result_ttl_s=60)
 
 
 def register(claims: Claims) -> None:
@@ -146,6 +155,24 @@ def test_consumers_of_dead_workers_go_once_nothing_is_pending(
     batch = fresh_redis.xinfo_consumers(queue_key("batch"), GROUP)
     assert names == {b"one"}
     assert {consumer["name"] for consumer in batch} == {b"one", b"holds"}
+
+
+def test_consumers_of_dead_workers_go_from_queues_of_shards_too(
+    url: str, desk: Desk, worker: Claims, fresh_redis: redis.Redis
+) -> None:
+    shards = shard_priority("0" * 64)
+    register(worker)
+    for claims in (worker, Claims(url, worker_id="dead")):
+        claims.serve(["0" * 64])
+        claims.claim(1, 0, most_shards=1)
+    desk.submit(job())
+    fresh_redis.hset(WAITING, "", 7)  # so that waiting jobs are counted again
+
+    put_right(worker, *PRIORITIES, shards)
+
+    names = {one["name"] for one in fresh_redis.xinfo_consumers(queue_key(shards), GROUP)}
+    assert names == {b"one"}
+    assert fresh_redis.hget(WAITING, "") == b"1"
 
 
 def test_jobs_that_are_gone_are_not_dead(

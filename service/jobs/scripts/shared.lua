@@ -16,6 +16,7 @@ local function queue_key(priority) return prefix .. 'queue:' .. priority end
 local function job_of(id) return id:match('^[^.]+') or id end
 local function shard_id(job, number) return job .. '.' .. number end
 local function shard_priority(checkpoint) return 'shards:' .. checkpoint end
+local function is_of_shards(priority) return priority:find('^shards:') end
 local function votes_key(job) return prefix .. 'votes:' .. job end
 
 -- With the owner's length, or owner a with key b:c would meet owner a:b with key c.
@@ -69,7 +70,7 @@ end
 
 -- Lets a queue of shards go after a while in which it was empty: its checkpoint may have gone.
 local function expire_empty(priority)
-  if priority:find('^shards:') and redis.call('XLEN', queue_key(priority)) == 0 then
+  if is_of_shards(priority) and redis.call('XLEN', queue_key(priority)) == 0 then
     redis.call('EXPIRE', queue_key(priority), empty_queue_ttl_s)
   end
 end

@@ -1,13 +1,13 @@
 #!lua flags=allow-oom
 -- Puts right what is counted and listed: waiting jobs, dead jobs, consumers of workers that are gone.
-local first = 2  -- from here on: priorities
+local first = 2  -- from here on: priorities; shards are counted nowhere
 local waiting, num_queued = prefix .. 'waiting', 0
 
 for i = first, #ARGV do
   local queue = queue_key(ARGV[i])
   local pending = redis.pcall('XPENDING', queue, group)
   if not pending.err then
-    num_queued = num_queued + redis.call('XLEN', queue) - pending[1]
+    if not is_of_shards(ARGV[i]) then num_queued = num_queued + redis.call('XLEN', queue) - pending[1] end
     for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', queue, group)) do
       local consumer = {}
       for j = 1, #flat, 2 do consumer[flat[j]] = flat[j + 1] end
@@ -23,7 +23,8 @@ end
 if num_queued ~= tonumber(redis.call('HGET', waiting, '') or 0) then
   redis.call('DEL', waiting)
   for i = first, #ARGV do
-    for _, entry in ipairs(redis.call('XRANGE', queue_key(ARGV[i]), '-', '+')) do
+    local entries = is_of_shards(ARGV[i]) and {} or redis.call('XRANGE', queue_key(ARGV[i]), '-', '+')
+    for _, entry in ipairs(entries) do
       local fields = redis.call('HMGET', job_key(entry[2][2]), 'state', 'owner', 'entry')
       if fields[1] == 'queued' and fields[3] == entry[1] then count_waiting(fields[2], 1) end
     end
