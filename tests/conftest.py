@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from constant_tasks import make_constant_tasks, train_on_constant_tasks
 
-from augment import Task, parse_task, task_document
+from augment import Task, task_document
 
 if TYPE_CHECKING:
     import redis
@@ -119,32 +120,8 @@ def small_folder(arc1_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def constant_tasks() -> tuple[Task, ...]:
-    """Return four tasks over the same inputs, each with one output whatever the input.
-
-    So only the puzzle row determines the answer, and a model of a few thousand weights learns them
-    all. "square" has two test inputs, which are equal.
-    """
-    inputs = (
-        [[1, 2, 3], [4, 5, 6], [7, 8, 9]],
-        [[0, 1, 1], [2, 0, 3], [4, 4, 0]],
-        [[5, 0, 6], [0, 7, 0], [8, 0, 9]],
-    )
-    outputs = {
-        "square": [[1, 1], [1, 1]],
-        "bar": [[3, 3, 3]],
-        "steps": [[5, 0], [6, 5]],
-        "column": [[2], [7], [2]],
-    }
-    return tuple(
-        parse_task(
-            {
-                "train": [{"input": rows, "output": output} for rows in inputs],
-                "test": [{"input": inputs[0], "output": output}] * (2 if name == "square" else 1),
-            },
-            name,
-        )
-        for name, output in outputs.items()
-    )
+    """Return four tasks with one output each, whatever the input."""
+    return make_constant_tasks()
 
 
 @pytest.fixture(scope="session")
@@ -158,41 +135,9 @@ def task_folder(constant_tasks: tuple[Task, ...], tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture(scope="session")
-def trained_folders(
-    constant_tasks: tuple[Task, ...], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Path]:
-    """Train a tiny model on the four tasks, 6 variants each: as it was early on, and at the end."""
-    import torch
-    from hidden_orders import TINY_ARCH
-
-    from hrm_core import ARC_VOCAB_SIZE, Pretraining, TrainSettings, parse_arch
-    from service.adaptation.dataset import build_dataset
-    from service.solving.records import PUZZLES_NAME, index_document
-
-    folder = tmp_path_factory.mktemp("trained")
-    dataset = build_dataset([task.puzzle for task in constant_tasks], 3, 6, seed=0)
-    config = parse_arch({"arch": TINY_ARCH}).configure(
-        vocab_size=ARC_VOCAB_SIZE, seq_len=9, num_rows=len(dataset.identifiers)
-    )
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    run = Pretraining(
-        folder / "end",
-        config,
-        dataset.arrays,
-        TrainSettings(num_steps=300, batch_size=48, lr=2e-3, warmup_steps=10),
-        {
-            "identifiers.json": list(dataset.identifiers),
-            PUZZLES_NAME: index_document(dataset.puzzles),
-        },
-        device=torch.device("cpu"),
-        compile_step=False,
-    )
-    run.train(lambda progress: None, lambda: run.step >= 100)
-    shutil.copytree(folder / "end", folder / "early")
-    run.train(lambda progress: None)
-    torch.set_num_threads(num_threads)
-    return folder / "early", folder / "end"
+def trained_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Train a tiny model on the four tasks: as it was early on, and at the end."""
+    return train_on_constant_tasks(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture(scope="session")
