@@ -13,7 +13,7 @@ from voting_engine import VotingEngine, write_wide_folder
 from augment import Puzzle
 from service.jobs import Job, Shard
 from service.wire.job import Progress
-from service.worker.messages import Divided, Failed, StartJob, Succeeded, Voted
+from service.worker.messages import Change, Changed, Divided, Failed, StartJob, Succeeded, Voted
 from service.worker.shards import MAX_SHARDS, Divider, judge
 
 NUM_VARIANTS = 40
@@ -162,3 +162,10 @@ def test_a_shard_of_another_number_of_variants_fails_its_job(run: Callable[..., 
     end = run(shard)
     assert isinstance(end, Failed)
     assert "39 where the job was divided" in end.failure.detail
+
+
+def test_a_shard_of_a_checkpoint_that_was_dropped_is_handed_back(run: Callable[..., Any]) -> None:
+    divided = run(threshold=48)
+    shard = shard_of(divided, range(8), checkpoint_sha256="0" * 64)  # as it was before a reload
+    assert run(shard) == Changed("job", Change.RELEASED)
+    assert isinstance(run(shard_of(divided, range(8))), Voted)  # the loop goes on
