@@ -9,6 +9,7 @@ import pytest
 from fault_support import ROOT
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the files of another process")
 @pytest.mark.parametrize("minutes", [0.5, pytest.param(2, marks=pytest.mark.full)])
 def test_a_short_soak_passes_its_audit(minutes: float, tmp_path: Path) -> None:
     paths = os.pathsep.join((str(ROOT / "tests"), str(ROOT)))
