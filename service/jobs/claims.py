@@ -87,11 +87,12 @@ class Claims:
         or out of attempts are ended on the way.
         """
         self._shard_priorities.rotate(-1)
-        sharded = tuple(self._shard_priorities)[:most_shards]
+        sharded = tuple(self._shard_priorities)
         jobs: list[Job] = []
-        if sharded and num_places > 0:
-            with self._keeping(jobs):
-                self._read(sharded[:num_places], 1, None, jobs)
+        with self._keeping(jobs):
+            for priority in sharded:  # each, also for one place: most often one has shards
+                if len(jobs) < min(most_shards, num_places):
+                    self._read((priority,), 1, None, jobs)
         most_batch = num_places if most_batch is None else min(most_batch, num_places)
         first = min(num_batch_places, most_batch)
         shares: tuple[tuple[Priority, int], ...] = (
@@ -108,7 +109,7 @@ class Claims:
                 # COUNT is per stream, so with one place left only one stream can be waited for.
                 both = num_places > 1 and most_batch > 0
                 waited = PRIORITIES if both else PRIORITIES[:1]
-                more = sharded[: num_places - len(waited)]
+                more = sharded[: min(most_shards, num_places - len(waited))]
                 self._read((*waited, *more), 1, block_s, jobs)
         return jobs
 

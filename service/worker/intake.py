@@ -21,7 +21,7 @@ CLAIM_BLOCK_S = 1.0
 RECLAIMS_PER_LEASE = 5
 # One to compute, and one that follows without a pause; the rest are for other workers.
 MAX_SHARDS_HELD = 2
-# Beside as many: a shard that ends now makes room for one that a wait would not notice.
+# Beside one: when it ends there is room for another, maybe of a queue that is not waited for.
 SHARDS_BLOCK_S = 0.05
 
 
@@ -158,7 +158,7 @@ class Intake:
             self._accept(jobs, is_reclaimed=True)
             if jobs:
                 return
-        block_s = CLAIM_BLOCK_S if most_shards else SHARDS_BLOCK_S
+        block_s = SHARDS_BLOCK_S if self._leases.num_shards else CLAIM_BLOCK_S
         jobs = self._claims.claim(
             num_free,
             block_s=max(0.0, min(block_s, self._next_reclaim - now)),

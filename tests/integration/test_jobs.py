@@ -805,3 +805,19 @@ def test_an_unreachable_redis_is_said_so() -> None:
         Claims(nowhere, worker_id="one").claim(1, 0)
     with pytest.raises(QueueUnavailable, match="no address of a Redis"):
         JobStore.connect("somewhere")
+
+
+def test_a_worker_of_several_checkpoints_finds_a_shard_of_any_at_once(
+    desk: Desk, worker: Claims
+) -> None:
+    worker.serve(["a", "b", "c"])
+    worker.claim(1, 0)
+    job_id = desk.submit(job())
+    assert worker.claim(1, 0)
+    parts = [range(part, part + 1) for part in range(4)]
+    assert worker.shards.split(job_id, "b", parts, 4, b'{"outcomes":0}')
+
+    for _ in parts:  # whichever queue is looked at first
+        (claimed,) = worker.claim(1, 0, most_shards=1)
+        assert claimed.shard is not None
+    assert worker.claim(1, 0, most_shards=1) == []
