@@ -21,10 +21,10 @@ from service.solving.records import AdaptationRecord, read_adaptation
 
 Start = Callable[..., WorkerProcess]
 CANVAS = 6
-SNAPSHOT_S = 2.0
+SNAPSHOT_S = 1.0
 # Enough for a slow observer to see the adaptation while it runs.
-NUM_STEPS = 60
-STEPS_A_KILL = 60
+NUM_STEPS = 30
+STEPS_A_KILL = 30
 # Where several puzzles make it more.
 FEW_STEPS = 20
 # A step and the writing of a snapshot come on top of the seconds between two snapshots.
