@@ -1,6 +1,5 @@
 """The votes of several members: limits in common, and an order that outcomes are counted in."""
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
 
@@ -13,6 +12,8 @@ from voting import Tally
 
 # An outcome that is not counted yet, and the index of its member.
 _Arrived = tuple[int, Outcome]
+# The ballots of each member, by its index.
+_Ballots = dict[int, Tally]
 _Settles = Callable[[Tally], bool]
 
 
@@ -82,20 +83,27 @@ def _count(
     if not arrived:
         return False
 
-    def ballots_of(num: int) -> dict[int, Tally]:
-        return {
-            index: votes[index].ballots(outcomes)
-            for index, outcomes in _by_member(arrived[:num]).items()
+    def with_more(ballots: _Ballots, more: Sequence[_Arrived]) -> _Ballots:
+        added = {
+            index: votes[index].ballots(outcomes) for index, outcomes in _by_member(more).items()
         }
+        before = {index: ballots[index].merge(added[index]) for index in ballots.keys() & added}
+        return ballots | added | before
 
-    def is_enough(num: int) -> bool:
-        return settles(reduce(Tally.merge, ballots_of(num).values()))
+    def is_enough(ballots: _Ballots) -> bool:
+        return settles(reduce(Tally.merge, ballots.values()))
 
-    num, ballots = len(arrived), ballots_of(len(arrived))
-    if settles(reduce(Tally.merge, ballots.values())):
+    num, ballots = len(arrived), with_more({}, arrived)
+    if is_enough(ballots):
         # The fewest that do; once settled, a vote stays so with every further ballot.
-        num = 1 + bisect_left(range(1, num), True, key=is_enough)
-        ballots = ballots_of(num)
+        num_too_few, too_few = 0, _Ballots()
+        while num - num_too_few > 1:
+            middle = (num_too_few + num) // 2
+            tried = with_more(too_few, arrived[num_too_few:middle])
+            if is_enough(tried):
+                num, ballots = middle, tried
+            else:
+                num_too_few, too_few = middle, tried
     for index, outcomes in _by_member(arrived[:num]).items():
         votes[index].count(test_index, outcomes, ballots[index])
     return True

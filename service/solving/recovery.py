@@ -4,11 +4,14 @@ HRM's builder meets the tasks of a folder in an unknown order, but once a task i
 its variants and the row of the task after it follow. So the next bare row is tried with all tasks
 that are left, and the best few are followed in branches. A wrong task draws another number of
 tries, as a rule, after which its branch expects wrong variants everywhere and falls back. Where it
-does not, its own row later finds nothing that fits, and the two are exchanged.
+does not, its own row later finds nothing that fits, and the two are exchanged. At the end, tasks
+that fit their rows least are tried at each other's places.
 """
 
+import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +27,8 @@ MAX_BRANCHES = 8
 NUM_FINALISTS, NUM_REPLACEMENTS = 8, 3
 # Variants of a finalist, spread over its rows.
 NUM_VARIANTS_ASKED = 4
+# Of all tasks in the end, so many that gained least are tried in the places of each other.
+NUM_WEAKEST = 24
 # Branches further behind the best one are dropped; a task gains about 1.5.
 MAX_BEHIND = 1.0
 
@@ -118,6 +123,7 @@ class Recovery:
             raise AlignmentError(
                 f"the best order has {self.best.row} names, but the table {self._num_rows} rows"
             )
+        yield from self._exchange_pairs()
 
     def names(self) -> list[str]:
         """Return the names of all rows in the best branch's order."""
@@ -125,6 +131,17 @@ class Recovery:
         for index, start in zip(self.best.tasks, self.best.starts, strict=True):
             names += self._draw(index, start).names(self._names[index], Dialect.HRM)
         return names
+
+    def are_exchangeable(self, first: int, second: int) -> bool:
+        """Whether two tasks of the best branch may be exchanged without moving any other."""
+        branch = self.best
+        tasks = branch.tasks[first], branch.tasks[second]
+        folder = next(one for one in self._folders if tasks[0] in one)
+        return tasks[1] in folder and all(
+            (group.end, branch.rows[index] + 1 + len(group.dihedrals)) == branch.end_of(index)
+            for index, task in ((first, tasks[1]), (second, tasks[0]))
+            for group in [self._draw(task, branch.starts[index])]
+        )
 
     def _step(self) -> Generator[RecoveryProgress, None, tuple[Branch, ...]]:
         """Return the best branches with one more task each."""
@@ -284,6 +301,27 @@ class Recovery:
                     branch.replaced(position, one.task_index, gain) for one, gain in gains.items()
                 ]
         return exchanged
+
+    def _exchange_pairs(self) -> Iterator[RecoveryProgress]:
+        """Exchange named tasks of a folder where both together fit the rows of the other better."""
+        sums = [math.fsum(gains) for gains in self.best.gains]
+        for pair in combinations(sorted(np.argsort(sums)[:NUM_WEAKEST].tolist()), 2):
+            branch = self.best
+            if not self.are_exchangeable(*pair):
+                continue
+            tasks = [branch.tasks[index] for index in pair]
+            now, then = (
+                [_Choice(task, branch.rows[index], branch.starts[index]) for task, index in both]
+                for both in (zip(tasks, pair, strict=True), zip(tasks[::-1], pair, strict=True))
+            )
+            gains = yield from self._measure(
+                {one: self._draw(one[0], one[2]) for one in now + then}
+            )
+            before, after = (math.fsum(math.fsum(gains[one]) for one in of) for of in (now, then))
+            if after > before:
+                for index, one in zip(pair, then, strict=True):
+                    branch = branch.replaced(index, one.task_index, gains[one])
+                self.state = RecoveryState(branches=(branch,))
 
     def _draw(self, task_index: int, place: int) -> VariantGroup:
         return self._builder.draw(self._tasks[task_index], place)
