@@ -152,7 +152,7 @@ def test_forty_six_puzzles_of_sixteen_variants_are_recovered(
     arch = yaml.safe_load((arc1_folder / "all_config.yaml").read_text(encoding="utf-8"))["arch"]
     arch["crop"] = False  # HRM's builder knows only whole canvases
     settings = TrainSettings(
-        num_steps=200,
+        num_steps=500,
         batch_size=192,
         lr=1e-4,
         row_lr=2e-2,
