@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from service.jobs.served import WORKER_SEEN_S
+
 # One worker of all does it, for jobs of any.
 RECONCILE_EVERY_S = 60
 
@@ -21,7 +23,7 @@ def sweep(
     and dead jobs again, and removes consumers of dead workers.
     """
     every = (*priorities, *shard_priorities)
-    if run("sweep", result_ttl_s, max_ended, RECONCILE_EVERY_S, *every):
+    if run("sweep", result_ttl_s, max_ended, RECONCILE_EVERY_S, WORKER_SEEN_S, *every):
         reconcile(run, every, result_ttl_s=result_ttl_s)
 
 

@@ -4,8 +4,6 @@ local prefix = ARGV[1]
 local group = 'workers'
 local events_kept = 5000
 local empty_queue_ttl_s = 86400
--- A worker that did not register for this long is gone.
-local worker_seen_s = 10
 
 local function job_key(id) return prefix .. 'job:' .. id end
 local function queue_key(priority) return prefix .. 'queue:' .. priority end

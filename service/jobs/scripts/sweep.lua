@@ -3,7 +3,8 @@
 -- for nobody, and removes the oldest ended jobs beyond a number. Gives 1 when it is time to compare
 -- the records with the queues.
 local result_ttl_s, max_ended, reconcile_every_s = ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local first = 5  -- from here on: priorities
+local worker_seen_s = tonumber(ARGV[5])
+local first = 6  -- from here on: priorities
 local now = now_ms()
 local ended = prefix .. 'ended'
 
