@@ -265,7 +265,7 @@ class EngineLoop(Thread):
         return time.monotonic() - started if busy else None
 
     def _step(self, engine: Engine) -> None:
-        outcomes, step_s = self.watchdog.take_step(engine)
+        outcomes, step_s = self.watchdog.watch_step(engine)
         num_seated = engine.num_seated + len(outcomes)
         self._metrics.count_step(step_s, num_seated, engine.num_slots, outcomes)
         self._metrics.read_memory(self._pool.engines)

@@ -38,8 +38,8 @@ class Watchdog:
         if self._expected_since is None:
             self._expected_since = self._clock()
 
-    def take_step(self, engine: Engine) -> tuple[list[Outcome], float]:
-        """Let an engine take a step, and return its outcomes and the seconds that it took."""
+    def watch_step(self, engine: Engine) -> tuple[list[Outcome], float]:
+        """Watch an engine take a step; return its outcomes, and how long it took in seconds."""
         if engine.is_cold:  # it ran out of memory, and compiles again for fewer slots
             self.pause()
             engine.warm_up()

@@ -287,12 +287,11 @@ class JobTable:
         """Return the jobs with samples in an engine."""
         return tuple(job for job in self.in_stage(Stage.SOLVING) if engine in job.solving.engines)
 
-    def receive(self, outcomes: Sequence[Outcome]) -> list[tuple[ActiveJob, Exception]]:
-        """Hand outcomes to the jobs that they belong to; return those that failed, with the error.
+    def receive(self, outcomes: Sequence[Outcome]) -> Iterator[tuple[ActiveJob, Exception]]:
+        """Hand outcomes to the jobs that they belong to; yield those that fail, with the error.
 
         Raises: DeviceMemoryError, which concerns all jobs of the engine.
         """
-        failed: list[tuple[ActiveJob, Exception]] = []
         jobs = {job.solving: job for job in self.in_stage(Stage.SOLVING)}
         for solving, group in group_by_puzzle(outcomes).items():
             try:
@@ -300,8 +299,7 @@ class JobTable:
             except DeviceMemoryError:
                 raise
             except JOB_ERRORS as error:
-                failed.append((jobs[solving], error))
-        return failed
+                yield jobs[solving], error
 
     def next_to_start(self) -> ActiveJob | None:
         """Return the first waiting job that may start beside those that have, or None."""
