@@ -87,8 +87,8 @@ def _count(
         added = {
             index: votes[index].ballots(outcomes) for index, outcomes in _by_member(more).items()
         }
-        before = {index: ballots[index].merge(added[index]) for index in ballots.keys() & added}
-        return ballots | added | before
+        merged = {index: ballots[index].merge(added[index]) for index in ballots.keys() & added}
+        return ballots | added | merged
 
     def is_enough(ballots: _Ballots) -> bool:
         return settles(reduce(Tally.merge, ballots.values()))

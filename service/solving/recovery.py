@@ -309,17 +309,16 @@ class Recovery:
             branch = self.best
             if not self.are_exchangeable(*pair):
                 continue
-            tasks = [branch.tasks[index] for index in pair]
-            now, then = (
-                [_Choice(task, branch.rows[index], branch.starts[index]) for task, index in both]
-                for both in (zip(tasks, pair, strict=True), zip(tasks[::-1], pair, strict=True))
-            )
+            crossed = [
+                _Choice(branch.tasks[other], branch.rows[index], branch.starts[index])
+                for index, other in (pair, pair[::-1])
+            ]
             gains = yield from self._measure(
-                {one: self._draw(one[0], one[2]) for one in now + then}
+                {one: self._draw(one.task_index, one.place) for one in crossed}
             )
-            before, after = (math.fsum(math.fsum(gains[one]) for one in of) for of in (now, then))
-            if after > before:
-                for index, one in zip(pair, then, strict=True):
+            before = math.fsum(math.fsum(branch.gains[index]) for index in pair)
+            if math.fsum(math.fsum(gains[one]) for one in crossed) > before:
+                for index, one in zip(pair, crossed, strict=True):
                     branch = branch.replaced(index, one.task_index, gains[one])
                 self.state = RecoveryState(branches=(branch,))
 

@@ -85,8 +85,9 @@ def test_tasks_that_took_the_rows_of_each_other_are_exchanged(
     for first, second in combinations(range(whole.num_tasks), 2):
         if not whole.are_exchangeable(first, second):
             continue
-        wrong = best.replaced(first, best.tasks[second], best.gains[first])
-        wrong = wrong.replaced(second, best.tasks[first], best.gains[second])
+        nothing = (0.0, 0.0)  # what tasks gain at each other's places
+        wrong = best.replaced(first, best.tasks[second], nothing)
+        wrong = wrong.replaced(second, best.tasks[first], nothing)
         recovery = recovery_of(hidden_order, engine, RecoveryState(branches=(wrong,)))
         assert recovery.names() != hidden_order.names
         list(recovery.run())
