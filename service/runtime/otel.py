@@ -77,7 +77,7 @@ class OpenTelemetryTracer(Tracer):
         kind: Kind = "internal",
         ago_s: float = 0.0,
     ) -> Span:
-        """Begin a span that did so `ago_s` seconds ago; its parent is a span or a traceparent."""
+        """Begin a span, as of `ago_s` seconds ago; its parent is a span or a traceparent."""
         above = context.Context()
         if isinstance(parent, RecordedSpan):
             above = trace.set_span_in_context(parent.span, above)

@@ -50,7 +50,7 @@ class Tracer:
         kind: Kind = "internal",
         ago_s: float = 0.0,
     ) -> Span:
-        """Begin a span that did so `ago_s` seconds ago; its parent is a span or a traceparent."""
+        """Begin a span, as of `ago_s` seconds ago; its parent is a span or a traceparent."""
         return NO_SPAN
 
     @contextmanager

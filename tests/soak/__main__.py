@@ -19,7 +19,7 @@ MARKS = {True: "[green]pass[/]", False: "[red]FAIL[/]", None: "—"}
 
 
 def main() -> int:
-    """Run a soak; gives 0 where the audit passes, else 1."""
+    """Run a soak; return 0 where the audit passes, else 1."""
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=20.0, help="of load and kills")
     parser.add_argument("--seed", type=int, default=1, help="of what is sent and killed, and when")

@@ -85,7 +85,7 @@ class Caller:
         prefer: str = "respond-async",
         retries: bool = True,
     ) -> str | None:
-        """Submit until it is known what became of it; gives the job's id, None for none.
+        """Submit until it is known what became of it; return the job's id, None for none.
 
         Without `retries` an answer that does not come leaves it in doubt.
         """

@@ -30,8 +30,8 @@ MIN_KILLS_A_MINUTE = 3.0
 class Plan:
     """How long, how hard, and with which numbers.
 
-    Units: duration_s in seconds; rate in actions a second; blows_a_minute in one; step_s in seconds
-    that a step of the engine waits.
+    Units: duration_s in seconds; rate in actions a second; blows_a_minute counts kills, pauses and
+    such; step_s, how long a step of the engine waits, in seconds.
     """
 
     duration_s: float
@@ -66,7 +66,7 @@ class Soak:
         self._started_at = 0.0
 
     def run(self) -> list[Line]:
-        """Run it all; gives the lines of the audit."""
+        """Run it all; return the lines of the audit."""
         self._say("training the checkpoints")
         checkpoints = write_checkpoints(self._folder)
         stack = Stack(self._folder, checkpoints, self._plan.step_s)

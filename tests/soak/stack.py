@@ -80,7 +80,7 @@ class Part:
         self.wait(60.0)
 
     def wait(self, timeout_s: float) -> int | None:
-        """Wait for the end of the process; gives its code, None where it does not end in time."""
+        """Wait for the end of the process; return its code, None where it does not end in time."""
         try:
             return None if self._process is None else self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -153,7 +153,7 @@ class Stack:
             time.sleep(0.2)
 
     def keep_running(self, now: float) -> list[str]:
-        """Start again what has ended and is due; gives the names of what has ended by itself."""
+        """Start again what has ended and is due; return the names of what has ended by itself."""
         ended = []
         if self.server_start_at is not None and now >= self.server_start_at:
             self._start_server()

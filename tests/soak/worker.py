@@ -42,7 +42,7 @@ class SoakEngine(Engine):
 
 
 def main() -> int:
-    """Run the worker; gives the exit code."""
+    """Run the worker; return the exit code."""
     settings = Settings.load()
     configure_logging(settings, "worker")
     poison, step_s = Path(sys.argv[1]), float(sys.argv[2])
