@@ -1,5 +1,6 @@
 """The job layer as a worker sees it: claim, renew, report, finish."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,10 @@ from service.wire.checkpoint import KnownPuzzle
 from service.wire.errors import QueueUnavailable
 from service.wire.job import Failure, JobState
 from service.wire.options import PRIORITIES, Priority
+
+# Each look at the shards of a checkpoint is a command. After one that found none, a worker that
+# claims jobs all the time looks again so much later.
+_SHARDS_EVERY_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Claims:
         self.shards = Shards(self._run, worker_id, result_ttl_s)
         # In turn, so that the shards of no checkpoint starve; of none until `serve`.
         self._shard_priorities: deque[str] = deque()
+        self._next_shards = 0.0  # by the monotonic clock
         self._cancels_position: bytes | None = None
 
     def close(self) -> None:
@@ -89,10 +95,13 @@ class Claims:
         self._shard_priorities.rotate(-1)
         sharded = tuple(self._shard_priorities)
         jobs: list[Job] = []
-        with self._keeping(jobs):
-            for priority in sharded:  # each, also for one place: most often one has shards
-                if len(jobs) < min(most_shards, num_places):
-                    self._read((priority,), 1, None, jobs)
+        now, most_shards = time.monotonic(), min(most_shards, num_places)
+        if most_shards and now >= self._next_shards:
+            with self._keeping(jobs):
+                for priority in sharded:  # each, also for one place: most often one has shards
+                    if len(jobs) < most_shards:
+                        self._read((priority,), 1, None, jobs)
+            self._next_shards = now if jobs else now + _SHARDS_EVERY_S
         most_batch = num_places if most_batch is None else min(most_batch, num_places)
         first = min(num_batch_places, most_batch)
         shares: tuple[tuple[Priority, int], ...] = (

@@ -190,13 +190,8 @@ class MemberVote:
         num_held = count_predictions(self._prediction_bytes // len(self._votes), side)
         num_traced = min(self._num_traced, num_held // num_segments)
         return [
-            Sample(
-                SampleId(member_index, test_index, index),
-                tokens[index - votes.start],
-                rows[index - votes.start],
-                is_traced=index < num_traced,
-            )
-            for index in range(votes.start, votes.stop)
+            Sample(SampleId(member_index, test_index, index), canvas, row, index < num_traced)
+            for index, (canvas, row) in enumerate(zip(tokens, rows, strict=True), votes.start)
         ]
 
     def hold(self, test_index: int, outcomes: Sequence[Outcome]) -> None:

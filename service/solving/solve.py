@@ -242,7 +242,8 @@ class Solving:
                 if not (self._enlarge_crops(test_index) or self._continue(test_index)):
                     self._is_closed[test_index] = True
                     for vote in self._votes:
-                        vote.drop(self, test_index)
+                        if vote.num_outstanding(test_index):
+                            vote.drop(self, test_index)
                     break
         if self.is_done:
             self._finished_at = self._finished_at or time.monotonic()

@@ -1,5 +1,6 @@
 """`POST /v1/solve`: a puzzle in, its answer out, for as long as the caller waits."""
 
+import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -138,15 +139,11 @@ async def _wait_for_end(call: Call, job: Job, seconds: float) -> Job:
     try:
         async with context.feed.subscribe(job.id) as events:
             # It may have ended before anybody listened.
-            job = await context.store.get(job.id, call.owner)
-            if job.state.is_final:
-                return job
-            try:
-                async with context.waits.at_most(seconds):
-                    while not (await events.get()).is_last:
-                        pass
-            except TimeoutError:
-                pass
+            if not await context.store.has_ended(job.id):
+                with contextlib.suppress(TimeoutError):
+                    async with context.waits.at_most(seconds):
+                        while not (await events.get()).is_last:
+                            pass
         return await context.store.get(job.id, call.owner)
     except QueueUnavailable:
         return job

@@ -147,6 +147,7 @@ end
 
 -- Makes a divided job one that is not.
 local function undivide(id)
+  if redis.call('SISMEMBER', prefix .. 'divided', id) == 0 then return end
   drop_shards(id)
   redis.call('HDEL', job_key(id), 'shards', 'open', 'split', 'checkpoint', 'variants')
   redis.call('DEL', votes_key(id))
@@ -169,12 +170,12 @@ local function finish(id, state, ttl_s, failure_code, failure_detail, by_worker)
   id = job_of(id)
   local key = job_key(id)
   undivide(id)
-  local fields = redis.call('HMGET', key, 'state', 'owner', 'priority', 'entry', 'batch')
+  local fields = redis.call('HMGET', key, 'state', 'owner', 'priority', 'entry', 'batch', 'deadline_ms')
   if fields[1] == 'queued' then count_waiting(fields[2], -1) end
   drop_entry(fields[3], fields[4])
   redis.call('HSET', key, 'state', state, 'finished_ms', whole(now_ms()))
   redis.call('HDEL', key, 'cancel')
-  redis.call('ZREM', prefix .. 'deadlines', id)
+  if fields[6] then redis.call('ZREM', prefix .. 'deadlines', id) end
   redis.call('SREM', prefix .. 'open', id)
   if failure_code then
     redis.call('HSET', key, 'failure_code', failure_code, 'failure_detail', failure_detail)

@@ -35,7 +35,7 @@ if attempts >= max_attempts then
   return {'dead'}
 end
 if fields[1] == 'queued' then count_waiting(fields[2], -1) end
-redis.call('ZREM', prefix .. 'deadlines', id)
+if deadline_ms then redis.call('ZREM', prefix .. 'deadlines', id) end
 redis.call('HSET', key, 'state', 'running', 'worker', worker, 'attempts', attempts + 1, 'started_ms', whole(now))
 redis.call('HDEL', key, 'progress', 'reason')
 state_event(id)
