@@ -4,6 +4,7 @@ Every rank draws the same batches and random numbers and takes the same optimise
 the same weights. What depends on time, memory or signals is the first rank's to decide.
 """
 
+import atexit
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -155,8 +156,8 @@ class Ranks:
             grad.copy_(summed.view_as(grad))
 
     def leave(self) -> None:
-        """End the connection to the others."""
-        if self.size > 1:
+        """End the connection to the others; it may have ended already."""
+        if dist.is_initialized():
             dist.destroy_process_group()
 
     def _any(self, flag: bool) -> bool:
@@ -210,6 +211,9 @@ def join_ranks(device: str) -> tuple[Ranks, str]:
     own = f"cuda:{local_rank}" if uses_gpus else "cpu" if device == "auto" else device
     pick_device(own)
     store = os.environ.get(STORE_VARIABLE)
+    # Imported later, it holds references to the group, whose threads then outlive `leave`.
+    import torch._dynamo  # noqa: F401
+
     try:
         dist.init_process_group(
             # Decisions are on the CPU: those need not wait for what a GPU still computes.
@@ -221,4 +225,9 @@ def join_ranks(device: str) -> tuple[Ranks, str]:
         )
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"the {size} ranks do not find each other: {error}") from error
-    return Ranks(rank, size), own
+    ranks = Ranks(rank, size)
+    if not uses_gpus:
+        # A process that ends by an error may abort while threads of gloo run. NCCL waits for ranks
+        # that may be gone.
+        atexit.register(ranks.leave)
+    return ranks, own
