@@ -170,9 +170,15 @@ def test_an_error_of_the_engine_ends_the_loop_and_is_kept(
 
 
 class FullEngine(FakeEngine):
-    """A fake engine whose device runs out of memory, even for one slot, at a given moment."""
+    """A fake engine whose device runs out of memory, even for one slot, at a given moment.
+
+    It has fewer slots than a job has variants, so that votes are settled with samples left over.
+    """
 
     full_at = ""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options | {"num_slots": 40})
 
     def step(self) -> list[Outcome]:
         self._check_memory("step")
@@ -200,7 +206,8 @@ def test_an_engine_without_memory_fails_its_jobs_and_the_loop_goes_on(
     engines = engines_of(lambda checkpoint: next(kinds)(checkpoint))
     engines.made[0].full_at = full_at  # after the self-test
 
-    engines.send(StartJob(job_of(probes[0], "fails")))
+    # With a single attempt the vote is decided before all samples are out.
+    engines.send(StartJob(job_of(probes[0], "fails", attempts=1)))
 
     end = engines.ends(1)["fails"]
     assert isinstance(end, Failed)
