@@ -15,6 +15,7 @@ from bench.adapt import ARMS, MINUTES, RECIPE, measure_adaptation
 from bench.calibration import PUBLIC_SETS, measure_calibration
 from bench.card import write_card
 from bench.crop import measure_crop
+from bench.division import measure_division
 from bench.full_size import make_full_size, measure_opening
 from bench.jobs import measure_overhead, measure_sharing
 from bench.model import NUM_ROWS
@@ -30,7 +31,7 @@ from service.cli.task_sources import TASKS_HELP, read_tasks
 from service.wire.errors import ServiceError
 from service.wire.options import SolveOptions
 
-PARTS = ("pipeline", "overhead", "sharing", "opening", "throughput", "reference")
+PARTS = ("pipeline", "overhead", "sharing", "division", "opening", "throughput", "reference")
 
 CROP_MINUTES = (1.0, 3.0, 6.0, 10.0)
 SHARING_BASE = "arc1"
@@ -283,23 +284,32 @@ def _measure_part(
             yield measure_overhead()
         case "sharing":
             yield measure_sharing(SHARING_BASE)
+        case "division":
+            yield from map(measure_division, devices)
         case "opening" if opening is not None:
             for device in devices:
                 yield measure_opening(opening, str(device))
         case "throughput":
             for device in devices:
                 yield measure_throughput(device, slots, compiled)
-        case "reference" if reference is None:
-            yield Section(
-                "Reference: skipped. Give the path of a checkout of sapientinc/HRM: "
-                "`make bench REFERENCE=PATH`"
-            )
         case "reference":
-            try:
-                for device in devices:
-                    yield from measure_reference(reference, device, compiled)
-            except (FileNotFoundError, ImportError) as error:
-                raise typer.BadParameter(str(error), param_hint="--reference") from error
+            yield from _measure_reference(devices, reference, compiled)
+
+
+def _measure_reference(
+    devices: list[torch.device], reference: Path | None, compiled: bool
+) -> Iterator[Section]:
+    if reference is None:
+        yield Section(
+            "Reference: skipped. Give the path of a checkout of sapientinc/HRM: "
+            "`make bench REFERENCE=PATH`"
+        )
+        return
+    try:
+        for device in devices:
+            yield from measure_reference(reference, device, compiled)
+    except (FileNotFoundError, ImportError) as error:
+        raise typer.BadParameter(str(error), param_hint="--reference") from error
 
 
 def _record(measure: Callable[..., Section | list[Section]], out: Path | None) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,12 @@ class Service:
     host: str
     port: int
     api: subprocess.Popen[bytes]
-    worker: subprocess.Popen[bytes]
+    workers: tuple[subprocess.Popen[bytes], ...]
+
+    @property
+    def worker(self) -> subprocess.Popen[bytes]:
+        """The first worker."""
+        return self.workers[0]
 
     @property
     def url(self) -> str:
@@ -54,8 +59,9 @@ def running_service(
     *,
     worker: Sequence[str] = FAKE_WORKER,
     settings: Mapping[str, str] | None = None,
+    devices: Sequence[str] = ("cpu",),
 ) -> Iterator[Service]:
-    """Run an API and a worker on a Redis until the context is left; wait until they are ready.
+    """Run an API and a worker on each device until the context is left; wait until one is ready.
 
     `settings` by names without the prefix: {"max_queued": "3"}.
 
@@ -71,18 +77,25 @@ def running_service(
         "allow_unverified": "true",
         # Not the caller's folder, which may contain adapted checkpoints.
         "state_folder": str(log_folder / "worker-state"),
-        "device": "cpu",
         "log_level": "warning",
         "grace_s": "5",
     }
     environment |= {f"{PREFIX}{k.upper()}": v for k, v in (own | dict(settings or {})).items()}
     # The networks are too small to gain from threads.
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
-    with (
-        running(API, log_folder / "api.log", environment) as api,
-        running(worker, log_folder / "worker.log", environment) as computing,
-    ):
-        service = Service(HOST, port, api, computing)
+    with ExitStack() as stack:
+        api = stack.enter_context(running(API, log_folder / "api.log", environment))
+        workers = tuple(
+            stack.enter_context(
+                running(
+                    worker,
+                    log_folder / f"worker{index or ''}.log",
+                    {f"{PREFIX}DEVICE": device} | environment,
+                )
+            )
+            for index, device in enumerate(devices)
+        )
+        service = Service(HOST, port, api, workers)
         _wait_until_ready(service, log_folder)
         yield service
 
@@ -114,13 +127,12 @@ def free_port() -> int:
 def _wait_until_ready(service: Service, log_folder: Path) -> None:
     deadline = time.monotonic() + READY_LIMIT_S
     while not answers_ready(service.host, service.port):
-        ended = [p for p in (service.api, service.worker) if p.poll() is not None]
+        ended = [p for p in (service.api, *service.workers) if p.poll() is not None]
         if ended or time.monotonic() > deadline:
-            logs = [
-                (name, (log_folder / name).read_text("utf-8", "replace")[-LOG_TAIL:])
-                for name in ("api.log", "worker.log")
-            ]
-            text = "\n".join(f"--- {name}\n{tail}" for name, tail in logs)
+            text = "\n".join(
+                f"--- {path.name}\n{path.read_text('utf-8', 'replace')[-LOG_TAIL:]}"
+                for path in (log_folder / "api.log", *sorted(log_folder.glob("worker*.log")))
+            )
             raise RuntimeError(f"the service did not become ready:\n{text}")
         time.sleep(0.1)
 
