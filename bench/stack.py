@@ -6,6 +6,7 @@ once, and only the status and length of a reply are read.
 """
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -173,6 +174,7 @@ def load(service: Service, task: Mapping[str, Any], num_at_once: int, num_reques
         "",
     ]
     request = "\r\n".join(lines).encode() + body
+    gc.freeze()  # what a collection takes would depend on what else this process has loaded
     return asyncio.run(_load(service, request, num_at_once, num_requests))
 
 

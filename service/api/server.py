@@ -1,5 +1,6 @@
 """uvicorn as the API's server: limits on slow clients, and a stop that answers who is waiting."""
 
+import gc
 import resource
 import secrets
 import signal
@@ -279,6 +280,7 @@ def run_api(settings: Settings) -> int:
     end_with_parent(lambda: None)
     # uvicorn raises the signal again once it has stopped, which would end the process as if killed.
     previous = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    gc.freeze()  # what is loaded stays, and need not be looked at in each collection
     try:
         server.run()
     finally:

@@ -1,5 +1,6 @@
 """The process of a worker: its identity, signals and metrics' port."""
 
+import gc
 import os
 import secrets
 import signal
@@ -55,6 +56,7 @@ def run_worker(settings: Settings, make_engine: MakeEngine | None = None) -> int
         )
         log.info("metrics", host=settings.host, port=server.server_port)
     log.info("worker starts", worker=claims.worker_id, device=settings.device)
+    gc.freeze()  # what is loaded stays, and need not be looked at in each collection
     code = worker.run()
     tracer.close()
     if worker.is_engine_stuck:
