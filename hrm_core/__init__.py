@@ -29,6 +29,7 @@ from hrm_core.errors import ConfigError as ConfigError
 from hrm_core.errors import DeviceMemoryError as DeviceMemoryError
 from hrm_core.errors import EngineError as EngineError
 from hrm_core.errors import HRMCoreError as HRMCoreError
+from hrm_core.errors import RankLostError as RankLostError
 from hrm_core.errors import TrainingError as TrainingError
 from hrm_core.model.attention_choice import BACKEND_NAMES as BACKEND_NAMES
 from hrm_core.model.config import ARC_CANVAS as ARC_CANVAS
@@ -47,10 +48,13 @@ from hrm_core.training.ranks import ONE_RANK as ONE_RANK
 from hrm_core.training.ranks import STORE_VARIABLE as STORE_VARIABLE
 from hrm_core.training.ranks import Ranks as Ranks
 from hrm_core.training.ranks import has_ranks as has_ranks
+from hrm_core.training.ranks import join_group as join_group
 from hrm_core.training.ranks import join_ranks as join_ranks
+from hrm_core.training.ranks import stay_on_this_host as stay_on_this_host
 from hrm_core.training.run_files import AdaptProgress as AdaptProgress
 from hrm_core.training.run_files import Phase as Phase
 from hrm_core.training.run_files import TrainProgress as TrainProgress
+from hrm_core.training.run_files import remove_snapshot as remove_snapshot
 from hrm_core.training.run_files import snapshot_step as snapshot_step
 from hrm_core.training.settings import TrainSettings as TrainSettings
 from hrm_core.training.settings import expected_seconds as expected_seconds

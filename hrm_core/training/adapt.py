@@ -9,7 +9,7 @@ Source: arXiv 2511.02886 (rows at the mean, only rows at first, average).
 import copy
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -138,7 +138,7 @@ class Adaptation:
         """The share of the budget to be used that is used, 0..1."""
         return min(1.0, self.run.used_share / self._ends_at)
 
-    def turns(self) -> Iterator[AdaptTurn]:
+    def turns(self) -> Generator[AdaptTurn, None, None]:
         """Adapt to the end, a slice of a batch at a time, writing snapshots at intervals.
 
         Time counts only while this runs. Stop only between two steps; `save` then loses nothing.

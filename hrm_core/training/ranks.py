@@ -7,11 +7,13 @@ the same weights. What depends on time, memory or signals is the first rank's to
 import atexit
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -28,6 +30,8 @@ STORE_VARIABLE = "RANK_STORE"
 # How long a rank waits for another one: for a save, or while it compiles. A process that ends is
 # noticed at once, by its closed connections and by what started the ranks.
 TIMEOUT = timedelta(minutes=10)
+# How long a store's file may be missing while ranks meet; those that gave up have removed it.
+_REMOVED_STORE_TIMEOUT = timedelta(seconds=1)
 
 T = TypeVar("T")
 
@@ -211,16 +215,12 @@ def join_ranks(device: str) -> tuple[Ranks, str]:
     own = f"cuda:{local_rank}" if uses_gpus else "cpu" if device == "auto" else device
     pick_device(own)
     store = os.environ.get(STORE_VARIABLE)
-    # Imported later, it holds references to the group, whose threads then outlive `leave`.
-    import torch._dynamo  # noqa: F401
-
     try:
-        dist.init_process_group(
-            # Decisions are on the CPU: those need not wait for what a GPU still computes.
-            "cpu:gloo,cuda:nccl" if uses_gpus else "gloo",
+        _open_group(
+            rank,
+            size,
+            uses_gpus=uses_gpus,
             init_method=f"file://{store}" if store else "env://",
-            rank=rank,
-            world_size=size,
             timeout=TIMEOUT,
         )
     except (RuntimeError, ValueError) as error:
@@ -231,3 +231,47 @@ def join_ranks(device: str) -> tuple[Ranks, str]:
         # that may be gone.
         atexit.register(ranks.leave)
     return ranks, own
+
+
+def join_group(
+    store: Path, rank: int, size: int, device: str, *, meet_s: float, timeout_s: float
+) -> Ranks:
+    """Join processes of this host that train together for a while; each has its own device.
+
+    `store` is a file that only they use, and that exists until all have left.
+
+    Units: `meet_s`, how long to wait for the others to come, and `timeout_s`, for an exchange, in
+    seconds.
+
+    Raises: EngineError when the device is not present; RankLostError when the others do not come.
+    """
+    uses_gpu = pick_device(device).type == "cuda"
+    stay_on_this_host(os.environ)
+    try:
+        meeting = dist.FileStore(str(store), size)  # type: ignore[attr-defined]
+        meeting.set_timeout(_REMOVED_STORE_TIMEOUT)
+        # A rank that ended before it came is noticed here, after the shorter of the two times.
+        meeting.set(f"here-{rank}", "")
+        meeting.wait([f"here-{one}" for one in range(size)], timedelta(seconds=meet_s))
+        meeting.set_timeout(timedelta(seconds=timeout_s))
+        timeout = timedelta(seconds=timeout_s)
+        _open_group(rank, size, uses_gpus=uses_gpu, store=meeting, timeout=timeout)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise RankLostError(f"the {size} ranks do not find each other: {reason}") from error
+    return Ranks(rank, size)
+
+
+def stay_on_this_host(environment: MutableMapping[str, str]) -> None:
+    """Let ranks meet at an address that other hosts cannot reach, unless one is configured."""
+    if sys.platform == "linux":
+        environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
+
+
+def _open_group(rank: int, size: int, *, uses_gpus: bool, **options: Any) -> None:
+    # Imported later, it holds references to the group, whose threads then outlive `leave`.
+    import torch._dynamo  # noqa: F401
+
+    # Decisions are on the CPU: those need not wait for what a GPU still computes.
+    backend = "cpu:gloo,cuda:nccl" if uses_gpus else "gloo"
+    dist.init_process_group(backend, rank=rank, world_size=size, **options)

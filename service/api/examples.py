@@ -75,6 +75,7 @@ ADAPTING_JOB: Final[dict[str, Any]] = QUEUED_JOB | {
             "held_out_share": None,
             "held_out_note": "nothing is held out of fewer than three demonstrations",
             "puzzles": 1,
+            "devices": 1,
             "expected_s": 120.0,
             "remaining_s": 71.8,
         },

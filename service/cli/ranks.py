@@ -16,7 +16,14 @@ from tempfile import TemporaryDirectory
 
 import typer
 
-from hrm_core import STORE_VARIABLE, Ranks, has_ranks, join_ranks, snapshot_step
+from hrm_core import (
+    STORE_VARIABLE,
+    Ranks,
+    has_ranks,
+    join_ranks,
+    snapshot_step,
+    stay_on_this_host,
+)
 from service.cli.main import RANK_LOST_EXIT
 from service.cli.output import console, notices, stop_on_signals
 from service.runtime.devices import list_devices
@@ -123,9 +130,7 @@ def _started(num: int) -> Iterator[Sequence[_Rank]]:
                     "LOCAL_RANK": str(rank),
                     "WORLD_SIZE": str(num),
                 }
-                if sys.platform == "linux":
-                    # They meet on this host, and other hosts need not reach them.
-                    environment.setdefault("GLOO_SOCKET_IFNAME", "lo")
+                stay_on_this_host(environment)
                 command = (*PROGRAM, *sys.argv[1:])
                 process = start_tethered(command, environment=environment, output=output)
                 ranks.append(_Rank(rank, process, log))

@@ -111,6 +111,8 @@ class Settings(BaseSettings):
     adapt_max_variants: Annotated[int, Field(ge=1, le=1000)] = 256
     # Adapted checkpoints are kept for later jobs of the same puzzle, the most recently used ones.
     adapt_cache_bytes: Annotated[int, Field(ge=0)] = 10 * 2**30
+    # The most devices of this host that train one adaptation together, while they are idle.
+    adapt_devices: Annotated[int, Field(ge=1)] | Literal["all"] = 1
     adapt_snapshot_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 20.0
 
     # The worker's engine; None leaves the choice to it.

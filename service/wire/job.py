@@ -68,6 +68,7 @@ class AdaptationProgress(Document):
     held_out_share: HeldOutShare = None
     held_out_note: HeldOutNote = None
     puzzles: int = Field(default=1, description="Puzzles that it is adapted to together.")
+    devices: int = Field(default=1, description="Devices that it is trained on at present.")
     expected_s: float | None = Field(
         default=None,
         description="Seconds of training that the whole takes by the steps measured last, at the "

@@ -55,6 +55,10 @@ class AdaptationQueue:
         """The cache entries of the tasks."""
         return frozenset(task.id for task in self._tasks)
 
+    def jobs_of(self, entry_id: str) -> frozenset[str]:
+        """Return the jobs that wait for the adaptation of a cache entry."""
+        return frozenset(job for task in self._tasks if task.id == entry_id for job in task.jobs)
+
     def has(self, job_id: str, key: AdaptationKey) -> bool:
         """Return whether a job waits for an adaptation of a key."""
         return any(job_id in task.jobs and task.key == key.shared for task in self._tasks)
@@ -204,8 +208,8 @@ def budget_together(asked: Budget, num_puzzles: int, max_s: float | None) -> Bud
     return Budget(seconds=seconds, steps=None if steps is None else math.ceil(steps * factor))
 
 
-def puzzles_of(entry: Entry, puzzle: Puzzle) -> tuple[Puzzle, ...] | None:
-    """Return the puzzles of an entry, of which one is given; None where they are not all there.
+def puzzles_of(entry: Entry, puzzle: Puzzle | None = None) -> tuple[Puzzle, ...] | None:
+    """Return the puzzles of an entry, of which one may be given; None where some are not there.
 
     They are there as they were trained: another upload may have them in another order.
     """
@@ -213,7 +217,7 @@ def puzzles_of(entry: Entry, puzzle: Puzzle) -> tuple[Puzzle, ...] | None:
         index = read_index(entry.folder)
     except PuzzleIndexError:
         return None
-    known = {puzzle.demonstrations_hash: puzzle}
+    known = {} if puzzle is None else {puzzle.demonstrations_hash: puzzle}
     known |= {probe.demonstrations_hash: probe for probe in (index.probes if index else ())}
     found = [
         replace(known[digest], name=name)

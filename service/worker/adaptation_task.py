@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -11,12 +11,23 @@ import structlog
 from augment import Dialect, Puzzle
 from hrm_core import Adaptation, AdaptProgress, AdaptTurn, Checkpoint, Phase
 from service.adaptation.cache import AdaptationKey
+from service.wire.errors import AdaptationError
 from service.wire.job import AdaptationProgress, Progress
 from service.wire.options import Priority
 from service.worker.messages import JOB_ERRORS, REPORT_EVERY_S
 
 # These end an adaptation and the jobs that wait for it, and nothing else.
 ENDING_ERRORS: tuple[type[Exception], ...] = (*JOB_ERRORS, OSError)
+
+
+def for_callers(error: Exception) -> Exception:
+    """Return the error with a message for callers: that of the file system may name paths."""
+    if not isinstance(error, OSError):
+        return error
+    return AdaptationError(
+        f"the adaptation could not be written ({error.strerror or type(error).__name__}): the "
+        "service's state folder needs room, or a repair"
+    )
 
 
 class AdaptationTask:
@@ -68,6 +79,7 @@ class AdaptationTask:
         progress: AdaptProgress | None = None,
         note: str = "",
         *,
+        num_devices: int = 1,
         expected_s: float | None = None,
         remaining_s: float | None = None,
     ) -> dict[str, bytes]:
@@ -84,6 +96,7 @@ class AdaptationTask:
             seconds=0.0,
             held_out_note=note,
             puzzles=len(self.puzzles),
+            devices=num_devices,
             expected_s=expected_s,
             remaining_s=remaining_s,
         )
@@ -113,17 +126,13 @@ class AdaptationTask:
         }
 
 
-class AdaptationRun:
-    """The training of a task, a slice of a step at a time; it holds the lock of the cache entry."""
+class SlicedTraining:
+    """The training of an adaptation, a slice of a step at a time."""
 
-    def __init__(self, task: AdaptationTask, adaptation: Adaptation, lock: ExitStack) -> None:
-        self.task = task
+    def __init__(self, adaptation: Adaptation) -> None:
         self.adaptation = adaptation
-        self._lock = lock
-        self._turns: Iterator[AdaptTurn] = adaptation.turns()
-        self._is_between_steps = True
-        self._num_saves = 0
-        self._reported_at = 0.0
+        self.is_between_steps = True
+        self._turns: Generator[AdaptTurn, None, None] = adaptation.turns()
         self._stepped_phases: set[Phase] = set()
 
     @property
@@ -131,24 +140,52 @@ class AdaptationRun:
         """Whether no step of this phase was taken, so that the next slice may compile it."""
         return self.adaptation.phase not in self._stepped_phases
 
+    def restart(self, adaptation: Adaptation) -> None:
+        """Go on with the same adaptation, as resumed from its snapshot."""
+        self._turns.close()
+        self.adaptation, self._turns = adaptation, adaptation.turns()
+        self.is_between_steps = True
+        self._stepped_phases.clear()
+
     def advance(self) -> bool:
         """Train one slice; return whether there is more to do."""
         phase = self.adaptation.phase
         turn = next(self._turns, None)
         if turn is None:
             return False
-        self._is_between_steps = turn.is_between_steps
+        self.is_between_steps = turn.is_between_steps
         if turn.is_between_steps:
             self._stepped_phases.add(phase)
         return True
+
+
+class AdaptationRun(SlicedTraining):
+    """The training of a task; it holds the lock of the cache entry."""
+
+    def __init__(self, task: AdaptationTask, adaptation: Adaptation, lock: ExitStack) -> None:
+        super().__init__(adaptation)
+        self.task = task
+        self._lock = lock
+        self._num_saves_seen = 0
+        self._reported_at = 0.0
+
+    @property
+    def wait_s(self) -> float:
+        """How long a slice may wait for other workers, in seconds."""
+        return 0.0
+
+    @property
+    def num_saves(self) -> int:
+        """The number of snapshots of this run."""
+        return self.adaptation.num_saves
 
     def suspend(self) -> None:
         """Train to the end of the step and save a snapshot; if that fails, the last one remains."""
         log = structlog.get_logger(__name__)
         try:
-            while not self._is_between_steps and self.advance():
+            while not self.is_between_steps and self.advance():
                 continue
-            if self._is_between_steps and not self.adaptation.is_complete:
+            if self.is_between_steps and not self.adaptation.is_complete:
                 self.adaptation.save()
                 log.info("adaptation suspended", entry=self.task.id)
         except ENDING_ERRORS as error:
@@ -158,8 +195,8 @@ class AdaptationRun:
 
     def has_new_snapshot(self) -> bool:
         """Return whether a snapshot was saved since the last call."""
-        before, self._num_saves = self._num_saves, self.adaptation.num_saves
-        return self._num_saves > before
+        before, self._num_saves_seen = self._num_saves_seen, self.num_saves
+        return self._num_saves_seen > before
 
     def new_reports(self) -> dict[str, bytes]:
         """Return the progress of the jobs that wait; none where the last is not a second old."""
@@ -172,7 +209,11 @@ class AdaptationRun:
     def reports(self) -> dict[str, bytes]:
         """Return the progress of the jobs that wait, as JSON."""
         note = str(self.adaptation.record["held_out_note"])
-        return self.task.reports(self.adaptation.progress, note)
+        num_devices = self.adaptation.run.ranks.size
+        return self.task.reports(self.adaptation.progress, note, num_devices=num_devices)
+
+    def part(self) -> None:
+        """Give the devices of other workers back; without any there is nothing to do."""
 
     def close(self) -> None:
         """Release the lock."""

@@ -9,17 +9,19 @@ from typing import Any
 
 import structlog
 
-from hrm_core import Checkpoint, can_compile, pick_device
+from hrm_core import Checkpoint
 from service.adaptation.cache import AdaptationKey, AdaptedCache, Entry
-from service.adaptation.prepare import AdaptOptions, prepare_adaptation
+from service.adaptation.prepare import AdaptOptions
 from service.solving.members import Member
 from service.solving.records import Budget
-from service.wire.errors import AdaptationError
 from service.worker.adaptation_queue import AdaptationQueue
-from service.worker.adaptation_task import ENDING_ERRORS, AdaptationRun, AdaptationTask
+from service.worker.adaptation_task import ENDING_ERRORS, AdaptationRun, AdaptationTask, for_callers
+from service.worker.device_sharing import DeviceSharing
 from service.worker.engine_pool import EnginePool
+from service.worker.heartbeat import Watchdog
 from service.worker.job_table import SolveRequest
 from service.worker.messages import Change, Changed, Progressed, WorkerEvent
+from service.worker.training_device import AdaptationPlan, TrainingDevice
 
 # A step takes a second or two on a CPU; a slice keeps an engine waiting for a fraction of that.
 RECIPE = AdaptOptions(slice_size=24)
@@ -52,17 +54,22 @@ class AdaptationTurns:
         is_enabled: bool = True,
         gather_s: float = 0.0,
         max_s: float | None = None,
+        max_devices: int | None = 1,
     ) -> None:
-        """Prepare for adaptations; puzzles are gathered as `AdaptationQueue` does."""
+        """Prepare for adaptations; puzzles are gathered as `AdaptationQueue` does.
+
+        `max_devices` as `DeviceSharing` has it.
+        """
         self.is_suspended = False
         self.trained_s = 0.0
         self._pool = pool
         self._cache = cache
         self._deliver = deliver
-        self._device, self._num_threads = device, num_threads
         self._recipe = replace(RECIPE, snapshot_s=snapshot_s)
-        self._compiles = compiles and can_compile(pick_device(device))
-        self._tuned_folder = tuned_folder
+        self._trainer = TrainingDevice(
+            cache, device, num_threads=num_threads, compiles=compiles, tuned_folder=tuned_folder
+        )
+        self.sharing = DeviceSharing(cache, pool, self._trainer, max_devices)
         self._is_enabled = is_enabled
         self._tasks = AdaptationQueue(cache, gather_s=gather_s, max_s=max_s)
         self._run: AdaptationRun | None = None
@@ -75,12 +82,33 @@ class AdaptationTurns:
     @property
     def may_compile(self) -> bool:
         """Whether the next turn may take a minute, because it compiles the step of a phase."""
-        return self._compiles and (self._run is None or self._run.may_compile)
+        return self._trainer.compiles and (self._run is None or self._run.may_compile)
 
     @property
     def num_waiting(self) -> int:
         """The number of adaptations that jobs wait for."""
         return len(self._tasks)
+
+    @property
+    def wait_s(self) -> float:
+        """How long the next slice may wait for other workers, in seconds."""
+        return 0.0 if self._run is None else self._run.wait_s
+
+    def share_device(self, job_ids: Collection[str], watchdog: Watchdog, *, is_busy: bool) -> None:
+        """Train another worker's adaptation while there is nothing else; give devices back else.
+
+        `job_ids` are the jobs of this worker; `is_busy`: some are not for adaptations.
+        """
+        if is_busy:
+            self.sharing.note_work()
+            if self._run is not None:
+                self._run.part()
+        is_idle = not is_busy and not self.is_suspended and self._run is None
+
+        def is_free_for(entry_id: str) -> bool:
+            return is_idle and self._tasks.jobs_of(entry_id).issuperset(job_ids)
+
+        self.sharing.help(is_free_for, watchdog)
 
     def enrol(self, job_id: str, request: SolveRequest, name: str) -> Member | None:
         """Enrol a checkpoint for a job, with trained rows or adapted; None while it is adapted.
@@ -103,7 +131,7 @@ class AdaptationTurns:
         try:
             entry = self._find(job_id, row_index.checkpoint, name, request)
         except OSError as error:
-            raise _for_callers(error) from error
+            raise for_callers(error) from error
         if entry is None:
             return None
         summary = entry.record.summary(
@@ -132,7 +160,11 @@ class AdaptationTurns:
         """
         # With no run, adaptations may all gather puzzles, or be another worker's.
         has_something_to_do = self._run is not None or self._tasks.has_ready()
-        if not self._tasks or (engine_s is not None and not has_something_to_do):
+        if (
+            not self._tasks
+            or self.sharing.is_helping
+            or (engine_s is not None and not has_something_to_do)
+        ):
             return False
         self._owed_s = 0.0 if engine_s is None else self._owed_s - engine_s
         return self._owed_s <= 0.0
@@ -156,7 +188,7 @@ class AdaptationTurns:
                 raise
             self._log.warning("adaptation failed", entry=task.id, reason=str(error))
             self._drop(task)
-            return dict.fromkeys(task.jobs, _for_callers(error))
+            return dict.fromkeys(task.jobs, for_callers(error))
         finally:
             self._owed_s = ENGINE_SHARE * (time.monotonic() - started)
         return {}
@@ -170,6 +202,12 @@ class AdaptationTurns:
         for task in self._tasks:
             self._drop(task)
         return waiting
+
+    def end(self) -> None:
+        """Part with the workers that an adaptation is trained with, this one's or another's."""
+        if self._run is not None:
+            self._drop(self._run.task)
+        self.sharing.leave()
 
     def evict(self) -> None:
         """Remove what the cache has no room for, but nothing that is in use or was just made."""
@@ -232,20 +270,16 @@ class AdaptationTurns:
                 steps=budget.steps,
                 num_variants=key.num_variants,
             )
-            self._cache.touch(task.id)
-            adaptation = prepare_adaptation(
-                task.base,
-                task.base.config,
-                task.puzzles,
-                self._cache.folder(task.id),
+            plan = AdaptationPlan(
+                task.id,
+                task.base_name,
+                key.base_sha256,
+                key.owner,
                 options,
-                device=self._device,
-                compile_step=None if self._compiles else False,
-                num_threads=self._num_threads,
-                owner=key.owner,
-                budget_each=Budget(seconds=key.seconds, steps=key.steps),
-                tuned_folder=self._tuned_folder,
+                Budget(seconds=key.seconds, steps=key.steps),
             )
+            self._cache.touch(task.id)
+            adaptation = self._trainer.prepare(plan, task.base, task.puzzles)
             task.is_fixed = True
             self._log.info(
                 "adaptation begins",
@@ -253,7 +287,7 @@ class AdaptationTurns:
                 puzzles=len(task.puzzles),
                 step=adaptation.run.step,
             )
-            self._run = AdaptationRun(task, adaptation, lock.pop_all())
+            self._run = self.sharing.lead(task, adaptation, lock.pop_all(), plan)
 
     def _advance(self, run: AdaptationRun) -> None:
         task, adaptation = run.task, run.adaptation
@@ -311,13 +345,3 @@ class AdaptationTurns:
             self._tasks.note_speed(task, self._run.adaptation)
             self._run.close()
             self._run = None
-
-
-def _for_callers(error: Exception) -> Exception:
-    """Return the error with a message for callers: that of the file system may name paths."""
-    if not isinstance(error, OSError):
-        return error
-    return AdaptationError(
-        f"the adaptation could not be written ({error.strerror or type(error).__name__}): the "
-        "service's state folder needs room, or a repair"
-    )

@@ -101,6 +101,7 @@ class EngineLoop(Thread):
             self.ready.set()
             while not self._is_stopping:
                 self._turn()
+            self._adaptations.end()
         except _StoppedError:
             pass
         except SettingsError as error:
@@ -119,7 +120,9 @@ class EngineLoop(Thread):
         self.num_slots = max(engine.num_slots for engine in self._pool.engines)
 
     def _turn(self) -> None:
-        self._obey_commands(waits=not (self._jobs or self.checkpoints.is_reloading))
+        is_training = self._adaptations.sharing.is_helping
+        has_work = self._jobs or self.checkpoints.is_reloading or is_training
+        self._obey_commands(waits=not has_work)
         self._advance_jobs()
         self.checkpoints.advance(self._jobs.used_checkpoints, self._work_meanwhile)
 
@@ -143,6 +146,9 @@ class EngineLoop(Thread):
         self._end_overdue()
         self._start_waiting()
         self._enrol_checkpoints()
+        is_busy = self.checkpoints.is_reloading or bool(self._jobs.in_stage(Stage.SOLVING))
+        job_ids = [job.id for job in self._jobs]
+        self._adaptations.share_device(job_ids, self.watchdog, is_busy=is_busy)
         self._enter_engines()
         self._adapt(self._step_engines())
 
@@ -154,7 +160,7 @@ class EngineLoop(Thread):
             self._metrics.read_memory(self._pool.engines)
         try:
             while True:
-                self._obey(self._commands.get(block=waits))
+                self._obey(self._commands.get(waits, self._adaptations.sharing.look_every_s))
                 waits = False
         except Empty:
             return
@@ -292,7 +298,7 @@ class EngineLoop(Thread):
         num_waiting, trained_s = adaptations.num_waiting, adaptations.trained_s
         for job_id, error in adaptations.turn().items():
             self._fail(self._jobs[job_id], error)
-        self.watchdog.note_training()
+        self.watchdog.note_training(adaptations.wait_s)
         self._metrics.adaptation_s.inc(adaptations.trained_s - trained_s)
         if adaptations.num_waiting < num_waiting:
             adaptations.evict()

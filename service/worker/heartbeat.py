@@ -57,9 +57,12 @@ class Watchdog:
         self._allowed_s = max(STALLED_AFTER_S, STALLED_AFTER_STEPS * median(self._steps_s))
         self._expected_since = self._clock()
 
-    def note_training(self) -> None:
-        """Note that a slice of training was done in place of a step."""
-        self._expected_since = self._clock()
+    def note_training(self, wait_s: float = 0.0) -> None:
+        """Note that a slice of training was done in place of a step.
+
+        Units: `wait_s`, how much longer the next may take because it waits for other workers.
+        """
+        self._expected_since = self._clock() + wait_s
 
     def pause(self) -> None:
         """Expect no step: there is no work, or a checkpoint is being loaded or compiled."""

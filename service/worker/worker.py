@@ -89,6 +89,7 @@ class Worker:
             is_enabled=settings.adapt_max_s > 0,
             gather_s=settings.adapt_gather_s,
             max_s=settings.adapt_max_s,
+            max_devices=None if settings.adapt_devices == "all" else settings.adapt_devices,
         )
         self.metrics.adaptations_waiting.set_function(lambda: adaptations.num_waiting)
         checkpoints = ServedSet(

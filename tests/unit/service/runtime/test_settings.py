@@ -106,6 +106,8 @@ def test_the_clients_own_variable_is_let_through(monkeypatch: pytest.MonkeyPatch
         ("ADAPT_MAX_VARIANTS", "0"),
         ("ADAPT_CACHE_BYTES", "-1"),
         ("ADAPT_SNAPSHOT_S", "0"),
+        ("ADAPT_DEVICES", "0"),
+        ("ADAPT_DEVICES", "some"),
     ],
 )
 def test_a_value_of_no_use_is_refused_by_name(

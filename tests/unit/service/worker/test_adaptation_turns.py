@@ -18,7 +18,7 @@ from service.adaptation.cache import AdaptedCache
 from service.adaptation.prepare import prepare_adaptation
 from service.jobs import Job
 from service.wire.errors import AdaptationError, UnknownPuzzle
-from service.worker import adaptation_turns
+from service.worker import training_device
 from service.worker.adaptation_turns import AdaptationTurns
 from service.worker.engine_pool import EnginePool
 from service.worker.job_table import SolveRequest, read_request
@@ -246,8 +246,8 @@ def test_an_adaptation_may_be_compiled_where_the_worker_compiles(
         asked.append(compile_step)
         return prepare_adaptation(*arguments, compile_step=False, **options)
 
-    monkeypatch.setattr(adaptation_turns, "prepare_adaptation", prepare)
-    monkeypatch.setattr(adaptation_turns, "can_compile", lambda device: True)
+    monkeypatch.setattr(training_device, "prepare_adaptation", prepare)
+    monkeypatch.setattr(training_device, "can_compile", lambda device: True)
     adaptations = make(compiles=compiles)
     adaptations.enrol("job", request_of(300), "tiny")
     assert adaptations.may_compile is compiles
@@ -259,7 +259,7 @@ def test_an_adaptation_may_be_compiled_where_the_worker_compiles(
 def test_each_phase_may_be_compiled_at_its_first_step(
     make: Make, request_of: RequestOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adaptation_turns, "can_compile", lambda device: True)
+    monkeypatch.setattr(training_device, "can_compile", lambda device: True)
     monkeypatch.setattr(
         "service.adaptation.prepare.is_worth_compiling", lambda options, num_sizes: False
     )
