@@ -248,6 +248,8 @@ def join_group(
     uses_gpu = pick_device(device).type == "cuda"
     stay_on_this_host(os.environ)
     try:
+        # A store in a folder that is gone would block all threads of this process for minutes.
+        store.touch()
         meeting = dist.FileStore(str(store), size)  # type: ignore[attr-defined]
         meeting.set_timeout(_REMOVED_STORE_TIMEOUT)
         # A rank that ended before it came is noticed here, after the shorter of the two times.
@@ -256,7 +258,7 @@ def join_group(
         meeting.set_timeout(timedelta(seconds=timeout_s))
         timeout = timedelta(seconds=timeout_s)
         _open_group(rank, size, uses_gpus=uses_gpu, store=meeting, timeout=timeout)
-    except (RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise RankLostError(f"the {size} ranks do not find each other: {reason}") from error
     return Ranks(rank, size)

@@ -41,8 +41,8 @@ from service.worker.invitations import (
 from service.worker.joint_adaptation import EXCHANGE_S, MEET_S, LeadingRun, part_when_wanted
 from service.worker.training_device import AdaptationPlan, TrainingDevice
 
-# So long a worker has had no other work before its device is shared: to form a group and to part
-# takes a snapshot and its loading.
+# So long a worker has had no other work before it shares devices: to form a group and to part takes
+# a snapshot and its loading.
 QUIET_S = 5.0
 # How often an idle worker looks for invitations, and whether those that it accepted are over.
 LOOK_EVERY_S = 0.5
@@ -125,7 +125,7 @@ class DeviceSharing:
         if not self._is_enabled:
             return
         if self._member is not None:
-            self._train(self._member, is_free_for, watchdog)
+            self._train(is_free_for, watchdog)
         elif self._acceptance is not None:
             self._await_place(self._acceptance, is_free_for, watchdog)
         elif time.monotonic() - self._looked_at >= LOOK_EVERY_S and self._is_quiet:
@@ -135,7 +135,7 @@ class DeviceSharing:
     def leave(self) -> None:
         """Leave the group of another worker's adaptation after the step at hand."""
         while self._member is not None:
-            self._advance(self._member, wants_to_leave=True)
+            self._advance(wants_to_leave=True)
 
     @property
     def _is_quiet(self) -> bool:
@@ -226,37 +226,40 @@ class DeviceSharing:
             self._log.info("adaptation of another worker joined", entry=plan.entry_id)
         except ENDING_ERRORS as error:
             ranks.leave()
-            self._end(f"not joined: {error}")
+            self.note_work()  # not at once to the next group, which may fail too
+            self._note_end(f"not joined: {error}")
 
-    def _train(
-        self, member: SlicedTraining, is_free_for: Callable[[str], bool], watchdog: Watchdog
-    ) -> None:
-        wants_to_leave = not is_free_for(member.adaptation.run.folder.name)
-        if member.may_compile:
+    def _train(self, is_free_for: Callable[[str], bool], watchdog: Watchdog) -> None:
+        """Train a slice, or to the end of the step and leave."""
+        if self._member is not None and self._member.may_compile:
             watchdog.pause()
         else:
             watchdog.note_training(EXCHANGE_S)
-        self._advance(member, wants_to_leave=wants_to_leave)
-        while wants_to_leave and self._member is not None:
-            self._advance(member, wants_to_leave=True)
-        watchdog.note_training(EXCHANGE_S if self._member else 0.0)
+        if self._member is not None and is_free_for(self._member.adaptation.run.folder.name):
+            self._advance(wants_to_leave=False)
+        else:
+            self.leave()
+        watchdog.note_training(EXCHANGE_S if self.is_helping else 0.0)
 
-    def _advance(self, member: SlicedTraining, *, wants_to_leave: bool) -> None:
+    def _advance(self, *, wants_to_leave: bool) -> None:
         """Train a slice; leave at the end, when a rank wants to, or when one is lost."""
+        member = self._member
+        if member is None:
+            return
         try:
             if not member.advance():
                 reason = "complete"
             elif part_when_wanted(member, wants_to_leave=wants_to_leave):
-                reason = "a worker has other work"
+                reason = "the group changes"
             else:
                 return
         except ENDING_ERRORS as error:
             reason = str(error)
+            self.note_work()  # not at once to the next group, which may fail too
         member.adaptation.run.ranks.leave()
-        self._end(reason)
+        self._member = member = None
+        self._note_end(reason)
 
-    def _end(self, reason: str) -> None:
-        self._member = None
-        self.note_work()  # not at once to the next one, should it fail
+    def _note_end(self, reason: str) -> None:
         release_memory()
         self._log.info("adaptation of another worker left", reason=reason)

@@ -32,8 +32,8 @@ MEET_S = 10.0
 # How long a rank waits for the others in a step: they have the same work, on a device of the same
 # kind, but may compile it.
 EXCHANGE_S = 120.0
-# How long the first worker that accepts is kept waiting for others.
-GATHER_S = 1.0
+# How long the first worker that accepts is kept waiting for others, which look twice a second.
+GATHER_S = 2.0
 # A group that loses members time and again costs more than it brings.
 MAX_LOSSES = 3
 
@@ -66,7 +66,9 @@ class LeadingRun(AdaptationRun):
         self._prepare, self._invite = prepare, invite
         self._max_devices, self._device = max_devices, device
         self._ranks = ONE_RANK
+        # The invitation that stands, and that of the group which was formed.
         self._posted: PostedInvitation | None = None
+        self._formed: PostedInvitation | None = None
         self._accepted_at: float | None = None
         # Several ranks have a thread each on a CPU; alone it goes on as it began.
         self._num_threads = adaptation.run.num_threads
@@ -96,10 +98,9 @@ class LeadingRun(AdaptationRun):
             has_more = super().advance()
             if not has_more:
                 self._leave()
-            elif self._ranks.size > 1 and part_when_wanted(self, wants_to_leave=False):
-                self._go_on_alone("others have work")
-            elif self._ranks.size == 1 and self._is_at_boundary:
-                self._form_when_due()
+                self._withdraw()
+            elif self.is_between_steps and not self.adaptation.is_complete:
+                self._regroup()
         except RankLostError as error:
             return self._go_on_after(error)
         except DeviceMemoryError as error:
@@ -108,6 +109,7 @@ class LeadingRun(AdaptationRun):
             return self._go_on_after(error)
         except ENDING_ERRORS:
             self._leave()
+            self._withdraw()
             raise
         return has_more
 
@@ -121,15 +123,15 @@ class LeadingRun(AdaptationRun):
 
     def suspend(self) -> None:
         """Train to the end of the step and save a snapshot; if that fails, the last one remains."""
-        if self._ranks.size == 1:
-            super().suspend()
-        elif self._finish_together():
+        self._max_devices = 1  # no group is formed any more
+        if self._finish_together():
             self._log.info("adaptation suspended", entry=self.task.id)
+        else:
+            super().suspend()
 
     def close(self) -> None:
         """Let the others go, if there are any, and release the lock."""
         self._finish_together()
-        self._leave()
         super().close()
 
     def _finish_together(self) -> bool:
@@ -137,8 +139,8 @@ class LeadingRun(AdaptationRun):
 
         An error is kept for the next slice, where it ends the adaptation.
         """
+        self._withdraw()
         if self._ranks.size == 1:
-            self._withdraw()
             return False
         try:
             # The others are in a step already, so this one takes it too.
@@ -152,33 +154,43 @@ class LeadingRun(AdaptationRun):
             self._leave()
         return self._failure is None
 
-    @property
-    def _is_at_boundary(self) -> bool:
-        return self.is_between_steps and not self.adaptation.is_complete
+    def _regroup(self) -> None:
+        """Between two steps: form a group, or part with it, where that is due."""
+        size = self._due_size()
+        if self._ranks.size == 1:
+            if size > 1:
+                self._form(size)
+        elif part_when_wanted(self, wants_to_leave=size > self._ranks.size):
+            self._accepted_at = None  # those of this group have time to accept again
+            self._go_on_alone("the group changes")
 
-    def _form_when_due(self) -> None:
-        """Invite others when it is time, and train together with those that have accepted."""
-        if self._posted is None:
-            self._posted = self._invite() if self._num_losses < MAX_LOSSES else None
-            self._accepted_at = None
-        if self._posted is None:
-            return
-        batch_size = self.adaptation.run.settings.batch_size
-        limit = batch_size if self._max_devices is None else self._max_devices
-        num_accepted = self._posted.num_accepted
+    def _due_size(self) -> int:
+        """Invite others when it is time; return with how many ranks to go on, if with more."""
+        size, batch_size = self._ranks.size, self.adaptation.run.settings.batch_size
+        limit = min(self._max_devices or batch_size, batch_size)
+        if self._posted is None and size < limit and self._num_losses < MAX_LOSSES:
+            self._posted, self._accepted_at = self._invite(), None
+        num_accepted = 0 if self._posted is None else self._posted.num_accepted
         if num_accepted == 0:
-            return
+            return size
         now = time.monotonic()
         self._accepted_at = self._accepted_at or now
-        if num_accepted + 1 < limit and now - self._accepted_at < GATHER_S:
+        if size + num_accepted < limit and now - self._accepted_at < GATHER_S:
+            return size
+        return max(size, largest_divisor(batch_size, min(limit, size + num_accepted)))
+
+    def _form(self, size: int) -> None:
+        """Go on with others that have accepted, as so many ranks at the most."""
+        if self._posted is None:
             return
         self.adaptation.save()
-        taken = self._posted.take(largest_divisor(batch_size, min(limit, num_accepted + 1)) - 1)
-        size = largest_divisor(batch_size, len(taken) + 1)
+        taken = self._posted.take(size - 1)
+        size = largest_divisor(self.adaptation.run.settings.batch_size, len(taken) + 1)
+        self._formed, self._posted = self._posted, None
         if size == 1:
-            self._withdraw()
+            self._leave()
             return
-        store = self._posted.form(taken[: size - 1])
+        store = self._formed.form(taken[: size - 1])
         ranks = join_group(store, 0, size, self._device, meet_s=MEET_S, timeout_s=EXCHANGE_S)
         self._go_on(ranks, "others are idle")
 
@@ -219,9 +231,12 @@ class LeadingRun(AdaptationRun):
         self._log.warning("adaptation lost a device", entry=self.task.id, reason=str(error))
 
     def _leave(self) -> None:
+        """Leave the group, if there is one."""
         self._ranks.leave()
         self._ranks = ONE_RANK
-        self._withdraw()
+        if self._formed is not None:
+            self._formed.withdraw()
+            self._formed = None
 
     def _withdraw(self) -> None:
         if self._posted is not None:

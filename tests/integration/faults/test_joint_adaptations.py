@@ -88,7 +88,6 @@ def test_idle_workers_train_together_and_answer_other_jobs_meanwhile(
     (together, alone, *_) = groups(leader)
     assert (together[0], alone[0]) == (2, 1)
     assert 0 < together[1] < alone[1] < NUM_STEPS
-    assert "a worker has other work" in member.log
 
 
 @pytest.mark.parametrize(
@@ -140,6 +139,21 @@ def test_another_worker_completes_an_adaptation_when_its_leader_ends(
 
 
 @pytest.mark.full
+def test_a_worker_that_becomes_idle_joins_too(
+    queue: Queue, pair: dict[str, WorkerProcess], unknown: Puzzle, worker: Start
+) -> None:
+    (job_id,) = queue.submit([unknown], **ADAPT, adapt_steps=3 * NUM_STEPS)
+    (job,) = queue.wait_until([job_id], lambda job: num_devices(job) == 2)
+    leader, _ = roles(pair, job)
+    worker("three", **SETTINGS)
+    queue.wait_until([job_id], lambda job: num_devices(job) == 3)
+    (job,) = check_all_succeeded_once(queue, [job_id])
+
+    assert summary_of(job)["steps"] == 3 * NUM_STEPS
+    assert [num for num, _ in groups(leader)] == [2, 1, 3]
+
+
+@pytest.mark.full
 def test_a_cancelled_adaptation_gives_all_devices_back(
     queue: Queue, pair: dict[str, WorkerProcess], unknown: Puzzle, probes: tuple[Puzzle, ...]
 ) -> None:
@@ -151,4 +165,4 @@ def test_a_cancelled_adaptation_gives_all_devices_back(
 
     assert job.state == JobState.CANCELLED
     assert {other.state for other in others} == {JobState.SUCCEEDED}
-    assert "a worker has other work" in member.log
+    assert "adaptation of another worker left" in member.log

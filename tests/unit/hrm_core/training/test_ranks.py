@@ -23,7 +23,16 @@ from rank_runs import (
 )
 from tolerances import assert_near
 
-from hrm_core import ONE_RANK, Ranks, TrainingError, has_ranks, join_ranks, snapshot_step
+from hrm_core import (
+    ONE_RANK,
+    RankLostError,
+    Ranks,
+    TrainingError,
+    has_ranks,
+    join_group,
+    join_ranks,
+    snapshot_step,
+)
 from hrm_core.training.run_files import LOG_NAME
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -200,3 +209,13 @@ def test_a_folder_without_a_snapshot_starts_over(tmp_path: Path) -> None:
     assert snapshot_step(tmp_path) == 0
     (tmp_path / ".training_state.pt").write_bytes(b"damaged")
     assert snapshot_step(tmp_path) is None
+
+
+def test_a_rank_does_not_wait_long_for_one_that_does_not_come(tmp_path: Path) -> None:
+    with pytest.raises(RankLostError, match="the 2 ranks do not find each other: Wait timeout"):
+        join_group(tmp_path / "store", 0, 2, "cpu", meet_s=0.2, timeout_s=5.0)
+
+
+def test_a_rank_that_comes_too_late_does_not_wait(tmp_path: Path) -> None:
+    with pytest.raises(RankLostError, match="No such file"):
+        join_group(tmp_path / "gone" / "store", 1, 2, "cpu", meet_s=5.0, timeout_s=5.0)

@@ -71,3 +71,16 @@ def test_training_counts_as_work(watchdog: Watchdog, clock: Clock) -> None:
     assert not watchdog.is_stalled
     clock.now = 111.0
     assert watchdog.is_stalled
+
+
+def test_training_with_other_workers_may_take_as_long_as_an_exchange_more(
+    watchdog: Watchdog, clock: Clock
+) -> None:
+    watchdog.note_training(120.0)
+    clock.now = 180.0
+    assert not watchdog.is_stalled
+    clock.now = 181.0
+    assert watchdog.is_stalled
+    watchdog.note_training()
+    clock.now = 242.0
+    assert watchdog.is_stalled
