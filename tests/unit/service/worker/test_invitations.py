@@ -6,7 +6,13 @@ import pytest
 
 from service.adaptation.prepare import AdaptOptions
 from service.solving.records import Budget
-from service.worker.invitations import Acceptance, Invitation, PostedInvitation, standing
+from service.worker.invitations import (
+    Acceptance,
+    Invitation,
+    PostedInvitation,
+    is_abandoned,
+    standing,
+)
 from service.worker.training_device import AdaptationPlan
 
 PLAN = AdaptationPlan(
@@ -80,3 +86,12 @@ def test_nobody_waits_for_an_invitation_that_was_withdrawn(
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(OSError, match="No such file"):
         accept(posted, "late")
+
+
+def test_an_invitation_ends_with_the_process_that_posted_it(posted: PostedInvitation) -> None:
+    (one,) = accept(posted, "one")
+    assert not is_abandoned(posted.folder)
+    assert one.is_open
+    posted._lock.release()  # as the system does
+    assert is_abandoned(posted.folder)
+    assert not one.is_open
