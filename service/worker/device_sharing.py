@@ -217,7 +217,9 @@ class DeviceSharing:
             base, entry = self._base(plan), self._cache.entry(plan.entry_id)
             puzzles = None if entry is None else puzzles_of(entry)
             if base is None or puzzles is None:
-                return  # the others notice that this rank does not come
+                # The others notice that this rank does not come.
+                self._note_end("not joined: base or puzzles are gone")
+                return
             ranks = join_group(
                 place.store,
                 place.rank,

@@ -146,9 +146,8 @@ class EngineLoop(Thread):
         self._end_overdue()
         self._start_waiting()
         self._enrol_checkpoints()
-        is_busy = self.checkpoints.is_reloading or bool(self._jobs.in_stage(Stage.SOLVING))
-        job_ids = [job.id for job in self._jobs]
-        self._adaptations.share_device(job_ids, self.watchdog, is_busy=is_busy)
+        is_busy = self.checkpoints.is_reloading or self._jobs.needs_device
+        self._adaptations.share_device(self._jobs.ids, self.watchdog, is_busy=is_busy)
         self._enter_engines()
         self._adapt(self._step_engines())
 

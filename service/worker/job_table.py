@@ -258,6 +258,16 @@ class JobTable:
         return iter(tuple(self._jobs.values()))
 
     @property
+    def ids(self) -> frozenset[str]:
+        """The ids of the jobs."""
+        return frozenset(self._jobs)
+
+    @property
+    def needs_device(self) -> bool:
+        """Whether one is being solved, or must run isolated, also from other workers."""
+        return any(job.is_isolated or job.stage is Stage.SOLVING for job in self._jobs.values())
+
+    @property
     def used_checkpoints(self) -> frozenset[str]:
         """The names of the checkpoints that jobs run on."""
         admitted = (job for job in self._jobs.values() if job.is_admitted)

@@ -86,6 +86,19 @@ def test_jobs_can_be_removed_while_they_are_iterated_over(table: JobTable, add: 
     assert len(table) == 0
 
 
+def test_jobs_in_the_engines_need_the_device_and_an_isolated_one_too(
+    table: JobTable, add: Add
+) -> None:
+    one, isolated = add("one"), add("isolated", is_isolated=True)
+    assert table.ids == {"one", "isolated"}
+    assert table.needs_device
+    table.remove(isolated.id)
+    table.move(one, Stage.ENROLLING)
+    assert not table.needs_device
+    table.move(one, Stage.SOLVING)
+    assert table.needs_device
+
+
 def test_a_job_is_overdue_after_its_deadline(add: Add) -> None:
     now = time.monotonic()
     deadlines = {"none": None, "past": now - 1, "future": now + 60}
