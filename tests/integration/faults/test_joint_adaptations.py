@@ -94,9 +94,8 @@ def test_idle_workers_train_together_and_answer_other_jobs_meanwhile(
     assert 0 < together[1] < alone[1] < NUM_STEPS
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.full)]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_an_adaptation_goes_on_where_a_member_ends(
     queue: Queue, pair: dict[str, WorkerProcess], unknown: Puzzle, number: int
 ) -> None:
