@@ -271,7 +271,7 @@ def stay_on_this_host(environment: MutableMapping[str, str]) -> None:
 
 
 def _open_group(rank: int, size: int, *, uses_gpus: bool, **options: Any) -> None:
-    # Imported later, it holds references to the group, whose threads then outlive `leave`.
+    # Imported later, it holds references to the group, and then threads of that outlive `leave`.
     import torch._dynamo  # noqa: F401
 
     # Decisions are on the CPU: those need not wait for what a GPU still computes.
