@@ -21,6 +21,7 @@ from hrm_core.engine.scheduler import Sample as Sample
 from hrm_core.engine.scheduler import SampleFilter as SampleFilter
 from hrm_core.engine.scheduler import Scheduler as Scheduler
 from hrm_core.engine.scheduler import any_sample as any_sample
+from hrm_core.engine.scheduler import group_by_job as group_by_job
 from hrm_core.engine.sizing import EngineConfig as EngineConfig
 from hrm_core.errors import AgreementError as AgreementError
 from hrm_core.errors import AttentionError as AttentionError

@@ -1,7 +1,6 @@
 """An engine without a network that votes for several grids, and a worker with such engines."""
 
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,8 +47,7 @@ class VotingEngine(FakeEngine):
             tokens[0] = tokens[1]
         if lot % 11 == 0:
             tokens[:] = 0
-        return replace(
-            outcome,
+        return outcome._replace(
             tokens=tokens,
             steps=1 if sample.is_traced else 1 + lot % 2,
             q_halt_logit=lot % 7 - 3.0,

@@ -11,13 +11,13 @@ from typing import Any
 from rich.table import Table
 
 from augment import Kind, RuleExample, Rules, read_rule_file
-from hrm_core import Engine, open_checkpoint
+from hrm_core import Engine, group_by_job, open_checkpoint
 from service.cli.engine import make_engine
 from service.cli.output import console, print_json, progress_bar
 from service.runtime.devices import EngineOptions
 from service.solving.enrolment import RowIndex
 from service.solving.members import Member
-from service.solving.solve import Solving, group_by_puzzle
+from service.solving.solve import Solving
 from service.wire.answer import TestAnswer
 from service.wire.errors import InputError
 from service.wire.options import SolveOptions
@@ -141,7 +141,7 @@ def _answer(
             solving.enter(0, engine)
         if not running:
             break
-        for solving, outcomes in group_by_puzzle(engine.step()).items():
+        for solving, outcomes in group_by_job(engine.step()).items():
             solving.receive(outcomes)
             if solving.is_done:
                 index = running.pop(solving)

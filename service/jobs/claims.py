@@ -1,19 +1,17 @@
 """The job layer as a worker sees it: claim, renew, report, finish."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from redis.exceptions import ResponseError
-
 from service.jobs import keys
 from service.jobs.connection import Scripts, connect, explained
-from service.jobs.keys import GROUP
+from service.jobs.group import Consumer, Entries
 from service.jobs.record import Job, Shard, entry_job_id, pairs
-from service.jobs.registration import Registration, leave_group, publish_puzzles, register
+from service.jobs.registration import Registration, publish_puzzles, register
 from service.jobs.served import WorkerRecord
 from service.jobs.shards import Shards
 from service.jobs.upkeep import eviction_policy, sweep
@@ -62,10 +60,12 @@ class Claims:
         self._result_ttl_s, self._max_ended = result_ttl_s, max_ended
         self._redis = connect(url)
         self._scripts = Scripts(self._redis)
+        self._consumer = Consumer(self._redis, self._scripts, worker_id)
         self.shards = Shards(self._run, worker_id, result_ttl_s)
         # In turn, so that the shards of no checkpoint starve; of none until `serve`.
         self._shard_priorities: deque[str] = deque()
         self._next_shards = 0.0  # by the monotonic clock
+        self._are_empty = False  # all queues, after the last look
         self._cancels_position: bytes | None = None
 
     def close(self) -> None:
@@ -100,26 +100,38 @@ class Claims:
             with self._keeping(jobs):
                 for priority in sharded:  # each, also for one place: most often one has shards
                     if len(jobs) < most_shards:
-                        self._read((priority,), 1, None, jobs)
+                        self._start_all(self._consumer.read((priority,), 1, None), jobs)
             self._next_shards = now if jobs else now + _SHARDS_EVERY_S
         most_batch = num_places if most_batch is None else min(most_batch, num_places)
+        # COUNT is per stream, so with one place left only one stream can be waited for.
+        waited = PRIORITIES if num_places > 1 and most_batch > 0 else PRIORITIES[:1]
+        may_wait = not jobs and num_places > 0 and block_s > 0
         first = min(num_batch_places, most_batch)
         shares: tuple[tuple[Priority, int], ...] = (
             ("batch", first),
             ("interactive", num_places),
             ("batch", most_batch - first),
         )
+        # Most often, empty queues still are: a look at each before the wait would be for nothing.
+        looks = not (self._are_empty and may_wait and waited == PRIORITIES)
+        self._are_empty = False
         with self._keeping(jobs):
-            for priority, share in shares:
+            for priority, share in shares if looks else ():
                 num = min(share, num_places - len(jobs))
                 if num > 0:
-                    self._read((priority,), num, None, jobs)
-            if not jobs and num_places > 0 and block_s > 0:
-                # COUNT is per stream, so with one place left only one stream can be waited for.
-                both = num_places > 1 and most_batch > 0
-                waited = PRIORITIES if both else PRIORITIES[:1]
+                    self._start_all(self._consumer.read((priority,), num, None), jobs)
+            if may_wait and not jobs:
                 more = sharded[: min(most_shards, num_places - len(waited))]
-                self._read((*waited, *more), 1, block_s, jobs)
+                queues = (*waited, *more)
+                num = num_places // len(queues)
+                if waited == PRIORITIES:
+                    num = min(num, most_batch)
+                if more:
+                    num = min(num, most_shards // len(more))
+                entries = self._consumer.read(queues, num, block_s)
+                found = Counter(priority for priority, *_ in entries)
+                self._are_empty = max(found.values(), default=0) < num
+                self._start_all(entries, jobs)
         return jobs
 
     def reclaim(
@@ -136,11 +148,13 @@ class Claims:
                 limit = num_places
                 if priority not in PRIORITIES:
                     limit = min(limit, most_shards)
-                start: Any = "0-0"
+                start = b"0-0"
                 while len(jobs) < limit:
-                    start, entries, *_ = self._autoclaim(priority, start, limit - len(jobs))
-                    self._start_all(priority, entries, jobs, held)
-                    if start in (b"0-0", "0-0"):
+                    start, entries = self._consumer.take_over(
+                        priority, self.lease_s, start, limit - len(jobs)
+                    )
+                    self._start_all(entries, jobs, held)
+                    if start == b"0-0":
                         break
         return jobs
 
@@ -269,8 +283,7 @@ class Claims:
         with explained(self._redis):
             self._redis.zrem(keys.WORKERS, self.worker_id)
             self._redis.delete(keys.worker_key(self.worker_id))
-            for priority in (*PRIORITIES, *self._shard_priorities):
-                leave_group(self._redis, keys.queue_key(priority), self.worker_id)
+            self._consumer.leave((*PRIORITIES, *self._shard_priorities))
 
     def _end(self, job_id: str, state: str, code: str, detail: str) -> bool:
         arguments = (self.worker_id, job_id, state, code, detail, self._result_ttl_s)
@@ -289,48 +302,9 @@ class Claims:
             if not jobs:
                 raise
 
-    def _read(
-        self, priorities: Sequence[str], num: int, block_s: float | None, jobs: list[Job]
-    ) -> None:
-        streams = {keys.queue_key(priority): ">" for priority in priorities}
-        block = None if block_s is None else max(1, int(block_s * 1000))
-        reply = self._in_group(
-            lambda: self._redis.xreadgroup(GROUP, self.worker_id, streams, count=num, block=block)
-        )
-        by_queue = {keys.queue_key(priority).encode(): priority for priority in priorities}
-        for queue, entries in reply or ():
-            self._start_all(by_queue[queue], entries, jobs)
-
-    def _autoclaim(self, priority: str, start: Any, num: int) -> Any:
-        queue, idle_ms = keys.queue_key(priority), int(self.lease_s * 1000)
-        return self._in_group(
-            lambda: self._redis.xautoclaim(queue, GROUP, self.worker_id, idle_ms, start, count=num)
-        )
-
-    def _in_group(self, command: Callable[[], Any]) -> Any:
-        """Run a command of the consumer groups, making them where there are none.
-
-        There are none on a new server, on one that was emptied, or of a queue of shards that ended.
-        """
-        try:
-            return command()
-        except ResponseError as error:
-            # The second one where the queue ended during the wait for an entry.
-            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
-                raise
-        for priority in (*PRIORITIES, *self._shard_priorities):
-            self._run("open_queue", priority)
-        return command()
-
-    def _start_all(
-        self,
-        priority: str,
-        entries: Sequence[Any],
-        jobs: list[Job],
-        held: Collection[str] = (),
-    ) -> None:
+    def _start_all(self, entries: Entries, jobs: list[Job], held: Collection[str] = ()) -> None:
         """Start delivered entries, and add the jobs that are to be run."""
-        for entry_id, fields in entries:
+        for priority, entry_id, fields in entries:
             if not fields:
                 continue  # deleted while pending: the server has dropped it
             job_id = entry_job_id(fields)

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import ResponseError
-
 from service.jobs import keys
 from service.jobs.served import WORKER_SEEN_S, WorkerRecord
 from service.wire.checkpoint import KnownPuzzle
@@ -75,17 +73,3 @@ def publish_puzzles(client: Any, sha256: str, puzzles: Iterable[KnownPuzzle]) ->
     pipeline.expire(by_hash, PUZZLES_TTL_S)
     pipeline.expire(by_name, PUZZLES_TTL_S)
     pipeline.execute()
-
-
-def leave_group(client: Any, queue: str, worker_id: str) -> None:
-    """Leave a queue's consumer group, unless something is still pending under this name.
-
-    Deleting a consumer deletes its pending entries with it: those jobs would never run again.
-    """
-    try:
-        consumers = client.xinfo_consumers(queue, keys.GROUP)
-    except ResponseError:
-        return  # no such queue or group yet
-    names = {consumer["name"].decode(): consumer["pending"] for consumer in consumers}
-    if names.get(worker_id) == 0:
-        client.xgroup_delconsumer(queue, keys.GROUP, worker_id)

@@ -310,7 +310,7 @@ class PooledEngine(Engine):
         for outcome in message.outcomes:
             entry = process.pop(outcome.sample_id)
             if entry is not None:  # otherwise it was cancelled
-                yield replace(outcome, job=entry.job, sample_id=entry.sample.sample_id)
+                yield outcome._replace(job=entry.job, sample_id=entry.sample.sample_id)
 
     def _lose(self, process: EngineProcess, reason: str) -> None:
         """Continue without a process; its samples wait again, ahead of the others."""

@@ -6,7 +6,7 @@ from functools import partial, reduce
 from itertools import chain
 
 from augment import KINDS, CanvasError, Grid, Puzzle
-from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority
+from hrm_core import Engine, Halting, HRMCoreError, Outcome, Priority, group_by_job
 from service.solving.answer import answer_warnings, named_candidates, rule_warnings
 from service.solving.counting import count_all, count_in_order, draw_votes
 from service.solving.input_votes import CountedVotes
@@ -89,6 +89,11 @@ class Solving:
             decided=sum(self._is_closed),
             test_inputs=len(self.puzzle.test),
         )
+
+    @property
+    def has_outcomes(self) -> bool:
+        """Whether any outcome has arrived."""
+        return any(vote.num_outcomes for vote in self._votes)
 
     @property
     def num_segments(self) -> int:
@@ -337,14 +342,6 @@ def solve(
     while not all(engine.is_idle for engine in engines):
         for engine in engines:
             if not engine.is_idle:
-                for solving, outcomes in group_by_puzzle(engine.step()).items():
+                for solving, outcomes in group_by_job(engine.step()).items():
                     solving.receive(outcomes)
         on_step()
-
-
-def group_by_puzzle(outcomes: Iterable[Outcome]) -> dict[Solving, list[Outcome]]:
-    """Group outcomes by the puzzle that they belong to."""
-    by_solving: dict[Solving, list[Outcome]] = {}
-    for outcome in outcomes:
-        by_solving.setdefault(outcome.job, []).append(outcome)
-    return by_solving

@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from augment import ARC, CanvasError, Grid, Puzzle
-from hrm_core import Engine, open_checkpoint
+from hrm_core import Engine, group_by_job, open_checkpoint
 from service.runtime.devices import EngineOptions
 from service.solving.engines import options_of
 from service.solving.enrolment import RowIndex
 from service.solving.members import Member
-from service.solving.solve import Solving, group_by_puzzle
+from service.solving.solve import Solving
 from service.submission.adapting import adapt_for_session, remove_adaptation
 from service.submission.challenges import ChallengeSet
 from service.submission.files import NUM_ATTEMPTS
@@ -194,7 +194,7 @@ class LocalVote:
                     return
                 for engine in self._engines.values():
                     if not engine.is_idle:
-                        for solving, outcomes in group_by_puzzle(engine.step()).items():
+                        for solving, outcomes in group_by_job(engine.step()).items():
                             solving.receive(outcomes)
                 for solving in [one for one in self._entered if one.is_done]:
                     self._finish(solving)

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from augment import Task, parse_json, parse_task
-from hrm_core import DeviceMemoryError, Engine, Outcome
+from hrm_core import DeviceMemoryError, Engine, Outcome, group_by_job
 from service.jobs import CheckpointRecord, Job
 from service.runtime.choice import Candidate as ServedCandidate
 from service.runtime.choice import choose_checkpoint
 from service.runtime.folders import default_checkpoint
 from service.solving.members import Member
 from service.solving.shards import OUTCOMES
-from service.solving.solve import Solving, group_by_puzzle
+from service.solving.solve import Solving
 from service.wire.answer import Answer, Candidate
 from service.wire.errors import InputError, UnknownCheckpoint
 from service.wire.job import Progress, TestProgress
@@ -183,14 +183,13 @@ class ActiveJob:
 
         Only the first few candidates are in it.
         """
-        solving, progress = self.solving, self.solving.progress
-        now = time.monotonic()
-        if not progress.outcomes or now - self.reported_at < REPORT_EVERY_S:
+        solving, now = self.solving, time.monotonic()
+        if now - self.reported_at < REPORT_EVERY_S or not solving.has_outcomes:
             return None
         self.reported_at = now
         ranking = Ranking(solving.options.ranking)
         return Progress(
-            **dict(progress),
+            **dict(solving.progress),
             tests=report_votes(solving.tallies, ranking),
         ).to_json()
 
@@ -303,7 +302,7 @@ class JobTable:
         Raises: DeviceMemoryError, which concerns all jobs of the engine.
         """
         jobs = {job.solving: job for job in self.in_stage(Stage.SOLVING)}
-        for solving, group in group_by_puzzle(outcomes).items():
+        for solving, group in group_by_job(outcomes).items():
             try:
                 solving.receive(group)
             except DeviceMemoryError:

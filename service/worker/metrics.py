@@ -93,15 +93,15 @@ class WorkerMetrics:
         )
 
     def count_step(
-        self, step_s: float, num_seated: int, num_slots: int, outcomes: Iterable[Outcome]
+        self, step_s: float, num_seated: int, num_slots: int, outcomes: Sequence[Outcome]
     ) -> None:
         """Count a step of an engine in which `num_seated` slots were taken."""
         self._steps.inc()
         self._step_s.observe(step_s)
         self._occupancy.set(num_seated / num_slots)
         self._variant_segments.inc(num_seated)
+        self._variants.inc(len(outcomes))
         for outcome in outcomes:
-            self._variants.inc()
             self._halting_steps.observe(outcome.steps)
 
     def count_idle(self) -> None:

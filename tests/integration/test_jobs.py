@@ -166,6 +166,23 @@ def test_batch_leaves_places_to_interactive_jobs_that_are_to_come(
     assert [claim.id for claim in worker.claim(8, 0, most_batch=0)] == [interactive]
 
 
+@pytest.mark.parametrize(("places", "most_batch"), [(9, 2), (3, 1), (2, 1), (1, 1)])
+def test_a_claim_after_empty_queues_takes_all_there_is_room_for(
+    desk: Desk, worker: Claims, places: int, most_batch: int
+) -> None:
+    assert worker.claim(places, 0.01, most_batch=most_batch) == []
+    batch = [desk.submit(job(priority="batch")) for _ in range(4)]
+    interactive = [desk.submit(job()) for _ in range(4)]
+    found: list[str] = []
+    for _ in range(3):
+        num_left, num_batch = places - len(found), len({*found} & {*batch})
+        claimed = worker.claim(num_left, 0.01, most_batch=most_batch - num_batch)
+        found += [one.id for one in claimed]
+    num_batch = min(most_batch, max(0, places - 1))
+    assert [one for one in found if one in batch] == batch[:num_batch]
+    assert [one for one in found if one in interactive] == interactive[: places - num_batch]
+
+
 def test_a_waiting_worker_wakes_when_a_job_comes(desk: Desk, worker: Claims) -> None:
     found: list[str] = []
     waiting = threading.Thread(

@@ -60,7 +60,7 @@ local function enqueue(id, owner, priority)
   if deadline_ms then redis.call('ZADD', prefix .. 'deadlines', deadline_ms, id) end
   if owner then redis.call('SADD', prefix .. 'open', id) end
   local entry = redis.call('XADD', queue_key(priority), '*', 'job', id)
-  redis.call('PERSIST', queue_key(priority))
+  if is_of_shards(priority) then redis.call('PERSIST', queue_key(priority)) end
   redis.call('HSET', job_key(id), 'state', 'queued', 'entry', entry)
   redis.call('HDEL', job_key(id), 'worker')
   count_waiting(owner, 1)

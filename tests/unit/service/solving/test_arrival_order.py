@@ -50,7 +50,7 @@ class ShuffledEngine(FakeEngine):
         if not grid.fits(side):
             grid = Grid(grid.cells[:side, :side].copy())
         (tokens,) = self.member.kind.encode(grid, [variant], side)
-        return replace(super()._outcome(job, sample), tokens=tokens.astype(np.uint8))
+        return super()._outcome(job, sample)._replace(tokens=tokens.astype(np.uint8))
 
 
 def check_orders(

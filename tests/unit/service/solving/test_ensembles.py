@@ -8,10 +8,10 @@ import pytest
 
 from augment import CanvasError, Grid, Puzzle, Task
 from bench.fake_engine import FakeEngine
-from hrm_core import Engine
+from hrm_core import Engine, group_by_job
 from service.solving.enrolment import RowIndex
 from service.solving.members import Member
-from service.solving.solve import Solving, group_by_puzzle, solve
+from service.solving.solve import Solving, solve
 from service.wire.answer import Answer
 from service.wire.errors import InputError, UnknownPuzzle
 from service.wire.options import SolveOptions
@@ -69,7 +69,7 @@ def isolated(engine: Engine, row_index: RowIndex, puzzle: Puzzle) -> Answer:
 
 def run_until_idle(engine: Engine) -> None:
     while not engine.is_idle:
-        for solving, outcomes in group_by_puzzle(engine.step()).items():
+        for solving, outcomes in group_by_job(engine.step()).items():
             solving.receive(outcomes)
 
 

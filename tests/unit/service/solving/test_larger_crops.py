@@ -42,7 +42,7 @@ class CuttingEngine(FakeEngine):
             cells = self.variants[index].apply(self.truth.cells)[:side, :side]
         tokens = encode([np.ascontiguousarray(cells)], side)[0].astype(np.uint8)
         predictions = tokens[None] if sample.is_traced else None
-        return replace(super()._outcome(job, sample), tokens=tokens, predictions=predictions)
+        return super()._outcome(job, sample)._replace(tokens=tokens, predictions=predictions)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Puzzles with rules: the first answer that obeys them ends the vote, deeper variants come last."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ class ScriptedEngine(FakeEngine):
         variant = self.variants[outcome.sample_id.variant_index]
         tokens = SUDOKU.encode(grid, [variant], 9)[0].astype(np.uint8)
         predictions = tokens[None] if sample.is_traced else None
-        return replace(outcome, tokens=tokens, predictions=predictions)
+        return outcome._replace(tokens=tokens, predictions=predictions)
 
 
 def run(

@@ -325,7 +325,7 @@ def test_a_device_that_computes_something_else_is_found(tiny_copy: Path) -> None
 
     class BrokenEngine(Engine):
         def step(self) -> list[Outcome]:
-            return [replace(one, tokens=np.zeros_like(one.tokens)) for one in super().step()]
+            return [one._replace(tokens=np.zeros_like(one.tokens)) for one in super().step()]
 
     broken = BrokenEngine(row_index.checkpoint, EngineConfig(torch.device("cpu"), num_slots=16))
 

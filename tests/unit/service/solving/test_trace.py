@@ -1,6 +1,5 @@
 """The answers of single variants in an answer."""
 
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -75,7 +74,7 @@ def test_predictions_are_undone_as_the_output_is_and_left_out_where_there_are_no
     outcome = Outcome("job", None, predictions[-1], 0.0, 0.0, 3, predictions)
 
     traced, untraced = read_traces(
-        [outcome, replace(outcome, predictions=None)], [TURNED, TURNED], "demo"
+        [outcome, outcome._replace(predictions=None)], [TURNED, TURNED], "demo"
     )
 
     assert traced.predictions == (None, *grids)
