@@ -92,47 +92,51 @@ class Claims:
         most, so that they leave some to interactive jobs that are to come. Jobs past their deadline
         or out of attempts are ended on the way.
         """
-        self._shard_priorities.rotate(-1)
-        sharded = tuple(self._shard_priorities)
         jobs: list[Job] = []
-        now, most_shards = time.monotonic(), min(most_shards, num_places)
-        if most_shards and now >= self._next_shards:
-            with self._keeping(jobs):
-                for priority in sharded:  # each, also for one place: most often one has shards
-                    if len(jobs) < most_shards:
-                        self._start_all(self._consumer.read((priority,), 1, None), jobs)
-            self._next_shards = now if jobs else now + _SHARDS_EVERY_S
+        most_shards = min(most_shards, num_places)
         most_batch = num_places if most_batch is None else min(most_batch, num_places)
+        self._claim_shards(most_shards, jobs)
+        may_wait = not jobs and num_places > 0 and block_s > 0
         # COUNT is per stream, so with one place left only one stream can be waited for.
         waited = PRIORITIES if num_places > 1 and most_batch > 0 else PRIORITIES[:1]
-        may_wait = not jobs and num_places > 0 and block_s > 0
+        # Most often, empty queues still are: a look at each before the wait would be for nothing.
+        looks = not (self._are_empty and may_wait and waited == PRIORITIES)
+        self._are_empty = False
         first = min(num_batch_places, most_batch)
         shares: tuple[tuple[Priority, int], ...] = (
             ("batch", first),
             ("interactive", num_places),
             ("batch", most_batch - first),
         )
-        # Most often, empty queues still are: a look at each before the wait would be for nothing.
-        looks = not (self._are_empty and may_wait and waited == PRIORITIES)
-        self._are_empty = False
         with self._keeping(jobs):
             for priority, share in shares if looks else ():
                 num = min(share, num_places - len(jobs))
                 if num > 0:
                     self._start_all(self._consumer.read((priority,), num, None), jobs)
             if may_wait and not jobs:
-                more = sharded[: min(most_shards, num_places - len(waited))]
-                queues = (*waited, *more)
-                num = num_places // len(queues)
+                shards = tuple(self._shard_priorities)[: min(most_shards, num_places - len(waited))]
+                num = num_places // len((*waited, *shards))
                 if waited == PRIORITIES:
                     num = min(num, most_batch)
-                if more:
-                    num = min(num, most_shards // len(more))
-                entries = self._consumer.read(queues, num, block_s)
+                if shards:
+                    num = min(num, most_shards // len(shards))
+                entries = self._consumer.read((*waited, *shards), num, block_s)
                 found = Counter(priority for priority, *_ in entries)
                 self._are_empty = max(found.values(), default=0) < num
                 self._start_all(entries, jobs)
         return jobs
+
+    def _claim_shards(self, most: int, jobs: list[Job]) -> None:
+        """Take shards, one of each checkpoint in turn."""
+        self._shard_priorities.rotate(-1)
+        now = time.monotonic()
+        if not most or now < self._next_shards:
+            return
+        with self._keeping(jobs):
+            for priority in self._shard_priorities:  # each: most often one has shards
+                if len(jobs) < most:
+                    self._start_all(self._consumer.read((priority,), 1, None), jobs)
+        self._next_shards = now if jobs else now + _SHARDS_EVERY_S
 
     def reclaim(
         self, num_places: int, held: Collection[str] = (), *, most_shards: int = 0
