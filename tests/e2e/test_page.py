@@ -320,7 +320,7 @@ def test_everything_is_done_with_the_keyboard_alone(visited: Visit) -> None:
     visited.tab_to("#theme")
 
 
-def test_a_wrong_cell_is_shown_and_mended_where_it_is(visited: Visit) -> None:
+def test_a_wrong_cell_is_shown_and_corrected_where_it_is(visited: Visit) -> None:
     page, wrong = visited.page, task()
     wrong["train"][1]["input"][2][0] = 12
     visited.paste(wrong)

@@ -102,7 +102,7 @@ def test_beside_the_button_stands_what_it_will_do(visited: Visit) -> None:
     assert page.locator("#options [name=adapt][value=auto]").is_checked()
 
 
-def test_times_that_the_service_tells_are_shown(started: Any, service: Service) -> None:
+def test_times_from_the_service_are_shown(started: Any, service: Service) -> None:
     with visit(started, service.url) as opened:
 
         def tell(route: Route) -> None:

@@ -327,7 +327,7 @@ def test_a_job_that_ended_elsewhere_is_reclaimed_by_nobody(
     assert not worker.succeed(job_id, b"1")
 
 
-def test_the_first_result_wins_whoever_brings_it(desk: Desk, worker: Claims, other: Claims) -> None:
+def test_the_first_result_wins_from_any_worker(desk: Desk, worker: Claims, other: Claims) -> None:
     job_id = desk.submit(job())
     worker.claim(1, 0)
     time.sleep(0.25)
@@ -692,7 +692,7 @@ def calls_of(client: redis.Redis, command: str) -> int:
     return int(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"])
 
 
-def test_depth_tells_waiting_from_running(desk: Desk, worker: Claims) -> None:
+def test_depth_separates_waiting_from_running(desk: Desk, worker: Claims) -> None:
     for priority in ("interactive", "interactive", "batch"):
         desk.submit(job(priority=priority))
     worker.claim(1, 0)

@@ -198,7 +198,7 @@ def test_without_a_queue_there_is_no_app() -> None:
         create_app(Settings(redis_url=None))
 
 
-async def test_a_broken_record_is_a_fault_that_tells_nothing(
+async def test_a_broken_record_is_a_fault_without_details(
     client: httpx.AsyncClient, fresh_redis: "redis.Redis"
 ) -> None:
     job = (await client.post("/v1/jobs", json=TASK)).json()
@@ -229,7 +229,7 @@ def test_each_request_is_a_line_of_the_log(valkey_url: str, worker: Worker, tmp_
     assert "key-a" not in log.read_text(encoding="utf-8")
 
 
-def test_it_stops_when_told_and_says_so(served: Served) -> None:
+def test_it_stops_on_a_signal_and_says_so(served: Served) -> None:
     served.process.terminate()
     assert served.process.wait(20) == 0
 

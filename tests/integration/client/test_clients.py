@@ -299,7 +299,7 @@ def test_the_time_to_wait_is_kept(client: Any, task: Task) -> None:
     assert client.wait(caught.value.job, wait_s=LIMIT_S).state is JobState.SUCCEEDED
 
 
-def test_a_failed_job_tells_why(client: Any, task: Task) -> None:
+def test_a_failed_job_says_why(client: Any, task: Task) -> None:
     with pytest.raises(JobUnsuccessful) as caught:
         client.solve(task, **LONG, deadline_s=0.5, wait_s=LIMIT_S)
 

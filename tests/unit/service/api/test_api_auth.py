@@ -19,7 +19,7 @@ KEYS = KeyRing.parse("anna:first-key, ben:second-key ,bare-key,anna:other-key")
         ({"Authorization": "Basic abc", "X-API-Key": "second-key"}, "ben"),
     ],
 )
-def test_a_key_tells_whose_request_it_is(headers: dict[str, str], owner: str) -> None:
+def test_a_key_names_the_owner_of_a_request(headers: dict[str, str], owner: str) -> None:
     assert owner_of(Headers(headers), KEYS) == owner
 
 

@@ -89,7 +89,7 @@ async def test_a_file_that_the_browser_has_is_not_sent_again(client: httpx.Async
     assert (await client.get("/", headers={"If-None-Match": '"other"'})).status_code == 200
 
 
-async def test_head_tells_of_a_file_without_sending_it(client: httpx.AsyncClient) -> None:
+async def test_head_describes_a_file_without_sending_it(client: httpx.AsyncClient) -> None:
     answer = await client.head("/")
     assert (answer.status_code, answer.content) == (200, b"")
     assert int(answer.headers["content-length"]) == (WEB / INDEX).stat().st_size

@@ -76,7 +76,7 @@ def adapting(remaining_s: float | None, **more: object) -> Progress:
     return Progress(outcomes=0, asked=0, decided=0, test_inputs=1, adaptation=adaptation)
 
 
-def test_the_bar_of_a_solve_tells_how_long_its_adaptations_take() -> None:
+def test_the_bar_of_a_solve_shows_how_long_its_adaptations_take() -> None:
     assert _description([adapting(None)]) == "adapting base (40% of its budget)"
     assert _description([adapting(72.0, held_out_share=0.5)]) == (
         "adapting base (40% of its budget, held out 50% right, about 1:12 of 2:00 min left)"

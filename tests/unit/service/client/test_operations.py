@@ -294,7 +294,7 @@ class TestFollowing:
 
         assert len(drive.of(Listen)) == 1
 
-    def test_where_no_stream_tells_anything_the_job_is_asked_for(self) -> None:
+    def test_the_job_is_polled_where_no_stream_comes(self) -> None:
         running = reply(job_document("running"))
         mute = [GONE, running, reply("<html>", 502), running, STREAM, END, running]
         drive = Drive([*mute, *[running] * 5, succeeded()])

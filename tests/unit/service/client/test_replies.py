@@ -53,7 +53,7 @@ def test_an_answer_is_read_with_its_grids() -> None:
     assert job.result.document == answer_document()
 
 
-def test_an_answer_tells_of_single_variants_where_they_were_traced() -> None:
+def test_an_answer_lists_single_variants_where_they_were_traced() -> None:
     document = answer_document()
     traced = {
         **{"dihedral": 3, "palette": [0, 2, 1, 3, 4, 5, 6, 7, 8, 9], "checkpoint": "demo"},
@@ -80,7 +80,7 @@ def test_an_answer_tells_of_single_variants_where_they_were_traced() -> None:
     assert untraced.result.tests[0].variants is None
 
 
-def test_an_answer_of_several_checkpoints_tells_of_each() -> None:
+def test_an_answer_of_several_checkpoints_lists_each() -> None:
     document = answer_document()
     adaptation = {
         **{"base": "base", "base_sha256": "cd" * 32, "steps": 300, "seconds": 118.2},

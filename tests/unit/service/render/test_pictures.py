@@ -75,7 +75,7 @@ def test_an_svg_holds_each_cell_once_in_its_colour(tmp_path: Path) -> None:
     assert squares(path) == expected
 
 
-def test_the_texts_tell_attempts_and_verdicts_without_colour(tmp_path: Path) -> None:
+def test_the_texts_name_attempts_and_verdicts_without_colour(tmp_path: Path) -> None:
     path = tmp_path / "answer.svg"
     draw_answer(TASK, [[WRONG, OUTPUT]], CAPTIONS, path)
 

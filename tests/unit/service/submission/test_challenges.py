@@ -68,7 +68,7 @@ def test_of_a_broken_task_the_test_inputs_are_kept_as_far_as_they_can_be_read(
     assert found.inputs == inputs
 
 
-def test_solutions_tell_how_many_test_inputs_a_broken_task_has() -> None:
+def test_solutions_give_the_number_of_test_inputs_of_a_broken_task() -> None:
     (found,) = check_challenges({"bad": None}, {"bad": GRIDS})
 
     assert found.inputs == (NOTHING, NOTHING)
@@ -141,7 +141,7 @@ def test_tasks_of_one_name_cannot_be_one_file() -> None:
         challenges_of([])
 
 
-def test_the_fingerprint_tells_files_apart_by_what_an_answer_depends_on() -> None:
+def test_the_fingerprint_depends_on_what_an_answer_depends_on() -> None:
     one = check_challenges({"a": TASK, "b": None})
     with_outputs = check_challenges({"a": TASK, "b": None}, {"a": GRIDS, "b": GRIDS[:1]})
     others = (

@@ -108,7 +108,7 @@ def test_scores_are_those_of_the_file(report: Report, tmp_path: Path) -> None:
     assert (report.scores.solved_outputs, report.scores.num_outputs) == (1, 6)
 
 
-def test_puzzles_tell_confidence_and_verdict(report: Report) -> None:
+def test_puzzles_show_confidence_and_verdict(report: Report) -> None:
     solved, half, *_, broken = report.puzzles
 
     assert (solved.is_right, solved.share, solved.confidence) == (True, 0.75, None)

@@ -243,7 +243,7 @@ def weights_in(folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("first", ["j3", "j5"])
-def test_an_interrupted_adaptation_goes_on_for_whoever_comes_back(
+def test_an_interrupted_adaptation_goes_on_for_jobs_that_come_back(
     make: Make, request_of: RequestOf, tmp_path: Path, first: str
 ) -> None:
     requests = {f"j{colour}": request_of(colour) for colour in (3, 4, 5)}

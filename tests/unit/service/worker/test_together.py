@@ -148,7 +148,7 @@ def test_without_its_puzzles_an_interrupted_adaptation_cannot_go_on(begun: Any) 
     assert puzzles_of(entry, puzzles[0]) is None
 
 
-def test_a_complete_adaptation_serves_whoever_asked_for_no_more_for_each(
+def test_a_complete_adaptation_serves_jobs_that_asked_for_no_more_for_each(
     begun: Any, tiny_folder: Path
 ) -> None:
     cache, puzzles, key = begun
