@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Header
+from pydantic import WithJsonSchema
 from starlette.responses import Response
 
 from service.api.context import Call, Known
@@ -78,8 +79,9 @@ async def solve(
         Header(
             description="`wait=N`: answer after N seconds at the latest (RFC 7240). "
             "`respond-async`: at once, unless `wait` says otherwise.",
-            examples=[["wait=30"]],
         ),
+        # On the wire any text is a value; several headers come here as a list.
+        WithJsonSchema({"type": "string", "examples": ["wait=30"]}),
     ] = None,
 ) -> Response:
     """Queue the puzzle and wait for its answer, for as long as `Prefer: wait=N` says.
