@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 NUMERIC_TESTS = (
@@ -24,6 +25,7 @@ ALLOWED_SHARE = 2 / 3
 ONEDNN = (None, "AVX2", "AVX512_CORE", "AVX512_CORE_BF16")
 ATEN = (None, "avx2", "default")
 NUM_THREADS = (1, 2, 4)
+HAS_AMX = torch.cpu.get_capabilities().get("amx_tile", False)
 INSTRUCTION_SETS = [
     {
         name: value
@@ -42,6 +44,8 @@ INSTRUCTION_SETS = [
 def test_numeric_tests_use_at_most_two_thirds_of_their_tolerances(
     instruction_set: dict[str, str], num_threads: int, tmp_path: Path
 ) -> None:
+    if set(instruction_set) == {"ATEN_CPU_CAPABILITY"} and HAS_AMX:
+        pytest.skip("no processor has AMX without AVX-512, and torch's attention fails there")
     log = tmp_path / "tolerances.txt"
     done = subprocess.run(
         [
