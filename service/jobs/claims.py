@@ -99,7 +99,7 @@ class Claims:
         may_wait = not jobs and num_places > 0 and block_s > 0
         # COUNT is per stream, so with one place left only one stream can be waited for.
         waited = PRIORITIES if num_places > 1 and most_batch > 0 else PRIORITIES[:1]
-        # Most often, empty queues still are: a look at each before the wait would be for nothing.
+        # Queues that were empty at the last look usually still are: wait without reading each.
         looks = not (self._are_empty and may_wait and waited == PRIORITIES)
         self._are_empty = False
         first = min(num_batch_places, most_batch)
@@ -127,13 +127,13 @@ class Claims:
         return jobs
 
     def _claim_shards(self, most: int, jobs: list[Job]) -> None:
-        """Take shards, one of each checkpoint in turn."""
+        """Take up to `most` shards, one of each checkpoint in turn."""
         self._shard_priorities.rotate(-1)
         now = time.monotonic()
         if not most or now < self._next_shards:
             return
         with self._keeping(jobs):
-            for priority in self._shard_priorities:  # each: most often one has shards
+            for priority in self._shard_priorities:  # usually only one of them has shards
                 if len(jobs) < most:
                     self._start_all(self._consumer.read((priority,), 1, None), jobs)
         self._next_shards = now if jobs else now + _SHARDS_EVERY_S

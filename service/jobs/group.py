@@ -9,7 +9,7 @@ from service.jobs import keys
 from service.jobs.connection import Scripts
 from service.jobs.keys import GROUP
 
-# Entries of a queue: its priority, the entry's id and fields. None for fields of an entry that was
+# Of each entry: the priority of its queue, its id and its fields, which are None where it was
 # deleted while it was pending.
 Entries = list[tuple[str, bytes, dict[bytes, bytes] | None]]
 
@@ -20,7 +20,9 @@ class Consumer:
     The groups are made where there are none: on a new server, on one that was emptied, and of a
     queue of shards that ended.
 
-    Raises, everywhere: what the client raises.
+    Units: `block_s` and `idle_s` in seconds.
+
+    Raises, everywhere: the client's errors; Claims turns them into QueueUnavailable.
     """
 
     def __init__(self, client: Any, scripts: Scripts, worker_id: str) -> None:
@@ -40,7 +42,10 @@ class Consumer:
     def take_over(
         self, priority: str, idle_s: float, start: bytes, num: int
     ) -> tuple[bytes, Entries]:
-        """Take over entries pending for so long; returns where to go on, b"0-0" at the end."""
+        """Take over entries that were pending for `idle_s`.
+
+        Returns the entry to start the next call with, b"0-0" at the end, and what was taken over.
+        """
         queue, idle_ms = keys.queue_key(priority), int(idle_s * 1000)
         following, entries, *_ = self._in_groups(
             (priority,),
