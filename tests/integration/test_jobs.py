@@ -183,6 +183,16 @@ def test_a_claim_after_empty_queues_takes_all_there_is_room_for(
     assert [one for one in found if one in interactive] == interactive[: places - num_batch]
 
 
+def test_a_claim_after_empty_queues_reads_once(
+    desk: Desk, worker: Claims, fresh_redis: redis.Redis
+) -> None:
+    assert worker.claim(9, 0.01) == []
+    job_id = desk.submit(job())
+    num_reads = calls_of(fresh_redis, "xreadgroup")
+    assert [claim.id for claim in worker.claim(9, 0.5)] == [job_id]
+    assert calls_of(fresh_redis, "xreadgroup") == num_reads + 1
+
+
 def test_a_waiting_worker_wakes_when_a_job_comes(desk: Desk, worker: Claims) -> None:
     found: list[str] = []
     waiting = threading.Thread(
